@@ -1,0 +1,1 @@
+"""The command line: ``sqlext sql``, ``serve``, ``demo`` and ``doctor``."""

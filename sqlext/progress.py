@@ -1,0 +1,36 @@
+"""What a long statement is doing right now, for whoever shows it (the command line, the demo, a run's record)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report: ``done`` of ``total`` rows (or epochs) of a phase; ``total`` None while it is unknown."""
+
+    phase: str
+    done: int
+    total: int | None = None
+    detail: str = ""
+
+
+_listeners: list[Callable[[Progress], None]] = []
+
+
+def report(phase: str, done: int, total: int | None = None, detail: str = "") -> None:
+    """Tells every listener of this process."""
+    for listener in tuple(_listeners):
+        listener(Progress(phase, done, total, detail))
+
+
+@contextmanager
+def listening(listener: Callable[[Progress], None]) -> Iterator[None]:
+    """Calls ``listener`` for each report made inside the block, from whichever thread."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
