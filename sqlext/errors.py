@@ -19,6 +19,52 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "MODEL_VERSION_NOT_FOUND": ("42P01", "Model {model} has no version {version}. {hint}"),
     "NOT_A_MODEL": ("42809", "{table} is a {kind}, not a model; it was left untouched."),
     "INVALID_MODEL_NAME": ("42602", "'{name}' is not a model name: {reason}."),
+    # --- networks and images ------------------------------------------------------------------------------------
+    "INVALID_PREPROCESSING": ("22023", "Option {option} = {value} is not valid; it takes {accepted}."),
+    "INVALID_NETWORK": ("22023", "The network cannot be imported: {reason}."),
+    "IMPORT_CHECK_FAILED": ("22023", "Not imported: {reason}."),
+    "ENGINE_NOT_AVAILABLE": ("0A000", "Engine {engine} cannot be used: {reason}."),
+    # --- options ------------------------------------------------------------------------------------------------
+    "UNKNOWN_OPTION": ("42616", "Option {option} is not known here. {hint}"),
+    "INVALID_OPTION_VALUE": ("22023", "Option {option} = {value} is not valid: it takes {accepted}."),
+    "MOMENTUM_WITHOUT_SGD": ("22023", "Option momentum belongs to optimizer 'sgd'; {optimizer} has none."),
+    "FEATURE_NOT_AVAILABLE": ("0A000", "{feature} is not available in this release."),
+    "UNKNOWN_ARCHITECTURE": ("42616", "There is no architecture {architecture}. There are: linear."),
+    "UNKNOWN_FORMAT": ("42616", "{format} names no known format. Formats: {formats}."),
+    # --- data ---------------------------------------------------------------------------------------------------
+    "SOURCE_NOT_FOUND": ("42P01", "{source} cannot be read: {reason}"),
+    "COLUMN_NOT_FOUND": ("42703", "Column {column} is not in {source}. {hint}"),
+    "FEATURES_NOT_CLEAR": ("42702", "FEATURES does not say which columns to use, and {source} leaves it open: {problem}."),
+    "INVALID_FEATURES": ("42K09", "Column {column} cannot be used as FEATURES: {problem}."),
+    "INVALID_LABEL": ("42K09", "Column {column} cannot be used as LABEL: {problem}."),
+    "TOO_FEW_CLASSES": ("22023", "{source} has {count} in column {column}; a classifier needs two or more classes."),
+    "NO_ROWS": ("22023", "{source} has no rows that can be used: {reason}."),
+    "TOO_MANY_BAD_ROWS": (
+        "22023",
+        "{bad} of {rows} rows of {source} cannot be used ({reasons}); OPTIONS allow {allowed}. They are: {query}",
+    ),
+    "UNKNOWN_LABEL": ("22023", "Model {model} has no label '{label}'. {hint}"),
+    "NO_HELD_OUT_ROWS": (
+        "22023",
+        "Version {version} of {model} was trained with VALIDATE NONE and has no held-out rows; write EVALUATE MODEL {model} FROM a table.",
+    ),
+    # --- backbones and engines --------------------------------------------------------------------------------------
+    "BACKBONE_NOT_FOUND": ("42P01", "There is no backbone {model}. {hint}"),
+    "NOT_A_BACKBONE": ("42809", "{model} is a {kind}, not an imported backbone. {hint}"),
+    "BACKBONE_MISSING": (
+        "42P01",
+        "Model {model} needs version {version} of backbone {backbone} (id {model_id}), which is gone; no other version is used in its place.",
+    ),
+    "BACKBONE_WIDTH": ("42K09", "{backbone} gives {expected} numbers, but column {column} holds arrays of {width}."),
+    "ENGINE_NOT_AVAILABLE": ("0A000", "spark.sqlext.engine = {engine} cannot score {model}: {reason}."),
+    "FEATURES_MISMATCH": ("42K09", "Model {model} takes {expected}, not {given}."),
+    "INVALID_ARGUMENTS": ("42605", "{function}: {signature} {problem}."),
+    # --- files and training -----------------------------------------------------------------------------------------
+    "PATH_NOT_ALLOWED": ("42501", "'{path}' lies outside the folders that this server may read: {allowed} (spark.sqlext.allowedPaths)."),
+    "FILE_NOT_FOUND": ("58030", "'{path}' was not found (looked up as {looked_up})."),
+    "BIGDL_MISSING": ("58000", "{reason}"),
+    "TRAINING_CANCELLED": ("57014", "Training of {model} was cancelled (run {run_id}); no version was published."),
+    "TRAINING_DIVERGED": ("22003", "Training of {model} diverged: the loss is {loss} after epoch {epoch}. Try a smaller learning_rate."),
 }
 
 
@@ -34,8 +80,15 @@ class SqlExtError(Exception):
         self.error_class = error_class
         self.sqlstate, template = ERROR_CLASSES[error_class]
         self.offset = offset
+        self.line: int | None = None  # from 1; set once the statement's text is known
+        self.pos: int | None = None  # column from 0
         self.values = values
-        super().__init__(" ".join(template.format(**values).split(" ")).strip())
+        super().__init__(template.format(**values).strip())
+
+    @property
+    def is_syntax(self) -> bool:
+        """Whether Spark should show it as a ParseException."""
+        return self.error_class == "SYNTAX_ERROR"
 
 
 def nearest(word: str, candidates: Iterable[str], limit: int = 5) -> str:

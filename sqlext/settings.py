@@ -7,7 +7,10 @@ SET of them. The others follow the session, and permanent views keep the values 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 PREFIX = "spark.sqlext."
 
@@ -48,3 +51,19 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("train.maxConcurrent", "int", "4", "Trainings at once in one driver; more wait as QUEUED.", static=True),
 )
+
+
+def setting(spark: SparkSession, name: str) -> str | None:
+    """The session's value of ``spark.sqlext.<name>``, or its default; None when it has neither."""
+    default = next(s.default for s in SETTINGS if s.name == name)
+    return spark.conf.get(PREFIX + name, default)  # type: ignore[arg-type]
+
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+def duration_seconds(text: str) -> float:
+    """'30m' -> 1800.0; units ms, s, m (or min), h and d as in Spark's settings; a bare number is seconds."""
+    digits = text.strip().lower().rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = text.strip().lower()[len(digits) :] or "s"
+    return float(digits) * _UNITS[unit]

@@ -1,0 +1,94 @@
+"""What every statement is: leading words, result columns, a parse and a run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlext.errors import SqlExtError
+from sqlext.tokens import ModelReference, Name, TokenReader
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from sqlext.catalog import ModelCatalog, ModelName, ModelRef
+
+ResultRow = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a running statement has at hand: the caller's session and the text it sent."""
+
+    spark: SparkSession
+    sql: str
+
+    @cached_property
+    def catalog(self) -> ModelCatalog:
+        from sqlext.catalog import ModelCatalog
+
+        return ModelCatalog(self.spark)
+
+    def setting(self, name: str) -> str | None:
+        """The session's value of ``spark.sqlext.<name>``."""
+        from sqlext.settings import setting
+
+        return setting(self.spark, name)
+
+    def model_name(self, name: Name) -> ModelName:
+        """``model`` or ``db.model``, resolved against the current database."""
+        from sqlext.catalog import ModelName
+
+        return _at(name.offset, lambda: ModelName.of(name.parts, self.catalog.current_namespace()))
+
+    def model_ref(self, reference: ModelReference) -> ModelRef:
+        from sqlext.catalog import ModelRef
+
+        return ModelRef(self.model_name(reference.name), reference.version, reference.alias)
+
+
+def _at(offset: int, call: Any) -> Any:
+    """Runs ``call``; an error without a position of its own gets this one."""
+    try:
+        return call()
+    except SqlExtError as error:
+        if error.offset is None:
+            error.offset = offset
+        raise
+
+
+located = _at
+
+
+class Statement(ABC):
+    """One statement of the language. Its docstring is its manual page in short.
+
+    ``HEADS`` are the leading words by which Spark's parser hands the text over; ``OUTPUT`` maps result columns to Spark
+    types, in order (an API: append only).
+    """
+
+    NAME: ClassVar[str]
+    HEADS: ClassVar[tuple[tuple[str, ...], ...]]
+    OUTPUT: ClassVar[Mapping[str, str]]
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, reader: TokenReader) -> Statement:
+        """Reads the statement behind (and including) its head.
+
+        :raises SqlExtError: SYNTAX_ERROR with the offset at fault.
+        """
+
+    @abstractmethod
+    def run(self, context: Context) -> list[ResultRow]:
+        """Carries it out; rows have the columns of :meth:`output`.
+
+        :raises SqlExtError: whatever the user can mend.
+        """
+
+    def output(self) -> Mapping[str, str]:
+        """Result columns of this very statement (most have one fixed set)."""
+        return self.OUTPUT

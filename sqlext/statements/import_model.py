@@ -1,0 +1,167 @@
+"""IMPORT MODEL: a network from a file becomes a model: a backbone for TRAIN and embed(), a classifier when it has labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from sqlext.errors import SqlExtError
+from sqlext.options import Option, choice, integer, resolve, text
+from sqlext.statements.base import Context, ResultRow, Statement
+from sqlext.tokens import Name, RawOption, TokenReader
+
+FORMATS = ("ONNX",)
+_LATER = ("BIGDL", "CAFFE", "TENSORFLOW", "KERAS", "TORCH")
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in str(value).replace(",", " ").split())
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 3):
+        raise ValueError("one or three numbers, '0.485 0.456 0.406'")
+    return numbers * 3 if len(numbers) == 1 else numbers
+
+
+def _scale(value: Any) -> float:
+    numerator, _, denominator = str(value).partition("/")
+    try:
+        scale = float(numerator) / float(denominator or 1)
+    except (ValueError, ZeroDivisionError):
+        scale = 0.0
+    if scale == 0.0:
+        raise ValueError("a number or a fraction such as '1/255'")
+    return scale
+
+
+OPTIONS = (
+    Option("image_size", integer(1, 4096), None, "side of the square input in pixels; default: the network's, else 224"),
+    Option("resize", text, None, "short_side:256, squash:256 or none"),
+    Option("crop", choice("center"), None, "where the square is cut"),
+    Option("color", choice("rgb", "bgr"), None, "channel order"),
+    Option("scale", _scale, None, "multiplies the 0..255 values; default 1/255"),
+    Option("mean", _numbers, None, "subtracted after scaling, per channel"),
+    Option("std", _numbers, None, "divides after that, per channel"),
+    Option("input", text, None, "name of the graph's input; default: the only one"),
+    Option("output", text, None, "name of the graph's output; default: the only one"),
+    Option("embedding", text, None, "name of the tensor that embed() returns; default: the input of the last Gemm or MatMul"),
+    Option("scores", choice("logits", "probabilities"), None, "what the output holds; default: by the last operator"),
+    Option("promote", choice("never", "always"), "never", "whether a further version becomes the default"),
+)
+
+
+@dataclass
+class _Clauses:
+    path: str = ""
+    path_offset: int = 0
+    format: str | None = None
+    labels: tuple[str, ...] | None = None
+    labels_from: Name | None = None
+    comment: str | None = None
+    options: list[RawOption] = field(default_factory=list)
+
+
+class ImportModel(Statement):
+    """``IMPORT [OR REPLACE] MODEL [IF NOT EXISTS] name FROM 'path' [FORMAT ONNX] [LABELS ('a', ..) | LABELS FROM table]
+    [COMMENT s] [OPTIONS (..)]``
+
+    Runs a fixed batch through every engine that can take the graph and refuses the file when two disagree.
+    """
+
+    NAME = "IMPORT MODEL"
+    HEADS = (("IMPORT", "MODEL"), ("IMPORT", "OR", "REPLACE", "MODEL"))
+    OUTPUT: ClassVar[dict[str, str]] = {
+        "model": "STRING",
+        "version": "INT",
+        "format": "STRING",
+        "location": "STRING",
+        "size_bytes": "BIGINT",
+        "sha256": "STRING",
+        "status": "STRING",
+        "message": "STRING",
+        "is_default": "BOOLEAN",
+    }
+
+    def __init__(self, name: Name, clauses: _Clauses, *, replace: bool, if_not_exists: bool) -> None:
+        self.name, self.replace, self.if_not_exists = name, replace, if_not_exists
+        self.path, self.path_offset, self.comment = clauses.path, clauses.path_offset, clauses.comment
+        self.labels, self.labels_from = clauses.labels, clauses.labels_from
+        self.options = resolve(clauses.options, OPTIONS)
+        self.given = tuple(option.key for option in clauses.options)
+        self.format = clauses.format or _format_of(clauses)
+
+    @classmethod
+    def parse(cls, reader: TokenReader) -> ImportModel:
+        reader.need("IMPORT")
+        replace = reader.take("OR", "REPLACE")
+        reader.need("MODEL")
+        offset = reader.offset
+        if_not_exists = reader.take("IF", "NOT", "EXISTS")
+        if replace and if_not_exists:
+            raise SqlExtError("SYNTAX_ERROR", problem="OR REPLACE and IF NOT EXISTS exclude each other.", offset=offset)
+        name = reader.name("a model name")
+        clauses = cls._clauses(reader)
+        if not clauses.path:
+            reader.fail("FROM and a path in quotes")
+        return cls(name, clauses, replace=replace, if_not_exists=if_not_exists)
+
+    @classmethod
+    def _clauses(cls, reader: TokenReader) -> _Clauses:
+        clauses, seen = _Clauses(), set[str]()
+        readers: dict[str, Callable[[TokenReader], Any]] = {
+            "FROM": lambda r: _path(r, clauses),
+            "FORMAT": lambda r: setattr(clauses, "format", _format(r)),
+            "LABELS": lambda r: _labels(r, clauses),
+            "COMMENT": lambda r: setattr(clauses, "comment", r.string("a comment in quotes")),
+            "OPTIONS": lambda r: setattr(clauses, "options", r.options()),
+        }
+        while not reader.done:
+            offset = reader.offset
+            word = reader.need_any("one of " + ", ".join(w for w in readers if w not in seen), *readers)
+            if word in seen:
+                raise SqlExtError("SYNTAX_ERROR", problem=f"{word} is given twice.", offset=offset)
+            seen.add(word)
+            readers[word](reader)
+        return clauses
+
+    def run(self, context: Context) -> list[ResultRow]:
+        from sqlext.training.importing import import_network
+
+        return [import_network(context, self)]
+
+
+def _path(reader: TokenReader, clauses: _Clauses) -> None:
+    clauses.path_offset = reader.offset
+    clauses.path = reader.string("a path in quotes")
+
+
+def _format(reader: TokenReader) -> str:
+    offset = reader.offset
+    name = reader.identifier("a format: ONNX").upper()
+    if name in _LATER:
+        raise SqlExtError("FEATURE_NOT_AVAILABLE", feature=f"IMPORT .. FORMAT {name}", offset=offset)
+    if name not in FORMATS:
+        raise SqlExtError("UNKNOWN_FORMAT", format=name, formats=", ".join(FORMATS), offset=offset)
+    return name
+
+
+def _format_of(clauses: _Clauses) -> str:
+    if clauses.path.lower().endswith(".onnx"):
+        return "ONNX"
+    raise SqlExtError(
+        "UNKNOWN_FORMAT", format=clauses.path, formats=", ".join(FORMATS), offset=clauses.path_offset
+    )
+
+
+def _labels(reader: TokenReader, clauses: _Clauses) -> None:
+    if reader.take("FROM"):
+        clauses.labels_from = reader.name("a table name")
+        return
+    reader.need("(")
+    labels = [reader.string("a label in quotes")]
+    while reader.take(","):
+        labels.append(reader.string("a label in quotes"))
+    reader.need(")")
+    clauses.labels = tuple(labels)

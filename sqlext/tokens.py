@@ -1,0 +1,284 @@
+"""Reads our statements from sqlglot's tokens: recursive descent with exact positions.
+
+Only the tokenizer is subclassed, so this works with the pure build of sqlglot and with its compiled extra (sqlglotc),
+which forbids subclassing the parser. Queries inside a statement are sliced verbatim and left to Spark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from sqlglot.dialects.spark import Spark
+from sqlglot.errors import TokenError
+from sqlglot.tokens import Token, TokenType
+
+from sqlext.errors import SqlExtError
+
+_QUOTED = {TokenType.STRING, TokenType.RAW_STRING, TokenType.IDENTIFIER}
+_STRINGS = {TokenType.STRING, TokenType.RAW_STRING}
+
+
+class _Tokenizer(Spark.Tokenizer):
+    COMMANDS = set()  # type: ignore[var-annotated]  # noqa: RUF012  # no command word swallows the rest of the text
+
+
+@dataclass(frozen=True)
+class Name:
+    """A possibly qualified identifier as the user wrote it, without back-ticks; ``offset`` is where it starts."""
+
+    parts: tuple[str, ...]
+    offset: int
+
+    def __str__(self) -> str:
+        return ".".join(self.parts)
+
+    @property
+    def sql(self) -> str:
+        """The name with every part in back-ticks."""
+        return ".".join("`" + part.replace("`", "``") + "`" for part in self.parts)
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """``name [VERSION n | ALIAS a]``; neither: the default version."""
+
+    name: Name
+    version: int | None = None
+    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table or a query in parentheses: ``sql`` can stand behind FROM; ``text`` is what the user wrote."""
+
+    sql: str
+    text: str
+    offset: int
+    is_query: bool
+
+
+@dataclass(frozen=True)
+class RawOption:
+    """One entry of a property list; ``value`` is a str, int, float or bool."""
+
+    key: str
+    value: Any
+    offset: int
+    value_offset: int
+
+
+class TokenReader:
+    """A cursor over the tokens of one statement.
+
+    :raises SqlExtError: SYNTAX_ERROR, with the offset of the token at fault.
+    """
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+        self._index = 0
+        try:
+            self._tokens: list[Token] = _Tokenizer(dialect="spark").tokenize(sql)
+        except TokenError:
+            offset = len(sql) - len(sql.lstrip())
+            raise SqlExtError(
+                "SYNTAX_ERROR", problem="A string, a comment or a back-ticked name is not closed.", offset=offset
+            ) from None
+        while self._tokens and self._tokens[-1].token_type == TokenType.SEMICOLON:
+            self._tokens.pop()
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    def peek(self, ahead: int = 0) -> Token | None:
+        index = self._index + ahead
+        return self._tokens[index] if index < len(self._tokens) else None
+
+    @property
+    def offset(self) -> int:
+        """Where the next token starts, or the end of the text."""
+        token = self.peek()
+        return token.start if token else len(self.sql.rstrip("; \n\t"))
+
+    def at(self, *words: str) -> bool:
+        """Whether the next tokens are these words (upper case, unquoted) or punctuation."""
+        return all(self._is_word(self.peek(i), word) for i, word in enumerate(words))
+
+    @staticmethod
+    def _is_word(token: Token | None, word: str) -> bool:
+        return token is not None and token.token_type not in _QUOTED and token.text.upper() == word
+
+    def at_any(self, words: set[str]) -> bool:
+        return any(self.at(word) for word in words)
+
+    @property
+    def done(self) -> bool:
+        return self.peek() is None
+
+    # --- taking -------------------------------------------------------------------------------------------------
+
+    def fail(self, expected: str, offset: int | None = None) -> NoReturn:
+        token = self.peek() if offset is None else next((t for t in self._tokens if t.start == offset), None)
+        found = f"'{self.sql[token.start : token.end + 1]}'" if token else "the end of the statement"
+        raise SqlExtError(
+            "SYNTAX_ERROR",
+            problem=f"Expected {expected}, found {found}.",
+            offset=self.offset if offset is None else offset,
+        )
+
+    def take(self, *words: str) -> bool:
+        """Consumes these words if they come next."""
+        if self.at(*words):
+            self._index += len(words)
+            return True
+        return False
+
+    def need(self, *words: str) -> None:
+        if not self.take(*words):
+            self.fail(" ".join(words))
+
+    def need_any(self, what: str, *words: str) -> str:
+        for word in words:
+            if self.take(word):
+                return word
+        self.fail(what)
+
+    def end(self, what: str) -> None:
+        """The statement must be over; ``what`` may follow here otherwise."""
+        if not self.done:
+            self.fail(what)
+
+    def identifier(self, what: str) -> str:
+        token = self.peek()
+        if token is None or not _names(token):
+            self.fail(what)
+        self._index += 1
+        return token.text
+
+    def name(self, what: str) -> Name:
+        """A qualified name, or a string literal holding one (what a JDBC `?` parameter becomes)."""
+        offset, token = self.offset, self.peek()
+        if token is not None and token.token_type in _STRINGS:
+            self._index += 1
+            return Name(tuple(token.text.replace("`", "").split(".")), offset)
+        parts = [self.identifier(what)]
+        while self.take("."):
+            parts.append(self.identifier(what))
+        return Name(tuple(parts), offset)
+
+    def model(self) -> ModelReference:
+        name = self.name("a model name")
+        if self.at("VERSION") and (token := self.peek(1)) is not None and token.token_type == TokenType.NUMBER:
+            self.take("VERSION")
+            return ModelReference(name, version=self.integer("a version number"))
+        if self.take("ALIAS"):
+            return ModelReference(name, alias=self.identifier("an alias"))
+        return ModelReference(name)
+
+    def string(self, what: str) -> str:
+        token = self.peek()
+        if token is None or token.token_type not in _STRINGS:
+            self.fail(what)
+        self._index += 1
+        return token.text
+
+    def integer(self, what: str) -> int:
+        number = self.number(what)
+        if not isinstance(number, int):
+            self.fail(what, self._tokens[self._index - 1].start)
+        return number
+
+    def number(self, what: str) -> int | float:
+        negative = self.take("-")
+        token = self.peek()
+        if token is None or token.token_type != TokenType.NUMBER:
+            self.fail(what)
+        self._index += 1
+        value = float(token.text) if any(c in token.text for c in ".eE") else int(token.text)
+        return -value if negative else value
+
+    def parenthesised(self) -> str:
+        """The text between the next parenthesis and its partner, verbatim."""
+        opening, depth = self.peek(), 0
+        while (token := self.peek()) is not None:
+            self._index += 1
+            depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+            if depth == 0 and opening is not None:
+                return self.sql[opening.start + 1 : token.start].strip()
+        self.fail("')'")
+
+    # --- shared pieces of the grammar ----------------------------------------------------------------------------
+
+    def source(self) -> Source:
+        """``tableName [VERSION | TIMESTAMP AS OF literal]`` or ``( query )``."""
+        offset = self.offset
+        if self.at("("):
+            query = self.parenthesised()
+            if not query:
+                self.fail("a query between the parentheses", offset)
+            return Source(f"({query})", f"({query})", offset, is_query=True)
+        name = self.name("a table name or a query in parentheses")
+        sql = name.sql
+        for kind in ("VERSION", "TIMESTAMP"):
+            if self.take(kind, "AS", "OF"):
+                token = self.peek()
+                if token is None:
+                    self.fail("a literal")
+                self._index += 1
+                sql += f" {kind} AS OF {self.sql[token.start : token.end + 1]}"
+        end = self._tokens[self._index - 1].end + 1
+        return Source(sql, self.sql[offset:end], offset, is_query=False)
+
+    def columns(self) -> list[Name]:
+        """``( column, .. )`` or one column."""
+        if not self.take("("):
+            return [self.name("a column")]
+        columns = [self.name("a column")]
+        while self.take(","):
+            columns.append(self.name("a column"))
+        self.need(")")
+        return columns
+
+    def options(self) -> list[RawOption]:
+        """Spark's property list: ``( key [=] value, .. )``; keys may be quoted or dotted."""
+        self.need("(")
+        found: list[RawOption] = []
+        while True:
+            offset = self.offset
+            key = str(self.name("an option name")).lower()
+            if any(option.key == key for option in found):
+                raise SqlExtError("SYNTAX_ERROR", problem=f"Option {key} is given twice.", offset=offset)
+            self.take("=")
+            value_offset = self.offset
+            found.append(RawOption(key, self._option_value(key), offset, value_offset))
+            if self.take(")"):
+                return found
+            if not self.take(","):
+                self.fail("',' or ')'")
+
+    def _option_value(self, key: str) -> Any:
+        token = self.peek()
+        if token is None:
+            self.fail(f"a value for option {key}")
+        if token.token_type in _STRINGS:
+            return self.string("a value")
+        if token.token_type == TokenType.NUMBER or self.at("-"):
+            return self.number(f"a number for option {key}")
+        for word, value in (("TRUE", True), ("FALSE", False)):
+            if self.take(word):
+                return value
+        if _names(token):
+            return self.identifier("a value")
+        self.fail(f"a string, number or boolean for option {key}")
+
+
+def _names(token: Token) -> bool:
+    """Whether a token can be an identifier: back-ticked, or any word (keywords are not reserved here)."""
+    if token.token_type in _STRINGS:
+        return False
+    return token.token_type == TokenType.IDENTIFIER or token.text[:1].isalnum() or token.text[:1] == "_"
+
+
+def position(sql: str, offset: int) -> tuple[int, int]:
+    """Line (from 1) and column (from 0) of a character offset, as Spark counts them."""
+    line = sql.count("\n", 0, offset) + 1
+    return line, offset - (sql.rfind("\n", 0, offset) + 1)

@@ -1,0 +1,253 @@
+"""Driver side of scoring: a model version becomes a registered UDF with its broadcasts, made once and shared.
+
+All functions of one model and image are fields of one deterministic UDF, one Python object per (version, engine,
+precision, kind of input): Spark sees that two calls are equal only when they hold the same object.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from sqlext.errors import SqlExtError
+from sqlext.udfs.base import Argument, Binding, Step, image_sql, is_array, is_image, is_image_struct
+
+if TYPE_CHECKING:
+    from pyspark import Broadcast
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sqlext.catalog import ModelVersion
+    from sqlext.engines.choose import Choice
+    from sqlext.udfs._worker import ScoringSpec
+
+PREDICTION = (
+    "struct<label:string,score:double,value:double,error:string,version:int,scores:array<double>>"
+)
+EMBEDDING = "struct<embedding:array<float>,error:string>"
+TENSOR = "struct<tensor:array<float>,error:string>"
+INSPECTION = "struct<width:int,height:int,channels:int,format:string,error:string>"
+
+
+@dataclass
+class _Bound:
+    """A UDF that the analyser may use; ``network`` is its broadcast."""
+
+    udf: Callable[..., Any]
+    network: Broadcast[bytes] | None = None
+    used_at: float = field(default_factory=time.monotonic)
+
+
+_bound: dict[str, _Bound] = {}
+_networks: dict[str, Broadcast[bytes]] = {}
+
+
+def forget() -> None:
+    """Drops everything bound; called when a session ends, whose broadcasts die with it."""
+    _bound.clear()
+    _networks.clear()
+
+
+def _register(spark: SparkSession, key: str, make: Callable[[], _Bound]) -> str:
+    from sqlext.bridge import register_udf
+
+    bound = _bound.get(key)
+    if bound is None:
+        bound = _bound[key] = make()
+        register_udf(spark, key, bound.udf)
+    bound.used_at = time.monotonic()
+    _release_idle(spark)
+    return key
+
+
+def _release_idle(spark: SparkSession) -> None:
+    """Executors drop networks that no query has bound for `spark.sqlext.models.idle`; a later use fetches them again."""
+    from sqlext.settings import duration_seconds, setting
+
+    idle = duration_seconds(setting(spark, "models.idle") or "30m")
+    busy = {id(b.network) for b in _bound.values() if time.monotonic() - b.used_at < idle}
+    for bound in _bound.values():
+        if bound.network is not None and id(bound.network) not in busy:
+            bound.network.unpersist()
+
+
+def _network(spark: SparkSession, version: ModelVersion) -> Broadcast[bytes]:
+    from sqlext.catalog import ModelCatalog
+
+    key = version.identity
+    if key not in _networks:
+        data = ModelCatalog(spark).local_copy(version, "network.onnx").read_bytes()
+        _networks[key] = spark.sparkContext.broadcast(data)
+    return _networks[key]
+
+
+def _pandas_udf(function: Callable[..., Any], returns: str, name: str, *, struct_input: bool = False, inputs: int = 1) -> Callable[..., Any]:
+    """A scalar pandas UDF around ``function``, named as EXPLAIN shows it."""
+    import pandas as pd
+    from pyspark.sql.functions import pandas_udf
+
+    # PySpark reads the kind of a pandas UDF from its annotations.
+    if inputs == 2:
+
+        def call(a: pd.Series, b: pd.Series) -> pd.DataFrame:
+            return function(a, b)
+
+    elif struct_input:
+
+        def call(a: pd.DataFrame) -> pd.DataFrame:  # type: ignore[misc]
+            return function(a)
+
+    else:
+
+        def call(a: pd.Series) -> pd.DataFrame:  # type: ignore[misc]
+            return function(a)
+
+    hints = {"a": pd.DataFrame if struct_input else pd.Series, "b": pd.Series, "return": pd.DataFrame}
+    call.__annotations__ = {k: v for k, v in hints.items() if k in call.__annotations__}
+    call.__name__ = name
+    return pandas_udf(call, returns)  # type: ignore[call-overload, no-any-return]
+
+
+def apply_steps(frame: DataFrame, steps: tuple[Step, ...]) -> DataFrame:
+    """Adds each step's result as a column of its name; ``arguments`` are SQL over the frame's columns."""
+    for step in steps:
+        frame = frame.withColumn(step.name, _bound[step.udf].udf(*[F.expr(a) for a in step.arguments]))
+    return frame
+
+
+# --- what functions and training ask for ----------------------------------------------------------------------------
+
+
+def inspection_steps(spark: SparkSession, image: Argument) -> tuple[Step, ...]:
+    """One step `inspected` with INSPECTION's fields."""
+    from sqlext.udfs import _worker
+
+    struct = is_image_struct(image.type)
+    key = _register(
+        spark,
+        f"sqlext:inspect:{struct}",
+        lambda: _Bound(_pandas_udf(_worker.inspect_images, INSPECTION, "inspect_image", struct_input=struct)),
+    )
+    return (Step("inspected", key, (image_sql(image),)),)
+
+
+def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument, choice: Choice) -> tuple[Step, ...]:
+    """Steps whose last, `embedded`, has EMBEDDING's fields."""
+    from sqlext.udfs import _worker
+
+    spec = _spec(spark, backbone, choice)
+    if choice.engine == "bigdl":
+        post = partial(_worker.embedding_from_forward)
+        return _forward_steps(spark, spec, image, "embedded", EMBEDDING, post, [backbone])
+    struct, network = is_image_struct(image.type), _network(spark, backbone)
+    key = f"{spec.key}:embed:{struct}"
+    function = partial(_worker.embed_images, spec=spec, network=network)
+    name = f"embed_{backbone.name}_{backbone.version}"
+    _register(spark, key, lambda: _Bound(_pandas_udf(function, EMBEDDING, name, struct_input=struct), network))
+    return (Step("embedded", key, (image_sql(image),)),)
+
+
+def prediction_steps(spark: SparkSession, model: ModelVersion, features: Argument) -> tuple[Step, ...]:
+    """Steps whose last, `scored`, has PREDICTION's fields, for an image or an array.
+
+    :raises SqlExtError: FEATURES_MISMATCH when the model takes something else.
+    """
+    from sqlext.catalog import ModelCatalog
+    from sqlext.engines.choose import choose
+    from sqlext.udfs import _worker
+
+    manifest = ModelCatalog(spark).read_manifest(model)
+    image = is_image(features.type) or features.type.typeName() == "void"
+    if not image and not is_array(features.type):
+        raise _mismatch(model, manifest, features, "an image or an array of numbers")
+    backbone = _backbone_of(spark, model, manifest)
+    if image and backbone is None:
+        raise _mismatch(model, manifest, features, f"an array of {manifest['width']} numbers (train it with BACKBONE to score images)")
+    if not image and manifest["kind"] == "backbone":
+        raise _mismatch(model, manifest, features, "an image")
+    choice = choose(spark, manifest, backbone if image else None)
+    spec = _spec(spark, model, choice, backbone=backbone if image else None)
+    if choice.engine == "bigdl":
+        modules = [v for v in (backbone if image else None, model) if v is not None]
+        chain = modules if manifest["kind"] != "backbone" else [model]
+        post = partial(_worker.from_forward, spec=spec)
+        return _forward_steps(spark, spec, features, "scored", PREDICTION, post, chain)
+    name = f"classify_{model.name}_{model.version}"
+    if not image:
+        key = f"{spec.key}:array"
+        function: Callable[..., Any] = partial(_worker.predict_arrays, spec=spec)
+        _register(spark, key, lambda: _Bound(_pandas_udf(function, PREDICTION, name)))
+        return (Step("scored", key, (f"CAST({features.sql} AS ARRAY<FLOAT>)",)),)
+    assert backbone is not None
+    struct, network = is_image_struct(features.type), _network(spark, backbone)
+    key = f"{spec.key}:image:{struct}"
+    function = partial(_worker.predict_images, spec=spec, network=network)
+    _register(spark, key, lambda: _Bound(_pandas_udf(function, PREDICTION, name, struct_input=struct), network))
+    return (Step("scored", key, (image_sql(features),)),)
+
+
+def _mismatch(model: ModelVersion, manifest: dict[str, Any], given: Argument, expected: str) -> SqlExtError:
+    return SqlExtError("FEATURES_MISMATCH", model=model.name, expected=expected, given=given.type.simpleString())
+
+
+def _backbone_of(spark: SparkSession, model: ModelVersion, manifest: dict[str, Any]) -> ModelVersion | None:
+    """The network that turns an image into features: an imported model is its own."""
+    from sqlext.catalog import ModelCatalog
+
+    if manifest["kind"] == "backbone":
+        return model
+    recorded = manifest.get("backbone")
+    return ModelCatalog(spark).backbone(recorded, model) if recorded else None
+
+
+def _spec(spark: SparkSession, model: ModelVersion, choice: Choice, *, backbone: ModelVersion | None = None) -> ScoringSpec:
+    from sqlext.catalog import ModelCatalog
+    from sqlext.networks.head import Head
+    from sqlext.udfs._worker import ScoringSpec
+
+    catalog = ModelCatalog(spark)
+    manifest = catalog.read_manifest(model)
+    network = model if manifest["kind"] == "backbone" else backbone
+    inputs = catalog.read_manifest(network)["input"] if network else {}
+    head = None if manifest["kind"] == "backbone" else Head.from_onnx(catalog.read_bytes(model, "head.onnx"))
+    return ScoringSpec(
+        key=f"sqlext:{model.identity}:{choice.engine}:{choice.precision}",
+        network_key=network.identity if network else None,
+        preprocessing=inputs.get("preprocessing"),
+        engine=choice.engine,
+        precision=choice.precision,
+        head=head,
+        labels=tuple(manifest.get("labels") or ()),
+        scores_kind=manifest.get("scores_kind") or "logits",
+        width=int(manifest["width"]),
+        version=model.version,
+    )
+
+
+def _forward_steps(
+    spark: SparkSession, spec: ScoringSpec, features: Argument, name: str, returns: str, post: Callable[..., Any], chain: list[ModelVersion]
+) -> tuple[Step, ...]:
+    """BigDL in the executor's JVM: a Python step before it (decode), one after it (labels); the forward runs between."""
+    from sqlext.bigdl.scoring import register_versions
+    from sqlext.udfs import _worker
+
+    image = is_image(features.type)
+    struct = is_image_struct(features.type)
+    prepare = partial(_worker.tensors if image else _worker.scaled_arrays, spec=spec)
+    before, after = f"{spec.key}:before:{image}:{struct}", f"{spec.key}:after:{name}"
+    forward = register_versions(spark, chain, embedding=name == "embedded")
+    _register(spark, before, lambda: _Bound(_pandas_udf(prepare, TENSOR, "decode_image", struct_input=struct)))
+    _register(spark, after, lambda: _Bound(_pandas_udf(post, returns, f"{name}_by_bigdl", inputs=2)))
+    argument = image_sql(features) if image else f"CAST({features.sql} AS ARRAY<FLOAT>)"
+    return (
+        Step("prepared", before, (argument,)),
+        Step(name, after, (f"sqlext_bigdl_forward('{forward}', prepared.tensor)", "prepared.error")),
+    )
+
+
+def binding(steps: tuple[Step, ...], result: str) -> Binding:
+    return Binding(steps, result)

@@ -1,0 +1,29 @@
+"""classify(model, features): the label."""
+
+from __future__ import annotations
+
+from sqlext.udfs.base import Binding, Call, SqlFunction
+
+
+class Classify(SqlFunction):
+    """STRING: the label with the highest probability; NULL where there is no prediction (`predict().error` says why)."""
+
+    name = "classify"
+    signature = "classify(model, features)"
+    usage = "_FUNC_(model, features) - Returns the label that the model gives to an image or a feature array."
+    arguments = """
+    Arguments:
+      * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
+      * features - an image (BINARY or image struct) or an array of the trained length
+    """
+    examples = """
+    Examples:
+      > SELECT _FUNC_('shop.flowers', image) FROM shop.new_images;
+       daisy
+    """
+
+    def bind(self, call: Call) -> Binding:
+        from sqlext.udfs._prediction import bind_prediction
+
+        self.expect(call, 2)
+        return bind_prediction(self, call, "scored.label")

@@ -1,0 +1,49 @@
+"""classify_score_of(model, label, features): the probability of one given label."""
+
+from __future__ import annotations
+
+from pyspark.sql.types import NullType
+
+from sqlext.errors import SqlExtError, nearest
+from sqlext.udfs.base import Binding, Call, SqlFunction
+
+
+class ClassifyScoreOf(SqlFunction):
+    """DOUBLE: probability of ``label``. A constant that the model never saw is an error; in a column it gives NULL."""
+
+    name = "classify_score_of"
+    signature = "classify_score_of(model, label, features)"
+    usage = "_FUNC_(model, label, features) - Returns the probability of the given label."
+    arguments = """
+    Arguments:
+      * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
+      * label - one of the model's labels: a constant, or a column
+      * features - an image (BINARY or image struct) or an array of the trained length
+    """
+    examples = """
+    Examples:
+      > SELECT id FROM shop.parts WHERE _FUNC_('shop.quality', 'defect', image) > 0.8;
+    """
+
+    def bind(self, call: Call) -> Binding:
+        from sqlext.catalog import ModelCatalog
+        from sqlext.udfs._models import prediction_steps
+        from sqlext.udfs._prediction import resolve_model
+
+        self.expect(call, 3)
+        version = resolve_model(self, call)
+        labels = ModelCatalog(call.spark).read_manifest(version).get("labels") or []
+        label = call.arguments[1]
+        if label.constant and not isinstance(label.type, NullType) and str(label.value) not in labels:
+            hint = nearest(str(label.value), labels, limit=20)
+            raise SqlExtError("UNKNOWN_LABEL", model=version.name, label=label.value, hint=hint)
+        known = ", ".join(_literal(text) for text in labels)
+        index = f"array_position(array({known}), CAST({label.sql} AS STRING))"
+        # get() is NULL out of bounds, in ANSI mode too; a label not in the list has position 0.
+        return Binding(
+            prediction_steps(call.spark, version, call.arguments[2]), f"get(scored.scores, CAST({index} AS INT) - 1)"
+        )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

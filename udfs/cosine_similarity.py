@@ -1,0 +1,23 @@
+"""cosine_similarity(a, b): how alike two feature arrays are, evaluated in the JVM."""
+
+from __future__ import annotations
+
+from sqlext.udfs.base import NativeFunction
+
+
+class CosineSimilarity(NativeFunction):
+    """DOUBLE from -1 to 1; NULL when an array is NULL, has a NULL in it or only zeros, or when the lengths differ."""
+
+    name = "cosine_similarity"
+    signature = "cosine_similarity(a, b)"
+    usage = "_FUNC_(a, b) - Returns the cosine of the angle between two arrays of numbers."
+    arguments = """
+    Arguments:
+      * a, b - arrays of numbers of the same length
+    """
+    examples = """
+    Examples:
+      > SELECT _FUNC_(array(1.0, 0.0), array(1.0, 1.0));
+       0.7071067811865475
+    """
+    native = "org.apache.spark.sql.sqlext.CosineSimilarity"

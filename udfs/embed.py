@@ -1,0 +1,43 @@
+"""embed(backbone, image): the features of an image."""
+
+from __future__ import annotations
+
+from sqlext.udfs.base import Argument, Binding, Call, SqlFunction, is_image
+
+
+class Embed(SqlFunction):
+    """ARRAY<FLOAT>: what the backbone's embedding layer gives (2048 numbers for ResNet-50); NULL where the image does not decode."""
+
+    name = "embed"
+    signature = "embed(backbone, image)"
+    usage = "_FUNC_(backbone, image) - Returns the features that an imported backbone gives to an image."
+    arguments = """
+    Arguments:
+      * backbone - a constant string: an imported model, 'db.model' or 'db.model@3'
+      * image - BINARY (an encoded picture) or an image struct
+    """
+    examples = """
+    Examples:
+      > SELECT size(_FUNC_('models.resnet50', image)) FROM shop.new_images LIMIT 1;
+       2048
+    """
+
+    def bind(self, call: Call) -> Binding:
+        self.expect(call, 2)
+        return bind_embedding(self, call, self.constant_string(call, 0, "a backbone"), call.arguments[1])
+
+
+def bind_embedding(function: SqlFunction, call: Call, backbone: str, image: Argument) -> Binding:
+    """The embedding of ``image`` by the version that ``backbone`` names now."""
+    from sqlext.catalog import ModelCatalog, ModelRef
+    from sqlext.engines.choose import choose_for_embedding
+    from sqlext.training.backbones import require_backbone
+    from sqlext.udfs._models import embedding_steps
+
+    if not is_image(image.type) and image.type.typeName() != "void":
+        hint = "; for a path write read_image(path) once it is available, or read it by binaryFile" if image.type.typeName() == "string" else ""
+        raise function.invalid(call, f"needs an image (BINARY or an image struct), got {image.type.simpleString()}{hint}")
+    catalog = ModelCatalog(call.spark)
+    version = require_backbone(catalog, ModelRef.parse(backbone, call.namespace))
+    choice = choose_for_embedding(call.spark, catalog.read_manifest(version))
+    return Binding(embedding_steps(call.spark, version, image, choice), "embedded.embedding")

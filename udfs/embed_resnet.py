@@ -1,0 +1,29 @@
+"""embed_resnet(image): the features of an image by the backbone that spark.sqlext.resnet names."""
+
+from __future__ import annotations
+
+from sqlext.udfs.base import Binding, Call, SqlFunction
+
+
+class EmbedResnet(SqlFunction):
+    """ARRAY<FLOAT>: embed() with the model of the setting ``spark.sqlext.resnet`` (default models.resnet50)."""
+
+    name = "embed_resnet"
+    signature = "embed_resnet(image)"
+    usage = "_FUNC_(image) - Returns the features that the backbone named by spark.sqlext.resnet gives to an image."
+    arguments = """
+    Arguments:
+      * image - BINARY (an encoded picture) or an image struct
+    """
+    examples = """
+    Examples:
+      > SELECT size(_FUNC_(image)) FROM shop.new_images LIMIT 1;
+       2048
+    """
+
+    def bind(self, call: Call) -> Binding:
+        from sqlext.settings import setting
+        from sqlext.udfs.embed import bind_embedding
+
+        self.expect(call, 1)
+        return bind_embedding(self, call, str(setting(call.spark, "resnet")), call.arguments[0])

@@ -1,0 +1,28 @@
+"""image_info(image): size, channels and format of a picture."""
+
+from __future__ import annotations
+
+from sqlext.udfs.base import Binding, Call, SqlFunction
+
+
+class ImageInfo(SqlFunction):
+    """STRUCT<width INT, height INT, channels INT, format STRING> of the upright picture; NULL where it does not decode."""
+
+    name = "image_info"
+    signature = "image_info(image)"
+    usage = "_FUNC_(image) - Returns width, height, channels and format of an image."
+    arguments = """
+    Arguments:
+      * image - BINARY (an encoded picture) or an image struct
+    """
+    examples = """
+    Examples:
+      > SELECT i.width, i.height, i.format FROM (SELECT _FUNC_(image) AS i FROM shop.new_images);
+       500	375	JPEG
+    """
+
+    def bind(self, call: Call) -> Binding:
+        from sqlext.udfs._inspection import bind_inspection
+
+        fields = ", ".join(f"'{f}', inspected.{f}" for f in ("width", "height", "channels", "format"))
+        return bind_inspection(self, call, f"CASE WHEN inspected.error IS NULL THEN named_struct({fields}) END")
