@@ -21,7 +21,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "INVALID_MODEL_NAME": ("42602", "'{name}' is not a model name: {reason}."),
     # --- networks and images ------------------------------------------------------------------------------------
     "INVALID_PREPROCESSING": ("22023", "Option {option} = {value} is not valid; it takes {accepted}."),
-    "INVALID_NETWORK": ("22023", "The network cannot be imported: {reason}."),
+    "INVALID_NETWORK": ("22023", "The network cannot be imported: {reason}"),
     "IMPORT_CHECK_FAILED": ("22023", "Not imported: {reason}."),
     "ENGINE_NOT_AVAILABLE": ("0A000", "Engine {engine} cannot be used: {reason}."),
     # --- options ------------------------------------------------------------------------------------------------

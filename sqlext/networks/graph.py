@@ -1,0 +1,240 @@
+"""A pretrained network as this package keeps it: an ONNX graph from a picture to [embedding] or [embedding, scores].
+
+``read_network`` takes any ONNX file of an image network there: finds input, output and embedding, cuts away the rest,
+frees the batch axis and flattens both outputs to N x width.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, shape_inference
+
+from sqlext.errors import SqlExtError
+from sqlext.networks.embedding import find_embedding, scores_kind_of
+from sqlext.networks.onnx_file import first_line, invalid, parse, tidy
+from sqlext.networks.wiring import Shapes, Wiring, shapes_of
+
+DEFAULT_SIZE = 224
+PRODUCER = "bigdl-sqlext"
+FREE = "export it with a free batch axis"
+
+
+@dataclass(frozen=True)
+class Network:
+    """``model``: the graph; ``input_shape``: (3, S, S); widths in numbers per picture; ``scores_*`` None without a
+    classifier; ``scores_kind``: 'logits' or 'probabilities'; ``operators``: kind -> how many; ``parameters``: how many
+    trained numbers.
+    """
+
+    model: onnx.ModelProto
+    input_name: str
+    input_shape: tuple[int, int, int]
+    embedding_name: str
+    embedding_width: int
+    scores_name: str | None
+    scores_width: int | None
+    scores_kind: str
+    operators: dict[str, int]
+    parameters: int
+
+    def to_bytes(self) -> bytes:
+        """The artifact: the same bytes for the same file and options."""
+        return self.model.SerializeToString(deterministic=True)
+
+
+def read_network(
+    data: bytes,
+    *,
+    folder: Path | None = None,
+    input: str | None = None,
+    output: str | None = None,
+    embedding: str | None = None,
+    scores: str | None = None,
+    image_size: int | None = None,
+) -> Network:
+    """An ONNX file's network.
+
+    :param folder: where the file lies: external weights are read from inside it only.
+    :param input: tensor (or node) that takes the picture; needed where the graph has several inputs.
+    :param output: the class scores; needed where it has several outputs.
+    :param embedding: the embedding; default: the input of the last Gemm/MatMul, else the pooled activations under the
+        last convolution. The output's own name says that the network has no classifier.
+    :param scores: 'logits' or 'probabilities'; default: by the last operator.
+    :param image_size: the side to fix where the graph leaves it open (default 224).
+    :raises SqlExtError: INVALID_NETWORK, naming the fault and what there is to choose from.
+    """
+    if scores not in (None, "logits", "probabilities"):
+        raise invalid(f"scores = '{scores}' is neither 'logits' nor 'probabilities'")
+    model = parse(data, folder)
+    tidy(model)
+    wiring = Wiring(model.graph)
+    source = _choose(input, wiring, [i.name for i in wiring.inputs], "input", "inputs")
+    result = _choose(output, wiring, [o.name for o in model.graph.output], "output", "outputs")
+    model = _cut(model, source, [result] + ([wiring.tensor(embedding)] if embedding else []), image_size)
+    wiring = Wiring(model.graph)
+    chosen = wiring.tensor(embedding) if embedding else find_embedding(wiring, result)
+    kind = scores or scores_kind_of(wiring, result)
+    outputs = [chosen] if chosen == result else [chosen, result]
+    shapes = shapes_of(_inferred(model))
+    flat = [_flat(model, name, shapes, pool=position == 0) for position, name in enumerate(outputs)]
+    return _finish(model, source, flat, kind)
+
+
+def load_network(data: bytes) -> Network:
+    """The inverse of :meth:`Network.to_bytes`."""
+    model = onnx.ModelProto.FromString(data)
+    kind = next((p.value for p in model.metadata_props if p.key == "scores_kind"), "logits")
+    return _described(model, kind)
+
+
+def _choose(named: str | None, wiring: Wiring, there: list[str], option: str, several: str) -> str:
+    """The only one, or the named one."""
+    if named is not None:
+        return wiring.tensor(named)
+    if len(there) != 1:
+        listed = ", ".join(f"'{name}'" for name in there) or "none"
+        raise invalid(f"it has {len(there)} {several} ({listed}); name one: OPTIONS ({option} = '...')")
+    return there[0]
+
+
+def _cut(model: onnx.ModelProto, source: str, wanted: list[str], image_size: int | None) -> onnx.ModelProto:
+    """The part of the graph between ``source`` and ``wanted``, with a free batch axis and inferred shapes."""
+    graph = model.graph
+    known = shapes_of(_inferred(model))
+    shape = _input_shape(source, known.get(source), image_size)
+    needed = Wiring(graph).needed(wanted, source)
+    others = [i.name for i in Wiring(graph).inputs if i.name in needed.tensors and i.name != source]
+    if others:
+        raise invalid(f"its output needs further inputs besides '{source}': {', '.join(others)}")
+    if source not in needed.tensors and source not in wanted:
+        raise invalid(f"'{wanted[0]}' does not depend on '{source}'")
+    cut = helper.make_graph(
+        [node for node in graph.node if node.output[0] in needed.produced],
+        graph.name or "network",
+        [helper.make_tensor_value_info(source, TensorProto.FLOAT, ["N", *shape])],
+        [onnx.ValueInfoProto(name=name) for name in dict.fromkeys(wanted)],
+        [tensor for tensor in graph.initializer if tensor.name in needed.tensors],
+    )
+    result = helper.make_model(cut, opset_imports=model.opset_import, producer_name=PRODUCER)
+    result.ir_version = model.ir_version
+    return result
+
+
+def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    """With the sizes of every tensor."""
+    try:
+        return shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:
+        raise invalid(f"the sizes of its layers do not fit: {first_line(error)}") from None
+
+
+def _input_shape(name: str, shape: list[int | None] | None, image_size: int | None) -> tuple[int, int, int]:
+    """(3, S, S) of the input, or why it is no picture."""
+    if shape is None or len(shape) != 4:
+        raise invalid(f"input '{name}' is {_shown(shape)}, not N x 3 x S x S (a batch of pictures)")
+    _, channels, height, width = shape
+    if channels not in (3, None):
+        hint = "; export it with channels first" if width == 3 else ""
+        raise invalid(f"input '{name}' is {_shown(shape)}, not N x 3 x S x S{hint}")
+    side = height or width or image_size or DEFAULT_SIZE
+    if (height or side) != (width or side):
+        raise invalid(f"input '{name}' is {_shown(shape)}: only square pictures can be fed")
+    if image_size not in (None, side):
+        raise invalid(f"image_size = {image_size}, but its input '{name}' is {_shown(shape)}")
+    return 3, side, side
+
+
+def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, pool: bool) -> str:
+    """The name of ``name`` as N x width; pooling and flattening nodes are added where needed."""
+    shape = shapes.get(name)
+    sizes = shape[1:] if shape else None
+    if not sizes or None in sizes or len(sizes) not in (1, 3):
+        raise invalid(f"'{name}' is {_shown(shape)}, not N x width; name another one: OPTIONS (embedding = '...')")
+    if shape and shape[0] is not None:
+        raise invalid(_baked(model, name, shapes))
+    if len(sizes) == 1:
+        return name
+    flat = f"{name}_flat"
+    if sizes[1:] != [1, 1]:
+        if not pool:
+            raise invalid(f"'{name}' is {_shown(shape)}: no scores per picture; name them: OPTIONS (output = '...')")
+        pooled, flat = f"{name}_pooled", f"{name}_pooled_flat"
+        model.graph.node.append(helper.make_node("GlobalAveragePool", [name], [pooled], name=pooled))
+        name = pooled
+    model.graph.node.append(helper.make_node("Flatten", [name], [flat], name=flat, axis=1))
+    return flat
+
+
+def _baked(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
+    """Which operator fixes the batch size."""
+    for node in model.graph.node:
+        sizes = shapes.get(node.output[0])
+        if node.op_type in ("Reshape", "Expand") and sizes and sizes[0] is not None:
+            return f"'{node.name}' ({node.op_type} to {_shown(sizes)}) fixes the batch size: {FREE}"
+    return f"'{name}' is {_shown(shapes[name])}: its batch size is fixed; {FREE}"
+
+
+def _finish(model: onnx.ModelProto, source: str, outputs: list[str], kind: str) -> Network:
+    """Prunes to the outputs, declares them and checks the result."""
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+    shape = tuple(d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim[1:])
+    model = _cut(model, source, outputs, shape[1])
+    inferred = _inferred(model)
+    shapes = shapes_of(inferred)
+    del model.graph.output[:]
+    for name in outputs:
+        width = (shapes.get(name) or [None, None])[1]
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]))
+    helper.set_model_props(model, {"scores_kind": kind})
+    _must(lambda: onnx.checker.check_model(model), "cutting it to its outputs failed")
+    return _described(model, kind)
+
+
+def _described(model: onnx.ModelProto, kind: str) -> Network:
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    widths = [output.type.tensor_type.shape.dim[1].dim_value for output in model.graph.output]
+    names = [output.name for output in model.graph.output]
+    return Network(
+        model=model,
+        input_name=model.graph.input[0].name,
+        input_shape=(shape[1], shape[2], shape[3]),
+        embedding_name=names[0],
+        embedding_width=widths[0],
+        scores_name=names[1] if len(names) > 1 else None,
+        scores_width=widths[1] if len(names) > 1 else None,
+        scores_kind=kind,
+        operators=dict(sorted(Counter(node.op_type for node in model.graph.node).items())),
+        parameters=_parameters(model.graph),
+    )
+
+
+def _parameters(graph: onnx.GraphProto) -> int:
+    """Trained numbers as frameworks count them: without the running statistics of batch normalisation."""
+    statistics = {name for node in graph.node if node.op_type == "BatchNormalization" for name in node.input[3:5]}
+    trained = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and t.name not in statistics]
+    return sum(int(np.prod(list(t.dims), dtype=np.int64)) for t in trained)
+
+
+def _must(check: Callable[[], object], what: str) -> None:
+    try:
+        check()
+    except SqlExtError:
+        raise
+    except Exception as error:
+        raise invalid(f"{what}: {first_line(error)}") from None
+
+
+def _shown(shape: list[int | None] | None) -> str:
+    """'N x 3 x 224 x 224'."""
+    if shape is None:
+        return "of unknown shape"
+    return " x ".join(
+        "N" if position == 0 and size is None else str(size or "?") for position, size in enumerate(shape)
+    )

@@ -1,0 +1,163 @@
+"""Reading an ONNX file safely: parsed, complete (external weights only from its own folder), checked and tidied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import onnx
+from onnx import external_data_helper, inliner, numpy_helper
+
+from sqlext.errors import SqlExtError
+
+# How other files begin that people take for networks.
+OTHER_FILES = {
+    b"PK\x03\x04": "a zip archive, such as PyTorch's .pt or Keras's .keras",
+    b"\x89HDF": "an HDF5 file, such as Keras's .h5",
+    b"\xac\xed\x00\x05": "a Java-serialized object",
+    b"\x80\x02": "a Python pickle",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"\x89PNG": "a PNG picture",
+}
+
+
+def invalid(reason: str) -> SqlExtError:
+    return SqlExtError("INVALID_NETWORK", reason=reason if reason.endswith("?") else f"{reason}.")
+
+
+def parse(data: bytes, folder: Path | None) -> onnx.ModelProto:
+    """The whole network in one ModelProto, with its local functions inlined. SqlExtError INVALID_NETWORK else."""
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception:  # protobuf's DecodeError, whose module differs between its releases
+        raise invalid(_not_onnx(data)) from None
+    if not model.graph.node or not model.opset_import:
+        raise invalid(_not_onnx(data))
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            _load_external(tensor, folder)
+    _check(model)
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    return model
+
+
+def tidy(model: onnx.ModelProto) -> None:
+    """In place: constants become initializers, nodes get unique names, notes (with their author's paths) go."""
+    graph = model.graph
+    constants = {tensor.name: tensor.name for tensor in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        node.input[:] = [constants.get(name, name) for name in node.input]
+        value = _constant(node)
+        if value is not None:
+            value.name = node.output[0]
+            graph.initializer.append(value)
+            constants[value.name] = value.name
+        elif node.op_type == "Identity" and node.input[0] in constants:
+            constants[node.output[0]] = node.input[0]
+        else:
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    _name_nodes(graph)
+    graph.doc_string = model.doc_string = ""
+    del model.metadata_props[:]
+    del graph.value_info[:]
+    for node in graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+
+
+def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
+    """The value of a Constant node, whichever attribute holds it."""
+    if node.op_type != "Constant" or node.domain:
+        return None
+    value = onnx.helper.get_attribute_value(node.attribute[0])
+    if isinstance(value, onnx.TensorProto):
+        copy = onnx.TensorProto()
+        copy.CopyFrom(value)
+        return copy
+    kind = {"value_int": "int64", "value_ints": "int64", "value_float": "float32", "value_floats": "float32"}
+    dtype = kind.get(node.attribute[0].name)
+    if dtype is None:
+        return None
+    return numpy_helper.from_array(np.array(value, dtype))
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Every node a name of its own: the file's, else kind and position ('conv_12'). BigDL's layers get it too."""
+    taken: set[str] = {""}
+    for position, node in enumerate(graph.node):
+        if node.name in taken:
+            base = node.name or node.op_type.lower()
+            name = f"{base}_{position}"
+            while name in taken:
+                name += "_"
+            node.name = name
+        taken.add(node.name)
+
+
+def _not_onnx(data: bytes) -> str:
+    for start, kind in OTHER_FILES.items():
+        if data.startswith(start):
+            return f"the file is {kind}, not an ONNX network"
+    return f"the file is not an ONNX network ({len(data):,} bytes that do not parse as one)"
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor of a graph, those in attributes and subgraphs included."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+        yield sparse.indices
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+                yield from _tensors(inner)
+
+
+def _load_external(tensor: onnx.TensorProto, folder: Path | None) -> None:
+    """Weights kept in a second file: only one inside the network's folder, links followed."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    path = PurePosixPath(location)
+    if not location or path.is_absolute() or ".." in path.parts or "\\" in location:
+        raise invalid(f"its weights '{tensor.name}' point outside its folder, to '{location}'")
+    if folder is None:
+        raise invalid(f"its weights '{tensor.name}' are in a second file, '{location}', which must lie beside it")
+    root = folder.resolve()
+    file = (root / path).resolve()
+    if not file.is_relative_to(root):
+        raise invalid(f"its weights '{tensor.name}' point outside its folder: '{location}' is a link to {file}")
+    if not file.is_file():
+        raise invalid(f"its weights '{tensor.name}' are in '{location}', which is not beside it")
+    try:
+        external_data_helper.load_external_data_for_tensor(tensor, str(root))
+    except Exception as error:
+        raise invalid(f"its weights '{tensor.name}' cannot be read from '{location}': {first_line(error)}") from None
+    tensor.data_location = onnx.TensorProto.DEFAULT
+    del tensor.external_data[:]
+
+
+def _check(model: onnx.ModelProto) -> None:
+    """ONNX's own checker, and what its checker lets pass but no scoring engine should run."""
+    for node in model.graph.node:
+        training = {a.name: a.i for a in node.attribute}.get("training_mode", 0)
+        if node.op_type == "BatchNormalization" and training:
+            raise invalid(f"'{node.name}' normalises by the batch: call model.eval() before exporting")
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:
+        raise invalid(f"ONNX's checker says: {first_line(error)}") from None
+
+
+def first_line(error: BaseException) -> str:
+    """A library's message cut to one line without a full stop."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")

@@ -1,0 +1,81 @@
+"""Who produces and who reads each tensor of an ONNX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import onnx
+
+from sqlext.errors import nearest
+from sqlext.networks.onnx_file import invalid
+
+# Sizes by tensor name; None: a free axis.
+Shapes = dict[str, list[int | None]]
+
+
+class Needed(NamedTuple):
+    """``tensors``: all names that are read; ``produced``: first outputs of the nodes that must run."""
+
+    tensors: set[str]
+    produced: set[str]
+
+
+class Wiring:
+    """Look-ups over one graph, which must not change while this is used."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.graph = graph
+        self.constants = {tensor.name for tensor in graph.initializer}
+        self.producer = {name: node for node in graph.node for name in node.output if name}
+        self.inputs = [value for value in graph.input if value.name not in self.constants]
+
+    def tensor(self, name: str) -> str:
+        """The tensor of that name, or the first output of the node of that name; INVALID_NETWORK with the nearest."""
+        if name in self.producer or name in {value.name for value in self.inputs}:
+            return name
+        for node in self.graph.node:
+            if node.name == name:
+                return str(node.output[0])
+        names = [*self.producer, *(value.name for value in self.inputs), *(node.name for node in self.graph.node)]
+        raise invalid(f"it has nothing named '{name}'. {nearest(name, names)}".rstrip(". "))
+
+    def activations(self, node: onnx.NodeProto) -> list[str]:
+        """The inputs of a node that depend on the picture: neither weights nor left out."""
+        return [name for name in _reads(node) if name not in self.constants]
+
+    def needed(self, wanted: Iterable[str], source: str) -> Needed:
+        """What has to be there to compute ``wanted`` from ``source``."""
+        found = Needed(set(), set())
+        stack = list(wanted)
+        while stack:
+            name = stack.pop()
+            if name in found.tensors:
+                continue
+            found.tensors.add(name)
+            node = self.producer.get(name)
+            if name != source and node is not None:
+                found.produced.add(node.output[0])
+                stack.extend(_reads(node))
+        return found
+
+
+def _reads(node: onnx.NodeProto) -> Iterator[str]:
+    """All names a node reads, those of the subgraphs of If and Loop included."""
+    yield from (name for name in node.input if name)
+    for attribute in node.attribute:
+        for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+            inside = {name for inner in graph.node for name in inner.output} | {t.name for t in graph.initializer}
+            inside |= {value.name for value in graph.input}
+            yield from (name for inner in graph.node for name in _reads(inner) if name not in inside)
+            yield from (value.name for value in graph.output if value.name not in inside)
+
+
+def shapes_of(model: onnx.ModelProto) -> Shapes:
+    """Of every tensor that declares its sizes."""
+    graph = model.graph
+    return {
+        value.name: [dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim]
+        for value in [*graph.input, *graph.value_info, *graph.output]
+        if value.type.tensor_type.HasField("shape")
+    }
