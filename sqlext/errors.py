@@ -56,7 +56,8 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "Model {model} needs version {version} of backbone {backbone} (id {model_id}), which is gone; no other version is used in its place.",
     ),
     "BACKBONE_WIDTH": ("42K09", "{backbone} gives {expected} numbers, but column {column} holds arrays of {width}."),
-    "ENGINE_NOT_AVAILABLE": ("0A000", "spark.sqlext.engine = {engine} cannot score {model}: {reason}."),
+    "ENGINE_CANNOT_SCORE": ("0A000", "spark.sqlext.engine = {engine} cannot score {model}: {reason}."),
+    "INVALID_SETTING": ("22023", "{setting} = {value} is not valid: it takes {accepted}."),
     "FEATURES_MISMATCH": ("42K09", "Model {model} takes {expected}, not {given}."),
     "INVALID_ARGUMENTS": ("42605", "{function}: {signature} {problem}."),
     # --- files and training -----------------------------------------------------------------------------------------
@@ -65,6 +66,11 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "BIGDL_MISSING": ("58000", "{reason}"),
     "TRAINING_CANCELLED": ("57014", "Training of {model} was cancelled (run {run_id}); no version was published."),
     "TRAINING_DIVERGED": ("22003", "Training of {model} diverged: the loss is {loss} after epoch {epoch}. Try a smaller learning_rate."),
+    "TRAINING_TOO_LARGE": (
+        "53000",
+        "{size} of features do not fit one executor (at most {limit}, a tenth of its heap), and BigDL cannot train on all of "
+        "them: {problem}.",
+    ),
 }
 
 

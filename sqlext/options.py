@@ -72,6 +72,11 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def as_written(value: Any) -> Any:
+    """For options whose values are checked where they are used."""
+    return value
+
+
 def resolve(
     given: Iterable[RawOption], declared: Iterable[Option], *, foreign: Mapping[str, str] | None = None
 ) -> dict[str, Any]:

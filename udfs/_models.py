@@ -78,7 +78,7 @@ def _release_idle(spark: SparkSession) -> None:
 def _network(spark: SparkSession, version: ModelVersion) -> Broadcast[bytes]:
     from sqlext.catalog import ModelCatalog
 
-    key = version.identity
+    key = version.id
     if key not in _networks:
         data = ModelCatalog(spark).local_copy(version, "network.onnx").read_bytes()
         _networks[key] = spark.sparkContext.broadcast(data)
@@ -215,8 +215,8 @@ def _spec(spark: SparkSession, model: ModelVersion, choice: Choice, *, backbone:
     inputs = catalog.read_manifest(network)["input"] if network else {}
     head = None if manifest["kind"] == "backbone" else Head.from_onnx(catalog.read_bytes(model, "head.onnx"))
     return ScoringSpec(
-        key=f"sqlext:{model.identity}:{choice.engine}:{choice.precision}",
-        network_key=network.identity if network else None,
+        key=f"sqlext:{model.id}:{choice.engine}:{choice.precision}",
+        network_key=network.id if network else None,
         preprocessing=inputs.get("preprocessing"),
         engine=choice.engine,
         precision=choice.precision,

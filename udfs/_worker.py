@@ -20,6 +20,7 @@ import pandas as pd
 from sqlext import images
 from sqlext.engines import Engine, load_engine
 from sqlext.networks.head import Head, softmax
+from sqlext.preprocessing import Preprocessing, tensor
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
@@ -89,10 +90,10 @@ def _unique(values: list[Any]) -> tuple[list[Any], list[int | None]]:
     return [first[i] for i in range(len(seen))], index
 
 
-def _tensor(value: Any, preprocessing: images.Preprocessing) -> Floats | str:
+def _tensor(value: Any, preprocessing: Preprocessing) -> Floats | str:
     """The network's input (3, S, S), or the reason why there is none."""
     try:
-        return images.tensor(images.decode(value), preprocessing)
+        return tensor(images.decode(value), preprocessing)
     except images.ImageError as error:
         return str(error)
 
@@ -101,7 +102,7 @@ def _through_network(
     values: list[Any], spec: ScoringSpec, engine: Engine, pick: Callable[[Floats, Floats | None], Floats]
 ) -> list[Floats | str]:
     """Each image's output row (as ``pick`` takes it from embedding and scores) or the reason why there is none."""
-    preprocessing = images.Preprocessing.from_dict(spec.preprocessing or {})
+    preprocessing = Preprocessing.from_dict(spec.preprocessing or {})
     results: list[Floats | str] = []
     for start in range(0, len(values), _CHUNK):
         chunk = [_tensor(value, preprocessing) for value in values[start : start + _CHUNK]]
@@ -141,7 +142,7 @@ def predict_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network:
 
 def tensors(values: pd.Series | pd.DataFrame, spec: ScoringSpec) -> pd.DataFrame:
     """Columns tensor (flat float32 array) and error: what the JVM's BigDL forward takes."""
-    preprocessing = images.Preprocessing.from_dict(spec.preprocessing or {})
+    preprocessing = Preprocessing.from_dict(spec.preprocessing or {})
     unique, index = _unique(_rows(values))
     results = [_tensor(value, preprocessing) for value in unique]
     outputs, errors = _spread([r if isinstance(r, str) else r.reshape(-1) for r in results], index, NO_IMAGE)

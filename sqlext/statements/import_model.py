@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sqlext.errors import SqlExtError
-from sqlext.options import Option, choice, integer, resolve, text
+from sqlext.options import Option, as_written, choice, resolve, text
 from sqlext.statements.base import Context, ResultRow, Statement
 from sqlext.tokens import Name, RawOption, TokenReader
 
@@ -15,35 +15,15 @@ FORMATS = ("ONNX",)
 _LATER = ("BIGDL", "CAFFE", "TENSORFLOW", "KERAS", "TORCH")
 
 
-def _numbers(value: Any) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(part) for part in str(value).replace(",", " ").split())
-    except ValueError:
-        numbers = ()
-    if len(numbers) not in (1, 3):
-        raise ValueError("one or three numbers, '0.485 0.456 0.406'")
-    return numbers * 3 if len(numbers) == 1 else numbers
-
-
-def _scale(value: Any) -> float:
-    numerator, _, denominator = str(value).partition("/")
-    try:
-        scale = float(numerator) / float(denominator or 1)
-    except (ValueError, ZeroDivisionError):
-        scale = 0.0
-    if scale == 0.0:
-        raise ValueError("a number or a fraction such as '1/255'")
-    return scale
-
-
 OPTIONS = (
-    Option("image_size", integer(1, 4096), None, "side of the square input in pixels; default: the network's, else 224"),
-    Option("resize", text, None, "short_side:256, squash:256 or none"),
-    Option("crop", choice("center"), None, "where the square is cut"),
-    Option("color", choice("rgb", "bgr"), None, "channel order"),
-    Option("scale", _scale, None, "multiplies the 0..255 values; default 1/255"),
-    Option("mean", _numbers, None, "subtracted after scaling, per channel"),
-    Option("std", _numbers, None, "divides after that, per channel"),
+    # The values of these are read by sqlext.preprocessing.
+    Option("image_size", as_written, None, "side of the square input in pixels; default: the network's, else 224"),
+    Option("resize", as_written, None, "short_side:256, squash:256 or none"),
+    Option("crop", as_written, None, "where the square is cut: center"),
+    Option("color", as_written, None, "channel order: rgb or bgr"),
+    Option("scale", as_written, None, "multiplies the 0..255 values; default 1/255"),
+    Option("mean", as_written, None, "subtracted after scaling, per channel"),
+    Option("std", as_written, None, "divides after that, per channel"),
     Option("input", text, None, "name of the graph's input; default: the only one"),
     Option("output", text, None, "name of the graph's output; default: the only one"),
     Option("embedding", text, None, "name of the tensor that embed() returns; default: the input of the last Gemm or MatMul"),
@@ -89,7 +69,7 @@ class ImportModel(Statement):
         self.path, self.path_offset, self.comment = clauses.path, clauses.path_offset, clauses.comment
         self.labels, self.labels_from = clauses.labels, clauses.labels_from
         self.options = resolve(clauses.options, OPTIONS)
-        self.given = tuple(option.key for option in clauses.options)
+        self.given = {option.key: option.value_offset for option in clauses.options}
         self.format = clauses.format or _format_of(clauses)
 
     @classmethod

@@ -1,0 +1,53 @@
+"""Finding the network that turns images into features, and saying what to do when there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlext.catalog import ModelCatalog, ModelName, ModelRef, ModelVersion
+from sqlext.errors import SqlExtError
+
+
+def require_backbone(catalog: ModelCatalog, reference: ModelRef) -> ModelVersion:
+    """The version that a BACKBONE clause or embed() names; the caller needs SELECT on it.
+
+    :raises SqlExtError: BACKBONE_NOT_FOUND with the backbones there are (or the IMPORT to run), NOT_A_BACKBONE.
+    """
+    entry = catalog.find(reference.name)
+    if entry is None:
+        raise SqlExtError("BACKBONE_NOT_FOUND", model=reference.name, hint=_what_to_do(catalog, reference.name))
+    if entry.kind != "backbone":
+        raise SqlExtError(
+            "NOT_A_BACKBONE", model=reference.name, kind=entry.kind, hint=_what_to_do(catalog, reference.name)
+        )
+    version = catalog.resolve(reference)
+    catalog.check(version.name, "SELECT")
+    return version
+
+
+def _what_to_do(catalog: ModelCatalog, wanted: ModelName) -> str:
+    there = [str(entry.name) for db in catalog.namespaces() for entry in catalog.list(db) if entry.kind == "backbone"]
+    if there:
+        return f"Backbones here: {', '.join(sorted(there)[:10])}; name one by BACKBONE or spark.sqlext.resnet."
+    return (
+        f"None is imported yet. Run IMPORT MODEL {wanted} FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX "
+        f"(docs/backbones.md says where to get one), or, to try things out, IMPORT MODEL {wanted} FROM 'sqlext:small' FORMAT ONNX."
+    )
+
+
+def recorded_backbone(catalog: ModelCatalog, recorded: dict[str, Any], model: ModelVersion) -> ModelVersion:
+    """The exact backbone version that a head was trained on, found by id: a rename does not matter.
+
+    :raises SqlExtError: BACKBONE_MISSING; never another version in its place.
+    """
+    found = catalog.find_by_id(recorded["model_id"], hint=ModelName.of(recorded["model"].split("."), model.name.namespace))
+    for version in found.versions if found else ():
+        if version.version == recorded["version"]:
+            return version
+    raise SqlExtError(
+        "BACKBONE_MISSING",
+        model=model.name,
+        version=recorded["version"],
+        backbone=recorded["model"],
+        model_id=recorded["model_id"],
+    )

@@ -1,0 +1,127 @@
+"""From source rows to feature rows: decoded and embedded once, on the executors, and kept for the rest of the run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from sqlext.training.sources import ColumnOf
+from sqlext.udfs._models import apply_steps, embedding_steps
+from sqlext.udfs.base import Argument, is_image
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from sqlext.catalog import ModelVersion
+    from sqlext.engines.choose import Choice
+
+ROWS_PER_TASK = 64  # of images: some seconds each, so that progress moves and a lost executor costs little
+NULL_LABEL = "NULL label"
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """How features are made: by a backbone, or taken as they are (an array column, ``backbone`` None)."""
+
+    features: ColumnOf
+    backbone: ModelVersion | None
+    choice: Choice | None
+
+    @property
+    def embeds(self) -> bool:
+        return is_image(self.features.type)
+
+
+def feature_rows(spark: SparkSession, source: DataFrame, label: ColumnOf, embedder: Embedder, rows: int) -> DataFrame:
+    """Columns label, label_text STRING, row_hash BIGINT, features ARRAY<FLOAT> and error STRING (why a row is bad).
+
+    ``rows`` is the source's row count: a source of few partitions is spread over the cores first. Rows without a label
+    are not decoded.
+    """
+    name = embedder.features
+    frame = source.select(
+        F.expr(label.sql).alias("label"),
+        F.expr(label.sql).cast("string").alias("label_text"),
+        F.xxhash64(F.expr(name.sql)).alias("row_hash"),
+        F.expr(name.sql).alias("given"),
+    )
+    if not embedder.embeds:
+        return _array_rows(frame)
+    frame = frame.withColumn("given", F.when(F.col("label").isNotNull(), F.col("given")))
+    frame = _spread(spark, frame, rows)
+    assert embedder.backbone is not None
+    assert embedder.choice is not None
+    steps = embedding_steps(spark, embedder.backbone, Argument(name.type, "given"), embedder.choice)
+    return apply_steps(frame, steps).select(
+        "label", "label_text", "row_hash", F.col("embedded.embedding").alias("features"), _error(F.col("embedded.error"))
+    )
+
+
+def _error(error: F.Column) -> F.Column:  # type: ignore[name-defined]
+    return F.when(F.col("label").isNull(), F.lit(NULL_LABEL)).otherwise(error).alias("error")
+
+
+def _array_rows(frame: DataFrame) -> DataFrame:
+    values = F.col("given").cast("array<float>")
+    bad = F.expr("exists(CAST(given AS ARRAY<FLOAT>), x -> x IS NULL OR isnan(x) OR abs(x) = float('infinity'))")
+    error = (
+        F.when(values.isNull() | (F.size(values) == 0), F.lit("no features"))
+        .when(bad, F.lit("NULL, NaN or infinite value in the features"))
+        .otherwise(F.lit(None).cast("string"))
+    )
+    return frame.select("label", "label_text", "row_hash", values.alias("features"), _error(error))
+
+
+def _spread(spark: SparkSession, frame: DataFrame, rows: int) -> DataFrame:
+    """More tasks where there are fewer than the cores could use (a small Parquet table is one partition)."""
+    cores = max(spark.sparkContext.defaultParallelism, 1)
+    wanted = min(max(rows // ROWS_PER_TASK, 2 * cores), max(rows, 1))
+    return frame.repartition(wanted) if frame.rdd.getNumPartitions() < wanted else frame
+
+
+@contextmanager
+def watching(spark: SparkSession, rows: int, report: Callable[[int, int], None], every: float = 1.0) -> Iterator[None]:
+    """Calls ``report(rows done, rows)`` while the block's Spark jobs run, by their finished tasks.
+
+    Rows are taken as spread evenly over the tasks of the job's largest stage.
+    """
+    context = spark.sparkContext
+    group = context.getLocalProperty("spark.jobGroup.id")
+    own = group is None
+    if own:
+        group = f"sqlext-{threading.get_ident()}"
+        context.setLocalProperty("spark.jobGroup.id", group)
+    tracker, ended = context.statusTracker(), threading.Event()
+    before = set(tracker.getJobIdsForGroup(group))
+
+    def poll() -> None:
+        while not ended.wait(every):
+            report(min(int(rows * _fraction(tracker, set(tracker.getJobIdsForGroup(group)) - before)), rows), rows)
+
+    thread = threading.Thread(target=poll, name="sqlext-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        if own:
+            context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+    report(rows, rows)
+
+
+def _fraction(tracker: object, jobs: set[int]) -> float:
+    """Finished share of the tasks of the newest job's stages."""
+    if not jobs:
+        return 0.0
+    info = tracker.getJobInfo(max(jobs))  # type: ignore[attr-defined]
+    stages = [tracker.getStageInfo(s) for s in (info.stageIds if info else ())]  # type: ignore[attr-defined]
+    known = [s for s in stages if s is not None and s.numTasks]
+    tasks = sum(s.numTasks for s in known)
+    return sum(s.numCompletedTasks for s in known) / tasks if tasks else 0.0
