@@ -19,6 +19,34 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "MODEL_VERSION_NOT_FOUND": ("42P01", "Model {model} has no version {version}. {hint}"),
     "NOT_A_MODEL": ("42809", "{table} is a {kind}, not a model; it was left untouched."),
     "INVALID_MODEL_NAME": ("42602", "'{name}' is not a model name: {reason}."),
+    # --- catalog ------------------------------------------------------------------------------------------------
+    "ALIAS_NOT_FOUND": ("42704", "Model {model} has no alias '{alias}'. {hint}"),
+    "ALIASED_VERSION": ("2BP01", "Version {version} of {model} holds the alias {aliases}; move or unset it first."),
+    "BACKBONE_IN_USE": ("2BP01", "{model} is the backbone of {users}; drop those first."),
+    "DATABASE_NOT_FOUND": ("42704", "Database {database} was not found. {hint}"),
+    "DEFAULT_VERSION_DROP": (
+        "2BP01",
+        "Version {version} is the default of {model}; make another one the default first: "
+        "ALTER MODEL {model} SET DEFAULT VERSION {other}.",
+    ),
+    "FOLDER_ACCESS_DENIED": ("42501", "{user} has no {right} permission on {folder}: {reason}"),
+    "INVALID_ALIAS": (
+        "42602",
+        "'{alias}' is not an alias: it is an identifier of letters, digits and _, not a number, 'latest' or 'default'.",
+    ),
+    "INVALID_MODEL_PROPERTY": ("22023", "Property '{key}' {reason}."),
+    "MODEL_FILES_MISSING": ("58030", "The files of {model} are incomplete: {path} is missing."),
+    "MODEL_FORMAT_TOO_NEW": (
+        "0A000",
+        "{model} was written by bigdl-sqlext {release} in format {format}; this is {this}, which reads formats up to "
+        "{known}. Use {release} or newer.",
+    ),
+    "MODEL_KIND_MISMATCH": (
+        "42809",
+        "Model {model} is a {kind}; a {wanted} cannot become a version of it. Drop it first, or choose another name.",
+    ),
+    "PERMISSION_DENIED": ("42501", "No {right} on {model}: {reason}"),
+    "PUBLISH_CONFLICT": ("40001", "{model} changed under all {attempts} attempts to publish a version; try again."),
     # --- networks and images ------------------------------------------------------------------------------------
     "INVALID_PREPROCESSING": ("22023", "Option {option} = {value} is not valid; it takes {accepted}."),
     "INVALID_NETWORK": ("22023", "The network cannot be imported: {reason}"),

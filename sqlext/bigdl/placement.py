@@ -1,0 +1,111 @@
+"""Where a head trains: in one executor task, or on all executors.
+
+One task is the rule: BigDL's LocalOptimizer needs no agreement between executors, is repeatable and, for the feature
+sets that fit, faster. Above ``spark.sqlext.train.localMaxBytes`` BigDL's DistriOptimizer takes all executors, if their
+number is fixed and known: it cuts the rows into one part per executor at the start and cannot follow a changing cluster.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlext.errors import SqlExtError
+
+DEFAULT_BATCH = 32
+# Of an executor's heap: rows are held twice while they are read, beside Spark's own half.
+_SHARE_OF_HEAP = 10
+
+
+@dataclass(frozen=True)
+class Placement:
+    """``executors`` 0: one task. ``cores``: of each executor. ``note``: what the user should know, or None."""
+
+    executors: int
+    cores: int
+    batch_size: int
+    note: str | None = None
+
+
+def place(
+    rows: int, width: int, batch_size: int | None, conf: Mapping[str, str], *, local_max: int, heap: int, threads: int
+) -> Placement:
+    """The placement of a training over ``rows`` x ``width`` float32 features.
+
+    :param conf: the settings of the Spark application.
+    :param local_max: spark.sqlext.train.localMaxBytes, in bytes; 0 asks for the distributed path.
+    :param heap: bytes of an executor's heap (in local mode the driver's).
+    :param threads: cores of a local master; unused elsewhere.
+    :raises SqlExtError: TRAINING_TOO_LARGE when neither path can take it, naming the setting to change.
+    """
+    size, fits = 4 * rows * width, heap // _SHARE_OF_HEAP
+    if size <= min(local_max, fits):
+        return _one_task(rows, batch_size, None)
+    problem = _unfit(conf)
+    if problem is None:
+        return _distributed(batch_size, *_layout(conf, threads))
+    if size <= fits:
+        return _one_task(
+            rows, batch_size, f"trained on 1 executor although {_size(size)} of features ask for more: {problem}"
+        )
+    raise SqlExtError("TRAINING_TOO_LARGE", size=_size(size), limit=_size(fits), problem=problem)
+
+
+def _one_task(rows: int, batch_size: int | None, note: str | None) -> Placement:
+    return Placement(0, 1, min(batch_size or DEFAULT_BATCH, rows), note)
+
+
+def _distributed(batch_size: int | None, executors: int, cores: int) -> Placement:
+    total = executors * cores
+    asked = batch_size or DEFAULT_BATCH
+    batch = math.ceil(asked / total) * total
+    raised = f"batch_size raised from {asked} to {batch}, a multiple of the {total} cores" if batch != asked else None
+    return Placement(executors, cores, batch, raised)
+
+
+def _unfit(conf: Mapping[str, str]) -> str | None:
+    """Why BigDL cannot train on all executors, and the setting to change; None when it can."""
+    if _is_local(conf):
+        return None
+    needed = ["spark.executor.cores", _executors_key(conf)]
+    if conf.get("spark.dynamicAllocation.enabled") == "true":
+        least, most = (conf.get(f"spark.dynamicAllocation.{end}Executors") for end in ("min", "max"))
+        if least is None or least != most:
+            return (
+                "the number of executors changes; set spark.dynamicAllocation.enabled to false, or "
+                "spark.dynamicAllocation.minExecutors and .maxExecutors to the same number"
+            )
+        needed = ["spark.executor.cores"]
+    unset = [key for key in needed if key not in conf]
+    if unset:
+        return f"the cores to train on are not known; set {' and '.join(unset)}"
+    return None
+
+
+def _layout(conf: Mapping[str, str], threads: int) -> tuple[int, int]:
+    if _is_local(conf):
+        return 1, threads
+    cores = int(conf["spark.executor.cores"])
+    if conf.get("spark.dynamicAllocation.enabled") == "true":
+        return int(conf["spark.dynamicAllocation.minExecutors"]), cores
+    key = _executors_key(conf)
+    number = int(conf[key])
+    return (number if key == "spark.executor.instances" else max(1, number // cores)), cores
+
+
+def _executors_key(conf: Mapping[str, str]) -> str:
+    """The setting that fixes how many executors there are: YARN and Kubernetes count them, standalone counts cores."""
+    master = conf.get("spark.master", "")
+    if master.startswith("yarn") or (master.startswith("k8s") and "spark.executor.instances" in conf):
+        return "spark.executor.instances"
+    return "spark.cores.max"
+
+
+def _is_local(conf: Mapping[str, str]) -> bool:
+    return conf.get("spark.master", "").startswith("local")
+
+
+def _size(number: int) -> str:
+    """Bytes for people."""
+    return f"{number / 2**20:.0f} MB" if number >= 2**20 else f"{number / 2**10:.0f} KB"

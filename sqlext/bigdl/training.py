@@ -1,0 +1,296 @@
+"""Trains heads with BigDL on the executors, and writes them as BigDL modules.
+
+The Scala side (jvm/src/BigDLTraining.scala) runs BigDL's LocalOptimizer in one executor task or its DistriOptimizer on
+all of them (see placement.py) and reports each epoch while it happens: :func:`on_epoch` passes it to the caller of
+:func:`train_head`. Loss and val_loss are the mean NLL (or squared error) over all training and validation rows at the
+end of the epoch with dropout off, on both paths.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+
+from sqlext.bigdl import missing
+from sqlext.bigdl.placement import Placement, place
+from sqlext.errors import SqlExtError
+
+# SQL name of each optimizer -> the options that it alone gives a meaning.
+OPTIMIZERS: dict[str, frozenset[str]] = {
+    "sgd": frozenset({"learning_rate", "learning_rate_decay", "momentum", "dampening"}),
+    "adam": frozenset({"learning_rate", "learning_rate_decay"}),
+    "adagrad": frozenset({"learning_rate", "learning_rate_decay"}),
+    "adadelta": frozenset(),
+    "adamax": frozenset({"learning_rate"}),
+    "rmsprop": frozenset({"learning_rate", "learning_rate_decay"}),
+    "ftrl": frozenset({"learning_rate"}),
+    "lbfgs": frozenset({"learning_rate"}),
+}
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """``hidden`` empty: one linear layer; else a perceptron with ReLU. ``classes`` None: regression on one value.
+
+    Dropout comes before every linear layer but the first of a perceptron.
+    """
+
+    width: int
+    classes: int | None
+    hidden: tuple[int, ...] = ()
+    dropout: float = 0.0
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of W1, b1, W2, b2, ..: W is (outputs, inputs)."""
+        widths = [self.width, *self.hidden, self.classes or 1]
+        return [shape for i, o in pairwise(widths) for shape in ((o, i), (o,))]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """The resolved options of TRAIN.
+
+    ``max_runtime`` is in seconds and ends training after the epoch in which it ran out. ``class_weights`` are by class
+    index and count in the training criterion only. ``dampening`` None is BigDL's rule, the same as ``momentum``.
+    ``weight_decay`` is an L2 regulariser on every linear layer. ``early_stop`` publishes the epoch of the lowest val_loss
+    (without validation rows: loss), and ends after ``early_stop_patience`` epochs that were not lower.
+    """
+
+    epochs: int
+    batch_size: int | None = None
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    momentum: float | None = None
+    dampening: float | None = None
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    learning_rate_decay: float = 0.0
+    early_stop: bool = False
+    early_stop_patience: int = 3
+    min_loss: float | None = None
+    max_runtime: float | None = None
+    seed: int = 42
+    class_weights: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of a model's history.
+
+    ``iteration`` counts from the start; ``metric_value`` is accuracy or rmse on the validation rows; ``learning_rate`` is
+    that of the epoch's last iteration, None for an optimizer that has none.
+    """
+
+    epoch: int
+    iteration: int
+    loss: float
+    val_loss: float | None
+    metric_value: float | None
+    learning_rate: float | None
+    rows_per_second: float
+    recorded_at: datetime
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """``weights`` (shapes: :attr:`HeadSpec.shapes`) are those of ``best_epoch``: the last, with early_stop the best."""
+
+    weights: list[np.ndarray[Any, np.dtype[np.float32]]]
+    history: list[Epoch]
+    best_epoch: int
+    batch_size: int
+    executors: int
+    distributed: bool
+    reproducible: bool
+    note: str | None
+    stopped: str | None  # early_stop, min_loss, max_runtime, cancelled; None: all epochs ran
+
+
+class _Run:
+    """A training that this process waits for: the callback, and what it raised."""
+
+    def __init__(self, callback: Callable[[Epoch], bool]) -> None:
+        self.callback = callback
+        self.failure: BaseException | None = None
+
+    def hear(self, epoch: Epoch) -> bool:
+        try:
+            return self.callback(epoch) is not False
+        except BaseException as failure:  # raised again where the caller waits; a JVM thread must not see it
+            self.failure = failure
+            return False
+
+
+_runs: dict[str, _Run] = {}
+
+
+def on_epoch(record: Mapping[str, Any]) -> bool:
+    """What the JVM calls with each finished epoch (backend method "epoch"). False ends the training."""
+    run = _runs.get(record["run"])
+    return run is not None and run.hear(_epoch(record))
+
+
+def train_head(
+    spark: SparkSession,
+    rows: DataFrame,
+    head: HeadSpec,
+    settings: TrainSettings,
+    on_epoch: Callable[[Epoch], bool] = lambda _: True,
+    *,
+    name: str = "model",
+    row_count: int | None = None,
+) -> TrainedHead:
+    """Trains a head on the executors.
+
+    :param rows: features ARRAY<FLOAT> of ``head.width``, target DOUBLE (class index from 0, or the value), validates
+        BOOLEAN; no nulls. Cached while training if it is not yet.
+    :param on_epoch: gets each epoch while training runs; returning False cancels. What it raises is raised here. A lost
+        executor starts the training anew, and with it the epochs.
+    :param name: of the model, for errors and the description of jobs ("TRAIN MODEL shop.flowers: epoch 3/20").
+    :param row_count: of ``rows``, where the caller knows it.
+    :raises SqlExtError: BIGDL_MISSING, TRAINING_TOO_LARGE, TRAINING_DIVERGED.
+    """
+    if sentence := missing(spark):
+        raise SqlExtError("BIGDL_MISSING", reason=sentence)
+    with _cached(rows):
+        placement = _placement(spark, row_count if row_count is not None else rows.count(), head, settings)
+        run, waiting = uuid.uuid4().hex, _Run(on_epoch)
+        _runs[run] = waiting
+        try:
+            with _job_description(spark, f"TRAIN MODEL {name}: epoch 1/{settings.epochs}"):
+                answer = _train(spark, rows, _request(run, f"TRAIN MODEL {name}", head, settings, placement))
+        finally:
+            del _runs[run]
+    if waiting.failure is not None:
+        raise waiting.failure
+    return _trained(answer, name, head, placement)
+
+
+def save_head(
+    spark: SparkSession, head: HeadSpec, weights: list[np.ndarray[Any, np.dtype[np.float32]]], folder: Path
+) -> None:
+    """Writes ``model.bigdl`` and ``model.bigdl.weights`` into a local folder.
+
+    They are BigDL's protobuf, the same bytes for the same weights. BigDL alone reads them (``Model.loadModel(definition, weights)``); the output is log-probabilities, or the value.
+    """
+    flat = np.concatenate([np.asarray(w, dtype="<f4").ravel() for w in weights])
+    definition = folder / "model.bigdl"
+    _glue(spark).save(json.dumps(_head(head)), bytearray(flat.tobytes()), str(definition), f"{definition}.weights")
+
+
+def _glue(spark: SparkSession) -> Any:
+    return spark.sparkContext._jvm.org.apache.spark.sql.sqlext.BigDLTraining
+
+
+def _train(spark: SparkSession, rows: DataFrame, request: dict[str, Any]) -> Any:
+    columns = rows.selectExpr("CAST(features AS ARRAY<FLOAT>)", "CAST(target AS DOUBLE)", "validates")
+    return _glue(spark).train(columns._jdf, json.dumps(request))
+
+
+def _head(head: HeadSpec) -> dict[str, Any]:
+    return asdict(head)
+
+
+def _request(run: str, name: str, head: HeadSpec, settings: TrainSettings, placement: Placement) -> dict[str, Any]:
+    options = asdict(settings) | {"batch_size": placement.batch_size}
+    options = {key: value for key, value in options.items() if value is not None}
+    head_options = {key: value for key, value in _head(head).items() if value is not None}
+    return {
+        "run": run,
+        "name": name,
+        "head": head_options,
+        "settings": options,
+        "executors": placement.executors,
+        "cores": placement.cores,
+    }
+
+
+def _placement(spark: SparkSession, rows: int, head: HeadSpec, settings: TrainSettings) -> Placement:
+    context = spark.sparkContext
+    jvm, conf = context._jvm, dict(context.getConf().getAll())
+    sizes = jvm.org.apache.spark.network.util.JavaUtils
+    local_max = sizes.byteStringAsBytes(spark.conf.get("spark.sqlext.train.localMaxBytes", "256m"))
+    local = conf.get("spark.master", "").startswith("local")
+    heap = (
+        jvm.java.lang.Runtime.getRuntime().maxMemory()
+        if local
+        else sizes.byteStringAsMb(conf.get("spark.executor.memory", "1g")) * 2**20
+    )
+    return place(
+        rows, head.width, settings.batch_size, conf, local_max=local_max, heap=heap, threads=context.defaultParallelism
+    )
+
+
+def _trained(answer: Any, name: str, head: HeadSpec, placement: Placement) -> TrainedHead:
+    report = json.loads(answer.report())
+    history = [_epoch(record) for record in report["history"]]
+    stopped = report.get("stopped")
+    if stopped == "diverged":
+        raise SqlExtError("TRAINING_DIVERGED", model=name, loss="not a number", epoch=len(history))
+    flat = np.frombuffer(answer.weights(), dtype="<f4")
+    shapes = head.shapes
+    cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+    weights = [part.reshape(shape).copy() for part, shape in zip(np.split(flat, cuts), shapes, strict=True)]
+    distributed = placement.executors > 0
+    return TrainedHead(
+        weights=weights,
+        history=history,
+        best_epoch=report["best_epoch"],
+        batch_size=placement.batch_size,
+        executors=max(1, placement.executors),
+        distributed=distributed,
+        reproducible=not distributed and head.dropout == 0,
+        note=placement.note,
+        stopped=stopped,
+    )
+
+
+def _epoch(record: Mapping[str, Any]) -> Epoch:
+    """From the JVM's record: a value that is no finite number is left out there."""
+    return Epoch(
+        epoch=record["epoch"],
+        iteration=record["iteration"],
+        loss=record.get("loss", float("nan")),
+        val_loss=record.get("val_loss"),
+        metric_value=record.get("metric_value"),
+        learning_rate=record.get("learning_rate"),
+        rows_per_second=record["rows_per_second"],
+        recorded_at=datetime.fromtimestamp(record["recorded_at"] / 1000, UTC),
+    )
+
+
+@contextmanager
+def _cached(rows: DataFrame) -> Iterator[None]:
+    """Rows are read two or three times: counted, trained on, and distributed once more for validation."""
+    if rows.storageLevel.useMemory or rows.storageLevel.useDisk:
+        yield
+        return
+    rows.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield
+    finally:
+        rows.unpersist()
+
+
+@contextmanager
+def _job_description(spark: SparkSession, description: str) -> Iterator[None]:
+    """Of the calling thread's jobs; its job group stays, so that whoever cancels the statement cancels the training."""
+    context = spark.sparkContext
+    before = context.getLocalProperty("spark.job.description")
+    context.setJobDescription(description)
+    try:
+        yield
+    finally:
+        context.setLocalProperty("spark.job.description", before)

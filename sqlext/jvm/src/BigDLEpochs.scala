@@ -1,0 +1,141 @@
+package org.apache.spark.sql.sqlext
+
+import java.util.concurrent.Executors
+
+import scala.collection.mutable.ArrayBuffer
+import scala.concurrent.duration.DurationInt
+import scala.util.control.NonFatal
+
+import com.intel.analytics.bigdl.dllib.optim.Trigger
+import com.intel.analytics.bigdl.dllib.utils.Table
+import org.apache.spark.SparkEnv
+import org.apache.spark.internal.Logging
+import org.apache.spark.rpc.{RpcCallContext, RpcEndpoint, RpcEnv, RpcTimeout}
+import org.apache.spark.util.{RpcUtils, ThreadUtils}
+
+/** One finished epoch. Times are milliseconds since 1970; a value that is not a finite number is None. */
+case class Epoch(
+    run: String, attempt: Int, epoch: Int, iteration: Long, loss: Option[Double], valLoss: Option[Double],
+    metricValue: Option[Double], learningRate: Option[Double], rowsPerSecond: Double, recordedAt: Long)
+
+/** What training gives back: all epochs, and the weights of epoch `best`. */
+case class Trained(weights: Array[Float], history: Seq[Epoch], best: Int, stopped: Option[String])
+
+/** The driver's side: hears of each epoch, as JSON, while training runs and answers whether to go on. */
+trait EpochListener {
+  def epoch(record: String): Boolean
+}
+
+/** A Spark RPC endpoint in the driver: the way for an epoch from the executor that trains, where no socket of ours is open. */
+object EpochEndpoint {
+  private val name = "sqlext-epochs"
+  // The answer may take a while (Python writes the run's file): one hour, since a driver that is gone is noticed at once.
+  private val patience = new RpcTimeout(1.hour, "the answer of the driver to an epoch")
+  private var open: RpcEnv = _
+
+  /** Opens the endpoint once per SparkContext. */
+  def start(listener: EpochListener): Unit = synchronized {
+    val env = SparkEnv.get.rpcEnv
+    if (open ne env) {
+      env.setupEndpoint(name, new EpochEndpoint(env, listener))
+      open = env
+    }
+  }
+
+  /** From any executor: reports the epoch, waits for the driver's answer. */
+  def tell(record: Epoch): Boolean = {
+    val env = SparkEnv.get
+    RpcUtils.makeDriverRef(name, env.conf, env.rpcEnv).askSync[Boolean](record, patience)
+  }
+}
+
+private class EpochEndpoint(override val rpcEnv: RpcEnv, listener: EpochListener) extends RpcEndpoint with Logging {
+  // Listeners block; Spark's own dispatcher threads also carry heartbeats.
+  private val threads = Executors.newCachedThreadPool(ThreadUtils.namedThreadFactory("sqlext-epochs"))
+
+  override def receiveAndReply(context: RpcCallContext): PartialFunction[Any, Unit] = {
+    case record: Epoch => threads.submit(new Runnable {
+      override def run(): Unit =
+        try context.reply(listener.epoch(BigDLTraining.toJson(record)))
+        catch {
+          case NonFatal(e) =>
+            logWarning(s"Training ${record.run} stops: its epoch ${record.epoch} could not be recorded", e)
+            context.reply(false)
+        }
+    })
+  }
+
+  override def onStop(): Unit = threads.shutdownNow()
+}
+
+/**
+ * Decides after every iteration whether training ends, and at the end of each epoch scores all rows, reports, keeps the best
+ * weights. The same object serves BigDL's LocalOptimizer and DistriOptimizer; `work` says how each scores and reads weights.
+ */
+class EpochEnd(request: TrainRequest, attempt: Int, work: EpochWork) extends Trigger {
+  private val settings = request.settings
+  private val history = ArrayBuffer.empty[Epoch]
+  private var best: Option[(Double, Int, Array[Float])] = None
+  private var stopped: Option[String] = None
+  private val started = System.nanoTime
+  private var epochStarted = started
+
+  /** BigDL counts epochs and iterations from 1 and has already counted up when it asks. */
+  override def apply(state: Table): Boolean = {
+    work.checkInterrupted()
+    if (state[Int]("epoch") - 1 > history.length && stopped.isEmpty) {
+      finishEpoch(state[Int]("neval") - 1)
+      epochStarted = System.nanoTime
+    }
+    stopped.isDefined || history.length >= settings.epochs
+  }
+
+  def result(): Trained = {
+    val (epoch, weights) = best.map(b => (b._2, b._3)).getOrElse((history.length, work.weights()))
+    Trained(weights, history.toSeq, epoch, stopped)
+  }
+
+  private def finishEpoch(iteration: Long): Unit = {
+    val rate = work.trainingRows / ((System.nanoTime - epochStarted) / 1e9)
+    val (train, validation) = work.scores()
+    val epoch = Epoch(request.run, attempt, history.length + 1, iteration, finite(train.meanLoss),
+      validation.flatMap(v => finite(v.meanLoss)), validation.flatMap(v => finite(v.metric(request.head))),
+      learningRate(iteration), rate, System.currentTimeMillis)
+    history += epoch
+    if (settings.earlyStop) keepBest(epoch)
+    val go = EpochEndpoint.tell(epoch)
+    stopped = if (!go) Some("cancelled") else reasonToStop(epoch)
+  }
+
+  private def finite(value: Double): Option[Double] = Some(value).filterNot(v => v.isNaN || v.isInfinite)
+
+  /** Without validation rows the training loss decides. */
+  private def keepBest(epoch: Epoch): Unit =
+    epoch.valLoss.orElse(if (work.validates) None else epoch.loss)
+      .filter(value => best.forall(value < _._1))
+      .foreach(value => best = Some((value, epoch.epoch, work.weights())))
+
+  private def reasonToStop(epoch: Epoch): Option[String] =
+    if (epoch.loss.isEmpty) Some("diverged")
+    else if (epoch.epoch >= settings.epochs) None
+    else if (settings.minLoss.exists(epoch.loss.get < _)) Some("min_loss")
+    else if (settings.earlyStop && epoch.epoch - best.fold(0)(_._2) >= settings.earlyStopPatience) Some("early_stop")
+    else if (settings.maxRuntime.exists(_ <= (System.nanoTime - started) / 1e9)) Some("max_runtime")
+    else None
+
+  /** The rate of the epoch's last iteration. Adadelta has none. */
+  private def learningRate(iteration: Long): Option[Double] =
+    if (settings.optimizer == "adadelta") None
+    else Some(settings.learningRate / (1 + (iteration - 1) * settings.learningRateDecay))
+}
+
+/** How a path reaches its rows and weights. */
+trait EpochWork {
+  def trainingRows: Long
+  def validates: Boolean
+  /** Of all training rows and, where there are any, of all validation rows. */
+  def scores(): (Scores, Option[Scores])
+  def weights(): Array[Float]
+  /** Throws when the task or its job was cancelled. */
+  def checkInterrupted(): Unit
+}

@@ -1,0 +1,122 @@
+package org.apache.spark.sql.sqlext
+
+import com.intel.analytics.bigdl.dllib.feature.dataset.Sample
+import com.intel.analytics.bigdl.dllib.nn.{ClassNLLCriterion, Dropout, Linear, LogSoftMax, MSECriterion, ReLU, Sequential}
+import com.intel.analytics.bigdl.dllib.nn.abstractnn.{AbstractCriterion, AbstractModule, Activity}
+import com.intel.analytics.bigdl.dllib.optim.{Adadelta, Adagrad, Adam, Adamax, Ftrl, L2Regularizer, LBFGS, OptimMethod, RMSprop, SGD}
+import com.intel.analytics.bigdl.dllib.tensor.Tensor
+import com.intel.analytics.bigdl.dllib.tensor.TensorNumericMath.TensorNumeric.NumericFloat
+
+/** The network that TRAIN fits: linear without `hidden`, else a multilayer perceptron. `classes` None: regression. */
+case class HeadSpec(width: Int, classes: Option[Int], hidden: Seq[Int], dropout: Double)
+
+/** The resolved options of TRAIN, as sqlext/bigdl/training.py describes them. */
+case class TrainSettings(
+    epochs: Int, batchSize: Int, optimizer: String, learningRate: Double, momentum: Option[Double],
+    dampening: Option[Double], weightDecay: Double, clipNorm: Option[Double], learningRateDecay: Double,
+    earlyStop: Boolean, earlyStopPatience: Int, minLoss: Option[Double], maxRuntime: Option[Double], seed: Long,
+    classWeights: Option[Seq[Double]])
+
+/** Sums over rows that add up: of NLL or squared errors, and of right answers (classes only). */
+case class Scores(rows: Long, loss: Double, right: Long) {
+  def +(other: Scores): Scores = Scores(rows + other.rows, loss + other.loss, right + other.right)
+  def meanLoss: Double = loss / rows
+  def metric(spec: HeadSpec): Double = if (spec.classes.isDefined) right.toDouble / rows else math.sqrt(meanLoss)
+}
+
+/** Heads as BigDL modules: building, weights, scores, files. */
+object BigDLHead {
+  type Module = AbstractModule[Activity, Activity, Float]
+
+  /**
+   * Layers have fixed names, so that a saved head's bytes depend on its weights alone. Dropout comes before every Linear but
+   * the first of a perceptron. The initial weights come from BigDL's generator of this thread.
+   */
+  def build(spec: HeadSpec, weightDecay: Double = 0.0): Module = {
+    def decay = if (weightDecay > 0) L2Regularizer[Float](weightDecay) else null
+    val widths = spec.width +: spec.hidden :+ spec.classes.getOrElse(1)
+    val head = Sequential[Float]()
+    widths.sliding(2).zipWithIndex.foreach { case (Seq(in, out), i) =>
+      val last = i == spec.hidden.length
+      if (spec.dropout > 0 && (i > 0 || last)) head.add(Dropout[Float](spec.dropout).setName(s"dropout${i + 1}"))
+      head.add(Linear[Float](in, out, wRegularizer = decay, bRegularizer = decay).setName(s"linear${i + 1}"))
+      if (!last) head.add(ReLU[Float]().setName(s"relu${i + 1}"))
+    }
+    if (spec.classes.isDefined) head.add(LogSoftMax[Float]().setName("logsoftmax"))
+    head.setName("head").asInstanceOf[Module]
+  }
+
+  def criterion(spec: HeadSpec, settings: TrainSettings): AbstractCriterion[Activity, Activity, Float] = {
+    val weights = settings.classWeights.map(w => Tensor[Float](w.map(_.toFloat).toArray, Array(w.length))).orNull
+    val loss = if (spec.classes.isDefined) ClassNLLCriterion[Float](weights) else MSECriterion[Float]()
+    loss.asInstanceOf[AbstractCriterion[Activity, Activity, Float]]
+  }
+
+  /** BigDL's optimizers by their SQL name. LBFGS: one step per batch, since its line search would see one and the same batch. */
+  val optimizers: Map[String, TrainSettings => OptimMethod[Float]] = Map(
+    "sgd" -> (s => new SGD[Float](s.learningRate, s.learningRateDecay, momentum = s.momentum.getOrElse(0.0),
+      dampening = s.dampening.getOrElse(Double.MaxValue))),
+    "adam" -> (s => new Adam[Float](s.learningRate, s.learningRateDecay)),
+    "adagrad" -> (s => new Adagrad[Float](s.learningRate, s.learningRateDecay)),
+    "adadelta" -> (_ => new Adadelta[Float]()),
+    "adamax" -> (s => new Adamax[Float](s.learningRate)),
+    "rmsprop" -> (s => new RMSprop[Float](s.learningRate, s.learningRateDecay)),
+    "ftrl" -> (s => new Ftrl[Float](s.learningRate)),
+    "lbfgs" -> (s => new LBFGS[Float](maxIter = 1, learningRate = s.learningRate)))
+
+  /** A copy of all weights, W1, b1, W2, b2 .. one after the other. */
+  def weights(head: Module): Array[Float] = head.parameters()._1.flatMap { t =>
+    java.util.Arrays.copyOfRange(t.storage().array(), t.storageOffset() - 1, t.storageOffset() - 1 + t.nElement())
+  }
+
+  def load(head: Module, weights: Array[Float]): Module = {
+    var from = 0
+    head.parameters()._1.foreach { t =>
+      System.arraycopy(weights, from, t.storage().array(), t.storageOffset() - 1, t.nElement())
+      from += t.nElement()
+    }
+    require(from == weights.length, s"the head has $from weights, not ${weights.length}")
+    head
+  }
+
+  /** Writes the head as BigDL's protobuf, definition and weights apart; without dropout, which only training needs. */
+  def save(spec: HeadSpec, weights: Array[Float], definition: String, weightFile: String): Unit = {
+    val head = load(build(spec.copy(dropout = 0)), weights)
+    head.evaluate()
+    head.saveModule(definition, weightFile, true)
+  }
+
+  /** One row as BigDL takes it: features and target in one array. Class indices start at 1 in BigDL and only there. */
+  def sample(features: Array[Float], target: Double, spec: HeadSpec): Sample[Float] = {
+    require(features.length == spec.width, s"a row has ${features.length} features, not ${spec.width}")
+    val data = java.util.Arrays.copyOf(features, features.length + 1)
+    data(features.length) = (if (spec.classes.isDefined) target + 1 else target).toFloat
+    Sample[Float](data, Array(Array(spec.width)), Array(Array(1)))
+  }
+
+  /** Scores of the head on the rows with dropout off: the one definition of loss, val_loss and metric_value. */
+  def scores(head: Module, rows: Iterator[Sample[Float]], spec: HeadSpec): Scores = {
+    head.evaluate()
+    try rows.grouped(1024).map(batch => scoreBatch(head, batch, spec)).foldLeft(Scores(0, 0, 0))(_ + _)
+    finally head.training()
+  }
+
+  private def scoreBatch(head: Module, batch: Seq[Sample[Float]], spec: HeadSpec): Scores = {
+    val input = Tensor[Float](batch.length, spec.width)
+    batch.zipWithIndex.foreach { case (row, i) => input.select(1, i + 1).copy(row.feature()) }
+    val output = head.forward(input).toTensor[Float].contiguous()
+    val (values, from, width) = (output.storage().array(), output.storageOffset() - 1, spec.classes.getOrElse(1))
+    batch.zipWithIndex.map { case (row, i) => scoreRow(values, from + i * width, width, row.label().valueAt(1), spec) }
+      .foldLeft(Scores(0, 0, 0))(_ + _)
+  }
+
+  private def scoreRow(values: Array[Float], from: Int, width: Int, target: Float, spec: HeadSpec): Scores =
+    if (spec.classes.isDefined) {
+      val label = target.toInt - 1
+      val best = (0 until width).maxBy(c => values(from + c))
+      Scores(1, -values(from + label).toDouble, if (best == label) 1 else 0)
+    } else {
+      val error = values(from).toDouble - target
+      Scores(1, error * error, 0)
+    }
+}

@@ -1,0 +1,181 @@
+package org.apache.spark.sql.sqlext
+
+import java.nio.{ByteBuffer, ByteOrder}
+import java.util.concurrent.locks.{Lock, ReentrantReadWriteLock}
+
+import com.intel.analytics.bigdl.dllib.feature.dataset.{DataSet, DistributedDataSet, LocalDataSet, MiniBatch, Sample, SampleToMiniBatch}
+import com.intel.analytics.bigdl.dllib.optim.{LocalOptimizer, OptimMethod, Optimizer, SqlExtAccess, TappedOptimizer, WeightsTap}
+import com.intel.analytics.bigdl.dllib.tensor.TensorNumericMath.TensorNumeric.NumericFloat
+import com.intel.analytics.bigdl.dllib.utils.RandomGenerator
+import org.apache.spark.{SparkContext, SparkEnv, TaskContext}
+import org.apache.spark.rdd.RDD
+import org.apache.spark.sql.DataFrame
+import org.apache.spark.sql.catalyst.InternalRow
+import org.apache.spark.storage.StorageLevel
+import org.json4s.{DefaultFormats, Extraction, Formats}
+import org.json4s.jackson.JsonMethods
+
+/** One training, as Python asks for it. `executors` 0: in one task; else on that many executors of `cores` cores each. */
+case class TrainRequest(run: String, name: String, head: HeadSpec, settings: TrainSettings, executors: Int, cores: Int)
+
+/** What Python reads back: the report as JSON, the weights as little-endian float32. */
+class TrainAnswer(trained: Trained) {
+  def report: String = BigDLTraining.toJson(
+    Map("history" -> trained.history, "best_epoch" -> trained.best, "stopped" -> trained.stopped))
+  def weights: Array[Byte] = {
+    val bytes = ByteBuffer.allocate(4 * trained.weights.length).order(ByteOrder.LITTLE_ENDIAN)
+    bytes.asFloatBuffer().put(trained.weights)
+    bytes.array()
+  }
+}
+
+/** The door that Python uses (sqlext/bigdl/training.py). */
+object BigDLTraining {
+  private implicit val formats: Formats = DefaultFormats
+  // BigDL's Engine holds the number of cores per JVM: trainings in one task go side by side, a distributed one goes alone.
+  @volatile var listener: EpochListener = _
+  private val engine = new ReentrantReadWriteLock(true)
+
+  def toJson(value: Any): String = JsonMethods.compact(Extraction.decompose(value).snakizeKeys)
+  private def fromJson[T: Manifest](json: String): T = JsonMethods.parse(json).camelizeKeys.extract[T]
+
+  /** @param rows features ARRAY<FLOAT>, target DOUBLE, validates BOOLEAN, without nulls */
+  def train(rows: DataFrame, request: String): TrainAnswer = {
+    EpochEndpoint.start(listener)
+    val asked = fromJson[TrainRequest](request)
+    val trained =
+      if (asked.executors == 0) holding(engine.readLock())(OneTask.train(rows, asked))
+      else holding(engine.writeLock())(Distributed.train(rows, asked))
+    new TrainAnswer(trained)
+  }
+
+  def save(head: String, weights: Array[Byte], definition: String, weightFile: String): Unit = {
+    val floats = new Array[Float](weights.length / 4)
+    ByteBuffer.wrap(weights).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(floats)
+    BigDLHead.save(fromJson[HeadSpec](head), floats, definition, weightFile)
+  }
+
+  private def holding[T](lock: Lock)(body: => T): T = {
+    lock.lockInterruptibly()
+    try body finally lock.unlock()
+  }
+
+  private[sqlext] def read(row: InternalRow, head: HeadSpec): (Boolean, Sample[Float]) =
+    row.getBoolean(2) -> BigDLHead.sample(row.getArray(0).toFloatArray(), row.getDouble(1), head)
+
+  private[sqlext] def configure[D](optimizer: Optimizer[Float, D], settings: TrainSettings): Unit = {
+    optimizer.setOptimMethod(BigDLHead.optimizers(settings.optimizer)(settings))
+    settings.clipNorm.foreach(optimizer.setGradientClippingByl2Norm(_))
+  }
+}
+
+/** BigDL's LocalOptimizer inside one executor task: rows come in through a shuffle, weights and records go out; none passes the driver. */
+private[sqlext] object OneTask {
+
+  def train(rows: DataFrame, request: TrainRequest): Trained =
+    rows.repartition(1).queryExecution.toRdd
+      .mapPartitions(part => Iterator.single(inTask(part.map(BigDLTraining.read(_, request.head)), request)))
+      .collect().head
+
+  /** One core, or sums would depend on how a batch is cut; rows in an order of their own, or it would on the partitions. */
+  private def inTask(rows: Iterator[(Boolean, Sample[Float])], request: TrainRequest): Trained = {
+    val settings = request.settings
+    SqlExtAccess.useCores(1, 1)
+    val (validation, training) = rows.toArray.partition(_._1)
+    val (train, valid) = (inOrder(training.map(_._2)), inOrder(validation.map(_._2)))
+    RandomGenerator.RNG.setSeed(settings.seed)
+    val head = BigDLHead.build(request.head, settings.weightDecay)
+    val batches = SampleToMiniBatch[Float](math.min(settings.batchSize, train.length), parallelizing = false)
+    val data = (DataSet.array(train.clone()) -> batches).asInstanceOf[LocalDataSet[MiniBatch[Float]]]
+    val optimizer = new LocalOptimizer[Float](head, data, BigDLHead.criterion(request.head, settings))
+    val context = TaskContext.get
+    val end = new EpochEnd(request, context.attemptNumber(), new EpochWork {
+      override val trainingRows: Long = train.length
+      override val validates: Boolean = valid.nonEmpty
+      override def scores(): (Scores, Option[Scores]) = (
+        BigDLHead.scores(head, train.iterator, request.head),
+        if (validates) Some(BigDLHead.scores(head, valid.iterator, request.head)) else None)
+      override def weights(): Array[Float] = BigDLHead.weights(head)
+      override def checkInterrupted(): Unit = context.killTaskIfInterrupted()
+    })
+    BigDLTraining.configure(optimizer, settings)
+    optimizer.setEndWhen(end).optimize()
+    end.result()
+  }
+
+  /** The same rows always come in the same order: by a hash of features and target, then by their values. */
+  private def inOrder(rows: Array[Sample[Float]]): Array[Sample[Float]] =
+    rows.map(row => (java.util.Arrays.hashCode(row.getData()), row)).sortWith { (a, b) =>
+      if (a._1 != b._1) a._1 < b._1 else java.util.Arrays.compare(a._2.getData(), b._2.getData()) < 0
+    }.map(_._2)
+}
+
+/** BigDL's DistriOptimizer on all executors, rows and weights staying there; each epoch is scored by one job over the same cached rows. */
+private[sqlext] object Distributed {
+
+  def train(rows: DataFrame, request: TrainRequest): Trained = {
+    val sc = rows.sparkSession.sparkContext
+    val cachedBefore = sc.getPersistentRDDs.keySet
+    SqlExtAccess.useCores(request.executors, request.cores)
+    try fit(sc, rows.queryExecution.toRdd, request)
+    // BigDL leaves the rows, their order and, after a failure, its models in the executors.
+    finally (sc.getPersistentRDDs -- cachedBefore).values.filter(ours).foreach(_.unpersist(blocking = false))
+  }
+
+  private val leftBehind =
+    Set("cached dataset", "original index", "shuffled index", "Cached Transformer", "Thread Model RDD", "validation rows")
+  private def ours(rdd: RDD[_]): Boolean = leftBehind(rdd.name)
+
+  private def fit(sc: SparkContext, source: RDD[InternalRow], request: TrainRequest): Trained = {
+    val (spec, settings, executors) = (request.head, request.settings, request.executors)
+    def samples(validating: Boolean): RDD[Sample[Float]] = source.map(BigDLTraining.read(_, spec)).filter(_._1 == validating).map(_._2)
+    RandomGenerator.RNG.setSeed(settings.seed)
+    val head = BigDLHead.build(spec, settings.weightDecay)
+    val train = DataSet.rdd(samples(validating = false), executors)
+    val data = (train -> SampleToMiniBatch[Float](settings.batchSize, partitionNum = Some(executors)))
+      .asInstanceOf[DistributedDataSet[MiniBatch[Float]]]
+    val valid = samples(validating = true).coalesce(executors, shuffle = true)
+      .mapPartitions(part => Iterator.single(part.toArray)).setName("validation rows").persist(StorageLevel.MEMORY_AND_DISK)
+    val tap = new WeightsTap
+    val work = new DistributedWork(sc, request, train.originRDD().asInstanceOf[RDD[Array[Sample[Float]]]], valid, tap)
+    val end = new EpochEnd(request, 0, work)
+    val optimizer = new TappedOptimizer(head, data, BigDLHead.criterion(spec, settings), tap)
+    BigDLTraining.configure(optimizer, settings)
+    // Uncompressed: BigDL's default exchanges weights with 7 bits of mantissa.
+    optimizer.setCompressType("none").setEndWhen(end)
+    work.describe(1)
+    optimizer.optimize()
+    end.result()
+  }
+}
+
+private class DistributedWork(
+    sc: SparkContext, request: TrainRequest, train: RDD[Array[Sample[Float]]], valid: RDD[Array[Sample[Float]]], tap: WeightsTap)
+  extends EpochWork {
+  private var epoch = 1
+  private var last: Array[Float] = _
+  override lazy val trainingRows: Long = train.map(_.length.toLong).reduce(_ + _)
+  private lazy val validationRows: Long = valid.map(_.length.toLong).reduce(_ + _)
+  override def validates: Boolean = validationRows > 0
+
+  def describe(epoch: Int): Unit = sc.setJobDescription(s"${request.name}: epoch $epoch/${request.settings.epochs}")
+
+  override def scores(): (Scores, Option[Scores]) = {
+    last = tap.weights()
+    val weights = sc.broadcast(last)
+    val spec = request.head
+    def score(rows: RDD[Array[Sample[Float]]], validating: Boolean): RDD[(Boolean, Scores)] = rows.map { part =>
+      validating -> BigDLHead.scores(BigDLHead.load(BigDLHead.build(spec), weights.value), part.iterator, spec)
+    }
+    val parts = try score(train, validating = false).union(score(valid, validating = true)).collect() finally weights.destroy()
+    val sums = parts.groupBy(_._1).mapValues(_.map(_._2).reduce(_ + _))
+    epoch += 1
+    describe(math.min(epoch, request.settings.epochs))
+    (sums(false), sums.get(true).filter(_.rows > 0))
+  }
+
+  /** Of the epoch that was scored last. */
+  override def weights(): Array[Float] = last
+
+  override def checkInterrupted(): Unit = if (Thread.interrupted()) throw new InterruptedException("training was cancelled")
+}
