@@ -1,6 +1,6 @@
 """The demo's pictures: five species of flowers, drawn, each picture different; the same seed gives the same files.
 
-No class of ``tools/small_backbone`` is a flower: the backbone that the package ships has never seen what the demo teaches it.
+No class of ``tools/small_backbone`` is a flower: the shipped backbone has never seen what the demo teaches it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,16 @@ from .drawing import Colour, Pen, camera, jpeg, scene, shade, vary
 GROUND: list[Colour] = [(52, 94, 40), (96, 130, 62), (120, 100, 70), (150, 180, 205), (60, 70, 50), (190, 180, 130)]
 
 
+TULIPS: list[Colour] = [
+    (205, 45, 55),
+    (235, 195, 60),
+    (225, 130, 165),
+    (130, 70, 150),
+    (240, 235, 225),
+    (230, 120, 50),
+]
+
+
 def _choose(rng: np.random.Generator, *colours: Colour, amount: float = 16.0) -> Colour:
     return vary(rng, colours[int(rng.integers(len(colours)))], amount)
 
@@ -31,7 +41,9 @@ def _stem(rng: np.random.Generator, pen: Pen, width: float = 0.07) -> None:
         pen.ellipse(bend * 0.5 + side * 0.35, 1.3, 0.4, 0.11, shade(green, 1.15), -side * 0.6)
 
 
-def _ring(rng: np.random.Generator, pen: Pen, petals: int, inner: float, width: float, colour: Colour, tip: float) -> None:
+def _ring(
+    rng: np.random.Generator, pen: Pen, petals: int, inner: float, width: float, colour: Colour, tip: float
+) -> None:
     """A ring of petals, each a little different; now and then one has fallen."""
     start = rng.uniform(0, 2 * math.pi)
     for i in range(petals):
@@ -72,7 +84,7 @@ def poppy(rng: np.random.Generator, pen: Pen) -> None:
 
 def tulip(rng: np.random.Generator, pen: Pen) -> None:
     _stem(rng, pen, 0.1)
-    petals = _choose(rng, (205, 45, 55), (235, 195, 60), (225, 130, 165), (130, 70, 150), (240, 235, 225), (230, 120, 50))
+    petals = _choose(rng, *TULIPS)
     opening = rng.uniform(0.7, 1.25)
     for side in (-1, 1):
         cup = [(side * 0.08, 0.55), (side * 0.6, 0.25), (side * 0.55 * opening, -0.95), (side * 0.1, -0.25)]

@@ -40,7 +40,7 @@ def any_colour(rng: np.random.Generator) -> Colour:
 
 
 class Pen:
-    """Draws on ``image`` in unit coordinates (y down): turned by ``angle``, scaled to ``size`` pixels, centred on ``centre``.
+    """Draws in unit coordinates (y down) that are turned by ``angle``, scaled to ``size`` pixels, moved to ``centre``.
 
     :param squeeze: the height of the shape relative to its width, as seen from the side.
     """
@@ -71,7 +71,7 @@ class Pen:
         self.draw.line(self.place(np.asarray(points, float)), fill=colour, width=pixels, joint="curve")
 
     def petal(self, angle: float, inner: float, outer: float, width: float, colour: Colour, tip: float = 1.0) -> None:
-        """A petal that points to ``angle``, from radius ``inner`` to ``outer``; ``tip`` < 1 is blunter, > 1 more pointed."""
+        """A petal that points to ``angle``, from radius ``inner`` to ``outer``; ``tip`` above 1 is more pointed."""
         t = np.linspace(0, 1, 9)
         half = width * np.sin(np.pi * t**0.8) ** (0.6 * tip)
         along = inner + (outer - inner) * t
@@ -82,7 +82,7 @@ class Pen:
 def oval(x: float, y: float, rx: float, ry: float, angle: float = 0.0, corners: int = 20) -> Points:
     """The outline of an ellipse."""
     t = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return turn(np.stack([rx * np.cos(t), ry * np.sin(t)], 1), angle) + [x, y]
+    return turn(np.stack([rx * np.cos(t), ry * np.sin(t)], 1), angle) + np.array([x, y])
 
 
 def turn(points: Points, angle: float) -> Points:
@@ -116,7 +116,7 @@ def _strokes(rng: np.random.Generator, image: Image.Image, colours: list[Colour]
 
 
 def background(rng: np.random.Generator, width: int, height: int, colours: list[Colour]) -> Image.Image:
-    """A picture of ``width`` x ``height`` without a subject: patches of the colours, often strokes, often out of focus."""
+    """A picture without a subject: patches of the colours, often strokes, often out of focus."""
     image = _cloudy(rng, width, height, colours)
     if rng.random() < 0.6:
         image = _strokes(rng, image, colours, upright=rng.random() < 0.7)

@@ -1,4 +1,4 @@
-"""The pictures that the small backbone is trained on: one class per shape and per texture, as many pictures as wanted."""
+"""The pictures that the small backbone is trained on: a class per shape and per texture."""
 
 from __future__ import annotations
 

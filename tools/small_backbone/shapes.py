@@ -1,4 +1,4 @@
-"""The shapes that the small backbone learns to tell apart: a function (rng, pen) per class. None of them is a flower."""
+"""The shapes that the small backbone learns to tell apart, a function (rng, pen) per class; none is a flower."""
 
 from __future__ import annotations
 
@@ -290,6 +290,7 @@ def dice(rng: Rng, pen: Pen) -> None:
         pen.polygon(oval(x, y, 0.19, 0.19), spot)
 
 
+# fmt: off
 SHAPES: dict[str, Shape] = {
     "triangle": polygon(3),
     "square": polygon(4),
@@ -297,17 +298,20 @@ SHAPES: dict[str, Shape] = {
     "star_4": polygon(4, 0.4),
     "star_5": polygon(5, 0.45),
     "star_8": polygon(8, 0.6),
-    "cross": outline((-0.3, -1), (0.3, -1), (0.3, -0.3), (1, -0.3), (1, 0.3), (0.3, 0.3), (0.3, 1), (-0.3, 1), (-0.3, 0.3), (-1, 0.3), (-1, -0.3), (-0.3, -0.3)),  # fmt: skip
+    "cross": outline((-0.3, -1), (0.3, -1), (0.3, -0.3), (1, -0.3), (1, 0.3), (0.3, 0.3), (0.3, 1),
+                     (-0.3, 1), (-0.3, 0.3), (-1, 0.3), (-1, -0.3), (-0.3, -0.3)),
     "arrow": outline((-1, -0.2), (0.2, -0.2), (0.2, -0.6), (1, 0), (0.2, 0.6), (0.2, 0.2), (-1, 0.2)),
     "bolt": outline((0.3, -1), (-0.5, 0.1), (0, 0.1), (-0.3, 1), (0.5, -0.2), (0, -0.2)),
     "heart": mirrored((0, -0.5), (0.3, -0.85), (0.75, -0.8), (0.95, -0.4), (0.75, 0.1), (0, 1)),
     "drop": mirrored((0, -1), (0.3, -0.3), (0.6, 0.25), (0.5, 0.75), (0.2, 0.98)),
-    "crescent": outline((0.4, -0.95), (-0.3, -0.9), (-0.85, -0.3), (-0.85, 0.3), (-0.3, 0.9), (0.4, 0.95), (-0.15, 0.5), (-0.3, 0), (-0.15, -0.5)),  # fmt: skip
+    "crescent": outline((0.4, -0.95), (-0.3, -0.9), (-0.85, -0.3), (-0.85, 0.3), (-0.3, 0.9), (0.4, 0.95),
+                        (-0.15, 0.5), (-0.3, 0), (-0.15, -0.5)),
     "bottle": mirrored((0.15, -1.1), (0.15, -0.5), (0.4, -0.2), (0.4, 1)),
     "hourglass": mirrored((0.7, -1), (0.1, 0), (0.7, 1)),
     "leaf": mirrored((0, -1), (0.35, -0.5), (0.45, 0), (0.3, 0.5), (0.05, 0.85), (0.05, 1.15)),
     "pear": mirrored((0.1, -1), (0.3, -0.6), (0.35, -0.1), (0.7, 0.4), (0.55, 0.85), (0.2, 1)),
-    "banana": outline((-1, -0.3), (-0.8, 0.2), (-0.2, 0.55), (0.5, 0.5), (1, 0.05), (0.9, -0.1), (0.4, 0.15), (-0.2, 0.15), (-0.7, -0.15)),  # fmt: skip
+    "banana": outline((-1, -0.3), (-0.8, 0.2), (-0.2, 0.55), (0.5, 0.5), (1, 0.05), (0.9, -0.1),
+                      (0.4, 0.15), (-0.2, 0.15), (-0.7, -0.15)),
     "orange": fruit((235, 140, 30)),
     "tomato": fruit((205, 45, 35), 0.85),
     "plum": fruit((95, 45, 105)),
@@ -321,7 +325,9 @@ SHAPES: dict[str, Shape] = {
         shape.__name__: shape
         for shape in (
             ring, spiral, gear, target, fish, butterfly, beetle, spider, snail, bird, mushroom, conifer, tree, fern,
-            cactus, grapes, cherries, house, car, boat, umbrella, cup, key, ladder, eye, snowflake, pinwheel, clover, dice,
-        )  # fmt: skip
+            cactus, grapes, cherries, house, car, boat, umbrella, cup, key, ladder, eye, snowflake, pinwheel, clover,
+            dice,
+        )
     },
-}  # fmt: skip
+}
+# fmt: on

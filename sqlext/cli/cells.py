@@ -1,0 +1,129 @@
+"""One value of a result as text for people, or as plain JSON data for programs."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import decimal
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql.types import ArrayType, DataType, MapType, StructType, TimestampType
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+FIRST_VALUES = 5  # of a long array
+_IMAGE_FIELDS = {"height", "width", "nChannels", "mode", "data"}
+
+
+def size(count: int) -> str:
+    """'84 KB' of a number of bytes."""
+    for unit, power in (("GB", 3), ("MB", 2), ("KB", 1)):
+        if count >= 1024**power:
+            value = count / 1024**power
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{count} bytes"
+
+
+def is_image(value: object) -> bool:
+    """Whether a value is a picture: bytes with a picture's header, or an image struct."""
+    return _image(value) is not None
+
+
+def text(value: object) -> str:
+    """For a table: pictures as 'JPEG 500x375, 84 KB', long arrays as their first values and length."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes | bytearray):
+        return _image(value) or (f"BINARY {size(len(value))}: {bytes(value[:8]).hex()}" if value else "BINARY 0 bytes")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, str):
+        return _printable(value)
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ", "milliseconds" if value.microsecond else "seconds")
+    if hasattr(value, "asDict"):  # a Row, or a vector's struct
+        fields = value.asDict()
+        return _image(value) or "{" + ", ".join(f"{_printable(k)}: {text(v)}" for k, v in fields.items()) + "}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{text(k)}: {text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return _array(value)
+    return _printable(str(value))
+
+
+def _array(values: Sequence[object]) -> str:
+    shown = ", ".join(text(value) for value in values[:FIRST_VALUES])
+    if len(values) <= FIRST_VALUES + 1:
+        return "[" + ", ".join(text(value) for value in values) + "]"
+    return f"[{shown}, .. {len(values):,} values]"
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+    return f"{value:.6g}" if value != int(value) or abs(value) >= 1e15 else f"{value:.1f}"
+
+
+def _printable(value: str) -> str:
+    """A stored string must not steer the terminal: control and direction characters are written as escapes."""
+    if value.isprintable():
+        return value
+    return "".join(
+        c if c == " " or (c.isprintable() and unicodedata.category(c) != "Cf") else c.encode("unicode_escape").decode()
+        for c in value
+    )
+
+
+def _image(value: object) -> str | None:
+    """'JPEG 500x375, 84 KB', or None when it is no picture."""
+    if isinstance(value, bytes | bytearray):
+        data: Any = value
+    elif hasattr(value, "asDict") and set(value.asDict()) >= _IMAGE_FIELDS:
+        data = value["data"] or b""  # type: ignore[index]
+    else:
+        return None
+    from sqlext.images import ImageError, info
+
+    try:
+        found = info(value)
+    except ImageError:
+        return None
+    return f"{found.format} {found.width}x{found.height}, {size(len(data))}"
+
+
+def plain(value: Any, kind: DataType | None = None) -> Json:
+    """For JSON: binary as base64, timestamps in ISO 8601 (UTC), decimals as exact strings, NaN as a string.
+
+    :param kind: the column's Spark type, which tells a TIMESTAMP (an instant) from a TIMESTAMP_NTZ (wall clock).
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _number(value)
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
+    if isinstance(value, datetime.datetime):
+        instant = value.astimezone(datetime.UTC) if isinstance(kind, TimestampType) else value
+        return instant.isoformat()
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    if isinstance(kind, StructType):
+        return {field.name: plain(value[i], field.dataType) for i, field in enumerate(kind.fields)}
+    if isinstance(kind, MapType):
+        return {_key(k, kind.keyType): plain(v, kind.valueType) for k, v in value.items()}
+    if isinstance(kind, ArrayType) or isinstance(value, list | tuple):
+        element = kind.elementType if isinstance(kind, ArrayType) else None
+        return [plain(item, element) for item in value]
+    return str(value)
+
+
+def _key(value: Any, kind: DataType) -> str:
+    found = plain(value, kind)
+    return found if isinstance(found, str) else str(found)

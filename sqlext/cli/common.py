@@ -1,0 +1,117 @@
+"""What the commands share: their options, the session, and running one statement after the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+
+import click
+
+from sqlext.cli.errors import describe
+from sqlext.cli.statements import Statement
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sqlext.cli.output import Result
+
+F = TypeVar("F", bound=Callable[..., Any])
+SHOWN_ROWS = 1000  # of a result that is meant for people
+
+
+class StatementFailed(Exception):
+    """A statement ended with an error; the lines say which, where and why."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        super().__init__(lines[0])
+
+
+def session_options(command: F) -> F:
+    """--warehouse, --master and --conf."""
+    for option in (
+        click.option("--conf", "conf", multiple=True, metavar="KEY=VALUE", help="A Spark setting; may be repeated."),
+        click.option("--master", metavar="URL", help="Spark master; default: local[*], all cores of this machine."),
+        click.option("--warehouse", metavar="DIR", help="Folder that keeps tables and models for the next start."),
+    ):
+        command = option(command)
+    return command
+
+
+def settings(conf: tuple[str, ...]) -> dict[str, str]:
+    """``--conf key=value`` as a dictionary; an entry without '=' is a usage error."""
+    wrong = [entry for entry in conf if "=" not in entry]
+    if wrong:
+        raise click.BadParameter(f"'{wrong[0]}' is not of the form key=value", param_hint="--conf")
+    return dict(entry.split("=", 1) for entry in conf)
+
+
+def open_session(warehouse: str | None, master: str | None, conf: tuple[str, ...]) -> SparkSession:
+    """The session of this command. One clear line and exit status 1 when it cannot be had."""
+    from sqlext.cli.progress import showing
+
+    given = {"spark.ui.showConsoleProgress": "false"} | settings(conf)
+    try:
+        with showing("starting Spark"):
+            import sqlext
+
+            spark: SparkSession = sqlext.session(master=master, warehouse=warehouse, conf=given)
+            return spark
+    except Exception as error:
+        fail(describe(error).lines())
+
+
+def fail(lines: list[str]) -> NoReturn:
+    """Prints the lines on standard error and ends with status 1."""
+    for line in lines:
+        click.echo(line, err=True)
+    sys.exit(1)
+
+
+def run(spark: SparkSession, statement: Statement, *, limit: int | None = None) -> Result:
+    """Runs one statement.
+
+    :param limit: fetch at most this many rows; None: the rows come one partition at a time while they are read.
+    :raises StatementFailed: with what to print.
+    """
+    from sqlext.cli.output import Result
+    from sqlext.cli.progress import showing, title_of
+
+    try:
+        with showing(title_of(statement.text), spark):
+            frame = spark.sql(statement.text)
+            if not frame.columns:
+                return Result(frame.schema, [])
+            return Result(frame.schema, _streamed(frame) if limit is None else frame.limit(limit).collect())
+    except Exception as error:
+        raise StatementFailed(describe(error).lines(statement.text, statement.line)) from None
+
+
+def _streamed(frame: DataFrame) -> Any:
+    """The rows, one partition in memory; the first one is fetched now, so that an error comes before any output."""
+    rows = iter(frame.toLocalIterator())
+    first = list(islice(rows, 1))
+    return chain(first, rows)
+
+
+def show(spark: SparkSession, statement: Statement, form: str, stream: TextIO) -> None:
+    """Runs a statement and writes its result as ``form`` (table, json or csv)."""
+    from sqlext.cli.output import WRITERS, Result
+
+    people = form == "table"
+    result = run(spark, statement, limit=SHOWN_ROWS + 1 if people else None)
+    if not result.columns:
+        return
+    more = people and len(list(result.rows)) > SHOWN_ROWS
+    if more:
+        result = Result(result.schema, list(result.rows)[:SHOWN_ROWS])
+    try:
+        WRITERS[form](result, stream)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # a later partition of a streamed result
+        raise StatementFailed(describe(error).lines(statement.text, statement.line)) from None
+    if more:
+        click.echo(f"the first {SHOWN_ROWS:,} rows; --format csv or json writes all of them", err=True)

@@ -1,0 +1,80 @@
+"""Results as one HTML page that needs nothing else: pictures as thumbnails inside it, everything else escaped."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from pyspark.sql.types import NumericType
+
+from sqlext.cli.cells import is_image, text
+from sqlext.cli.output import Result
+
+THUMBNAIL = 160  # pixels of the longer side
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text, or a picture as a data: URL with its description."""
+
+    text: str
+    url: str = ""
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture with what is to be said of it; ``wrong`` ones are marked."""
+
+    picture: Cell
+    caption: str
+    wrong: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, the SQL it belongs to, and a table or a grid of cards."""
+
+    title: str = ""
+    sql: str = ""
+    columns: list[str] = field(default_factory=list)
+    rows: list[list[Cell]] = field(default_factory=list)
+    cards: list[Card] = field(default_factory=list)
+
+
+def section(result: Result, sql: str = "", title: str = "") -> Section:
+    """A result as a table."""
+    numbers = [isinstance(column.dataType, NumericType) for column in result.schema.fields]
+    rows = [[cell(value, number) for value, number in zip(row, numbers, strict=True)] for row in result.rows]
+    return Section(title, sql, result.columns, rows)
+
+
+def cell(value: Any, number: bool = False) -> Cell:
+    """One value; a picture becomes a thumbnail."""
+    return Cell(text(value), _thumbnail(value) if is_image(value) else "", number)
+
+
+def page(title: str, sections: Iterable[Section]) -> str:
+    """The whole page."""
+    folder = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("page.html").render(title=title, sections=list(sections))
+
+
+def _thumbnail(value: Any) -> str:
+    """A data: URL of a small JPEG; '' where the picture has a good header but does not decode."""
+    from sqlext.images import ImageError, decode
+
+    try:
+        picture = decode(value)
+    except ImageError:
+        return ""
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,109 @@
+"""The prompt of ``sqlext sql``: statements over several lines, history, and the same from a pipe without a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from sqlext.cli.common import StatementFailed
+from sqlext.cli.sql import run_all
+from sqlext.cli.statements import complete, split
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.key_binding import KeyPressEvent
+    from pyspark.sql import SparkSession
+
+LEAVE = {"quit", "exit", "\\q"}
+
+
+def prompt(spark: SparkSession, form: str, stream: TextIO) -> None:
+    """Runs what is typed until ``quit`` or the end of input.
+
+    :raises StatementFailed: only without a terminal: a piped script ends at its first error, a person goes on.
+    """
+    interactive = sys.stdin.isatty()
+    for text in _typed() if interactive else _piped(sys.stdin):
+        try:
+            run_all(spark, split(text), form, stream)
+        except StatementFailed as failure:
+            if not interactive:
+                raise
+            for line in failure.lines:
+                click.echo(line, err=True)
+        except KeyboardInterrupt:
+            if not interactive:
+                raise
+            click.echo("interrupted", err=True)
+
+
+def leaves(text: str) -> bool:
+    """Whether the text is a word that ends the prompt."""
+    return text.strip().rstrip(";").strip().lower() in LEAVE
+
+
+def _piped(source: TextIO) -> Iterator[str]:
+    """Statements as soon as they are complete, so that a program can talk through a pipe."""
+    text = ""
+    for line in source:
+        text += line
+        if leaves(text):
+            return
+        if complete(text):
+            yield text
+            text = ""
+    yield text
+
+
+def _typed() -> Iterator[str]:
+    session = _prompt_session()
+    click.echo("Statements end with ';'. Leave with quit or Ctrl-D.", err=True)
+    while True:
+        try:
+            text = session.prompt("sqlext> ")
+        except KeyboardInterrupt:  # drops what was being typed
+            continue
+        except EOFError:
+            return
+        if leaves(text):
+            return
+        yield text
+
+
+def _prompt_session() -> PromptSession[str]:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.history import FileHistory
+    from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.lexers import PygmentsLexer
+    from prompt_toolkit.output import create_output
+    from pygments.lexers.sql import SqlLexer
+
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if complete(buffer.text) or leaves(buffer.text):
+            buffer.validate_and_handle()
+        else:
+            buffer.insert_text("\n")
+
+    options: dict[str, Any] = {"history": FileHistory(str(_history())), "lexer": PygmentsLexer(SqlLexer)}
+    # Standard output is kept for results: the prompt is drawn on standard error.
+    return PromptSession(
+        multiline=True, key_bindings=keys, prompt_continuation="   ... ", output=create_output(sys.stderr), **options
+    )
+
+
+def _history() -> Path:
+    """~/.local/state/sqlext/history, readable by its owner alone: statements can hold secrets."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    file = state / "sqlext" / "history"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+    return file
