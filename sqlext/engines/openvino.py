@@ -1,0 +1,67 @@
+"""OpenVINO: f32 anywhere, bf16 on CPUs that have it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from sqlext.engines import Array, in_parts, refused
+
+
+def _import() -> Any:
+    """The package, without what it sends home when it is imported: its converter reports each import over the network
+    and leaves files in the home folder. Without the telemetry package it falls back on a stub of its own.
+    """
+    blocked = "openvino_telemetry" not in sys.modules
+    if blocked:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        import openvino
+
+        return openvino
+    finally:
+        if blocked:
+            del sys.modules["openvino_telemetry"]
+
+
+ov = _import()
+
+
+def capabilities() -> list[str]:
+    """What this CPU computes natively, such as FP32, BF16, INT8."""
+    return list(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def load(network: bytes, precision: str, threads: int) -> OpenVinoEngine:
+    try:
+        return OpenVinoEngine(network, precision, threads)
+    except RuntimeError as error:
+        raise refused("openvino", error) from None
+
+
+class OpenVinoEngine:
+    """One compiled model with a free batch axis and one infer request."""
+
+    def __init__(self, network: bytes, precision: str, threads: int) -> None:
+        core = ov.Core()
+        strict = precision == "f32"
+        config = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": precision,
+            "EXECUTION_MODE_HINT": "ACCURACY" if strict else "PERFORMANCE",
+            # Pinning would put the single thread of every worker of a machine on the same core.
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._compiled = core.compile_model(core.read_model(network, b""), "CPU", config)
+        self._request = self._compiled.create_infer_request()
+        self._widths = [port.get_partial_shape()[1].get_length() for port in self._compiled.outputs]
+
+    def run(self, batch: Array) -> tuple[Array, Array | None]:
+        return in_parts(self._call, batch, self._widths)
+
+    def _call(self, part: Array) -> list[Array]:
+        self._request.infer([np.ascontiguousarray(part)], share_inputs=True)
+        return [self._request.get_output_tensor(i).data.copy() for i in range(len(self._widths))]
