@@ -1,1 +1,21 @@
+"""The model register: models are tables of the Hive metastore, versions are their partitions."""
 
+from __future__ import annotations
+
+from sqlext.catalog.drop import Dropped
+from sqlext.catalog.entry import ModelEntry, ModelVersion
+from sqlext.catalog.hive import ModelCatalog
+from sqlext.catalog.names import ModelName, ModelRef, alias_name
+from sqlext.catalog.publish import Draft, new_id
+
+__all__ = [
+    "Draft",
+    "Dropped",
+    "ModelCatalog",
+    "ModelEntry",
+    "ModelName",
+    "ModelRef",
+    "ModelVersion",
+    "alias_name",
+    "new_id",
+]

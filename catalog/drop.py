@@ -1,0 +1,94 @@
+"""DROP: the metastore first, files after, so that a crash leaves a whole model or none, with at most orphan files.
+
+Deleted are folders that are locations of the model's own partitions and whose manifest carries its model_id; all else,
+such as the folder of somebody's INSERT, is listed and kept.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlext.catalog.entry import ModelEntry, ModelVersion
+from sqlext.catalog.names import ModelName
+from sqlext.catalog.publish import DROPPED, MANIFEST
+
+from sqlext.errors import SqlExtError
+
+if TYPE_CHECKING:
+    from sqlext.catalog.hive import ModelCatalog
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What went; ``kept`` are folders of the model's table that were not ours to delete."""
+
+    name: ModelName
+    versions: tuple[int, ...]
+    size_bytes: int
+    kept: tuple[str, ...] = ()
+
+
+def drop_model(catalog: ModelCatalog, name: ModelName) -> Dropped:
+    entry = catalog.get(name)
+    catalog.check(name, "DROP")
+    _refuse_in_use(catalog, entry, entry.versions)
+    ours = [v for v in entry.versions if is_ours(catalog, v)]
+    kept = [v.location for v in entry.versions if v not in ours]
+    catalog.metastore.drop_table(name)
+    catalog.after("drop_model.table")
+    for version in ours:
+        catalog.files.delete(version.location, recursive=True)
+        catalog.after("drop_model.folder")
+    for mark in catalog.files.list(f"{entry.location}/{DROPPED}"):
+        if mark.name.isdigit():
+            catalog.files.delete(f"{entry.location}/{DROPPED}/{mark.name}")
+    catalog.files.delete(f"{entry.location}/{DROPPED}")
+    catalog.files.delete(entry.location)  # goes only when nothing else is in it
+    numbers = tuple(v.version for v in entry.versions)
+    return Dropped(name, numbers, sum(v.size_bytes for v in ours), (*kept, *entry.foreign))
+
+
+def drop_version(catalog: ModelCatalog, name: ModelName, number: int) -> Dropped:
+    entry = catalog.get(name)
+    version = entry.version(number)
+    catalog.check(name, "DROP")
+    others = [v for v in entry.versions if v is not version]
+    if not others and not entry.foreign:
+        return drop_model(catalog, name)
+    _refuse_in_use(catalog, entry, (version,))
+    if version.aliases and others:
+        aliases = ", ".join(sorted(version.aliases))
+        raise SqlExtError("ALIASED_VERSION", model=name, version=number, aliases=aliases)
+    if version is entry.default and others:
+        raise SqlExtError("DEFAULT_VERSION_DROP", model=name, version=number, other=others[-1].version)
+    ours = is_ours(catalog, version)
+    # The mark comes first: a number that has been seen must not come back, even when the rest does not happen.
+    catalog.files.make_folder(f"{entry.location}/{DROPPED}", entry.location)
+    catalog.files.write(f"{entry.location}/{DROPPED}/{number}", version.run_id.encode())
+    catalog.after("drop_version.marked")
+    catalog.metastore.drop_partition(name, number)
+    catalog.after("drop_version.partition")
+    if ours:
+        catalog.files.delete(version.location, recursive=True)
+    catalog.after("drop_version.folder")
+    return Dropped(name, (number,), version.size_bytes if ours else 0, () if ours else (version.location,))
+
+
+def is_ours(catalog: ModelCatalog, version: ModelVersion) -> bool:
+    """Whether the manifest in the partition's folder says that this version of this model made it."""
+    try:
+        manifest = json.loads(catalog.files.read(f"{version.model_folder}/{MANIFEST}"))
+    except (FileNotFoundError, ValueError):
+        return False
+    own_name = posixpath.basename(version.location).endswith(f"-{version.run_id}")
+    return own_name and (manifest.get("model_id"), manifest.get("run_id")) == (version.model_id, version.run_id)
+
+
+def _refuse_in_use(catalog: ModelCatalog, entry: ModelEntry, versions: tuple[ModelVersion, ...]) -> None:
+    users = {user for v in versions for user in catalog.users_of(v) if user != entry.name}
+    if users:
+        names = ", ".join(str(user) for user in sorted(users))
+        raise SqlExtError("BACKBONE_IN_USE", model=entry.name, users=names)

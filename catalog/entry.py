@@ -1,0 +1,196 @@
+"""What the metastore knows of a model: its table, and one partition per version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+from sqlext.catalog.names import ModelName
+
+from sqlext.errors import SqlExtError
+
+FORMAT_VERSION = 1
+"""Of the table, the partition parameters and the manifest. Every release reads all earlier ones."""
+
+PREFIX = "sqlext."
+KIND = PREFIX + "kind"
+MODEL_ID = PREFIX + "model_id"
+FORMAT = PREFIX + "format_version"
+RELEASE = PREFIX + "release"
+PROPERTY = PREFIX + "property."  # a prefix of their own, so that no user property means something to Hive or Spark
+PINNED = PREFIX + "pinned"
+PROMOTED = PREFIX + "promoted"
+RUN_ID = PREFIX + "run_id"
+BACKBONE_ID = PREFIX + "backbone_id"
+ALIAS = PREFIX + "alias."
+
+BACKBONE, CLASSIFIER, REGRESSOR = KINDS = ("backbone", "classifier", "regressor")
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One published version: a partition of the model's table.
+
+    ``location`` is the version's folder as a Hadoop path; ``aliases`` maps each alias that this version holds to the
+    time it was set; ``backbone_id`` is ``<model_id>@<version>`` of the backbone that a head needs.
+    """
+
+    name: ModelName
+    model_id: str
+    kind: str
+    version: int
+    run_id: str
+    location: str
+    promoted: bool
+    aliases: dict[str, str]
+    pinned: bool
+    metric_name: str | None
+    metric_value: float | None
+    rows_trained: int | None
+    size_bytes: int
+    created_by: str
+    created_at: datetime
+    backbone_id: str | None
+    format_version: int
+    parameters: dict[str, str] = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """What a head stores of its backbone; a RENAME does not change it."""
+        return f"{self.model_id}@{self.version}"
+
+    @property
+    def model_folder(self) -> str:
+        return f"{self.location}/_model"
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model with at least one version, oldest first. ``foreign`` are partitions of its table that are no versions."""
+
+    name: ModelName
+    model_id: str
+    kind: str
+    location: str
+    owner: str
+    comment: str | None
+    created_at: datetime
+    properties: dict[str, str]
+    format_version: int
+    release: str
+    versions: tuple[ModelVersion, ...]
+    foreign: tuple[str, ...] = ()
+
+    @property
+    def latest(self) -> ModelVersion:
+        return self.versions[-1]
+
+    @property
+    def pinned(self) -> ModelVersion | None:
+        return next((v for v in self.versions if v.pinned), None)
+
+    @property
+    def default(self) -> ModelVersion:
+        """The pinned version, else the highest promoted one; the oldest where nobody ever promoted one."""
+        promoted = [v for v in self.versions if v.promoted]
+        return self.pinned or (promoted[-1] if promoted else self.versions[0])
+
+    def version(self, number: int) -> ModelVersion:
+        """:raises SqlExtError: MODEL_VERSION_NOT_FOUND."""
+        for version in self.versions:
+            if version.version == number:
+                return version
+        numbers = ", ".join(str(v.version) for v in self.versions[-10:])
+        raise SqlExtError("MODEL_VERSION_NOT_FOUND", model=self.name, version=number, hint=f"There are: {numbers}.")
+
+    @property
+    def aliases(self) -> dict[str, ModelVersion]:
+        return {alias: version for version in self.versions for alias in version.aliases}
+
+
+def entry(name: ModelName, table: Mapping[str, Any], partitions: Iterable[Mapping[str, Any]]) -> ModelEntry | None:
+    """The model that a table and its partitions (Spark's CatalogTable and CatalogTablePartition as JSON) make.
+
+    None for a model without a version: its first publish has not ended, or its last version is gone.
+    """
+    numbered = [(version_number(p), p) for p in partitions]
+    own = sorted(((n, p) for n, p in numbered if n is not None and RUN_ID in p["parameters"]), key=lambda pair: pair[0])
+    aliases, pinned = _holders(own)
+    properties: dict[str, str] = table["properties"]
+    head = {"name": name, "model_id": properties[MODEL_ID], "kind": properties.get(KIND, CLASSIFIER)}
+    versions = tuple(_version(head, number, p["parameters"], path_of(p), aliases, pinned) for number, p in own)
+    if not versions:
+        return None
+    return ModelEntry(
+        **head,
+        location=path_of(table),
+        owner=table["owner"],
+        comment=table["comment"],
+        created_at=datetime.fromtimestamp(table["createTime"] / 1000, UTC),
+        properties={k.removeprefix(PROPERTY): v for k, v in properties.items() if k.startswith(PROPERTY)},
+        format_version=int(properties.get(FORMAT, FORMAT_VERSION)),
+        release=properties.get(RELEASE, "?"),
+        versions=versions,
+        foreign=tuple(path_of(p) for n, p in numbered if n is None or RUN_ID not in p["parameters"]),
+    )
+
+
+def version_number(partition: Mapping[str, Any]) -> int | None:
+    """The number of a partition; None for Hive's default partition (an INSERT of NULL)."""
+    text = str(partition["spec"].get("version", ""))
+    return int(text) if text.isdigit() else None
+
+
+def path_of(thing: Mapping[str, Any]) -> str:
+    """The folder of a table or partition as a Hadoop path: its URI without the percent signs."""
+    return unquote(thing["storage"]["locationUri"] or "").rstrip("/")
+
+
+def _holders(own: Iterable[tuple[int, Mapping[str, Any]]]) -> tuple[dict[str, int], int | None]:
+    """Which version holds each alias and the pin: the one on which it was set last."""
+    latest: dict[str, tuple[str, int]] = {}
+    for number, partition in own:
+        for key, when in partition["parameters"].items():
+            if key == PINNED or key.startswith(ALIAS):
+                latest[key] = max(latest.get(key, ("", 0)), (when, number))
+    aliases = {k.removeprefix(ALIAS): number for k, (_, number) in latest.items() if k != PINNED}
+    return aliases, latest[PINNED][1] if PINNED in latest else None
+
+
+def _version(
+    head: dict[str, Any],
+    number: int,
+    parameters: dict[str, str],
+    location: str,
+    aliases: dict[str, int],
+    pinned: int | None,
+) -> ModelVersion:
+    get = {k.removeprefix(PREFIX): v for k, v in parameters.items() if k.startswith(PREFIX)}.get
+    return ModelVersion(
+        **head,
+        version=number,
+        run_id=parameters[RUN_ID],
+        location=location,
+        promoted=get("promoted") == "true",
+        aliases={alias: parameters[ALIAS + alias] for alias, holder in aliases.items() if holder == number},
+        pinned=pinned == number,
+        metric_name=get("metric_name"),
+        metric_value=_number(get("metric_value"), float),
+        rows_trained=_number(get("rows_trained"), int),
+        size_bytes=_number(get("size_bytes"), int) or 0,
+        created_by=get("created_by") or "",
+        created_at=datetime.fromisoformat(get("created_at") or "1970-01-01T00:00:00+00:00"),
+        backbone_id=get("backbone_id"),
+        format_version=int(get("format_version") or FORMAT_VERSION),
+        parameters=dict(parameters),
+    )
+
+
+def _number(text: str | None, kind: type[Any]) -> Any:
+    return None if text is None else kind(text)

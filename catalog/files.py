@@ -1,0 +1,190 @@
+"""Files of models on whatever file system the warehouse is on: Hadoop's FileSystem through Py4J."""
+
+from __future__ import annotations
+
+import posixpath
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors.exceptions.base import PySparkException
+from pyspark.sql import SparkSession
+from sqlext.catalog.metastore import java_message
+
+from sqlext.errors import SqlExtError
+
+_REFUSED = ("AccessControlException", "AccessDeniedException")
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    name: str
+    is_folder: bool
+    size: int
+    modified_ms: int
+
+
+class Files:
+    """Paths are Hadoop paths as text (``hdfs://nn/warehouse/shop.db``). A refusal is FOLDER_ACCESS_DENIED."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._jvm: Any = spark._jvm
+        self._gateway: Any = spark.sparkContext._gateway
+        self._conf: Any = spark._jsparkSession.sessionState().newHadoopConf()
+        self._user = str(self._jvm.org.apache.hadoop.security.UserGroupInformation.getCurrentUser().getShortUserName())
+
+    def exists(self, path: str) -> bool:
+        with self._refusals(path, "read"):
+            return bool(self._fs(path).exists(self._path(path)))
+
+    def list(self, folder: str) -> list[FileInfo]:
+        """What is in a folder; nothing for one that does not exist."""
+        with self._refusals(folder, "read"):
+            try:
+                statuses = self._fs(folder).listStatus(self._path(folder))
+            except Py4JJavaError as error:
+                if "FileNotFoundException" in _classes(error) and "ermission denied" not in java_message(error):
+                    return []
+                raise
+            return [
+                FileInfo(s.getPath().getName(), s.isDirectory(), s.getLen(), s.getModificationTime()) for s in statuses
+            ]
+
+    def read(self, path: str) -> bytes:
+        """:raises FileNotFoundError: where there is no such file."""
+        with self._refusals(posixpath.dirname(path), "read"):
+            try:
+                stream = self._fs(path).open(self._path(path))
+            except Py4JJavaError as error:
+                if "FileNotFoundException" in _classes(error) and "ermission denied" not in java_message(error):
+                    raise FileNotFoundError(path) from None
+                raise
+            try:
+                return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
+            finally:
+                stream.close()
+
+    def local_copy(self, path: str, folder: Path | None = None) -> Path:
+        """A file on this machine with the content of ``path``: itself where it is local, else a copy in ``folder``."""
+        if self._fs(path).getScheme() == "file":
+            return Path(str(self._path(path).toUri().getPath()))
+        target = (folder or Path(tempfile.mkdtemp(prefix="sqlext-"))) / posixpath.basename(path)
+        with self._refusals(posixpath.dirname(path), "read"):
+            self._fs(path).copyToLocalFile(False, self._path(path), self._path(str(target)), True)
+        return target
+
+    def write(self, path: str, content: bytes) -> None:
+        """Writes or replaces a small file so that a reader sees the old or the new one, never a part."""
+        folder, name = posixpath.split(path)
+        part = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
+        with self._refusals(folder, "write"):
+            stream = self._fs(folder).create(self._path(part), True)
+            try:
+                stream.write(bytearray(content))
+            finally:
+                stream.close()
+            hadoop = self._jvm.org.apache.hadoop.fs
+            overwrite = self._gateway.new_array(hadoop.Options.Rename, 1)
+            overwrite[0] = hadoop.Options.Rename.OVERWRITE
+            # FileSystem.rename has no public way to replace a file in one step; FileContext has.
+            context = hadoop.FileContext.getFileContext(self._path(folder).toUri(), self._conf)
+            context.rename(self._path(part), self._path(path), overwrite)
+
+    def upload(self, local: Path, path: str) -> None:
+        """Copies a local file or a folder with all its content to ``path``, which must not exist."""
+        with self._refusals(posixpath.dirname(path), "write"):
+            self._fs(path).copyFromLocalFile(False, False, self._path(str(local)), self._path(path))
+
+    def rename(self, source: str, target: str) -> None:
+        """:raises OSError: where ``target`` exists or ``source`` is gone."""
+        with self._refusals(posixpath.dirname(target), "write"):
+            fs = self._fs(target)
+            # FileSystem.rename onto a folder moves into it.
+            if fs.exists(self._path(target)) or not fs.rename(self._path(source), self._path(target)):
+                raise OSError(f"{source} could not be renamed to {target}")
+
+    def delete(self, path: str, *, recursive: bool = False) -> bool:
+        """False where there was nothing. A folder that is not empty is left as it is unless ``recursive``."""
+        with self._refusals(posixpath.dirname(path), "write"):
+            fs, target = self._fs(path), self._path(path)
+            if not recursive and fs.exists(target) and fs.getFileStatus(target).isDirectory() and fs.listStatus(target):
+                return False
+            return bool(fs.delete(target, recursive))
+
+    def make_folder(self, path: str, like: str) -> None:
+        """Makes ``path`` and the folders between it and ``like``, with the owner group and mode of ``like``."""
+        with self._refusals(posixpath.dirname(path), "write"):
+            missing: list[str] = []
+            step = path
+            while step != like and step.startswith(like) and not self.exists(step):
+                missing.append(step)
+                step = posixpath.dirname(step)
+            if not self._fs(path).mkdirs(self._path(path)):
+                raise SqlExtError(
+                    "FOLDER_ACCESS_DENIED",
+                    user=self._user,
+                    right="write",
+                    folder=posixpath.dirname(path),
+                    reason="refused",
+                )
+            for folder in missing:
+                self.share(folder, like)
+
+    def share(self, folder: str, like: str) -> None:
+        """Gives a folder the owner group and mode of ``like``, so that whoever may write there may write here."""
+        fs = self._fs(folder)
+        mine, model = fs.getFileStatus(self._path(folder)), fs.getFileStatus(self._path(like))
+        if mine.getGroup() != model.getGroup():
+            # Who is not in the group cannot give the folder to it; on HDFS a new folder has inherited it.
+            with suppress(Py4JJavaError):
+                fs.setOwner(self._path(folder), None, model.getGroup())
+        if mine.getPermission().toShort() != model.getPermission().toShort():
+            fs.setPermission(self._path(folder), model.getPermission())
+
+    def share_all(self, folder: str, like: str) -> None:
+        """:meth:`share` for a folder and all folders below it."""
+        self.share(folder, like)
+        for child in self.list(folder):
+            if child.is_folder:
+                self.share_all(f"{folder}/{child.name}", like)
+
+    def size(self, folder: str) -> int:
+        """Bytes of all files below a folder."""
+        return int(self._fs(folder).getContentSummary(self._path(folder)).getLength())
+
+    def _path(self, path: str) -> Any:
+        return self._jvm.org.apache.hadoop.fs.Path(path)
+
+    def _fs(self, path: str) -> Any:
+        return self._path(path).getFileSystem(self._conf)
+
+    @contextmanager
+    def _refusals(self, folder: str, right: str) -> Iterator[None]:
+        try:
+            yield
+        except (Py4JJavaError, PySparkException) as error:
+            message = java_message(error)
+            refused = "ermission denied" in message or "Mkdirs failed" in message
+            if not refused and not any(name in _classes(error) for name in _REFUSED):
+                raise
+            reason = message.splitlines()[0]
+            raise SqlExtError(
+                "FOLDER_ACCESS_DENIED", user=self._user, right=right, folder=folder, reason=reason
+            ) from error
+
+
+def _classes(error: Exception) -> str:
+    """The class names of a Java exception and its causes."""
+    if not isinstance(error, Py4JJavaError):
+        return type(error).__name__
+    names: list[str] = []
+    cause: Any = error.java_exception
+    while cause is not None and len(names) < 10:
+        names.append(str(cause.getClass().getName()))
+        cause = cause.getCause()
+    return " ".join(names)

@@ -1,0 +1,194 @@
+"""The Hive metastore through Spark's own external catalog, in as few Py4J calls as there are metastore calls.
+
+What comes back is Spark's CatalogTable and CatalogTablePartition as JSON (both carry the Jackson annotations for it).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors.exceptions.base import PySparkException
+from pyspark.sql import SparkSession
+from sqlext.catalog.names import ModelName
+
+from sqlext.errors import SqlExtError, nearest
+
+COLUMNS = (
+    "run_id STRING, epoch INT, iteration BIGINT, loss DOUBLE, val_loss DOUBLE, metric_name STRING, "
+    "metric_value DOUBLE, learning_rate DOUBLE, rows_per_second DOUBLE, recorded_at TIMESTAMP"
+)
+_RIGHTS = {
+    # No LIMIT 0: the optimizer would replace the relation before an authorization rule sees it.
+    "SELECT": "SELECT * FROM {table}",
+    "ALTER": "ALTER TABLE {table} SET TBLPROPERTIES ('sqlext.kind' = '')",
+    "DROP": "DROP TABLE {table}",
+}
+
+
+class Metastore:
+    """Tables and partitions by name. Every method is one metastore call unless it says otherwise."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self.spark = spark
+        self._jvm: Any = spark._jvm
+        self._state: Any = spark._jsparkSession.sessionState()
+        self._external: Any = self._state.catalog().externalCatalog()
+        self._mapper: Any = self._jvm.com.fasterxml.jackson.databind.ObjectMapper()
+        scala_module = getattr(self._jvm.com.fasterxml.jackson.module.scala, "DefaultScalaModule$")
+        self._mapper.registerModule(getattr(scala_module, "MODULE$"))
+
+    def databases(self) -> list[str]:
+        return list(self._read(self._external.listDatabases()))
+
+    def database_location(self, database: str) -> str:
+        """The folder of a database as a Hadoop path.
+
+        :raises SqlExtError: DATABASE_NOT_FOUND.
+        """
+        if not self._external.databaseExists(database):
+            hint = nearest(database, self.databases())
+            raise SqlExtError("DATABASE_NOT_FOUND", database=database, hint=hint)
+        uri = self._external.getDatabase(database).locationUri()
+        return str(self._jvm.org.apache.hadoop.fs.Path(uri).toString())
+
+    def user(self) -> str:
+        """Who runs this session's statement."""
+        remote = self._jvm.org.apache.spark.sql.catalyst.CurrentUserContext.CURRENT_USER().get()
+        return str(remote or self.spark.sparkContext.sparkUser())
+
+    def table_names(self, database: str) -> list[str]:
+        return list(self._read(self._external.listTables(database))) if self._external.databaseExists(database) else []
+
+    def tables(self, database: str, names: Iterable[str]) -> list[dict[str, Any]]:
+        """Those of the named tables that exist; one call for all. None in a database that does not exist."""
+        try:
+            return list(self._read(self._external.getTablesByName(database, self._seq(names))))
+        except (Py4JJavaError, PySparkException):
+            if self._external.databaseExists(database):
+                raise
+            return []
+
+    def table(self, name: ModelName) -> dict[str, Any] | None:
+        return next(iter(self.tables(name.namespace, [name.name])), None)
+
+    def partitions(self, name: ModelName) -> list[dict[str, Any]]:
+        """All partitions of a table; none for a table that is gone."""
+        nothing = self._jvm.scala.Option.apply(None)
+        try:
+            return list(self._read(self._external.listPartitions(name.namespace, name.name, nothing)))
+        except PySparkException:
+            if self._external.tableExists(name.namespace, name.name):
+                raise
+            return []
+
+    def create_table(self, name: ModelName, location: str, properties: Mapping[str, str], comment: str | None) -> bool:
+        """Makes a model's table; False when a table of that name is there already."""
+        plan = self.plan(self._create_statement(name, location)).analyzed()
+        storage = self._located(plan.table().storage(), location)
+        option = self._jvm.scala.Option.apply
+        # By constructor position. Comment and properties are free text, and Spark's two string modes quote differently.
+        table = _copy(plan.table(), {2: storage, 11: self._map(properties), 14: option(comment)})
+        try:
+            self._state.catalog().createTable(table, False, False)
+        except PySparkException:
+            if self._external.tableExists(name.namespace, name.name):
+                return False
+            raise
+        return True
+
+    def drop_table(self, name: ModelName) -> None:
+        """Forgets an external table and all its partitions; files stay."""
+        self.spark.sql(f"DROP TABLE IF EXISTS {name.sql}")
+
+    def create_partition(self, name: ModelName, version: int, location: str, parameters: Mapping[str, str]) -> bool:
+        """Adds one partition with all its parameters; False when that version is there (reads the table first)."""
+        storage = self._located(self._external.getTable(name.namespace, name.name).storage(), location)
+        now = int(time.time() * 1000)
+        partition = self._jvm.org.apache.spark.sql.catalyst.catalog.CatalogTablePartition(
+            self._map({"version": str(version)}),
+            storage,
+            self._map(parameters),
+            now,
+            now,
+            self._jvm.scala.Option.apply(None),
+        )
+        try:
+            self._external.createPartitions(name.namespace, name.name, self._seq([partition]), False)
+        except PySparkException:
+            if any(p["spec"].get("version") == str(version) for p in self.partitions(name)):
+                return False
+            raise
+        self.refresh(name)
+        return True
+
+    def alter_partition(self, name: ModelName, version: int, parameters: Mapping[str, str]) -> None:
+        """Replaces all parameters of one partition (reads it first)."""
+        spec = self._map({"version": str(version)})
+        partition = self._external.getPartition(name.namespace, name.name, spec)
+        changed = _copy(partition, {2: self._map(parameters)})
+        self._external.alterPartitions(name.namespace, name.name, self._seq([changed]))
+
+    def drop_partition(self, name: ModelName, version: int) -> None:
+        """Forgets one partition of an external table; files stay."""
+        specs = self._seq([self._map({"version": str(version)})])
+        self._external.dropPartitions(name.namespace, name.name, specs, True, False, True)
+        self.refresh(name)
+
+    def refresh(self, name: ModelName) -> None:
+        """Lets Spark forget what it remembers of a table."""
+        self.spark._jsparkSession.catalog().refreshTable(name.sql)
+
+    def plan(self, statement: str) -> Any:
+        """The QueryExecution of a statement that is not run, though it be a command."""
+        skip = self._jvm.org.apache.spark.sql.execution.CommandExecutionMode.SKIP()
+        return self._state.executePlan(self._state.sqlParser().parsePlan(statement), skip)
+
+    def check(self, name: ModelName, right: str, location: str = "file:/") -> None:
+        """Plans what needs ``right`` on a table, so that authorization extensions of this session can refuse it.
+
+        :param right: SELECT, ALTER, DROP, or CREATE (of a table at ``location``).
+        :raises SqlExtError: PERMISSION_DENIED with the extension's own words.
+        """
+        text = self._create_statement(name, location) if right == "CREATE" else _RIGHTS[right].format(table=name.sql)
+        try:
+            self.plan(text).optimizedPlan()
+        except (Py4JJavaError, PySparkException) as error:
+            raise SqlExtError("PERMISSION_DENIED", right=right, model=name, reason=java_message(error)) from error
+
+    def _create_statement(self, name: ModelName, location: str) -> str:
+        quoted = location.replace("\\", "\\\\").replace("'", "\\'")
+        layout = f"({COLUMNS}) PARTITIONED BY (version INT) STORED AS PARQUET"
+        return f"CREATE EXTERNAL TABLE {name.sql} {layout} LOCATION '{quoted}'"
+
+    def _located(self, storage: Any, location: str) -> Any:
+        uri = self._jvm.org.apache.hadoop.fs.Path(location).toUri()
+        return _copy(storage, {0: self._jvm.scala.Option.apply(uri)})
+
+    def _read(self, value: Any) -> Any:
+        return json.loads(self._mapper.writeValueAsString(value))
+
+    def _map(self, values: Mapping[str, str]) -> Any:
+        return self._jvm.org.apache.spark.api.python.PythonUtils.toScalaMap(dict(values))
+
+    def _seq(self, values: Iterable[Any]) -> Any:
+        return self._jvm.org.apache.spark.api.python.PythonUtils.toSeq(list(values))
+
+
+def java_message(error: Exception) -> str:
+    """The Java exception's own sentence."""
+    if isinstance(error, Py4JJavaError):
+        return str(error.java_exception.getMessage() or error.java_exception.toString())
+    return str(error)
+
+
+def _copy(instance: Any, changes: Mapping[int, Any]) -> Any:
+    """``copy`` of a Scala case class with the fields at some positions changed."""
+    arguments: Sequence[Any] = [
+        changes[i] if i in changes else getattr(instance, f"copy$default${i + 1}")()
+        for i in range(instance.productArity())
+    ]
+    return instance.copy(*arguments)

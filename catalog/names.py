@@ -1,0 +1,111 @@
+"""What SQL text calls a model: ``db.model``, ``db.model@3``, ``db.model@prod``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sqlext.errors import SqlExtError
+
+LATEST = "latest"
+DEFAULT = "default"
+_PART = re.compile(r"\s*(?:`((?:[^`]|``)+)`|(\w+))\s*", re.ASCII)
+_IDENTIFIER = re.compile(r"\w+", re.ASCII)  # what Spark's session catalog takes as a table name
+_MAX_LENGTH = 128  # TBLS.TBL_NAME of older metastores
+
+
+@dataclass(frozen=True, order=True)
+class ModelName:
+    """A model's name with its database; both in lower case, as the metastore keeps them."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}.{self.name}"
+
+    @property
+    def sql(self) -> str:
+        """The name as SQL text, quoted."""
+        return f"`{self.namespace}`.`{self.name}`"
+
+    @classmethod
+    def of(cls, parts: list[str] | tuple[str, ...], current: str) -> ModelName:
+        """``parts`` are the identifiers of a name, without quotes; one alone is in the namespace ``current``.
+
+        :raises SqlExtError: INVALID_MODEL_NAME.
+        """
+        text = ".".join(parts)
+        if len(parts) not in (1, 2):
+            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="it is model or database.model")
+        for part in parts:
+            if not _IDENTIFIER.fullmatch(part):
+                raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="letters, digits and _ make a name")
+            if len(part) > _MAX_LENGTH:
+                raise SqlExtError("INVALID_MODEL_NAME", name=text, reason=f"{_MAX_LENGTH} characters are the limit")
+        namespace, name = parts if len(parts) == 2 else (current, parts[0])
+        return cls(namespace.lower(), name.lower())
+
+    @classmethod
+    def parse(cls, text: str, current: str) -> ModelName:
+        """Reads 'model', 'db.model' and their back-ticked forms.
+
+        :raises SqlExtError: INVALID_MODEL_NAME.
+        """
+        parts, end = _identifiers(text)
+        if end != len(text):
+            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason=f"'{text[end:]}' was not expected")
+        return cls.of(parts, current)
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model and one of its versions: by number, by alias ('latest' and 'default' among them), or the default."""
+
+    name: ModelName
+    version: int | None = None
+    alias: str | None = None
+
+    def __str__(self) -> str:
+        which = self.alias if self.version is None else self.version
+        return str(self.name) if which is None else f"{self.name}@{which}"
+
+    @classmethod
+    def parse(cls, text: str, current: str) -> ModelRef:
+        """Reads 'db.model', 'db.model@3', 'db.model@prod', 'db.model@latest', 'db.model@default'.
+
+        :raises SqlExtError: INVALID_MODEL_NAME.
+        """
+        parts, end = _identifiers(text)
+        name = ModelName.of(parts, current)
+        rest = text[end:]
+        if not rest:
+            return cls(name)
+        which, end = _identifiers(rest[1:]) if rest.startswith("@") else ([], 0)
+        if len(which) != 1 or end != len(rest) - 1 or not _IDENTIFIER.fullmatch(which[0]):
+            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="after the name comes @version or @alias")
+        return cls(name, version=int(which[0])) if which[0].isdigit() else cls(name, alias=which[0].lower())
+
+
+def alias_name(text: str) -> str:
+    """The alias ``text`` in lower case.
+
+    :raises SqlExtError: INVALID_ALIAS for a number, ``latest``, ``default`` and what is no identifier.
+    """
+    alias = text.lower()
+    if not _IDENTIFIER.fullmatch(alias) or alias.isdigit() or alias in (LATEST, DEFAULT):
+        raise SqlExtError("INVALID_ALIAS", alias=text)
+    return alias
+
+
+def _identifiers(text: str) -> tuple[list[str], int]:
+    """The dotted identifiers at the start of ``text`` and where they end."""
+    parts: list[str] = []
+    end = 0
+    while match := _PART.match(text, end):
+        parts.append(match[2] or match[1].replace("``", "`"))
+        end = match.end()
+        if end == len(text) or text[end] != ".":
+            return parts, end
+        end += 1
+    raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="it is model or database.model")

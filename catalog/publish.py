@@ -1,0 +1,326 @@
+"""A new version of a model: files first, then one createPartitions call.
+
+A crash before that call leaves a folder that nobody reads; after it the version is there, whole. A version's number is
+1 + the highest of the table's partitions, its ``v<N>-*`` folders and its ``_dropped/<N>`` marks; none is used twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+import tempfile
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version as release_of
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.errors.exceptions.base import PySparkException
+from sqlext.catalog.entry import (
+    FORMAT,
+    FORMAT_VERSION,
+    KIND,
+    MODEL_ID,
+    PREFIX,
+    PROMOTED,
+    PROPERTY,
+    RELEASE,
+    RUN_ID,
+    path_of,
+    version_number,
+)
+from sqlext.catalog.history import write_history
+from sqlext.catalog.names import ModelName
+
+from sqlext.errors import SqlExtError
+
+if TYPE_CHECKING:
+    from sqlext.catalog.hive import ModelCatalog
+
+MANIFEST = "manifest.json"
+DROPPED = "_dropped"
+RELEASE_NAME = release_of("bigdl-sqlext")
+_FOLDER = re.compile(r"v(\d+)-(.+)")
+_ATTEMPTS = 60
+_MAX_KEY, _MAX_VALUE = 200, 4000  # what the metastore's columns hold
+
+
+@dataclass
+class Draft:
+    """A version in the making. ``local`` is a folder whose content becomes the version's ``_model/``.
+
+    ``model_id`` and ``folder`` change when somebody else publishes the model's first version meanwhile, or drops it.
+    """
+
+    name: ModelName
+    kind: str
+    comment: str | None
+    properties: dict[str, str]
+    run_id: str
+    model_id: str
+    folder: str
+    existing: bool
+    staging: tempfile.TemporaryDirectory[str] = field(repr=False)
+
+    @property
+    def root(self) -> Path:
+        return Path(self.staging.name)
+
+    @property
+    def local(self) -> Path:
+        return self.root / "version" / "_model"
+
+    def close(self) -> None:
+        self.staging.cleanup()
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _RacedError(Exception):
+    """Somebody else took the name or the number; look again."""
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex[:12]
+
+
+def draft(
+    catalog: ModelCatalog,
+    name: ModelName,
+    kind: str,
+    comment: str | None,
+    properties: Mapping[str, str] | None,
+    run_id: str | None,
+) -> Draft:
+    checked = check_properties(name, properties or {}, comment)
+    location = catalog.metastore.database_location(name.namespace)
+    table = catalog.model_table(name)
+    model_id = identity(name, kind, table) or new_id()
+    folder = path_of(table) if table else folder_of(location, name, model_id)
+    staging = tempfile.TemporaryDirectory(prefix="sqlext-draft-")
+    made = Draft(name, kind, comment, checked, run_id or new_id(), model_id, folder, table is not None, staging)
+    made.local.mkdir(parents=True)
+    return made
+
+
+def folder_of(database_folder: str, name: ModelName, model_id: str) -> str:
+    """Never the bare name: RENAME leaves the folder, and a new model of the old name must not share it."""
+    return f"{database_folder}/{name.name}-{model_id}"
+
+
+def identity(name: ModelName, kind: str, table: Mapping[str, Any] | None) -> str | None:
+    """The model_id of a model's table; None without one.
+
+    :raises SqlExtError: MODEL_KIND_MISMATCH.
+    """
+    if table is None:
+        return None
+    there = table["properties"].get(KIND)
+    if there != kind:
+        raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=there, wanted=kind)
+    return str(table["properties"][MODEL_ID])
+
+
+def check_properties(name: ModelName, properties: Mapping[str, str], comment: str | None) -> dict[str, str]:
+    """Longer ones would hang in the metastore's retries.
+
+    :raises SqlExtError: INVALID_MODEL_PROPERTY.
+    """
+    for key, value in [*properties.items(), ("comment", comment or "")]:
+        if not 0 < len(key) <= _MAX_KEY:
+            raise SqlExtError(
+                "INVALID_MODEL_PROPERTY",
+                key=key[:40],
+                reason=f"has a key of {len(key)} characters; 1 to {_MAX_KEY} are allowed",
+            )
+        if len(value) > _MAX_VALUE:
+            raise SqlExtError(
+                "INVALID_MODEL_PROPERTY", key=key, reason=f"has {len(value)} characters; {_MAX_VALUE} are allowed"
+            )
+    return dict(properties)
+
+
+class Publication:
+    """One publish, with its retries. Steps are named so that tests can stop after each."""
+
+    def __init__(
+        self,
+        catalog: ModelCatalog,
+        made: Draft,
+        manifest: Mapping[str, Any],
+        parameters: Mapping[str, str],
+        promote: bool,
+    ) -> None:
+        self.catalog = catalog
+        self.files = catalog.files
+        self.metastore = catalog.metastore
+        self.draft = made
+        self.manifest = manifest
+        self.parameters = parameters
+        self.promote = promote
+        self.created_at = datetime.now(UTC).isoformat()
+        self.created_by = catalog.metastore.user()
+        self.database_folder = catalog.metastore.database_location(made.name.namespace)
+        self.folder: str | None = None  # where the files are by now
+        self.written_for: str | None = None  # the model_id in the manifest there
+        self.committing = False
+
+    def run(self, history: Iterable[Mapping[str, Any]]) -> int:
+        """The number under which the version is published.
+
+        :raises SqlExtError: PUBLISH_CONFLICT, NOT_A_MODEL, FOLDER_ACCESS_DENIED. Nothing is published then.
+        """
+        import tenacity
+
+        rows = list(history)
+        if rows:
+            write_history(rows, self.draft.run_id, self.draft.root / "version" / "history.parquet")
+        policy = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_RacedError),
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            wait=tenacity.wait_random(0, 0.1),
+            reraise=True,
+        )
+        try:
+            return policy(self._attempt)
+        except Exception as error:
+            if not self.committing:
+                self._discard()
+            if isinstance(error, _RacedError):
+                raise SqlExtError("PUBLISH_CONFLICT", model=self.draft.name, attempts=_ATTEMPTS) from None
+            raise
+
+    def _attempt(self) -> int:
+        name = self.draft.name
+        table = self._adopt()
+        number = 1 + max(self._taken() | self._begun(), default=0)
+        self._place(number)
+        self.catalog.after("publish.uploaded")
+        if table is None and not self.metastore.create_table(
+            name, self.draft.folder, self._table_properties(), self.draft.comment
+        ):
+            raise _RacedError  # somebody's first version of that name was faster: use their table
+        self.catalog.after("publish.table")
+        if max(self._taken(), default=0) >= number:
+            raise _RacedError  # published, or even dropped, while our files were on their way
+        self._commit(number)
+        self.catalog.after("publish.partition")
+        return number
+
+    def _adopt(self) -> dict[str, Any] | None:
+        """The model's table, if there is one by now; the draft takes its model_id and folder."""
+        table = self.catalog.model_table(self.draft.name)
+        found = identity(self.draft.name, self.draft.kind, table)
+        if table is not None and found is not None:
+            self.draft.model_id, self.draft.folder, self.draft.existing = found, path_of(table), True
+        elif self.draft.existing:
+            # Dropped meanwhile. A new id, since '<model_id>@<version>' must never come to mean another version.
+            self.draft.model_id, self.draft.existing = new_id(), False
+            self.draft.folder = folder_of(self.database_folder, self.draft.name, self.draft.model_id)
+        return table
+
+    def _taken(self) -> set[int]:
+        """Numbers of partitions, whoever made them, and of dropped versions."""
+        partitions = {version_number(p) or 0 for p in self.metastore.partitions(self.draft.name)}
+        marks = {int(f.name) for f in self.files.list(f"{self.draft.folder}/{DROPPED}") if f.name.isdigit()}
+        return partitions | marks
+
+    def _begun(self) -> set[int]:
+        """Numbers of the folders of other versions, published or not."""
+        folders = (_FOLDER.fullmatch(f.name) for f in self.files.list(self.draft.folder))
+        return {int(m[1]) for m in folders if m and m[2] != self.draft.run_id}
+
+    def _place(self, number: int) -> None:
+        """Brings the files to the folder of that number: uploaded the first time, renamed when a number was lost."""
+        target = f"{self.draft.folder}/v{number}-{self.draft.run_id}"
+        if self.folder != target:
+            self.files.make_folder(self.draft.folder, self.database_folder)
+        if self.folder is None:
+            self.folder = target
+            self.files.upload(self.draft.root / "version", target)
+            self.files.share_all(target, self.database_folder)
+            self.catalog.after("publish.uploading")
+        elif self.folder != target:
+            before, self.folder = self.folder, target
+            self.files.rename(before, target)
+            self.files.delete(posixpath.dirname(before))  # an own model folder, now empty, after a lost first publish
+        if self.written_for != self.draft.model_id:
+            self.files.write(f"{target}/_model/{MANIFEST}", self._manifest())
+            self.written_for = self.draft.model_id
+
+    def _commit(self, number: int) -> None:
+        assert self.folder is not None
+        self.committing = True
+        try:
+            created = self.metastore.create_partition(
+                self.draft.name, number, self.folder, self._partition_parameters()
+            )
+        except PySparkException:
+            if self.metastore.table(self.draft.name) is not None:
+                raise
+            created = False
+        # A metastore client that retries after a lost connection meets its own partition.
+        if not created and self.folder not in map(path_of, self.metastore.partitions(self.draft.name)):
+            self.committing = False
+            raise _RacedError
+
+    def _discard(self) -> None:
+        """Removes what this publish has uploaded; nobody has read it."""
+        if self.folder is not None:
+            with suppress(Exception):
+                self.files.delete(self.folder, recursive=True)
+                self.files.delete(posixpath.dirname(self.folder))
+
+    def _table_properties(self) -> dict[str, str]:
+        own = {KIND: self.draft.kind, MODEL_ID: self.draft.model_id, FORMAT: str(FORMAT_VERSION), RELEASE: RELEASE_NAME}
+        return own | {PROPERTY + key: value for key, value in self.draft.properties.items()}
+
+    def _partition_parameters(self) -> dict[str, str]:
+        given = {PREFIX + key.removeprefix(PREFIX): value for key, value in self.parameters.items()}
+        return given | {
+            RUN_ID: self.draft.run_id,
+            PROMOTED: "true" if self.promote else "false",
+            FORMAT: str(FORMAT_VERSION),
+            RELEASE: RELEASE_NAME,
+            PREFIX + "created_by": self.created_by,
+            PREFIX + "created_at": self.created_at,
+            PREFIX + "size_bytes": str(sum(f["size"] for f in self._described().values())),
+        }
+
+    def _manifest(self) -> bytes:
+        """Neither name nor number of the version are in it: RENAME and a lost race change them."""
+        own = {
+            "format_version": FORMAT_VERSION,
+            "release": RELEASE_NAME,
+            "model_id": self.draft.model_id,
+            "run_id": self.draft.run_id,
+            "kind": self.draft.kind,
+            "created_by": self.created_by,
+            "created_at": self.created_at,
+            "files": self._described(),
+        }
+        return json.dumps({**self.manifest, **own}, indent=1, ensure_ascii=False).encode()
+
+    def _described(self) -> dict[str, dict[str, Any]]:
+        """Size and checksum of each file in ``_model/``, by its path there; read once."""
+        if not hasattr(self, "_files"):
+            paths = sorted(p for p in self.draft.local.rglob("*") if p.is_file())
+            self._files = {
+                p.relative_to(self.draft.local).as_posix(): {"size": p.stat().st_size, "sha256": sha256(p)}
+                for p in paths
+            }
+        return self._files
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
