@@ -70,11 +70,13 @@ def _number(value: float) -> str:
 
 
 def _printable(value: str) -> str:
-    """A stored string must not steer the terminal: control and direction characters are written as escapes."""
+    """A stored string must not steer the terminal: control and direction characters, but line ends, become escapes."""
     if value.isprintable():
         return value
     return "".join(
-        c if c == " " or (c.isprintable() and unicodedata.category(c) != "Cf") else c.encode("unicode_escape").decode()
+        c
+        if c in " \n" or (c.isprintable() and unicodedata.category(c) != "Cf")
+        else c.encode("unicode_escape").decode()
         for c in value
     )
 

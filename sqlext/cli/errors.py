@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 _CLASS = re.compile(r"^\[([A-Z][A-Z0-9_.]*)\]\s*")
 _POSITION = re.compile(r"[;.]?\s*\(?line (\d+), pos (\d+)\)?|; line (\d+) pos (\d+)")
@@ -43,11 +44,11 @@ class Failure:
 def describe(error: BaseException) -> Failure:
     """The failure behind an exception of PySpark, Py4J or this package; never a stack trace."""
     line, pos = getattr(error, "line", None), getattr(error, "pos", None)
-    message = _message(error)
+    message = _message(error).lstrip()
     if found := _CLASS.match(message):
         error_class, message = found[1], message[found.end() :]
     else:
-        error_class = getattr(error, "error_class", None) or type(error).__name__
+        error_class = getattr(error, "error_class", None) or _kind(error)
     if at := _POSITION.search(message):
         numbers = [int(number) for number in at.groups() if number]
         line, pos = numbers[0], numbers[1]
@@ -58,7 +59,7 @@ def describe(error: BaseException) -> Failure:
 def _message(error: BaseException) -> str:
     """The text that says most: of the deepest cause in the JVM, or of the worker's Python exception."""
     java = getattr(error, "java_exception", None)
-    text = _deepest(java) if java is not None else str(getattr(error, "desc", None) or error)
+    text = str(_causes(java)[-1].getMessage()) if java is not None else str(getattr(error, "desc", None) or error)
     if "Traceback (most recent call last)" in text and (endings := _TRACEBACK_END.findall(text)):
         return f"{endings[-1][0]}: {endings[-1][1]}"
     if task := _TASK_FAILURE.search(text):
@@ -66,14 +67,18 @@ def _message(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-def _deepest(java: object) -> str:
-    """The message of the last cause of a Java exception that has one."""
-    found, current = "", java
-    for _ in range(20):
-        if current is None:
-            break
-        found = current.getMessage() or found  # type: ignore[attr-defined]
-        current = current.getCause()  # type: ignore[attr-defined]
+def _kind(error: BaseException) -> str:
+    """The name of the exception: of the cause in the JVM, where that is where it comes from."""
+    java = getattr(error, "java_exception", None)
+    return type(error).__name__ if java is None else str(_causes(java)[-1].getClass().getSimpleName())
+
+
+def _causes(java: Any) -> list[Any]:
+    """A Java exception and its causes, without those that say nothing (the first one stays)."""
+    found = [java]
+    while (java := java.getCause()) is not None and len(found) < 20:
+        if java.getMessage():
+            found.append(java)
     return found
 
 

@@ -113,10 +113,15 @@ def _styled(cell: str) -> Text:
 
 def write_json(result: Result, stream: TextIO) -> None:
     """One object per row, one line each."""
+    names, kinds = _distinct(result.columns), [field.dataType for field in result.schema.fields]
     for row in result.rows:
-        cells = zip(result.schema.fields, row, strict=True)
-        record = {field.name: plain(value, field.dataType) for field, value in cells}
+        record = {name: plain(value, kind) for name, kind, value in zip(names, kinds, row, strict=True)}
         stream.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """An object holds each name once: the second column `id` becomes `id_2`."""
+    return [name if name not in names[:i] else f"{name}_{names[:i].count(name) + 1}" for i, name in enumerate(names)]
 
 
 def write_csv(result: Result, stream: TextIO) -> None:
