@@ -46,6 +46,9 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "Model {model} is a {kind}; a {wanted} cannot become a version of it. Drop it first, or choose another name.",
     ),
     "PERMISSION_DENIED": ("42501", "No {right} on {model}: {reason}"),
+    "RUN_HAS_ENDED": ("55000", "Run {run_id} has ended: it is {status}."),
+    "RUN_NOT_FOUND": ("42704", "There is no training run '{run_id}'; SHOW TRAINING RUNS lists them."),
+    "VERSION_CONFLICT": ("40001", "{version} changed under all {attempts} attempts to change it; try again."),
     "PUBLISH_CONFLICT": ("40001", "{model} changed under all {attempts} attempts to publish a version; try again."),
     # --- networks and images ------------------------------------------------------------------------------------
     "INVALID_PREPROCESSING": ("22023", "Option {option} = {value} is not valid; it takes {accepted}."),

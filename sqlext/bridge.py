@@ -1,0 +1,186 @@
+"""The Python side of the shim: the one object that the JVM calls back (Scala: Hub, PythonBackend).
+
+A call is JSON in, JSON out: ``{"ok": ..}`` or ``{"error": ..}``. No exception crosses Py4J: what a user can mend becomes an
+AnalysisException or ParseException there, anything unexpected one sentence with the id of its traceback in the log.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark import SparkContext
+from pyspark.errors import AnalysisException, ParseException, PySparkException
+from pyspark.sql import SparkSession
+
+from sqlext.errors import SqlExtError
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
+
+logger = logging.getLogger("sqlext")
+
+Request = dict[str, Any]
+
+
+class _Interfaces:
+    """What Py4J reads from a callback object; an instance, so that it cannot be called over the wire."""
+
+    __slots__ = ()
+    implements = ("org.apache.spark.sql.sqlext.PythonBackend",)
+
+
+class Backend:
+    """The callback object. It has one name to reach, ``call``.
+
+    Py4J resolves whatever attribute a connection asks for, before any check of ours: everything else is therefore hidden,
+    or ``__getattribute__`` alone would lead from this object to the interpreter.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "call":
+            return _call
+        if name == "Java":
+            return _INTERFACES
+        if name == "__class__":  # Py4J asks; called over the wire it makes one more of these
+            return Backend
+        raise AttributeError(name)
+
+
+_INTERFACES = _Interfaces()
+_secret: list[str] = []  # what Hub.attach answered; nothing is served before
+
+
+def serve(secret: str) -> None:
+    """From now on calls that carry ``secret`` are served."""
+    _secret[:] = [secret]
+
+
+def _call(secret: object, jsession: JavaObject | None, method: object, request: object) -> str:
+    known = _secret[0] if _secret else ""
+    if not known or not isinstance(secret, str) or not hmac.compare_digest(secret.encode(), known.encode()):
+        return json.dumps({"error": {"kind": "runtime", "message": "refused: this call does not carry the secret"}})
+    return json.dumps(_answer(jsession, str(method), str(request)), default=str)
+
+
+def _answer(jsession: JavaObject | None, method: str, request: str) -> dict[str, Any]:
+    try:
+        return {"ok": _METHODS[method](_session(jsession), json.loads(request))}
+    except BaseException as error:
+        return {"error": _envelope(error)}
+
+
+def _session(jsession: JavaObject | None) -> SparkSession | None:
+    """The caller's session: its temporary views, current database and settings."""
+    context = SparkContext._active_spark_context
+    return SparkSession(context, jsession) if context is not None and jsession is not None else None
+
+
+# --- methods ----------------------------------------------------------------------------------------------------------
+
+
+def _parse(spark: SparkSession, request: Request) -> Request:
+    from sqlext import statements
+
+    parsed = _plain(statements.parse(spark, request["sql"], request.get("explain")))
+    return {"explained": False, **parsed}
+
+
+def _run(spark: SparkSession, request: Request) -> list[Request]:
+    from sqlext import statements
+
+    return list(statements.run(spark, request["payload"]))
+
+
+def _bind(spark: SparkSession, request: Request) -> Request:
+    from sqlext import udfs
+
+    return _plain(udfs.bind(spark, request["function"], request["namespace"], request["arguments"]))
+
+
+def _epoch(_: SparkSession | None, request: Request) -> Request:
+    from sqlext.bigdl.training import on_epoch
+
+    return {"go": bool(on_epoch(request))}
+
+
+_METHODS: dict[str, Callable[[Any, Request], Any]] = {"parse": _parse, "run": _run, "bind": _bind, "epoch": _epoch}
+
+
+def _plain(value: Any) -> Request:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else dict(value)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def _envelope(error: BaseException) -> dict[str, Any]:
+    """How the shim is to raise ``error`` (Scala: Errors.of)."""
+    if isinstance(error, SqlExtError):
+        kind = "parse" if error.is_syntax and error.line is not None else "analysis"
+        return {
+            "kind": kind,
+            "class": error.error_class,
+            "sqlstate": error.sqlstate,
+            "message": f"[{error.error_class}] {error}",
+            "line": error.line,
+            "pos": error.pos,
+        }
+    if isinstance(error, AnalysisException):
+        return {
+            "kind": "analysis",
+            "class": error.getErrorClass(),
+            "sqlstate": error.getSqlState(),
+            "message": _analysis_message(error),
+        }
+    if isinstance(error, PySparkException):
+        # Spark's own words for what went wrong in a query of the statement; the whole of it goes to the log.
+        return {"kind": "runtime", "message": f"{_first_lines(str(error))} {_logged(error)}"}
+    return {"kind": "runtime", "message": f"{type(error).__name__}: {_first_lines(str(error))} {_logged(error)}"}
+
+
+def _analysis_message(error: AnalysisException) -> str:
+    """Spark's message without the plan that it appends: the plan is not of the user's statement."""
+    origin = getattr(error, "_origin", None)
+    if origin is None or isinstance(error, ParseException):
+        return str(error).strip()
+    return str(origin.getSimpleMessage())
+
+
+def _first_lines(text: str, limit: int = 500) -> str:
+    """The message without a JVM stack trace."""
+    lines = [line for line in text.strip().splitlines() if not line.lstrip().startswith(("at ", "... "))]
+    short = "\n".join(lines[:6])
+    return short if len(short) <= limit else short[:limit] + " .."
+
+
+def _logged(error: BaseException) -> str:
+    log_id = secrets.token_hex(4)
+    logger.error("log id %s", log_id, exc_info=error)
+    return f"(log id {log_id})"
+
+
+# --- functions --------------------------------------------------------------------------------------------------------
+
+
+def hub(spark: SparkSession) -> Any:
+    """The Scala object Hub in the driver of ``spark``."""
+    return spark._jvm.org.apache.spark.sql.sqlext.Hub  # type: ignore[union-attr]
+
+
+def register_udf(spark: SparkSession, key: str, udf: Any) -> None:
+    """Makes a pandas UDF known to the shim as ``key``, for the steps of a binding. The same key replaces."""
+    function = getattr(udf, "_unwrapped", udf)  # pandas_udf() returns a plain function that carries the object
+    hub(spark).registerUdf(key, function._judf)
+
+
+def has_udf(spark: SparkSession, key: str) -> bool:
+    """Whether ``key`` is registered in this driver (since the session was attached)."""
+    return bool(hub(spark).hasUdf(key))

@@ -1,0 +1,136 @@
+"""Compiles the shim: ``python -m sqlext.jvm.build [--to FOLDER]``.
+
+PySpark's own jars hold the Scala compiler and everything to compile against, so a Java and the installed packages are the
+whole tool chain. The jar is byte-reproducible (sorted entries, fixed dates). The compiled classes are kept while the sources
+and the class path are the same; a change of the Python lists alone only rewrites ``language.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from importlib import metadata, util
+from pathlib import Path
+
+from sqlext.java import find_java
+from sqlext.jvm.language import language
+
+JAR_NAME = "sqlext-spark3.4_2.12.jar"
+SOURCES = Path(__file__).parent / "src"
+LANGUAGE = "META-INF/sqlext/language.json"
+PROVIDER = "META-INF/services/org.apache.spark.sql.SparkSessionExtensionsProvider"
+_BUILD = "META-INF/sqlext/build.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
+
+
+def build(folder: Path) -> Path:
+    """Writes the jar into ``folder`` unless the one there is the same already.
+
+    :raises SqlExtError: JAVA_NOT_FOUND.
+    :raises RuntimeError: with the compiler's output.
+    """
+    jar = folder / JAR_NAME
+    inputs = _digest()
+    classes = _kept_classes(jar, inputs) or _compile()
+    entries = classes | {
+        PROVIDER: b"org.apache.spark.sql.sqlext.SqlExtensionsProvider\n",
+        LANGUAGE: json.dumps(language(), indent=1, sort_keys=True).encode(),
+        _BUILD: json.dumps({"inputs": inputs, "spark": metadata.version("pyspark")}).encode(),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(jar, entries)
+    return jar
+
+
+def spark_jars() -> Path:
+    """PySpark's folder of jars."""
+    spec = util.find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("pyspark is not installed, so there is no Scala compiler and nothing to compile against.")
+    return Path(spec.origin).parent / "jars"
+
+
+def bigdl_jars() -> list[Path]:
+    """BigDL's jars, found without importing it; empty where it is not installed."""
+    found = []
+    for name in ("bigdl-dllib-spark3", "bigdl-core"):
+        try:
+            files = metadata.distribution(name).files or []
+        except metadata.PackageNotFoundError:
+            continue
+        found += [Path(str(f.locate())) for f in files if f.suffix == ".jar"]
+    return found
+
+
+def _sources() -> list[Path]:
+    return sorted(SOURCES.glob("*.scala"))
+
+
+def _digest() -> str:
+    """Names what the classes depend on: the sources and the jars they are compiled against."""
+    parts = [f"{p.name} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in _sources()]
+    parts += [p.name for p in sorted([*spark_jars().glob("*.jar"), *bigdl_jars()])]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _kept_classes(jar: Path, inputs: str) -> dict[str, bytes] | None:
+    if not jar.is_file():
+        return None
+    with zipfile.ZipFile(jar) as old:
+        if _BUILD not in old.namelist() or json.loads(old.read(_BUILD))["inputs"] != inputs:
+            return None
+        return {name: old.read(name) for name in old.namelist() if name.endswith(".class")}
+
+
+def _compile() -> dict[str, bytes]:
+    """Runs scalac; class file name -> bytes."""
+    jars = spark_jars()
+    compiler = [next(jars.glob(f"scala-{part}-2.12.*.jar")) for part in ("compiler", "reflect", "library")]
+    against = [*sorted(jars.glob("*.jar")), *bigdl_jars()]
+    with tempfile.TemporaryDirectory() as out:
+        command = [str(find_java() / "bin" / "java"), "-Xss4m", "-cp", _path(compiler), "scala.tools.nsc.Main"]
+        # The path goes into a file: 300 jars are longer than some systems let a command line be.
+        arguments = Path(out, "arguments")
+        arguments.write_text("\n".join(["-deprecation", "-cp", _path(against), "-d", out, *map(str, _sources())]))
+        done = subprocess.run([*command, f"@{arguments}"], capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            raise RuntimeError(f"The Scala shim does not compile:\n{done.stdout}{done.stderr}")
+        return {str(p.relative_to(out)): p.read_bytes() for p in Path(out).rglob("*.class")}
+
+
+def _path(jars: list[Path]) -> str:
+    return ":".join(map(str, jars))
+
+
+def _write(jar: Path, entries: dict[str, bytes]) -> None:
+    """Under another name first: a running Spark may have the old jar open."""
+    new = jar.with_suffix(".new")
+    with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(entries):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, entries[name])
+    if jar.is_file() and jar.read_bytes() == new.read_bytes():
+        new.unlink()
+    else:
+        new.replace(jar)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m sqlext.jvm.build", description="Compile the Scala shim.")
+    parser.add_argument("--to", type=Path, default=SOURCES.parents[1] / "jars", metavar="FOLDER")
+    try:
+        jar = build(parser.parse_args().to)
+    except Exception as error:  # one sentence, no traceback: this runs inside pip
+        sys.exit(f"{error}")
+    print(f"{jar} ({jar.stat().st_size // 1024} KB)")
+
+
+if __name__ == "__main__":
+    main()

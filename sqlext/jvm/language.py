@@ -1,0 +1,57 @@
+"""What the shim must know of the language, and all that it knows: leading words, functions, settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import metadata
+from typing import Any
+
+
+def language() -> dict[str, Any]:
+    """The contents of ``META-INF/sqlext/language.json``, made from the Python lists; ``digest`` names this state of them."""
+    from sqlext.settings import SETTINGS
+    from sqlext.statements import STATEMENTS
+    from sqlext.udfs import FUNCTIONS
+
+    content: dict[str, Any] = {
+        "version": _version(),
+        "heads": [list(head) for statement in STATEMENTS for head in statement.HEADS],
+        "functions": [_function(f) for f in FUNCTIONS],
+        "settings": [_setting(s) for s in SETTINGS],
+    }
+    return {**content, "digest": digest(content)}
+
+
+def digest(content: dict[str, Any]) -> str:
+    """SHA-256 over everything but the digest itself and the version."""
+    told = {k: v for k, v in content.items() if k not in ("digest", "version")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _function(function: Any) -> dict[str, Any]:
+    return {
+        "name": function.name,
+        "usage": getattr(function, "usage", ""),
+        "arguments": _section("Arguments", getattr(function, "arguments", "")),
+        "examples": _section("Examples", getattr(function, "examples", "")),
+        "native": getattr(function, "native", None),
+    }
+
+
+def _section(title: str, lines: str | list[str] | tuple[str, ...]) -> str:
+    """A section as Spark's ExpressionInfo demands it: its title on a line of its own, everything indented."""
+    text = [line.strip() for line in (lines.splitlines() if isinstance(lines, str) else lines)]
+    body = [line for line in text if line and line != f"{title}:"]
+    return f"\n    {title}:\n" + "".join(f"      {line}\n" for line in body) + "  " if body else ""
+
+
+def _setting(setting: Any) -> dict[str, Any]:
+    return {k: getattr(setting, k) for k in ("name", "type", "default", "static", "doc")}
+
+
+def _version() -> str:
+    try:
+        return metadata.version("bigdl-sqlext")
+    except metadata.PackageNotFoundError:  # while the package itself is being built
+        return "0.1.0"

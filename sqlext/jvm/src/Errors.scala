@@ -1,0 +1,44 @@
+package org.apache.spark.sql.sqlext
+
+import scala.util.control.NoStackTrace
+
+import com.fasterxml.jackson.databind.JsonNode
+import org.apache.spark.sql.AnalysisException
+import org.apache.spark.sql.catalyst.parser.ParseException
+import org.apache.spark.sql.catalyst.trees.Origin
+import org.apache.spark.sql.execution.QueryExecutionException
+
+// Errors for SQL users have neither a cause nor a stack trace: over JDBC stock Spark appends both to every message. The
+// Python traceback is in the driver's log, under the id that the message of an unexpected error ends with.
+
+/** Our error classes need no entry in error-classes.json; SQLSTATE reaches JDBC's getSQLState. */
+class SqlExtAnalysisException(
+    message: String, errorClass: Option[String], state: Option[String], line: Option[Int] = None, pos: Option[Int] = None)
+  extends AnalysisException(message, line = line, startPosition = pos, errorClass = errorClass) with NoStackTrace {
+  override def getSqlState: String = state.orNull
+}
+
+class SqlExtParseException(sql: String, message: String, errorClass: Option[String], state: Option[String], at: Origin)
+  extends ParseException(Some(sql), message, at, at, errorClass) with NoStackTrace {
+  override def getSqlState: String = state.orNull
+}
+
+/** What PySpark shows as a clean exception although nothing was wrong with the statement. */
+class SqlExtRuntimeException(message: String) extends QueryExecutionException(message) with NoStackTrace
+
+object Errors {
+  def analysis(errorClass: String, state: String, message: String): AnalysisException =
+    new SqlExtAnalysisException(s"[$errorClass] $message", Some(errorClass), Some(state))
+
+  /** The exception that an error envelope of sqlext/bridge.py stands for; `sql` is what its position counts in. */
+  def of(error: JsonNode, sql: String): Exception = {
+    def node(key: String) = Option(error.get(key)).filterNot(_.isNull)
+    val (message, name, state) = (error.get("message").asText, node("class").map(_.asText), node("sqlstate").map(_.asText))
+    val (line, pos) = (node("line").map(_.asInt), node("pos").map(_.asInt))
+    error.get("kind").asText match {
+      case "parse" => new SqlExtParseException(sql, message, name, state, Origin(line, pos))
+      case "analysis" => new SqlExtAnalysisException(message, name, state, line, pos)
+      case _ => new SqlExtRuntimeException(message)
+    }
+  }
+}

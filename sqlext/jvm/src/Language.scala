@@ -1,0 +1,33 @@
+package org.apache.spark.sql.sqlext
+
+import scala.collection.JavaConverters._
+
+import com.fasterxml.jackson.databind.JsonNode
+
+/** META-INF/sqlext/language.json, written from the Python lists when the jar is built. */
+object Language {
+  case class Function(name: String, usage: String, arguments: String, examples: String, native: Option[String])
+  case class Setting(name: String, kind: String, default: Option[String], static: Boolean, doc: String)
+
+  private lazy val root: JsonNode = {
+    val in = getClass.getResourceAsStream("/META-INF/sqlext/language.json")
+    try Hub.json.readTree(in) finally in.close()
+  }
+
+  lazy val version: String = root.get("version").asText
+  lazy val digest: String = root.get("digest").asText
+
+  /** Leading words of our statements, upper case, and every beginning of them. */
+  lazy val heads: Set[Seq[String]] = items("heads").map(_.elements().asScala.map(_.asText).toList).toSet
+  lazy val beginnings: Set[Seq[String]] = heads.flatMap(_.inits)
+
+  lazy val functions: Seq[Function] = items("functions").map(f =>
+    Function(text(f, "name"), text(f, "usage"), text(f, "arguments"), text(f, "examples"), option(f, "native")))
+
+  lazy val settings: Seq[Setting] = items("settings").map(s =>
+    Setting(text(s, "name"), text(s, "type"), option(s, "default"), s.get("static").asBoolean, text(s, "doc")))
+
+  private def items(key: String): Seq[JsonNode] = root.get(key).elements().asScala.toList
+  private def text(node: JsonNode, key: String): String = option(node, key).getOrElse("")
+  private def option(node: JsonNode, key: String): Option[String] = Option(node.get(key)).filterNot(_.isNull).map(_.asText)
+}

@@ -1,0 +1,45 @@
+package org.apache.spark.sql.sqlext
+
+import org.apache.spark.sql.catalyst.expressions.{Attribute, AttributeReference, ExprId, Expression, PythonUDF}
+import org.apache.spark.sql.catalyst.plans.logical.{ArrowEvalPython, LogicalPlan}
+import org.apache.spark.sql.execution.python.UserDefinedPythonFunction
+
+/** What counts as a scoring call of ours: a Python UDF whose name carries our mark. The rules leave every other UDF alone. */
+object Scoring {
+  private val mark = "sqlext:"
+
+  def call(key: String, function: UserDefinedPythonFunction, arguments: Seq[Expression]): PythonUDF = PythonUDF(
+    mark + key, function.func, function.dataType, arguments, function.pythonEvalType, function.udfDeterministic)
+
+  def isCall(e: Expression): Boolean = e match {
+    case u: PythonUDF => u.name.startsWith(mark) && u.udfDeterministic
+    case _ => false
+  }
+
+  def isScored(plan: LogicalPlan): Boolean = plan match {
+    case e: ArrowEvalPython => e.udfs.forall(isCall)
+    case _ => false
+  }
+}
+
+/** Spark's node, made at analysis: two analyses of one query are the same plan, so that CACHE TABLE is found again. */
+class Scored(udfs: Seq[PythonUDF], resultAttrs: Seq[Attribute], child: LogicalPlan, evalType: Int)
+  extends ArrowEvalPython(udfs, resultAttrs, child, evalType) {
+
+  override protected def doCanonicalize(): LogicalPlan = super.doCanonicalize() match {
+    case e: ArrowEvalPython => e.copy(resultAttrs = Scored.numbered(resultAttrs, child.output.size))
+    case other => other
+  }
+
+  override protected def withNewChildInternal(newChild: LogicalPlan): Scored =
+    new Scored(udfs, resultAttrs, newChild, evalType)
+}
+
+object Scored {
+  def apply(calls: Seq[PythonUDF], child: LogicalPlan): Scored =
+    new Scored(calls, calls.map(c => AttributeReference("scored", c.dataType, c.nullable)()), child, calls.head.evalType)
+
+  /** Result attributes without the random part of their identity. */
+  def numbered(attributes: Seq[Attribute], from: Int): Seq[Attribute] =
+    attributes.zipWithIndex.map { case (a, i) => AttributeReference("scored", a.dataType, a.nullable)(ExprId(from + i)) }
+}

@@ -1,0 +1,94 @@
+package org.apache.spark.sql.sqlext
+
+import scala.collection.JavaConverters._
+import scala.reflect.ClassTag
+import scala.util.Try
+
+import com.fasterxml.jackson.databind.JsonNode
+import org.apache.spark.SparkContext
+import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.catalyst.{CatalystTypeConverters, FunctionIdentifier}
+import org.apache.spark.sql.catalyst.analysis.{AnalysisContext, FunctionRegistry, FunctionRegistryBase, UnresolvedAttribute, UnresolvedExtractValue}
+import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.parser.CatalystSqlParser
+import org.apache.spark.sql.catalyst.util.toPrettySQL
+
+/** A call of ours: shown by name and arguments in columns and plans, analysed and run as `replacement`. */
+case class SqlFunction(name: String, parameters: Seq[Expression], replacement: Expression)
+  extends RuntimeReplaceable with InheritAnalysisRules {
+  override def prettyName: String = name
+  override protected def withNewChildInternal(child: Expression): SqlFunction = copy(replacement = child)
+}
+
+/**
+ * The functions of language.json. They go into the builtin registry, which every session copies (an injected function
+ * counts as temporary, and permanent views refuse it), and are bound by Python when a query is analysed.
+ */
+object SqlFunctions {
+  private val owner = "sqlext"
+
+  /** Every function answers to `sqlext_<name>`, and to its short name unless `spark.sqlext.functions` leaves it out. */
+  def register(): Unit = synchronized {
+    val short = SparkContext.getActive.flatMap(_.getConf.getOption(Settings.prefix + "functions")).map(_.split(",").map(_.trim).toSet)
+    for (f <- Language.functions; name <- Seq(f.name, s"${owner}_" + f.name.stripPrefix(s"${owner}_")).distinct) {
+      val (id, wanted) = (FunctionIdentifier(name), name.startsWith(owner) || short.forall(_(name)))
+      val known = FunctionRegistry.builtin.lookupFunction(id).exists(_.getClassName.startsWith(getClass.getPackage.getName))
+      if (wanted && !known) FunctionRegistry.builtin.registerFunction(id, info(f, name), builder(f, name))
+      else if (!wanted && known) FunctionRegistry.builtin.dropFunction(id)
+    }
+  }
+
+  private def info(f: Language.Function, name: String): ExpressionInfo = new ExpressionInfo(
+    f.native.getOrElse(classOf[SqlFunction].getName), null, name, f.usage, f.arguments, f.examples, "", "", Language.version, "", "built-in")
+
+  private def builder(f: Language.Function, name: String): Seq[Expression] => Expression = f.native match {
+    // Looked up when first used: a native function may need a jar that is not there.
+    case Some(expression) =>
+      lazy val build = FunctionRegistryBase.build[Expression](name, None)(ClassTag(Class.forName(expression)))._2
+      arguments => build(arguments)
+    case None => bind(f.name, name, _)
+  }
+
+  /** What Python makes of a call: Python steps over the arguments, then one SQL expression over arguments and steps. */
+  private def bind(function: String, name: String, arguments: Seq[Expression]): Expression = {
+    val session = SparkSession.active
+    val namespace = AnalysisContext.get.catalogAndNamespace match { // inside a view: where the view was made
+      case Seq(_, view @ _*) if view.nonEmpty => view
+      case _ => session.sessionState.catalogManager.currentNamespace.toSeq
+    }
+    val bound = Hub.call(session, "bind",
+      Map("function" -> function, "namespace" -> namespace, "arguments" -> arguments.map(describe)))
+    val given = arguments.zipWithIndex.map { case (a, i) => s"arg$i" -> a }.toMap
+    val scope = bound.get("steps").elements().asScala.foldLeft(given)((known, s) => known + (s.get("name").asText -> step(s, known)))
+    SqlFunction(name, arguments, expression(bound.get("result").asText, scope))
+  }
+
+  private def describe(argument: Expression): Map[String, Any] = {
+    val constant = constantValue(argument)
+    Map("type" -> Hub.json.readTree(argument.dataType.json), "text" -> toPrettySQL(argument), "constant" -> constant.isDefined) ++
+      constant.map("value" -> _)
+  }
+
+  /** Some(null) is a constant NULL; None is no constant, or one that only the optimizer can evaluate. */
+  private def constantValue(argument: Expression): Option[Any] = if (!argument.foldable) None else Try {
+    val plain = argument.transformUp { case r: RuntimeReplaceable => r.replacement }
+    CatalystTypeConverters.convertToScala(plain.eval(), plain.dataType) match {
+      case null => null
+      case simple @ (_: String | _: Number | _: java.lang.Boolean) => simple
+      case other => other.toString
+    }
+  }.toOption
+
+  private def step(step: JsonNode, scope: Map[String, Expression]): Expression = {
+    val key = step.get("udf").asText
+    val arguments = step.get("arguments").elements().asScala.map(a => expression(a.asText, scope)).toList
+    Scoring.call(key, Hub.udf(key), arguments)
+  }
+
+  /** Spark's own parser reads the text; names of the scope stand for expressions, `name.field` for a field of one. */
+  private def expression(text: String, scope: Map[String, Expression]): Expression =
+    CatalystSqlParser.parseExpression(text).transformUp {
+      case UnresolvedAttribute(head +: fields) if scope.contains(head) =>
+        fields.foldLeft(scope(head))((e, field) => UnresolvedExtractValue(e, Literal(field)))
+    }
+}

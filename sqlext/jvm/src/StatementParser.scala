@@ -1,0 +1,83 @@
+package org.apache.spark.sql.sqlext
+
+import java.util.Locale
+
+import scala.annotation.tailrec
+
+import org.antlr.v4.runtime.Token
+import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.catalyst.{FunctionIdentifier, TableIdentifier}
+import org.apache.spark.sql.catalyst.expressions.Expression
+import org.apache.spark.sql.catalyst.parser.{ParseException, ParserInterface, SparkLexer}
+import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
+import org.apache.spark.sql.execution.ExplainMode
+import org.apache.spark.sql.execution.command.ExplainCommand
+import org.apache.spark.sql.internal.{SQLConf, VariableSubstitution}
+import org.apache.spark.sql.types.{DataType, StructType}
+
+/** Hands our statements to Python and everything else, untouched, to the parser that was there. */
+class StatementParser(session: SparkSession, spark: ParserInterface) extends ParserInterface {
+
+  override def parsePlan(sql: String): LogicalPlan = Statement.of(sql) match {
+    case None => spark.parsePlan(sql)
+    // A head alone may mean something to Spark: DESCRIBE MODEL describes a table called model.
+    case Some(s) if s.isBare => try spark.parsePlan(sql) catch { case _: ParseException => ours(s) }
+    case Some(s) => ours(s)
+  }
+
+  private def ours(statement: Statement): LogicalPlan = {
+    val sql = SQLConf.withExistingConf(session.sessionState.conf)(new VariableSubstitution().substitute(statement.sql))
+    val parsed = Hub.call(session, "parse", Map("sql" -> sql, "explain" -> statement.explain), sql)
+    val command = StatementCommand(
+      parsed.get("statement").asText, parsed.get("schema").asText, parsed.get("payload").toString, sql)
+    statement.explain.filterNot(_ => parsed.path("explained").asBoolean(false))
+      .map(mode => ExplainCommand(command, ExplainMode.fromString(mode))).getOrElse(command)
+  }
+
+  override def parseQuery(sql: String): LogicalPlan = spark.parseQuery(sql)
+  override def parseExpression(sql: String): Expression = spark.parseExpression(sql)
+  override def parseTableIdentifier(sql: String): TableIdentifier = spark.parseTableIdentifier(sql)
+  override def parseFunctionIdentifier(sql: String): FunctionIdentifier = spark.parseFunctionIdentifier(sql)
+  override def parseMultipartIdentifier(sql: String): Seq[String] = spark.parseMultipartIdentifier(sql)
+  override def parseTableSchema(sql: String): StructType = spark.parseTableSchema(sql)
+  override def parseDataType(sql: String): DataType = spark.parseDataType(sql)
+}
+
+/**
+ * A statement of ours: its text, with what stands before it (EXPLAIN, comments, parentheses) blanked rather than cut, so
+ * that positions are those of the text the user sent; the mode of EXPLAIN; whether nothing follows its head.
+ */
+case class Statement(sql: String, explain: Option[String], isBare: Boolean)
+
+object Statement {
+  private val explainModes = Set("EXTENDED", "FORMATTED", "CODEGEN", "COST")
+
+  /** Reads tokens only as long as they may still become a head of ours: ordinary SQL pays for its first word. */
+  def of(text: String): Option[Statement] = {
+    val tokens = SparkLexer.tokens(text).buffered
+    val explained = word(tokens.head) == "EXPLAIN"
+    if (explained) tokens.next()
+    val mode = if (explained && explainModes(word(tokens.head))) word(tokens.next()) else "SIMPLE"
+    var parentheses = 0
+    while (word(tokens.head) == "(") { tokens.next(); parentheses += 1 }
+    val start = tokens.head.getStartIndex
+    if (!isHead(Nil, tokens)) return None
+    val rest = tokens.toList.takeWhile(!SparkLexer.isEnd(_)).reverse.dropWhile(word(_) == ";").reverse
+    val (body, closing) = rest.splitAt(rest.length - parentheses)
+    if (closing.length < parentheses || closing.exists(word(_) != ")")) None // not ours to mend: Spark says what is wrong
+    else Some(Statement(blank(text, start, closing.map(_.getStartIndex).toSet), if (explained) Some(mode) else None, body.isEmpty))
+  }
+
+  @tailrec private def isHead(words: List[String], tokens: BufferedIterator[Token]): Boolean =
+    if (Language.heads(words)) true
+    else if (!Language.beginnings(words)) false
+    else isHead(words :+ word(tokens.head), { tokens.next(); tokens })
+
+  private def word(token: Token): String = if (SparkLexer.isEnd(token)) "" else token.getText.toUpperCase(Locale.ROOT)
+
+  /** Blanks everything before `start` and the closing parentheses; ANTLR counts code points. */
+  private def blank(text: String, start: Int, closing: Set[Int]): String = {
+    val blanked = text.codePoints().toArray.zipWithIndex.map { case (c, i) => if (c != '\n' && (i < start || closing(i))) ' '.toInt else c }
+    new String(blanked, 0, blanked.length)
+  }
+}

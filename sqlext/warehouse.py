@@ -1,0 +1,53 @@
+"""A warehouse folder: tables, models and an embedded metastore in one place, for one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from sqlext.errors import SqlExtError
+
+METASTORE = "_metastore"
+LOCK = "_metastore.pid"
+
+_held: dict[Path, IO[str]] = {}  # until the process ends: its JVM keeps Derby open as long
+
+
+def warehouse_options(folder: Path, given: Mapping[str, Any]) -> dict[str, str]:
+    """Spark's settings for tables and metastore in ``folder``; takes its lock. With a metastore in ``given``: tables only.
+
+    :raises SqlExtError: WAREHOUSE_IN_USE, naming the process that holds it.
+    """
+    folder = folder.expanduser().absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()
+    options = {"spark.sql.warehouse.dir": folder.as_uri()}
+    url = "spark.hadoop.javax.jdo.option.ConnectionURL"
+    if url in given or "spark.hadoop.hive.metastore.uris" in given:
+        return options
+    _lock(folder)
+    options[url] = f"jdbc:derby:;databaseName={folder / METASTORE};create=true"
+    # Derby's own log would appear in whatever folder the program was started in.
+    log = f"-Dderby.stream.error.file={folder / '_derby.log'}"
+    options["spark.driver.extraJavaOptions"] = f"{given.get('spark.driver.extraJavaOptions', '')} {log}".strip()
+    return options
+
+
+def _lock(folder: Path) -> None:
+    if folder in _held:
+        return
+    file = open(folder / LOCK, "a+")  # noqa: SIM115, PTH123 (it stays open)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise SqlExtError("WAREHOUSE_IN_USE", folder=folder, pid=holder) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    _held[folder] = file
