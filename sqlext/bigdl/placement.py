@@ -2,7 +2,7 @@
 
 One task is the rule: BigDL's LocalOptimizer needs no agreement between executors, is repeatable and, for the feature
 sets that fit, faster. Above ``spark.sqlext.train.localMaxBytes`` BigDL's DistriOptimizer takes all executors, if their
-number is fixed and known: it cuts the rows into one part per executor at the start and cannot follow a changing cluster.
+number is fixed and known: it cuts the rows into one part per executor when it starts, and keeps to that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Placement:
 
 
 def place(
-    rows: int, width: int, batch_size: int | None, conf: Mapping[str, str], *, local_max: int, heap: int, threads: int
+    rows: int, width: int, batch_size: int, conf: Mapping[str, str], *, local_max: int, heap: int, threads: int
 ) -> Placement:
     """The placement of a training over ``rows`` x ``width`` float32 features.
 
@@ -41,24 +41,18 @@ def place(
     """
     size, fits = 4 * rows * width, heap // _SHARE_OF_HEAP
     if size <= min(local_max, fits):
-        return _one_task(rows, batch_size, None)
+        return Placement(0, 1, min(batch_size, rows))
     problem = _unfit(conf)
     if problem is None:
         return _distributed(batch_size, *_layout(conf, threads))
     if size <= fits:
-        return _one_task(
-            rows, batch_size, f"trained on 1 executor although {_size(size)} of features ask for more: {problem}"
-        )
+        note = f"trained on 1 executor although {_size(size)} of features ask for more: {problem}"
+        return Placement(0, 1, min(batch_size, rows), note)
     raise SqlExtError("TRAINING_TOO_LARGE", size=_size(size), limit=_size(fits), problem=problem)
 
 
-def _one_task(rows: int, batch_size: int | None, note: str | None) -> Placement:
-    return Placement(0, 1, min(batch_size or DEFAULT_BATCH, rows), note)
-
-
-def _distributed(batch_size: int | None, executors: int, cores: int) -> Placement:
+def _distributed(asked: int, executors: int, cores: int) -> Placement:
     total = executors * cores
-    asked = batch_size or DEFAULT_BATCH
     batch = math.ceil(asked / total) * total
     raised = f"batch_size raised from {asked} to {batch}, a multiple of the {total} cores" if batch != asked else None
     return Placement(executors, cores, batch, raised)

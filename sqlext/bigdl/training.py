@@ -23,7 +23,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from sqlext.bigdl import missing
-from sqlext.bigdl.placement import Placement, place
+from sqlext.bigdl.placement import DEFAULT_BATCH, Placement, place
 from sqlext.errors import SqlExtError
 
 # SQL name of each optimizer -> the options that it alone gives a meaning.
@@ -64,8 +64,8 @@ class TrainSettings:
 
     ``max_runtime`` is in seconds and ends training after the epoch in which it ran out. ``class_weights`` are by class
     index and count in the training criterion only. ``dampening`` None is BigDL's rule, the same as ``momentum``.
-    ``weight_decay`` is an L2 regulariser on every linear layer. ``early_stop`` publishes the epoch of the lowest val_loss
-    (without validation rows: loss), and ends after ``early_stop_patience`` epochs that were not lower.
+    ``weight_decay`` is an L2 regulariser on every linear layer. ``early_stop`` publishes the epoch of the lowest
+    val_loss (without validation rows: loss), and ends after ``early_stop_patience`` epochs that were not lower.
     """
 
     epochs: int
@@ -89,8 +89,8 @@ class TrainSettings:
 class Epoch:
     """One row of a model's history.
 
-    ``iteration`` counts from the start; ``metric_value`` is accuracy or rmse on the validation rows; ``learning_rate`` is
-    that of the epoch's last iteration, None for an optimizer that has none.
+    ``iteration`` counts from the start; ``metric_value`` is accuracy or rmse on the validation rows; ``learning_rate``
+    is that of the epoch's last iteration, None for an optimizer that has none.
     """
 
     epoch: int
@@ -183,7 +183,8 @@ def save_head(
 ) -> None:
     """Writes ``model.bigdl`` and ``model.bigdl.weights`` into a local folder.
 
-    They are BigDL's protobuf, the same bytes for the same weights. BigDL alone reads them (``Model.loadModel(definition, weights)``); the output is log-probabilities, or the value.
+    They are BigDL's protobuf, the same bytes for the same weights. BigDL alone reads them, with
+    ``Model.loadModel(definition, weights)``; the output is log-probabilities, or the value.
     """
     flat = np.concatenate([np.asarray(w, dtype="<f4").ravel() for w in weights])
     definition = folder / "model.bigdl"
@@ -228,9 +229,9 @@ def _placement(spark: SparkSession, rows: int, head: HeadSpec, settings: TrainSe
         if local
         else sizes.byteStringAsMb(conf.get("spark.executor.memory", "1g")) * 2**20
     )
-    return place(
-        rows, head.width, settings.batch_size, conf, local_max=local_max, heap=heap, threads=context.defaultParallelism
-    )
+    # L-BFGS goes wrong on batches that differ: it reads curvature from the change of the gradient.
+    batch_size = settings.batch_size or (rows if settings.optimizer == "lbfgs" else DEFAULT_BATCH)
+    return place(rows, head.width, batch_size, conf, local_max=local_max, heap=heap, threads=context.defaultParallelism)
 
 
 def _trained(answer: Any, name: str, head: HeadSpec, placement: Placement) -> TrainedHead:
@@ -248,7 +249,7 @@ def _trained(answer: Any, name: str, head: HeadSpec, placement: Placement) -> Tr
         weights=weights,
         history=history,
         best_epoch=report["best_epoch"],
-        batch_size=placement.batch_size,
+        batch_size=report["batch_size"],
         executors=max(1, placement.executors),
         distributed=distributed,
         reproducible=not distributed and head.dropout == 0,
@@ -274,7 +275,7 @@ def _epoch(record: Mapping[str, Any]) -> Epoch:
 @contextmanager
 def _cached(rows: DataFrame) -> Iterator[None]:
     """Rows are read two or three times: counted, trained on, and distributed once more for validation."""
-    if rows.storageLevel.useMemory or rows.storageLevel.useDisk:
+    if "InMemoryRelation" in rows._jdf.queryExecution().withCachedData().toString():
         yield
         return
     rows.persist(StorageLevel.MEMORY_AND_DISK)

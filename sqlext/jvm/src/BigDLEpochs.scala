@@ -19,12 +19,7 @@ case class Epoch(
     metricValue: Option[Double], learningRate: Option[Double], rowsPerSecond: Double, recordedAt: Long)
 
 /** What training gives back: all epochs, and the weights of epoch `best`. */
-case class Trained(weights: Array[Float], history: Seq[Epoch], best: Int, stopped: Option[String])
-
-/** The driver's side: hears of each epoch, as JSON, while training runs and answers whether to go on. */
-trait EpochListener {
-  def epoch(record: String): Boolean
-}
+case class Trained(weights: Array[Float], history: Seq[Epoch], best: Int, batchSize: Int, stopped: Option[String])
 
 /** A Spark RPC endpoint in the driver: the way for an epoch from the executor that trains, where no socket of ours is open. */
 object EpochEndpoint {
@@ -34,10 +29,10 @@ object EpochEndpoint {
   private var open: RpcEnv = _
 
   /** Opens the endpoint once per SparkContext. */
-  def start(listener: EpochListener): Unit = synchronized {
+  def start(): Unit = synchronized {
     val env = SparkEnv.get.rpcEnv
     if (open ne env) {
-      env.setupEndpoint(name, new EpochEndpoint(env, listener))
+      env.setupEndpoint(name, new EpochEndpoint(env))
       open = env
     }
   }
@@ -49,14 +44,15 @@ object EpochEndpoint {
   }
 }
 
-private class EpochEndpoint(override val rpcEnv: RpcEnv, listener: EpochListener) extends RpcEndpoint with Logging {
-  // Listeners block; Spark's own dispatcher threads also carry heartbeats.
+/** Passes epochs on to Python's `epoch` and its answer back. */
+private class EpochEndpoint(override val rpcEnv: RpcEnv) extends RpcEndpoint with Logging {
+  // Python may take its time; Spark's own dispatcher threads also carry heartbeats.
   private val threads = Executors.newCachedThreadPool(ThreadUtils.namedThreadFactory("sqlext-epochs"))
 
   override def receiveAndReply(context: RpcCallContext): PartialFunction[Any, Unit] = {
     case record: Epoch => threads.submit(new Runnable {
       override def run(): Unit =
-        try context.reply(listener.epoch(BigDLTraining.toJson(record)))
+        try context.reply(Hub.call(null, "epoch", BigDLTraining.toMap(record)).get("go").asBoolean)
         catch {
           case NonFatal(e) =>
             logWarning(s"Training ${record.run} stops: its epoch ${record.epoch} could not be recorded", e)
@@ -90,9 +86,9 @@ class EpochEnd(request: TrainRequest, attempt: Int, work: EpochWork) extends Tri
     stopped.isDefined || history.length >= settings.epochs
   }
 
-  def result(): Trained = {
+  def result(batchSize: Int): Trained = {
     val (epoch, weights) = best.map(b => (b._2, b._3)).getOrElse((history.length, work.weights()))
-    Trained(weights, history.toSeq, epoch, stopped)
+    Trained(weights, history.toSeq, epoch, batchSize, stopped)
   }
 
   private def finishEpoch(iteration: Long): Unit = {

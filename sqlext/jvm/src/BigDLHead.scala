@@ -80,11 +80,8 @@ object BigDLHead {
   }
 
   /** Writes the head as BigDL's protobuf, definition and weights apart; without dropout, which only training needs. */
-  def save(spec: HeadSpec, weights: Array[Float], definition: String, weightFile: String): Unit = {
-    val head = load(build(spec.copy(dropout = 0)), weights)
-    head.evaluate()
-    head.saveModule(definition, weightFile, true)
-  }
+  def save(spec: HeadSpec, weights: Array[Float], definition: String, weightFile: String): Unit =
+    BigDLFiles.save(load(build(spec.copy(dropout = 0)), weights), definition, weightFile)
 
   /** One row as BigDL takes it: features and target in one array. Class indices start at 1 in BigDL and only there. */
   def sample(features: Array[Float], target: Double, spec: HeadSpec): Sample[Float] = {

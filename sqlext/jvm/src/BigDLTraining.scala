@@ -3,6 +3,8 @@ package org.apache.spark.sql.sqlext
 import java.nio.{ByteBuffer, ByteOrder}
 import java.util.concurrent.locks.{Lock, ReentrantReadWriteLock}
 
+import scala.util.Try
+
 import com.intel.analytics.bigdl.dllib.feature.dataset.{DataSet, DistributedDataSet, LocalDataSet, MiniBatch, Sample, SampleToMiniBatch}
 import com.intel.analytics.bigdl.dllib.optim.{LocalOptimizer, OptimMethod, Optimizer, SqlExtAccess, TappedOptimizer, WeightsTap}
 import com.intel.analytics.bigdl.dllib.tensor.TensorNumericMath.TensorNumeric.NumericFloat
@@ -21,7 +23,8 @@ case class TrainRequest(run: String, name: String, head: HeadSpec, settings: Tra
 /** What Python reads back: the report as JSON, the weights as little-endian float32. */
 class TrainAnswer(trained: Trained) {
   def report: String = BigDLTraining.toJson(
-    Map("history" -> trained.history, "best_epoch" -> trained.best, "stopped" -> trained.stopped))
+    Map("history" -> trained.history, "best_epoch" -> trained.best, "batch_size" -> trained.batchSize,
+      "stopped" -> trained.stopped))
   def weights: Array[Byte] = {
     val bytes = ByteBuffer.allocate(4 * trained.weights.length).order(ByteOrder.LITTLE_ENDIAN)
     bytes.asFloatBuffer().put(trained.weights)
@@ -33,15 +36,15 @@ class TrainAnswer(trained: Trained) {
 object BigDLTraining {
   private implicit val formats: Formats = DefaultFormats
   // BigDL's Engine holds the number of cores per JVM: trainings in one task go side by side, a distributed one goes alone.
-  @volatile var listener: EpochListener = _
   private val engine = new ReentrantReadWriteLock(true)
 
+  def toMap(record: AnyRef): Map[String, Any] = Extraction.decompose(record).snakizeKeys.values.asInstanceOf[Map[String, Any]]
   def toJson(value: Any): String = JsonMethods.compact(Extraction.decompose(value).snakizeKeys)
   private def fromJson[T: Manifest](json: String): T = JsonMethods.parse(json).camelizeKeys.extract[T]
 
   /** @param rows features ARRAY<FLOAT>, target DOUBLE, validates BOOLEAN, without nulls */
   def train(rows: DataFrame, request: String): TrainAnswer = {
-    EpochEndpoint.start(listener)
+    EpochEndpoint.start()
     val asked = fromJson[TrainRequest](request)
     val trained =
       if (asked.executors == 0) holding(engine.readLock())(OneTask.train(rows, asked))
@@ -85,8 +88,8 @@ private[sqlext] object OneTask {
     val (train, valid) = (inOrder(training.map(_._2)), inOrder(validation.map(_._2)))
     RandomGenerator.RNG.setSeed(settings.seed)
     val head = BigDLHead.build(request.head, settings.weightDecay)
-    val batches = SampleToMiniBatch[Float](math.min(settings.batchSize, train.length), parallelizing = false)
-    val data = (DataSet.array(train.clone()) -> batches).asInstanceOf[LocalDataSet[MiniBatch[Float]]]
+    val batch = math.min(settings.batchSize, train.length)
+    val data = (DataSet.array(train.clone()) -> SampleToMiniBatch[Float](batch, parallelizing = false)).asInstanceOf[LocalDataSet[MiniBatch[Float]]]
     val optimizer = new LocalOptimizer[Float](head, data, BigDLHead.criterion(request.head, settings))
     val context = TaskContext.get
     val end = new EpochEnd(request, context.attemptNumber(), new EpochWork {
@@ -100,7 +103,7 @@ private[sqlext] object OneTask {
     })
     BigDLTraining.configure(optimizer, settings)
     optimizer.setEndWhen(end).optimize()
-    end.result()
+    end.result(batch)
   }
 
   /** The same rows always come in the same order: by a hash of features and target, then by their values. */
@@ -144,8 +147,16 @@ private[sqlext] object Distributed {
     // Uncompressed: BigDL's default exchanges weights with 7 bits of mantissa.
     optimizer.setCompressType("none").setEndWhen(end)
     work.describe(1)
-    optimizer.optimize()
-    end.result()
+    try {
+      optimizer.optimize()
+      end.result(settings.batchSize)
+    } finally Try(train.originRDD().foreachPartition(_ => dropSlices())) // not possible once the job was cancelled
+  }
+
+  /** The slices of weights and gradients that BigDL's executors exchanged, as blocks that it never removes. */
+  private def dropSlices(): Unit = {
+    val blocks = SparkEnv.get.blockManager
+    blocks.getMatchingBlockIds(_.name.matches("test_\\d+.*(weight|gradient).*")).foreach(blocks.removeBlock(_, tellMaster = true))
   }
 }
 

@@ -1,0 +1,98 @@
+"""BigDL forward inside the executors' JVMs: the reference engine.
+
+A chain of BigDL modules (backbone, then head) is registered under a key in the driver and travels as a broadcast; the
+SQL function ``sqlext_bigdl_forward('<key>', array)`` (jvm/src/BigDLForward.scala) runs it, one forward per row, each
+task with modules of its own over shared weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import SparkSession
+
+from sqlext.bigdl import missing
+from sqlext.errors import SqlExtError
+
+if TYPE_CHECKING:
+    from sqlext.catalog import ModelVersion
+
+
+@dataclass(frozen=True)
+class ModuleFiles:
+    """One module: local files as BigDL's saveModule writes them.
+
+    ``input_shape`` without the batch, e.g. (3, 224, 224) or (2048,): the incoming array is reshaped to it.
+    ``output_index`` (from 0) says which output goes on where the module has several, None where it has one.
+    """
+
+    definition: Path
+    weights: Path
+    input_shape: tuple[int, ...]
+    output_index: int | None = None
+
+
+def register_modules(spark: SparkSession, key: str, modules: Sequence[ModuleFiles]) -> None:
+    """Makes ``sqlext_bigdl_forward('<key>', array)`` answer with the last module's output as ARRAY<FLOAT>.
+
+    The files are read once, now; a key that is registered stays as it is.
+
+    :raises SqlExtError: BIGDL_MISSING.
+    """
+    if sentence := missing(spark):
+        raise SqlExtError("BIGDL_MISSING", reason=sentence)
+    chain = [
+        {
+            "definition": str(m.definition),
+            "weights": str(m.weights),
+            "input_shape": list(m.input_shape),
+            **({} if m.output_index is None else {"output": m.output_index}),
+        }
+        for m in modules
+    ]
+    _models(spark).register(spark._jsparkSession, key, json.dumps(chain))
+
+
+def is_registered(spark: SparkSession, key: str) -> bool:
+    """Whether the key is registered with this Spark application."""
+    return missing(spark) is None and bool(_models(spark).isRegistered(spark._jsparkSession, key))
+
+
+def unregister_modules(spark: SparkSession, key: str) -> None:
+    """Forgets the key and frees its broadcast; a query that is running with it fails."""
+    if missing(spark) is None:
+        _models(spark).unregister(key)
+
+
+def register_versions(spark: SparkSession, versions: Sequence[ModelVersion], *, embedding: bool) -> str:
+    """Registers the modules of model versions (a backbone, a head, or both in this order); returns the key.
+
+    :param embedding: whether the embedding of the last version's network is wanted rather than its scores.
+    """
+    from sqlext.catalog import ModelCatalog
+
+    key = ">".join(version.id for version in versions) + (":embedding" if embedding else "")
+    if not is_registered(spark, key):
+        catalog = ModelCatalog(spark)
+        last = len(versions) - 1
+        modules = [_version_files(catalog, v, embedding=embedding or i < last) for i, v in enumerate(versions)]
+        register_modules(spark, key, modules)
+    return key
+
+
+def _version_files(catalog: Any, version: ModelVersion, *, embedding: bool) -> ModuleFiles:
+    manifest = catalog.read_manifest(version)
+    files = (catalog.local_copy(version, name) for name in ("model.bigdl", "model.bigdl.weights"))
+    if manifest["kind"] != "backbone":
+        return ModuleFiles(*files, input_shape=(int(manifest["width"]),))
+    # An imported network's outputs are [embedding] or [embedding, scores].
+    output = None if manifest.get("scores_width") is None else int(not embedding)
+    return ModuleFiles(*files, input_shape=tuple(manifest["input"]["shape"]), output_index=output)
+
+
+def _models(spark: SparkSession) -> Any:
+    return spark.sparkContext._jvm.org.apache.spark.sql.sqlext.BigDLModels
