@@ -7,6 +7,7 @@ from sqlext.catalog.entry import ModelEntry, ModelVersion
 from sqlext.catalog.hive import ModelCatalog
 from sqlext.catalog.names import ModelName, ModelRef, alias_name
 from sqlext.catalog.publish import Draft, new_id
+from sqlext.catalog.runs import Run, RunStore
 
 __all__ = [
     "Draft",
@@ -16,6 +17,8 @@ __all__ = [
     "ModelName",
     "ModelRef",
     "ModelVersion",
+    "Run",
+    "RunStore",
     "alias_name",
     "new_id",
 ]

@@ -123,7 +123,7 @@ def entry(name: ModelName, table: Mapping[str, Any], partitions: Iterable[Mappin
     own = sorted(((n, p) for n, p in numbered if n is not None and RUN_ID in p["parameters"]), key=lambda pair: pair[0])
     aliases, pinned = _holders(own)
     properties: dict[str, str] = table["properties"]
-    head = {"name": name, "model_id": properties[MODEL_ID], "kind": properties.get(KIND, CLASSIFIER)}
+    head: dict[str, Any] = {"name": name, "model_id": properties[MODEL_ID], "kind": properties.get(KIND, CLASSIFIER)}
     versions = tuple(_version(head, number, p["parameters"], path_of(p), aliases, pinned) for number, p in own)
     if not versions:
         return None

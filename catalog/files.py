@@ -33,10 +33,11 @@ class Files:
     """Paths are Hadoop paths as text (``hdfs://nn/warehouse/shop.db``). A refusal is FOLDER_ACCESS_DENIED."""
 
     def __init__(self, spark: SparkSession) -> None:
-        self._jvm: Any = spark._jvm
+        jvm: Any = spark._jvm
+        self._jvm = jvm
         self._gateway: Any = spark.sparkContext._gateway
         self._conf: Any = spark._jsparkSession.sessionState().newHadoopConf()
-        self._user = str(self._jvm.org.apache.hadoop.security.UserGroupInformation.getCurrentUser().getShortUserName())
+        self._user = str(jvm.org.apache.hadoop.security.UserGroupInformation.getCurrentUser().getShortUserName())
 
     def exists(self, path: str) -> bool:
         with self._refusals(path, "read"):
@@ -71,7 +72,7 @@ class Files:
 
     def local_copy(self, path: str, folder: Path | None = None) -> Path:
         """A file on this machine with the content of ``path``: itself where it is local, else a copy in ``folder``."""
-        if self._fs(path).getScheme() == "file":
+        if path.startswith("file:"):
             return Path(str(self._path(path).toUri().getPath()))
         target = (folder or Path(tempfile.mkdtemp(prefix="sqlext-"))) / posixpath.basename(path)
         with self._refusals(posixpath.dirname(path), "read"):
@@ -161,7 +162,9 @@ class Files:
         return self._jvm.org.apache.hadoop.fs.Path(path)
 
     def _fs(self, path: str) -> Any:
-        return self._path(path).getFileSystem(self._conf)
+        fs = self._path(path).getFileSystem(self._conf)
+        # Without Hadoop's .crc files: a file and its sum are not replaced in one step, so readers would see them differ.
+        return fs.getRaw() if path.startswith("file:") else fs
 
     @contextmanager
     def _refusals(self, folder: str, right: str) -> Iterator[None]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
-from sqlext.catalog import drop, publish
+from sqlext.catalog import drop, publish, versions
 from sqlext.catalog.drop import Dropped
 from sqlext.catalog.entry import BACKBONE, FORMAT_VERSION, MODEL_ID, ModelEntry, ModelVersion, entry
 from sqlext.catalog.files import Files
@@ -106,7 +106,7 @@ class ModelCatalog:
             raise SqlExtError("NOT_A_MODEL", table=name, kind=kind)
         return table
 
-    def _model_tables(self, namespace: str, pattern: str | None) -> list[dict[str, Any]]:
+    def _model_tables(self, namespace: str, pattern: str | None) -> Sequence[dict[str, Any]]:
         matches = _pattern(pattern)
         names = [name for name in self.metastore.table_names(namespace) if matches(name)]
         tables = self.metastore.tables(namespace, names) if names else []
@@ -122,7 +122,7 @@ class ModelCatalog:
         location = self.metastore.database_location(name.namespace) if right == "CREATE" else ""
         self.metastore.check(name, right, f"{location}/{name.name}")
 
-    def users_of(self, version: ModelVersion) -> list[ModelName]:
+    def users_of(self, version: ModelVersion) -> Sequence[ModelName]:
         """The models that the caller can see and that score with this backbone version; only backbones have any."""
         if version.kind != BACKBONE:
             return []
@@ -211,6 +211,32 @@ class ModelCatalog:
         number = Publication(self, made, manifest or {}, parameters or {}, promote).run(history)
         return self.get(made.name).version(number)
 
+    def set_alias(self, name: ModelName, alias: str, version: int) -> None:
+        """:raises SqlExtError: MODEL_VERSION_NOT_FOUND, INVALID_ALIAS."""
+        versions.set_alias(self, name, alias, version)
+
+    def unset_alias(self, name: ModelName, alias: str) -> None:
+        """:raises SqlExtError: ALIAS_NOT_FOUND."""
+        versions.unset_alias(self, name, alias)
+
+    def pin(self, name: ModelName, version: int) -> None:
+        """Keeps the default at a version, whatever is published later.
+
+        :raises SqlExtError: MODEL_VERSION_NOT_FOUND.
+        """
+        versions.pin(self, name, version)
+
+    def follow_latest(self, name: ModelName) -> ModelVersion:
+        """Makes the newest version the default and ends a pin: later promoted versions follow."""
+        return versions.follow_latest(self, name)
+
+    def set_parameters(self, version: ModelVersion, values: Mapping[str, str], unset: Iterable[str] = ()) -> None:
+        """Changes parameters of a version's partition (full keys).
+
+        :raises SqlExtError: MODEL_VERSION_NOT_FOUND, VERSION_CONFLICT.
+        """
+        versions.set_parameters(self, version, values, unset)
+
     def drop_model(self, name: ModelName) -> Dropped:
         """Removes a model with all versions.
 
@@ -237,5 +263,5 @@ def _pattern(pattern: str | None) -> Callable[[str], bool]:
 
 def _check_format(what: object, found: int, release: str) -> None:
     if found > FORMAT_VERSION:
-        values = {"format": found, "release": release, "this": RELEASE_NAME, "known": FORMAT_VERSION}
+        values: dict[str, Any] = {"format": found, "release": release, "this": RELEASE_NAME, "known": FORMAT_VERSION}
         raise SqlExtError("MODEL_FORMAT_TOO_NEW", model=what, **values)

@@ -34,11 +34,12 @@ class Metastore:
 
     def __init__(self, spark: SparkSession) -> None:
         self.spark = spark
-        self._jvm: Any = spark._jvm
+        jvm: Any = spark._jvm
+        self._jvm = jvm
         self._state: Any = spark._jsparkSession.sessionState()
         self._external: Any = self._state.catalog().externalCatalog()
-        self._mapper: Any = self._jvm.com.fasterxml.jackson.databind.ObjectMapper()
-        scala_module = getattr(self._jvm.com.fasterxml.jackson.module.scala, "DefaultScalaModule$")
+        self._mapper: Any = jvm.com.fasterxml.jackson.databind.ObjectMapper()
+        scala_module = getattr(jvm.com.fasterxml.jackson.module.scala, "DefaultScalaModule$")
         self._mapper.registerModule(getattr(scala_module, "MODULE$"))
 
     def databases(self) -> list[str]:

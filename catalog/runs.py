@@ -1,0 +1,240 @@
+"""Training runs, from before their model's table exists: one JSON file per run in the database's ``_sqlext/runs``.
+
+The driver that trains owns the file and rewrites it whole: at once when status or phase change, else within a second of
+an update and every ten seconds as a heartbeat. Others read it, and ask for a cancel by a file ``<run_id>.cancel``.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pyspark import InheritableThread
+from pyspark.sql import SparkSession
+from sqlext.catalog.files import FileInfo, Files
+from sqlext.catalog.metastore import Metastore
+from sqlext.catalog.names import ModelName
+from sqlext.catalog.publish import new_id
+
+from sqlext.errors import SqlExtError
+
+QUEUED, RUNNING, READY, FAILED, CANCELLED = "QUEUED", "RUNNING", "READY", "FAILED", "CANCELLED"
+LIVE = (QUEUED, RUNNING)
+HEARTBEAT = timedelta(seconds=10)
+DRIVER_LOST = timedelta(seconds=60)
+_FLUSH = 1.0  # seconds between looks at what has changed and whether a cancel was asked for
+_TIMES = ("started_at", "updated_at", "finished_at", "heartbeat_at")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of SHOW TRAINING RUNS. ``options`` is JSON; times are UTC; ``history`` has a row per epoch so far."""
+
+    run_id: str
+    namespace: str
+    model: str
+    version: int | None = None
+    status: str = RUNNING
+    phase: str | None = None
+    rows_done: int | None = None
+    rows_total: int | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    loss: float | None = None
+    val_loss: float | None = None
+    metric_name: str | None = None
+    metric_value: float | None = None
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    finished_at: datetime | None = None
+    user_name: str | None = None
+    error: str | None = None
+    options: str | None = None
+    statement: str | None = None
+    history: tuple[dict[str, Any], ...] = ()
+    heartbeat_at: datetime | None = None
+
+    @property
+    def name(self) -> ModelName:
+        return ModelName(self.namespace, self.model)
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in LIVE
+
+    def to_json(self) -> bytes:
+        def plain(value: Any) -> Any:
+            return value.isoformat() if isinstance(value, datetime) else str(value)
+
+        return json.dumps({f.name: getattr(self, f.name) for f in fields(self)}, default=plain, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Run:
+        """Fields of later releases are passed over."""
+        known = {f.name for f in fields(cls)}
+        values = {key: value for key, value in json.loads(content).items() if key in known}
+        times = {key: datetime.fromisoformat(values[key]) for key in _TIMES if values.get(key)}
+        return cls(**{**values, **times, "history": tuple(values.get("history") or ())})
+
+
+_owned: dict[str, _Owner] = {}  # the live runs of this process
+_ended: dict[str, tuple[int, Run]] = {}  # files of ended runs never change: path -> (modified, run)
+
+
+class RunStore:
+    """The runs that the session ``spark`` can see."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self.files = Files(spark)
+        self.metastore = Metastore(spark)
+
+    # --- for the driver that trains ---------------------------------------------------------------------------
+
+    def start(self, name: ModelName, *, run_id: str | None = None, **values: Any) -> Run:
+        """Writes a new run, RUNNING unless ``status`` says QUEUED, and keeps its heart beating until :meth:`finish`.
+
+        :param values: fields of :class:`Run`.
+        :raises SqlExtError: DATABASE_NOT_FOUND; FOLDER_ACCESS_DENIED, before any work is done.
+        """
+        database_folder = self.metastore.database_location(name.namespace)
+        now = datetime.now(UTC)
+        made: dict[str, Any] = {"user_name": self.metastore.user(), "started_at": now, "updated_at": now, **values}
+        run = Run(run_id or new_id(), name.namespace, name.name, **made)
+        folder = _folder(database_folder)
+        self.files.make_folder(folder, database_folder)
+        owner = _Owner(self.files, folder, run)
+        owner.write()
+        _owned[run.run_id] = owner
+        owner.start()
+        return run
+
+    def update(self, run_id: str, **values: Any) -> None:
+        """Changes fields of a run of this process; on disk within a second, or at once with a new phase."""
+        _owned[run_id].change(values)
+
+    def record_epoch(self, run_id: str, row: Mapping[str, Any]) -> None:
+        """Adds a row of the history; the run's epoch, loss, val_loss and metric are that row's."""
+        owner = _owned[run_id]
+        seen = ("epoch", "loss", "val_loss", "metric_name", "metric_value")
+        owner.change({key: row.get(key) for key in seen} | {"history": (*owner.run.history, dict(row))})
+
+    def cancel_requested(self, run_id: str) -> bool:
+        """Whether anybody, anywhere, has asked for a cancel; costs nothing (looked up once a second)."""
+        owner = _owned.get(run_id)
+        return owner is not None and owner.cancelled.is_set()
+
+    def finish(self, run_id: str, status: str, **values: Any) -> None:
+        """Ends a run as READY, FAILED or CANCELLED."""
+        owner = _owned.pop(run_id)
+        owner.stop()
+        owner.change({"status": status, "finished_at": datetime.now(UTC), **values})
+        self.files.delete(f"{owner.folder}/{run_id}.cancel")
+
+    # --- for everybody ----------------------------------------------------------------------------------------
+
+    def list(self, namespace: str, model: str | None = None) -> list[Run]:
+        """The runs of a database, newest first.
+
+        :raises SqlExtError: DATABASE_NOT_FOUND, FOLDER_ACCESS_DENIED.
+        """
+        folder = _folder(self.metastore.database_location(namespace))
+        found = (self._read(folder, info) for info in self.files.list(folder) if info.name.endswith(".json"))
+        runs = [run for run in found if run is not None and model in (None, run.model)]
+        return sorted(runs, key=lambda run: (str(run.started_at), run.run_id), reverse=True)
+
+    def find(self, run_id: str) -> Run:
+        """:raises SqlExtError: RUN_NOT_FOUND."""
+        if run_id.isalnum():  # it becomes part of a path
+            for namespace in self._namespaces(run_id):
+                folder = _folder(self.metastore.database_location(namespace))
+                with suppress(FileNotFoundError):
+                    return _as_seen_now(Run.from_json(self.files.read(f"{folder}/{run_id}.json")))
+        raise SqlExtError("RUN_NOT_FOUND", run_id=run_id)
+
+    def request_cancel(self, run_id: str) -> Run:
+        """Asks the driver that trains to stop; it does within seconds.
+
+        :raises SqlExtError: RUN_NOT_FOUND, RUN_HAS_ENDED, FOLDER_ACCESS_DENIED.
+        """
+        run = self.find(run_id)
+        if not run.is_live:
+            raise SqlExtError("RUN_HAS_ENDED", run_id=run_id, status=run.status)
+        folder = _folder(self.metastore.database_location(run.namespace))
+        self.files.write(f"{folder}/{run_id}.cancel", self.metastore.user().encode())
+        if run_id in _owned:
+            _owned[run_id].cancelled.set()
+        return run
+
+    def _namespaces(self, run_id: str) -> Iterable[str]:
+        owner = _owned.get(run_id)
+        return [owner.run.namespace] if owner else self.metastore.databases()
+
+    def _read(self, folder: str, info: FileInfo) -> Run | None:
+        path = f"{folder}/{info.name}"
+        modified, run = _ended.get(path, (None, None))
+        if run is None or modified != info.modified_ms:
+            try:
+                run = Run.from_json(self.files.read(path))
+            except (FileNotFoundError, ValueError, TypeError):
+                return None  # gone meanwhile, or not ours
+            if not run.is_live:
+                _ended[path] = (info.modified_ms, run)
+        return _as_seen_now(run)
+
+
+class _Owner:
+    """The one writer of a run's file, with the thread that beats and looks for a cancel."""
+
+    def __init__(self, files: Files, folder: str, run: Run) -> None:
+        self.files, self.folder, self.run = files, folder, run
+        self.cancelled = threading.Event()
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._changed = False
+        self._thread = InheritableThread(target=self._beat, name=f"run-{run.run_id}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def change(self, values: Mapping[str, Any]) -> None:
+        with self._lock:
+            before, self.run = self.run, replace(self.run, **{"updated_at": datetime.now(UTC), **values})
+            self._changed = True
+        if (before.status, before.phase) != (self.run.status, self.run.phase):
+            self.write()
+
+    def write(self) -> None:
+        with self._lock:
+            self.run = replace(self.run, heartbeat_at=datetime.now(UTC))
+            self.files.write(f"{self.folder}/{self.run.run_id}.json", self.run.to_json())
+            self._changed = False
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_FLUSH):
+            # A name node that is away for a while must not end the training: the next round tries again.
+            with suppress(Exception):
+                if self.files.exists(f"{self.folder}/{self.run.run_id}.cancel"):
+                    self.cancelled.set()
+                due = self.run.heartbeat_at is None or datetime.now(UTC) - self.run.heartbeat_at >= HEARTBEAT
+                if (self._changed or due) and not self._ended.is_set():
+                    self.write()
+
+
+def _folder(database_folder: str) -> str:
+    return f"{database_folder}/_sqlext/runs"
+
+
+def _as_seen_now(run: Run) -> Run:
+    """The run as it is: live without a heartbeat for a minute means that its driver is gone."""
+    beat = run.heartbeat_at or run.updated_at
+    if not run.is_live or beat is None or datetime.now(UTC) - beat < DRIVER_LOST:
+        return run
+    return replace(run, status=FAILED, error="driver lost", finished_at=beat)

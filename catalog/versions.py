@@ -1,0 +1,112 @@
+"""What may change of a published version: the parameters of its partition, which hold its aliases and the pin.
+
+The parameters of one partition are read, changed and written back whole. Within the process a lock per model serialises
+that; across processes the write is read back, and repeated when somebody else's came in between.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlext.catalog.entry import ALIAS, PINNED, PROMOTED, RUN_ID, ModelVersion
+from sqlext.catalog.names import ModelName, alias_name
+
+from sqlext.errors import SqlExtError, nearest
+
+if TYPE_CHECKING:
+    from sqlext.catalog.hive import ModelCatalog
+
+_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by model_id: a RENAME does not change it
+_ATTEMPTS = 20
+
+
+class _LostError(Exception):
+    """What was written is not what is there."""
+
+
+def set_parameters(
+    catalog: ModelCatalog, version: ModelVersion, values: Mapping[str, str], unset: Iterable[str] = ()
+) -> None:
+    """Sets and removes parameters of one version's partition; the others keep what they are.
+
+    :raises SqlExtError: MODEL_VERSION_NOT_FOUND where it is gone, VERSION_CONFLICT after many lost races.
+    """
+    import tenacity
+
+    removed = set(unset)
+    policy = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(_LostError),
+        stop=tenacity.stop_after_attempt(_ATTEMPTS),
+        wait=tenacity.wait_random(0, 0.1),
+        reraise=True,
+    )
+
+    def attempt() -> None:
+        before = _parameters(catalog, version)
+        wanted = {key: value for key, value in before.items() if key not in removed} | dict(values)
+        if wanted == before:
+            return
+        catalog.metastore.alter_partition(version.name, version.version, wanted)
+        after = _parameters(catalog, version)
+        if any(after.get(k) != v for k, v in values.items()) or removed & after.keys():
+            raise _LostError
+
+    with _locks[version.model_id]:
+        try:
+            policy(attempt)
+        except _LostError:
+            raise SqlExtError("VERSION_CONFLICT", version=version, attempts=_ATTEMPTS) from None
+
+
+def set_alias(catalog: ModelCatalog, name: ModelName, alias: str, number: int) -> None:
+    """Lets an alias mean a version. The new holder is written first: at no time does the alias mean nothing.
+
+    :raises SqlExtError: MODEL_VERSION_NOT_FOUND, INVALID_ALIAS.
+    """
+    key = ALIAS + alias_name(alias)
+    target = catalog.get(name).version(number)
+    set_parameters(catalog, target, {key: _now()})
+    _remove(catalog, name, key, besides=number)
+
+
+def unset_alias(catalog: ModelCatalog, name: ModelName, alias: str) -> None:
+    """:raises SqlExtError: ALIAS_NOT_FOUND."""
+    entry = catalog.get(name)
+    if alias.lower() not in entry.aliases:
+        raise SqlExtError("ALIAS_NOT_FOUND", model=name, alias=alias, hint=nearest(alias, entry.aliases))
+    _remove(catalog, name, ALIAS + alias.lower())
+
+
+def pin(catalog: ModelCatalog, name: ModelName, number: int) -> None:
+    """SET DEFAULT VERSION n: the default stays there, whatever is published."""
+    set_parameters(catalog, catalog.get(name).version(number), {PINNED: _now()})
+    _remove(catalog, name, PINNED, besides=number)
+
+
+def follow_latest(catalog: ModelCatalog, name: ModelName) -> ModelVersion:
+    """SET DEFAULT VERSION LATEST: the newest version becomes the default, and later promoted ones follow."""
+    latest = catalog.get(name).latest
+    set_parameters(catalog, latest, {PROMOTED: "true"})
+    _remove(catalog, name, PINNED)
+    return latest
+
+
+def _remove(catalog: ModelCatalog, name: ModelName, key: str, besides: int | None = None) -> None:
+    for version in catalog.get(name).versions:
+        if key in version.parameters and version.version != besides:
+            set_parameters(catalog, version, {}, [key])
+
+
+def _parameters(catalog: ModelCatalog, version: ModelVersion) -> dict[str, str]:
+    for partition in catalog.metastore.partitions(version.name):
+        if partition["parameters"].get(RUN_ID) == version.run_id:
+            return {k: v for k, v in partition["parameters"].items() if k != "transient_lastDdlTime"}
+    raise SqlExtError("MODEL_VERSION_NOT_FOUND", model=version.name, version=version.version, hint="It was dropped.")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
