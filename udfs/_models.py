@@ -46,15 +46,21 @@ _bound: dict[str, _Bound] = {}
 _networks: dict[str, Broadcast[bytes]] = {}
 
 
-def forget() -> None:
-    """Drops everything bound; called when a session ends, whose broadcasts die with it."""
-    _bound.clear()
-    _networks.clear()
+_application: list[str] = []
+
+
+def _forget_other_applications(spark: SparkSession) -> None:
+    """A stopped application takes its broadcasts with it; what was bound for it is of no use to the next."""
+    if _application != [spark.sparkContext.applicationId]:
+        _bound.clear()
+        _networks.clear()
+        _application[:] = [spark.sparkContext.applicationId]
 
 
 def _register(spark: SparkSession, key: str, make: Callable[[], _Bound]) -> str:
     from sqlext.bridge import register_udf
 
+    _forget_other_applications(spark)
     bound = _bound.get(key)
     if bound is None:
         bound = _bound[key] = make()
@@ -78,6 +84,7 @@ def _release_idle(spark: SparkSession) -> None:
 def _network(spark: SparkSession, version: ModelVersion) -> Broadcast[bytes]:
     from sqlext.catalog import ModelCatalog
 
+    _forget_other_applications(spark)
     key = version.id
     if key not in _networks:
         data = ModelCatalog(spark).local_copy(version, "network.onnx").read_bytes()

@@ -1,0 +1,117 @@
+"""A training as others see it: its record in the catalog's run store, and progress for whoever watches this process."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from sqlext.bigdl.training import Epoch
+from sqlext.catalog import ModelVersion, RunStore, new_id
+from sqlext.errors import SqlExtError
+from sqlext.progress import report
+from sqlext.settings import setting
+from sqlext.statements.base import Context
+
+if TYPE_CHECKING:
+    from sqlext.statements.train_model import TrainModel
+    from sqlext.training.plan import TrainPlan
+    from sqlext.training.record import Outcome
+
+_slots: threading.BoundedSemaphore | None = None
+_slots_lock = threading.Lock()
+_WAIT = 0.5
+
+
+def _training_slots(context: Context) -> threading.BoundedSemaphore:
+    """`spark.sqlext.train.maxConcurrent` places, for the life of the driver (the setting is static)."""
+    global _slots
+    with _slots_lock:
+        if _slots is None:
+            _slots = threading.BoundedSemaphore(int(setting(context.spark, "train.maxConcurrent") or 4))
+        return _slots
+
+
+class RunRecorder:
+    """The record of one run, kept from before the first job to the end; a context manager around the training."""
+
+    def __init__(self, context: Context, plan: TrainPlan, statement: TrainModel) -> None:
+        self.context, self.plan, self.statement = context, plan, statement
+        self.store = RunStore(context.spark)
+        self.run_id = new_id()
+        self.waited = 0.0
+        self._phase, self._total = "reading", 0
+
+    def __enter__(self) -> RunRecorder:
+        options = json.dumps({k: v for k, v in self.plan.options.items() if v is not None})
+        slots = _training_slots(self.context)
+        free = slots.acquire(blocking=False)
+        self.store.start(
+            self.plan.name,
+            run_id=self.run_id,
+            status="RUNNING" if free else "QUEUED",
+            epochs=self.plan.settings.epochs,
+            metric_name="accuracy",
+            options=options,
+            statement=self.context.sql.strip(),
+        )
+        if not free:
+            self._wait_for(slots)
+        return self
+
+    def _wait_for(self, slots: threading.BoundedSemaphore) -> None:
+        started = time.monotonic()
+        while not slots.acquire(timeout=_WAIT):
+            if self.store.cancel_requested(self.run_id):
+                error = self._cancelled()
+                self.store.finish(self.run_id, "CANCELLED", error=str(error))
+                raise error
+        self.waited = time.monotonic() - started
+        self.store.update(self.run_id, status="RUNNING")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        _training_slots(self.context).release()
+        if error is not None:
+            cancelled = getattr(error, "error_class", None) == "TRAINING_CANCELLED" or self._interrupted()
+            text = str(error).strip().split("\n", 1)[0]
+            self.store.finish(self.run_id, "CANCELLED" if cancelled else "FAILED", error=text)
+
+    def _interrupted(self) -> bool:
+        """Whether the statement's own thread was cancelled (JDBC `cancel()`)."""
+        jvm: Any = self.context.spark.sparkContext._jvm
+        return bool(jvm.java.lang.Thread.currentThread().isInterrupted())
+
+    def _cancelled(self) -> SqlExtError:
+        return SqlExtError("TRAINING_CANCELLED", model=self.plan.name, run_id=self.run_id)
+
+    def phase(self, name: str, total: int = 0) -> None:
+        """Enters a phase of ``total`` rows.
+
+        :raises SqlExtError: TRAINING_CANCELLED when somebody asked for it.
+        """
+        if self.store.cancel_requested(self.run_id):
+            raise self._cancelled()
+        self._phase, self._total = name, total
+        self.store.update(self.run_id, phase=name, rows_done=0, rows_total=total or None)
+        report(name, 0, total or None)
+
+    def progress(self, done: int, total: int) -> None:
+        self.store.update(self.run_id, rows_done=done, rows_total=total)
+        report(self._phase, done, total)
+
+    def epoch(self, epoch: Epoch, rows: int) -> bool:
+        """Records a finished epoch; False when the training is to stop."""
+        row = asdict(epoch) | {"metric_name": "accuracy", "recorded_at": epoch.recorded_at.isoformat()}
+        self.store.record_epoch(self.run_id, row)
+        self.store.update(self.run_id, rows_done=rows * epoch.epoch)
+        loss = f"loss {epoch.loss:.4f}" + (f", val_loss {epoch.val_loss:.4f}" if epoch.val_loss is not None else "")
+        report("training", epoch.epoch, self.plan.settings.epochs, f"epoch {epoch.epoch}: {loss}")
+        return not self.store.cancel_requested(self.run_id)
+
+    def ready(self, version: ModelVersion, outcome: Outcome) -> None:
+        figures = outcome.figures()
+        kept = {key: figures[key] for key in ("loss", "val_loss", "metric_value")}
+        self.store.finish(self.run_id, "READY", version=version.version, **kept)
