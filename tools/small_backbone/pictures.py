@@ -6,11 +6,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from drawing import Pen, any_colour, camera, scene, shade
 from numpy.typing import NDArray
 from PIL import Image
 from shapes import SHAPES
-
-from sqlext.cli.drawing import Pen, any_colour, camera, scene, shade
 
 SIDE = 64
 Pattern = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]

@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-
-from sqlext.cli.drawing import Colour, Pen, Points, any_colour, oval, shade, vary
+from drawing import Colour, Pen, Points, any_colour, oval, shade, vary
 
 Rng = np.random.Generator
 Shape = Callable[[Rng, Pen], None]

@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from network import SmallBackbone
 from numpy.typing import NDArray
+from pictures import CLASSES, SIDE, draw_set
 from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT)]
 
-from network import SmallBackbone  # noqa: E402
-from pictures import CLASSES, SIDE, draw_set  # noqa: E402
 
 TRAIN_SEED, HELD_OUT_SEED, HELD_OUT_PER_CLASS = 1, 2, 25
 MEAN, STD = 0.45, 0.25
