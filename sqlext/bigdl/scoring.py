@@ -8,6 +8,7 @@ task with modules of its own over shared weights.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,10 @@ from sqlext.errors import SqlExtError
 
 if TYPE_CHECKING:
     from sqlext.catalog import ModelVersion
+
+
+# Application and chain of versions -> key.
+_keys: dict[tuple[str, ...], str] = {}
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,9 @@ def register_versions(spark: SparkSession, versions: Sequence[ModelVersion], *, 
     """
     from sqlext.catalog import ModelCatalog
 
-    key = ">".join(version.id for version in versions) + (":embedding" if embedding else "")
+    chain = (spark.sparkContext.applicationId, *(version.id for version in versions), str(embedding))
+    # Random: who may not use a model must not reach it by guessing a key.
+    key = _keys.setdefault(chain, f"{'>'.join(str(version) for version in versions)}:{secrets.token_hex(16)}")
     if not is_registered(spark, key):
         catalog = ModelCatalog(spark)
         last = len(versions) - 1

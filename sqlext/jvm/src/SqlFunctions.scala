@@ -30,13 +30,18 @@ object SqlFunctions {
   /** Every function answers to `sqlext_<name>`, and to its short name unless `spark.sqlext.functions` leaves it out. */
   def register(): Unit = synchronized {
     val short = SparkContext.getActive.flatMap(_.getConf.getOption(Settings.prefix + "functions")).map(_.split(",").map(_.trim).toSet)
-    for (f <- Language.functions; name <- Seq(f.name, s"${owner}_" + f.name.stripPrefix(s"${owner}_")).distinct) {
+    for (f <- Language.functions :+ forward; name <- Seq(f.name, s"${owner}_" + f.name.stripPrefix(s"${owner}_")).distinct) {
       val (id, wanted) = (FunctionIdentifier(name), name.startsWith(owner) || short.forall(_(name)))
       val known = FunctionRegistry.builtin.lookupFunction(id).exists(_.getClassName.startsWith(getClass.getPackage.getName))
       if (wanted && !known) FunctionRegistry.builtin.registerFunction(id, info(f, name), builder(f, name))
       else if (!wanted && known) FunctionRegistry.builtin.dropFunction(id)
     }
   }
+
+  /** Not in the language: steps of a binding call it, with a key that only they know. */
+  private val forward = Language.Function("sqlext_bigdl_forward",
+    "_FUNC_(key, features) - The forward pass of BigDL modules; internal to bigdl-sqlext.", "", "",
+    Some("org.apache.spark.sql.sqlext.BigDLForward"))
 
   private def info(f: Language.Function, name: String): ExpressionInfo = new ExpressionInfo(
     f.native.getOrElse(classOf[SqlFunction].getName), null, name, f.usage, f.arguments, f.examples, "", "", Language.version, "", "built-in")
