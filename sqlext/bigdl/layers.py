@@ -1,0 +1,115 @@
+"""A network as a list of BigDL layers, before any of them exists: what the table of operators writes, without a JVM."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+Array = NDArray[np.float32]
+
+
+class Unsupported(Exception):
+    """BigDL has no layer for this node; the message says what is in the way."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight among a layer's arguments: what the factory takes as initial value, so that it draws no random one."""
+
+    value: Array
+
+
+@dataclass(frozen=True)
+class Layer:
+    """``create``: factory method of BigDL's PythonBigDL, with ``arguments``; ``inputs``, ``output``: tensor names.
+
+    ``weights`` and ``statistics`` (running mean, variance) are set afterwards, where the factory does not take them.
+    """
+
+    name: str
+    create: str
+    arguments: tuple[Any, ...]
+    inputs: tuple[str, ...]
+    output: str
+    weights: tuple[Array, ...] = ()
+    statistics: tuple[Array, ...] = ()
+
+
+@dataclass
+class Node:
+    """One ONNX node as a converter sees it, and the layers that it becomes."""
+
+    plan: Plan
+    proto: onnx.NodeProto
+    attributes: dict[str, Any]
+    layers: list[Layer] = field(default_factory=list)
+
+    def input(self, position: int = 0) -> str:
+        """Name of an input, through the nodes that do nothing; '' where it is left out."""
+        name = self.proto.input[position] if position < len(self.proto.input) else ""
+        return self.plan.alias.get(name, name)
+
+    def constant(self, position: int) -> NDArray[Any] | None:
+        """The value of an input that is a weight; None: absent. Unsupported when it is computed."""
+        name = self.input(position)
+        if not name:
+            return None
+        if name not in self.plan.constants:
+            raise Unsupported(f"input {position} is computed, not a constant")
+        return numpy_helper.to_array(self.plan.constants[name])
+
+    def is_constant(self, position: int) -> bool:
+        return self.input(position) in self.plan.constants
+
+    def shape(self, position: int = 0) -> list[int | None]:
+        """Sizes of an input; Unsupported where shape inference could not tell."""
+        return self.plan.shape(self.input(position))
+
+    @property
+    def out_shape(self) -> list[int | None]:
+        return self.plan.shape(self.proto.output[0])
+
+    def add(self, create: str, *arguments: Any, inputs: list[str] | None = None, step: str = "", **more: Any) -> str:
+        """Appends a layer and returns its output's name; ``step`` names all layers of a node but its last."""
+        name = f"{self.proto.name}/{step}" if step else self.proto.name
+        output = name if step else self.proto.output[0]
+        self.layers.append(Layer(name, create, arguments, tuple(inputs or [self.input()]), output, **more))
+        return output
+
+    def skip(self) -> None:
+        """The node does nothing: its output is its input."""
+        self.plan.alias[self.proto.output[0]] = self.input()
+
+
+class Plan:
+    """All layers of a network in order, and what is in the way of a complete list."""
+
+    def __init__(self, graph: onnx.GraphProto, shapes: dict[str, list[int | None]], opset: int) -> None:
+        self.constants = {tensor.name: tensor for tensor in graph.initializer}
+        self.shapes = shapes
+        self.opset = opset
+        self.alias: dict[str, str] = {}
+        self.layers: list[Layer] = []
+        self.problems: Counter[str] = Counter()
+        self.input = next(value.name for value in graph.input if value.name not in self.constants)
+        self._graph = graph
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the tensors that the graph returns."""
+        return [self.alias.get(value.name, value.name) for value in self._graph.output]
+
+    def shape(self, name: str) -> list[int | None]:
+        if name not in self.shapes:
+            raise Unsupported("its sizes are not known")
+        return self.shapes[name]
+
+    def readers(self) -> Counter[str]:
+        """How often each tensor is read, the graph's outputs counted too."""
+        return Counter(name for layer in self.layers for name in layer.inputs) + Counter(self.outputs)
