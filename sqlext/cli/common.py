@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Callable
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
@@ -53,6 +56,7 @@ def open_session(warehouse: str | None, master: str | None, conf: tuple[str, ...
     from sqlext.cli.progress import showing
 
     given = {"spark.ui.showConsoleProgress": "false"} | settings(conf)
+    _log_to_file()
     try:
         with showing("starting Spark"):
             import sqlext
@@ -61,6 +65,22 @@ def open_session(warehouse: str | None, master: str | None, conf: tuple[str, ...
             return spark
     except Exception as error:
         fail(describe(error).lines())
+
+
+def state_folder() -> Path:
+    """~/.local/state/sqlext, for the log and the prompt's history."""
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "sqlext"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _log_to_file() -> None:
+    """Tracebacks, which an error's log id names, belong in a file: a user of SQL gets one line."""
+    handler = logging.FileHandler(state_folder() / "sqlext.log", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
+    logger = logging.getLogger("sqlext")
+    logger.addHandler(handler)
+    logger.propagate = False
 
 
 def fail(lines: list[str]) -> NoReturn:
@@ -86,7 +106,12 @@ def run(spark: SparkSession, statement: Statement, *, limit: int | None = None) 
                 return Result(frame.schema, [])
             return Result(frame.schema, _streamed(frame) if limit is None else frame.limit(limit).collect())
     except Exception as error:
-        raise StatementFailed(describe(error).lines(statement.text, statement.line)) from None
+        raise _failed(error, statement) from None
+
+
+def _failed(error: Exception, statement: Statement) -> StatementFailed:
+    lines = describe(error).lines(statement.text, statement.line)
+    return StatementFailed([*lines, f"  see {state_folder() / 'sqlext.log'}"] if "(log id " in lines[0] else lines)
 
 
 def _streamed(frame: DataFrame) -> Any:
@@ -112,6 +137,6 @@ def show(spark: SparkSession, statement: Statement, form: str, stream: TextIO) -
     except BrokenPipeError:
         raise
     except Exception as error:  # a later partition of a streamed result
-        raise StatementFailed(describe(error).lines(statement.text, statement.line)) from None
+        raise _failed(error, statement) from None
     if more:
         click.echo(f"the first {SHOWN_ROWS:,} rows; --format csv or json writes all of them", err=True)

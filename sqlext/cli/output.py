@@ -65,6 +65,9 @@ def write_table(result: Result, stream: TextIO, width: int | None = None) -> Non
         stream.write(rows[0][0].rstrip("\n") + "\n")  # a plan or a statement: to be read or copied as it is
         return
     natural = _natural_width(result.columns, rows)
+    if not rows and natural > width:
+        console.print(Text(f"no rows; columns: {', '.join(result.columns)}"))
+        return
     if natural > width and (len(rows) == 1 or natural > 2 * width):
         for number, row in enumerate(rows, 1):
             if len(rows) > 1:

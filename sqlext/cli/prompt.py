@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from sqlext.cli.common import StatementFailed
+from sqlext.cli.common import StatementFailed, state_folder
 from sqlext.cli.sql import run_all
 from sqlext.cli.statements import complete, split
 
@@ -101,9 +100,7 @@ def _prompt_session() -> PromptSession[str]:
 
 
 def _history() -> Path:
-    """~/.local/state/sqlext/history, readable by its owner alone: statements can hold secrets."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    file = state / "sqlext" / "history"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Readable by its owner alone: statements can hold secrets."""
+    file = state_folder() / "history"
     file.touch(mode=0o600)
     return file

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parents[2]
 
-
 TRAIN_SEED, HELD_OUT_SEED, HELD_OUT_PER_CLASS = 1, 2, 25
 MEAN, STD = 0.45, 0.25
 PREPROCESSING = {

@@ -1,0 +1,232 @@
+"""``sqlext demo``: the main job from pictures to predictions, every step one SQL statement with its result."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from sqlext.cli.common import StatementFailed, fail, open_session, run, session_options
+from sqlext.cli.statements import Statement
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from sqlext.cli.html import Card, Section
+    from sqlext.cli.output import Result
+
+PARTS = ("train", "val")
+SHOWN = 200  # pictures on the page
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the demo is about: a folder of pictures, a network file, and the names of the models."""
+
+    images: Path
+    network: str
+    backbone: str
+    model: str = "demo.classifier"
+
+    def source(self, part: str) -> str:
+        """The files of one part as a table: ``binaryFile`.`file:/../train/*```."""
+        path = "".join("\\" + c if c in "*?[]{}\\," else c for c in str(self.images.absolute()))
+        return f"binaryFile.`file:{path.replace('`', '``')}/{part}/*`"
+
+
+@click.command("demo")
+@click.option(
+    "--images",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder with train/ and val/, a folder per class in each.",
+)
+@click.option(
+    "--backbone",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A network in ONNX form; default: the small one of the package.",
+)
+@click.option("--output", metavar="DIR", default="demo-output", show_default=True, type=click.Path(path_type=Path))
+@session_options
+def command(
+    images: Path | None,
+    backbone: Path | None,
+    output: Path,
+    warehouse: str | None,
+    master: str | None,
+    conf: tuple[str, ...],
+) -> None:
+    """Train a model on drawn flowers, or on your own labelled pictures, and use it: SQL from start to end.
+
+    Prints every statement with its result, writes a page with the test pictures and what the model says of them.
+    """
+    _check(images, backbone)
+    from sqlext.cli.output import claim_stdout
+
+    stream = claim_stdout()
+    output.mkdir(parents=True, exist_ok=True)
+    job = Job(images or _flowers(output, stream), _network(backbone), "models.own" if backbone else "models.small")
+    spark = open_session(warehouse or str(output / "warehouse"), master, conf)
+    try:
+        accuracy, page = Demo(spark, stream).play(job, output)
+    except StatementFailed as failure:
+        fail(failure.lines)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    finally:
+        with contextlib.suppress(Exception):
+            spark.stop()
+    stream.write(f"held-out accuracy: {accuracy:.2f}\npicture: {page}\n")
+
+
+def _check(images: Path | None, backbone: Path | None) -> None:
+    """Says before Spark starts what of the user's folder or file is missing."""
+    if backbone is not None and not backbone.is_file():
+        fail([f"error: --backbone {backbone}: there is no such file"])
+    for part in PARTS if images is not None else ():
+        folder = Path(images or "") / part
+        classes = [entry for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
+        if len(classes) < 2:
+            found = f"has {len(classes)} folders of pictures" if folder.is_dir() else "is no folder"
+            fail([f"error: --images: {folder} {found}; it needs one folder of pictures per class, two or more"])
+
+
+def _flowers(output: Path, stream: TextIO) -> Path:
+    """Draws the demo's pictures."""
+    from sqlext.cli.demo_images import SPECIES, write_flowers
+
+    count = write_flowers(output / "images")
+    stream.write(f"{count} pictures of {len(SPECIES)} kinds of flowers drawn into {output / 'images'}\n\n")
+    return output / "images"
+
+
+def _network(backbone: Path | None) -> str:
+    return "sqlext:small" if backbone is None else f"file:{backbone.absolute()}"
+
+
+def _literal(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@dataclass
+class Demo:
+    """Runs statements one by one, printing and keeping what they return."""
+
+    spark: SparkSession
+    stream: TextIO
+    sections: list[Section] = field(default_factory=list)
+
+    def play(self, job: Job, output: Path) -> tuple[float, Path]:
+        """The whole job.
+
+        :return: accuracy on the held-out pictures, and the page that was written.
+        """
+        for sql in preparation(job):
+            self.say(sql)
+        trained = self.say(training(job))
+        version = next(iter(trained.rows)).version
+        self.say(f"EVALUATE MODEL {job.model} FROM demo.val")
+        for sql in uses(job, version):
+            self.say(sql)
+        accuracy = self.say(accuracy_query(job))
+        page = output / "predictions.html"
+        page.write_text(self._page(job), encoding="utf-8")
+        return next(iter(accuracy.rows)).accuracy, page.absolute()
+
+    def say(self, sql: str) -> Result:
+        """Prints a statement, runs it, prints its result."""
+        from sqlext.cli.html import section
+        from sqlext.cli.output import write_table
+
+        self.stream.write(f"{sql};\n")
+        result = run(self.spark, Statement(sql, 1), limit=1000)
+        if result.columns:
+            write_table(result, self.stream)
+        self.stream.write("\n")
+        self.sections.append(section(result, sql))
+        return result
+
+    def _page(self, job: Job) -> str:
+        from sqlext.cli.html import Section, page
+
+        sql = page_query(job)
+        cards = list(_cards(run(self.spark, Statement(sql, 1), limit=SHOWN).rows))
+        wrong = sum(card.wrong for card in cards)
+        title = f"{len(cards)} held-out pictures, {wrong} of them wrong (marked red)"
+        return page(f"What {job.model} says", [Section(title, sql, cards=cards), *self.sections])
+
+
+def _cards(rows: Iterable[Any]) -> Iterable[Card]:
+    from sqlext.cli.html import Card, cell
+
+    for row in rows:
+        if row.predicted is None:
+            yield Card(cell(row.image), f"{row.label}: no prediction", wrong=True)
+            continue
+        wrong = row.predicted != row.label
+        caption = f"{row.predicted} {row.score:.0%}" + (f", but it is {row.label}" if wrong else "")
+        yield Card(cell(row.image), caption, wrong)
+
+
+def preparation(job: Job) -> list[str]:
+    """Pictures into Hive tables, the network into the catalog. A second run in the same warehouse replaces the tables."""
+    statements = ["CREATE DATABASE IF NOT EXISTS demo", "CREATE DATABASE IF NOT EXISTS models"]
+    for part in PARTS:
+        statements.append(f"DROP TABLE IF EXISTS demo.{part}")
+        statements.append(
+            f"CREATE TABLE demo.{part} STORED AS PARQUET AS\n"
+            f"SELECT content AS image, element_at(split(path, '/'), -2) AS label FROM {job.source(part)}"
+        )
+    return [
+        *statements,
+        "SELECT label, count(*) AS pictures, first(image) AS one_of_them FROM demo.train GROUP BY label ORDER BY label",
+        f"IMPORT MODEL {job.backbone} FROM {_literal(job.network)} FORMAT ONNX",
+    ]
+
+
+def training(job: Job) -> str:
+    return (
+        f"TRAIN MODEL {job.model} FROM demo.train FEATURES (image) LABEL label\n"
+        f"BACKBONE {job.backbone} VALIDATE FROM demo.val"
+    )
+
+
+# The statements are put together from names of our own and an escaped path: nothing a SQL injection could use.
+def uses(job: Job, version: int) -> list[str]:
+    """Predictions, embeddings and similarity search, the model as a table, the list of models."""
+    return [
+        f"SELECT label, classify('{job.model}', image) AS predicted,\n"
+        f"  round(classify_score('{job.model}', image), 3) AS score, image\n"
+        "FROM demo.val ORDER BY xxhash64(image) LIMIT 8",
+        "DROP TABLE IF EXISTS demo.embeddings",
+        "CREATE TABLE demo.embeddings STORED AS PARQUET AS\n"
+        f"SELECT xxhash64(image) AS id, label, embed('{job.backbone}', image) AS features FROM demo.val",
+        "SELECT label, features FROM demo.embeddings ORDER BY id LIMIT 2",
+        "SELECT a.label AS looked_for, b.label AS found,\n"
+        "  round(cosine_similarity(a.features, b.features), 4) AS similarity\n"
+        "FROM demo.embeddings a JOIN demo.embeddings b ON a.id <> b.id\n"
+        "WHERE a.id = (SELECT min(id) FROM demo.embeddings) ORDER BY similarity DESC LIMIT 5",
+        f"SELECT epoch, round(loss, 4) AS loss, round(val_loss, 4) AS val_loss FROM {job.model}\n"  # noqa: S608
+        f"WHERE version = {version} ORDER BY epoch",
+        "SHOW MODELS",
+    ]
+
+
+def accuracy_query(job: Job) -> str:
+    return f"SELECT avg(if(classify('{job.model}', image) = label, 1, 0)) AS accuracy FROM demo.val"  # noqa: S608
+
+
+def page_query(job: Job) -> str:
+    return (
+        "SELECT image, label, p.label AS predicted, p.score\n"  # noqa: S608
+        f"FROM (SELECT image, label, predict('{job.model}', image) AS p FROM demo.val)\n"
+        f"ORDER BY label, predicted, score DESC LIMIT {SHOWN}"
+    )

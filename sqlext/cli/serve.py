@@ -1,0 +1,57 @@
+"""``sqlext serve``: a Thrift server in this process, for beeline, PyHive, any JDBC driver and BI tools."""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+import threading
+from types import FrameType
+
+import click
+
+from sqlext.cli.common import fail, open_session, session_options
+from sqlext.cli.errors import describe
+
+UNPROTECTED = (
+    "warning: {host} can be reached from other machines, and without further settings anybody who reaches it may run "
+    "SQL as this user. Set hive.server2.authentication, or keep 127.0.0.1 and use an SSH tunnel."
+)
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=10000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
+@session_options
+def command(host: str, port: int, warehouse: str | None, master: str | None, conf: tuple[str, ...]) -> None:
+    """Start a Thrift server for JDBC clients and print its URL. Ctrl-C or SIGTERM end it."""
+    if not is_loopback(host) and not any("hive.server2.authentication" in entry for entry in conf):
+        click.echo(UNPROTECTED.format(host=host), err=True)
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
+
+    spark = open_session(warehouse, master, conf)
+    try:
+        from sqlext.server import start_thrift_server
+
+        server = start_thrift_server(spark, host=host, port=port)
+    except Exception as error:
+        spark.stop()
+        fail(describe(error).lines())
+    # Only now: PySpark sets a handler of its own for Ctrl-C when the session starts.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    click.echo(f"ready: {server.url}")
+    ended.wait()
+    click.echo("stopping", err=True)
+    server.stop()
+    spark.stop()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
