@@ -177,7 +177,7 @@ def _cards(rows: Iterable[Any]) -> Iterable[Card]:
 
 
 def preparation(job: Job) -> list[str]:
-    """Pictures into Hive tables, the network into the catalog. A second run in the same warehouse replaces the tables."""
+    """Pictures into Hive tables, the network into the catalog; a second run in a warehouse replaces the tables."""
     statements = ["CREATE DATABASE IF NOT EXISTS demo", "CREATE DATABASE IF NOT EXISTS models"]
     for part in PARTS:
         statements.append(f"DROP TABLE IF EXISTS demo.{part}")

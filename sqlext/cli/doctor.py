@@ -231,9 +231,5 @@ def memory(backbone: ModelEntry | None) -> Check:
     taken = f"{cores} workers x {size(each)} = {size(cores * each)}"
     found = f"{size(total)}; scoring with {of_what} takes about {taken} outside the JVM"
     tight = cores * each > total / 2
-    advice = (
-        "fewer cores (--master local[n]), or a smaller network; on YARN raise spark.executor.memoryOverhead"
-        if tight
-        else ""
-    )
+    ways = "fewer cores (--master local[n]) or a smaller network; on YARN raise spark.executor.memoryOverhead"
     return Check("memory", NOTE if tight else OK, found, ways if tight else "")
