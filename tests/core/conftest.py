@@ -1,0 +1,53 @@
+"""Shared tables and models of the core tests: drawn flowers, the package's small backbone, a model trained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import Row, SparkSession
+
+
+def one(spark: SparkSession, sql: str) -> Row:
+    """The only row of a query."""
+    rows = spark.sql(sql).collect()
+    assert len(rows) == 1, rows
+    return rows[0]
+
+
+@pytest.fixture(scope="session")
+def flower_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """train/ and val/ with a folder of JPEGs per species."""
+    from sqlext.cli.demo_images import write_flowers
+
+    folder = tmp_path_factory.mktemp("flowers")
+    write_flowers(folder, train=16, validation=8)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shop(spark: SparkSession, flower_files: Path) -> str:
+    """Database `shop`: images (80 rows), holdout (40 rows), emb (embeddings of both); backbone models.small."""
+    spark.sql("CREATE DATABASE shop")
+    spark.sql("CREATE DATABASE IF NOT EXISTS models")
+    for table, part in (("images", "train"), ("holdout", "val")):
+        spark.sql(
+            f"CREATE TABLE shop.{table} STORED AS PARQUET AS SELECT element_at(split(path, '/'), -1) AS id, content AS image, "
+            f"element_at(split(path, '/'), -2) AS species FROM binaryFile.`{flower_files}/{part}/*`"
+        )
+    spark.sql("IMPORT MODEL models.small FROM 'sqlext:small' FORMAT ONNX")
+    spark.sql(
+        "CREATE TABLE shop.emb STORED AS PARQUET AS SELECT id, species, embed('models.small', image) AS features, true AS train "
+        "FROM shop.images UNION ALL SELECT id, species, embed('models.small', image), false FROM shop.holdout"
+    )
+    return "shop"
+
+
+@pytest.fixture(scope="session")
+def flowers(spark: SparkSession, shop: str) -> Row:
+    """The row that training shop.flowers on images gave (version 1)."""
+    return one(
+        spark,
+        "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL species BACKBONE models.small "
+        "VALIDATE FROM shop.holdout COMMENT 'flowers of the shop' OPTIONS (epochs = 15, learning_rate = 0.01, batch_size = 16)",
+    )
