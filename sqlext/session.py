@@ -17,11 +17,10 @@ from pyspark.sql import SparkSession
 
 from sqlext.errors import SqlExtError, nearest
 from sqlext.java import find_java
-from sqlext.jvm.build import JAR_NAME, bigdl_jars, spark_jars
+from sqlext.jvm.jars import JAR, bigdl_jars, spark_jars
 from sqlext.warehouse import warehouse_options
 
 EXTENSION = "org.apache.spark.sql.sqlext.SqlExtensions"
-JAR = Path(__file__).parent / "jars" / JAR_NAME
 LOG_CONFIGURATION = Path(__file__).parent / "log4j2.properties"
 
 # Only for sessions that session() makes on this machine; what the user gives always wins.

@@ -14,13 +14,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 
 from sqlext.java import find_java
+from sqlext.jvm.jars import JAR, JAR_NAME, bigdl_jars, spark_jars
 from sqlext.jvm.language import language
 
-JAR_NAME = "sqlext-spark3.4_2.12.jar"
 SOURCES = Path(__file__).parent / "src"
 LANGUAGE = "META-INF/sqlext/language.json"
 PROVIDER = "META-INF/services/org.apache.spark.sql.SparkSessionExtensionsProvider"
@@ -45,26 +45,6 @@ def build(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _write(jar, entries)
     return jar
-
-
-def spark_jars() -> Path:
-    """PySpark's folder of jars."""
-    spec = util.find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise RuntimeError("pyspark is not installed, so there is no Scala compiler and nothing to compile against.")
-    return Path(spec.origin).parent / "jars"
-
-
-def bigdl_jars() -> list[Path]:
-    """BigDL's jars, found without importing it; empty where it is not installed."""
-    found = []
-    for name in ("bigdl-dllib-spark3", "bigdl-core"):
-        try:
-            files = metadata.distribution(name).files or []
-        except metadata.PackageNotFoundError:
-            continue
-        found += [Path(str(f.locate())) for f in files if f.suffix == ".jar"]
-    return found
 
 
 def _sources() -> list[Path]:
@@ -124,7 +104,7 @@ def _write(jar: Path, entries: dict[str, bytes]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sqlext.jvm.build", description="Compile the Scala shim.")
-    parser.add_argument("--to", type=Path, default=SOURCES.parents[1] / "jars", metavar="FOLDER")
+    parser.add_argument("--to", type=Path, default=JAR.parent, metavar="FOLDER")
     try:
         jar = build(parser.parse_args().to)
     except Exception as error:  # one sentence, no traceback: this runs inside pip

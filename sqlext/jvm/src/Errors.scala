@@ -16,6 +16,10 @@ class SqlExtAnalysisException(
     message: String, errorClass: Option[String], state: Option[String], line: Option[Int] = None, pos: Option[Int] = None)
   extends AnalysisException(message, line = line, startPosition = pos, errorClass = errorClass) with NoStackTrace {
   override def getSqlState: String = state.orNull
+
+  /** The analyzer adds where the function stands in the query. */
+  override def withPosition(origin: Origin): AnalysisException =
+    new SqlExtAnalysisException(message, errorClass, state, origin.line, origin.startPosition)
 }
 
 class SqlExtParseException(sql: String, message: String, errorClass: Option[String], state: Option[String], at: Origin)

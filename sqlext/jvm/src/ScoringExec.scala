@@ -31,8 +31,8 @@ case class ScoringExec(udfs: Seq[PythonUDF], resultAttrs: Seq[Attribute], child:
 
   private val timeZone = conf.sessionLocalTimeZone
   private val runnerConf = ArrowUtils.getPythonRunnerConfMap(conf)
-  private val maxBytes = conf.getConfString(Settings.prefix + "batch.maxBytes").toLong
-  private val maxRows = conf.getConfString(Settings.prefix + "batch.maxRows").toInt
+  private val maxBytes = Settings.get[Long](conf, "batch.maxBytes")
+  private val maxRows = Settings.get[Int](conf, "batch.maxRows")
 
   override lazy val metrics = pythonMetrics ++ Map(
     "scoredRows" -> SQLMetrics.createMetric(sparkContext, "number of scored rows"),

@@ -1,21 +1,28 @@
 package org.apache.spark.sql.sqlext
 
-import java.util.concurrent.TimeUnit
+import java.util.concurrent.{ConcurrentHashMap, TimeUnit}
 
-import org.apache.spark.internal.config.TypedConfigBuilder
+import org.apache.spark.internal.config.{ConfigEntry, TypedConfigBuilder}
 import org.apache.spark.network.util.ByteUnit
 import org.apache.spark.sql.internal.SQLConf
 
 /** Registers `spark.sqlext.*`: a SET of a static one is refused, and permanent views keep the values of the others. */
 object Settings {
   val prefix = "spark.sqlext."
+  private val entries = new ConcurrentHashMap[String, ConfigEntry[_]]()
 
-  def register(): Unit = synchronized(Language.settings.filterNot(s => SQLConf.containsConfigKey(prefix + s.name)).foreach(one))
+  def register(): Unit = synchronized(Language.settings.filterNot(s => entries.containsKey(s.name)).foreach(s => entries.put(s.name, entry(s))))
 
-  private def one(setting: Language.Setting): Unit = {
-    val (key, doc) = (prefix + setting.name, setting.doc)
-    val builder = (if (setting.static) SQLConf.buildStaticConf(key) else SQLConf.buildConf(key)).doc(doc).version(Language.version)
-    def create[T](typed: TypedConfigBuilder[T]): Unit = setting.default.fold[Any](typed.createOptional)(typed.createWithDefaultString)
+  /** The value for this query, its suffix read ("16m"). */
+  def get[T](conf: SQLConf, name: String): T = conf.getConf(entries.get(name).asInstanceOf[ConfigEntry[T]])
+
+  private def entry(setting: Language.Setting): ConfigEntry[_] = {
+    val key = prefix + setting.name
+    val builder = (if (setting.static) SQLConf.buildStaticConf(key) else SQLConf.buildConf(key)).doc(setting.doc).version(Language.version)
+    def create[T](typed: TypedConfigBuilder[T]): ConfigEntry[_] = setting.default match {
+      case Some(default) => typed.createWithDefaultString(default)
+      case None => typed.createOptional
+    }
     setting.kind match {
       case "int" => create(builder.intConf)
       case "bytes" => create(builder.bytesConf(ByteUnit.BYTE))
