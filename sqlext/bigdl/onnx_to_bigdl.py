@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import helper, shape_inference
+from onnx import helper
 from py4j.java_gateway import JVMView
 from py4j.protocol import DEFAULT_JVM_ID, DEFAULT_JVM_NAME
 
@@ -30,7 +30,7 @@ SOCKET_BYTES = 64 * 1024
 
 def plan(network: Network) -> Plan:
     """All layers; ``problems`` counts the operators that BigDL lacks."""
-    model = shape_inference.infer_shapes(network.model, data_prop=True)
+    model = network.model
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
     result = Plan(model.graph, shapes_of(model), opset)
     for proto in model.graph.node:
@@ -85,10 +85,14 @@ class _Builder:
     """Makes layers through BigDL's factory for Python, straight in the JVM: its Python classes print each one."""
 
     def __init__(self, jvm: Any) -> None:
-        self.jvm = jvm
+        # Each name on the way to a Java class is a round trip: they are looked up once.
         api = jvm.com.intel.analytics.bigdl.dllib.utils.python.api
         self.factory = api.PythonBigDL.ofFloat()
         self._jtensor = api.JTensor
+        self._new_array = jvm.java.lang.reflect.Array.newInstance
+        self._int, self._float = jvm.java.lang.Integer.TYPE, jvm.java.lang.Float.TYPE
+        self._buffers, self._order = jvm.java.nio.ByteBuffer, jvm.java.nio.ByteOrder.LITTLE_ENDIAN
+        self._file_stream = jvm.java.io.FileInputStream
 
     def graph(self, layers: Plan) -> BigDLModule:
         start = self.factory.createInput()
@@ -115,25 +119,24 @@ class _Builder:
 
     def jtensor(self, value: Array) -> Any:
         """A float array with its shape, in the JVM."""
-        new, types = self.jvm.java.lang.reflect.Array.newInstance, self.jvm.java.lang
-        shape = new(types.Integer.TYPE, value.ndim)
+        shape = self._new_array(self._int, value.ndim)
         for axis, size in enumerate(value.shape):
             shape[axis] = size
-        numbers = new(types.Float.TYPE, value.size)
-        self._bytes(value).order(self.jvm.java.nio.ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(numbers)
+        numbers = self._new_array(self._float, value.size)
+        self._bytes(value).order(self._order).asFloatBuffer().get(numbers)
         return self._jtensor(numbers, shape, "float", None)
 
     def _bytes(self, value: Array) -> Any:
         """A ByteBuffer. Large arrays go through a file: 100 MB over Py4J's socket, as text, take 9 s instead of 0.1."""
         raw = value.astype("<f4", copy=False)
         if raw.nbytes < SOCKET_BYTES:
-            return self.jvm.java.nio.ByteBuffer.wrap(raw.tobytes())
+            return self._buffers.wrap(raw.tobytes())
         with tempfile.NamedTemporaryFile(prefix="sqlext-weights-") as file:
             raw.tofile(file)
             file.flush()
-            stream = self.jvm.java.io.FileInputStream(file.name)
+            stream = self._file_stream(file.name)
             try:
-                buffer = self.jvm.java.nio.ByteBuffer.allocate(raw.nbytes)
+                buffer = self._buffers.allocate(raw.nbytes)
                 while buffer.hasRemaining():
                     if stream.getChannel().read(buffer) < 0:
                         raise OSError(f"{file.name} is shorter than it was written")
@@ -144,7 +147,7 @@ class _Builder:
     def array(self, jtensor: Any) -> Array:
         """The inverse of :meth:`jtensor`."""
         shape = list(jtensor.shape())
-        buffer = self.jvm.java.nio.ByteBuffer.allocate(4 * int(np.prod(shape)))
+        buffer = self._buffers.allocate(4 * int(np.prod(shape)))
         buffer.asFloatBuffer().put(jtensor.storage())
         return np.frombuffer(buffer.array(), ">f4").astype(np.float32).reshape(shape)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, shape_inference
+from onnx import TensorProto, helper
 
 from sqlext.errors import SqlExtError
 from sqlext.networks.embedding import find_embedding, scores_kind_of
@@ -81,7 +81,7 @@ def read_network(
     chosen = wiring.tensor(embedding) if embedding else find_embedding(wiring, result)
     kind = scores or scores_kind_of(wiring, result)
     outputs = [chosen] if chosen == result else [chosen, result]
-    shapes = shapes_of(_inferred(model))
+    shapes = shapes_of(model)
     flat = [_flat(model, name, shapes, pool=position == 0) for position, name in enumerate(outputs)]
     return _finish(model, source, flat, kind)
 
@@ -106,7 +106,7 @@ def _choose(named: str | None, wiring: Wiring, there: list[str], option: str, se
 def _cut(model: onnx.ModelProto, source: str, wanted: list[str], image_size: int | None) -> onnx.ModelProto:
     """The part of the graph between ``source`` and ``wanted``, with a free batch axis and inferred shapes."""
     graph = model.graph
-    known = shapes_of(_inferred(model))
+    known = shapes_of(model)
     shape = _input_shape(source, known.get(source), image_size)
     needed = Wiring(graph).needed(wanted, source)
     others = [i.name for i in Wiring(graph).inputs if i.name in needed.tensors and i.name != source]
@@ -122,16 +122,8 @@ def _cut(model: onnx.ModelProto, source: str, wanted: list[str], image_size: int
         [tensor for tensor in graph.initializer if tensor.name in needed.tensors],
     )
     result = helper.make_model(cut, opset_imports=model.opset_import, producer_name=PRODUCER)
-    result.ir_version = model.ir_version
+    result.ir_version = max(model.ir_version, 4)  # before 4, weights had to be inputs too
     return result
-
-
-def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
-    """With the sizes of every tensor."""
-    try:
-        return shape_inference.infer_shapes(model, data_prop=True)
-    except Exception as error:
-        raise invalid(f"the sizes of its layers do not fit: {first_line(error)}") from None
 
 
 def _input_shape(name: str, shape: list[int | None] | None, image_size: int | None) -> tuple[int, int, int]:
@@ -186,8 +178,7 @@ def _finish(model: onnx.ModelProto, source: str, outputs: list[str], kind: str) 
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
     shape = tuple(d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim[1:])
     model = _cut(model, source, outputs, shape[1])
-    inferred = _inferred(model)
-    shapes = shapes_of(inferred)
+    shapes = shapes_of(model)
     del model.graph.output[:]
     for name in outputs:
         width = (shapes.get(name) or [None, None])[1]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import prod
 from typing import NamedTuple
 
 import onnx
+from onnx import helper, shape_inference
 
 from sqlext.errors import nearest
-from sqlext.networks.onnx_file import invalid
+from sqlext.networks.onnx_file import first_line, invalid
 
 # Sizes by tensor name; None: a free axis.
 Shapes = dict[str, list[int | None]]
+# Above this many numbers a constant is no list of sizes or axes.
+SMALL_TENSOR = 64
 
 
 class Needed(NamedTuple):
@@ -72,10 +76,32 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
 
 
 def shapes_of(model: onnx.ModelProto) -> Shapes:
-    """Of every tensor that declares its sizes."""
-    graph = model.graph
+    """The sizes of every activation, as far as they can be inferred. INVALID_NETWORK where they do not fit."""
+    try:
+        graph = shape_inference.infer_shapes(_skeleton(model), data_prop=True).graph
+    except Exception as error:
+        raise invalid(f"the sizes of its layers do not fit: {first_line(error)}") from None
     return {
         value.name: [dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim]
         for value in [*graph.input, *graph.value_info, *graph.output]
         if value.type.tensor_type.HasField("shape")
     }
+
+
+def _skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without the values of large weights, which inference would copy twice: they are declared as inputs instead."""
+    graph = model.graph
+    large = [tensor for tensor in graph.initializer if prod(tensor.dims) > SMALL_TENSOR]
+    declared = [helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims) for tensor in large]
+    names = {tensor.name for tensor in large}
+    bare = helper.make_graph(
+        graph.node,
+        "skeleton",
+        [value for value in graph.input if value.name not in names] + declared,
+        graph.output,
+        [tensor for tensor in graph.initializer if tensor.name not in names],
+        value_info=graph.value_info,
+    )
+    result = helper.make_model(bare, opset_imports=model.opset_import)
+    result.ir_version = model.ir_version
+    return result
