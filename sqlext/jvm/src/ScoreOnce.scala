@@ -4,6 +4,7 @@ import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.expressions.aggregate.AggregateExpression
 import org.apache.spark.sql.catalyst.plans._
 import org.apache.spark.sql.catalyst.plans.logical._
+import org.apache.spark.sql.catalyst.plans.physical.RangePartitioning
 import org.apache.spark.sql.catalyst.rules.Rule
 import org.apache.spark.sql.sqlext.Scoring.{isCall, isScored}
 
@@ -147,13 +148,16 @@ object TrimScoring extends Rule[LogicalPlan] {
     Some(order).filter(_.forall(o => o.deterministic && o.references.subsetOf(e.child.outputSet)))
 }
 
-/** A global sort samples its input by running it once more: an exchange in between keeps what was scored. */
+/** Range partitioning (a global sort) samples its input by running it once more: an exchange in between keeps what was scored. */
 object SortOnce extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan = if (!plan.exists(isScored)) plan else {
     val topK = plan.collect { case LocalLimit(_, s: Sort) => s; case LocalLimit(_, Project(_, s: Sort)) => s } // no sampling there
     plan.transformDown {
-      case s @ Sort(_, true, child) if child.exists(isScored) && !child.isInstanceOf[RebalancePartitions] && !topK.exists(_ eq s) =>
-        s.copy(child = RebalancePartitions(Nil, child))
+      case s @ Sort(_, true, child) if isRunAgain(child) && !topK.exists(_ eq s) => s.copy(child = RebalancePartitions(Nil, child))
+      case r: RepartitionByExpression if r.partitioning.isInstanceOf[RangePartitioning] && isRunAgain(r.child) =>
+        r.copy(child = RebalancePartitions(Nil, r.child))
     }
   }
+
+  private def isRunAgain(child: LogicalPlan): Boolean = child.exists(isScored) && !child.isInstanceOf[RebalancePartitions]
 }
