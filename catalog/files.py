@@ -72,8 +72,9 @@ class Files:
 
     def local_copy(self, path: str, folder: Path | None = None) -> Path:
         """A file on this machine with the content of ``path``: itself where it is local, else a copy in ``folder``."""
-        if path.startswith("file:"):
-            return Path(str(self._path(path).toUri().getPath()))
+        here = _on_this_machine(path)
+        if here:
+            return here
         target = (folder or Path(tempfile.mkdtemp(prefix="sqlext-"))) / posixpath.basename(path)
         with self._refusals(posixpath.dirname(path), "read"):
             self._fs(path).copyToLocalFile(False, self._path(path), self._path(str(target)), True)
@@ -89,12 +90,19 @@ class Files:
                 stream.write(bytearray(content))
             finally:
                 stream.close()
-            hadoop = self._jvm.org.apache.hadoop.fs
-            overwrite = self._gateway.new_array(hadoop.Options.Rename, 1)
-            overwrite[0] = hadoop.Options.Rename.OVERWRITE
-            # FileSystem.rename has no public way to replace a file in one step; FileContext has.
-            context = hadoop.FileContext.getFileContext(self._path(folder).toUri(), self._conf)
-            context.rename(self._path(part), self._path(path), overwrite)
+            self._replace(part, path)
+
+    def _replace(self, part: str, path: str) -> None:
+        """FileSystem.rename has no public way to replace a file, and FileContext's is one step on HDFS alone."""
+        here = _on_this_machine(part), _on_this_machine(path)
+        if here[0] and here[1]:
+            here[0].replace(here[1])
+            return
+        hadoop = self._jvm.org.apache.hadoop.fs
+        overwrite = self._gateway.new_array(hadoop.Options.Rename, 1)
+        overwrite[0] = hadoop.Options.Rename.OVERWRITE
+        context = hadoop.FileContext.getFileContext(self._path(path).toUri(), self._conf)
+        context.rename(self._path(part), self._path(path), overwrite)
 
     def upload(self, local: Path, path: str) -> None:
         """Copies a local file or a folder with all its content to ``path``, which must not exist."""
@@ -163,8 +171,8 @@ class Files:
 
     def _fs(self, path: str) -> Any:
         fs = self._path(path).getFileSystem(self._conf)
-        # Without Hadoop's .crc files: a file and its sum are not replaced in one step, so readers would see them differ.
-        return fs.getRaw() if path.startswith("file:") else fs
+        # Without Hadoop's .crc files: file and sum are not replaced in one step, and readers would see them differ.
+        return fs.getRaw() if _on_this_machine(path) else fs
 
     @contextmanager
     def _refusals(self, folder: str, right: str) -> Iterator[None]:
@@ -179,6 +187,10 @@ class Files:
             raise SqlExtError(
                 "FOLDER_ACCESS_DENIED", user=self._user, right=right, folder=folder, reason=reason
             ) from error
+
+
+def _on_this_machine(path: str) -> Path | None:
+    return Path("/" + path.removeprefix("file:").lstrip("/")) if path.startswith("file:") else None
 
 
 def _classes(error: Exception) -> str:

@@ -101,7 +101,7 @@ def draft(
     properties: Mapping[str, str] | None,
     run_id: str | None,
 ) -> Draft:
-    checked = check_properties(name, properties or {}, comment)
+    checked = check_properties(properties or {}, comment)
     location = catalog.metastore.database_location(name.namespace)
     table = catalog.model_table(name)
     model_id = identity(name, kind, table) or new_id()
@@ -130,8 +130,8 @@ def identity(name: ModelName, kind: str, table: Mapping[str, Any] | None) -> str
     return str(table["properties"][MODEL_ID])
 
 
-def check_properties(name: ModelName, properties: Mapping[str, str], comment: str | None) -> dict[str, str]:
-    """Longer ones would hang in the metastore's retries.
+def check_properties(properties: Mapping[str, str], comment: str | None = None) -> dict[str, str]:
+    """Of a model, or the parameters of a version. Longer ones would hang in the metastore's retries.
 
     :raises SqlExtError: INVALID_MODEL_PROPERTY.
     """
@@ -165,7 +165,7 @@ class Publication:
         self.metastore = catalog.metastore
         self.draft = made
         self.manifest = manifest
-        self.parameters = parameters
+        self.parameters = check_properties(parameters)
         self.promote = promote
         self.created_at = datetime.now(UTC).isoformat()
         self.created_by = catalog.metastore.user()

@@ -1,0 +1,73 @@
+"""Names and references as SQL text has them."""
+
+from __future__ import annotations
+
+import pytest
+from sqlext.catalog import ModelName, ModelRef, alias_name
+
+from sqlext.errors import SqlExtError
+
+SHOP = ModelName("shop", "flowers")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("shop.flowers", ModelRef(SHOP)),
+        ("flowers", ModelRef(SHOP)),
+        ("SHOP.Flowers", ModelRef(SHOP)),
+        ("`shop`.`flowers`", ModelRef(SHOP)),
+        (" shop . flowers ", ModelRef(SHOP)),
+        ("shop.flowers@3", ModelRef(SHOP, version=3)),
+        ("flowers@prod", ModelRef(SHOP, alias="prod")),
+        ("flowers@`Prod`", ModelRef(SHOP, alias="prod")),
+        ("shop.flowers@LATEST", ModelRef(SHOP, alias="latest")),
+        ("shop.flowers@default", ModelRef(SHOP, alias="default")),
+        ("other.`2024_x`@3a", ModelRef(ModelName("other", "2024_x"), alias="3a")),
+    ],
+)
+def test_reference(text: str, expected: ModelRef) -> None:
+    assert ModelRef.parse(text, "shop") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "model or database.model"),
+        (".", "model or database.model"),
+        ("shop.", "model or database.model"),
+        ("a.b.c", "model or database.model"),
+        ("shop.flow-ers", "@alias"),
+        ("`flow-ers`", "letters, digits"),
+        ("`../../etc`", "letters, digits"),
+        ("blümchen", "@alias"),
+        ("shop.flowers@", "model or database.model"),
+        ("shop.flowers@1@2", "@alias"),
+        ("shop.flowers@a.b", "@alias"),
+        ("shop.flowers@-1", "model or database.model"),
+        ("m" * 129, "128 characters"),
+    ],
+)
+def test_what_is_no_reference(text: str, reason: str) -> None:
+    with pytest.raises(SqlExtError, match=reason) as error:
+        ModelRef.parse(text, "shop")
+    assert error.value.error_class == "INVALID_MODEL_NAME"
+
+
+def test_a_name_has_no_version() -> None:
+    with pytest.raises(SqlExtError, match="'@3' was not expected"):
+        ModelName.parse("shop.flowers@3", "shop")
+    assert ModelName.parse("Flowers", "shop") == SHOP
+    assert SHOP.sql == "`shop`.`flowers`"
+
+
+@pytest.mark.parametrize("text", ["3", "latest", "DEFAULT", "a-b", ""])
+def test_what_is_no_alias(text: str) -> None:
+    with pytest.raises(SqlExtError) as error:
+        alias_name(text)
+    assert error.value.error_class == "INVALID_ALIAS"
+
+
+@pytest.mark.parametrize("text", ["shop.flowers", "shop.flowers@3", "shop.flowers@prod"])
+def test_a_reference_prints_as_it_is_written(text: str) -> None:
+    assert str(ModelRef.parse(text, "x")) == text
