@@ -216,7 +216,7 @@ def uses(job: Job, version: int) -> list[str]:
         "WHERE a.id = (SELECT min(id) FROM demo.embeddings) ORDER BY similarity DESC LIMIT 5",
         f"SELECT epoch, round(loss, 4) AS loss, round(val_loss, 4) AS val_loss FROM {job.model}\n"  # noqa: S608
         f"WHERE version = {version} ORDER BY epoch",
-        "SHOW MODELS",
+        "SHOW MODELS IN demo",
     ]
 
 
