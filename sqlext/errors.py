@@ -78,7 +78,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "UNKNOWN_LABEL": ("22023", "Model {model} has no label '{label}'. {hint}"),
     "NO_HELD_OUT_ROWS": (
         "22023",
-        "Version {version} of {model} was trained with VALIDATE NONE and has no held-out rows; write EVALUATE MODEL {model} FROM a table.",
+        "Version {version} of {model} was trained without held-out rows; write EVALUATE MODEL {model} FROM a table.",
     ),
     "NOTHING_TO_EVALUATE": ("22023", "{model} is an imported network without held-out rows; write EVALUATE MODEL {model} FROM a table."),
     "NO_LABELS": ("22023", "{model} has no labels, so there is nothing to compare; IMPORT it with LABELS."),
@@ -132,6 +132,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "0A000",
         "bigdl-sqlext needs PySpark's pinned threads: unset PYSPARK_PIN_THREAD and start the program again.",
     ),
+    "SERVER_NOT_STARTED": ("08001", "The Thrift server cannot listen on {host}:{port}: {reason}."),
     "WAREHOUSE_IN_USE": (
         "55006",
         "Warehouse {folder} is in use by process {pid}, and its embedded metastore takes one process. End that one, or "

@@ -54,10 +54,15 @@ class TrainPlan:
 def existing_model(context: Context, statement: TrainModel) -> tuple[ModelName, ModelEntry | None]:
     """The model of that name, if there is one; training onto it needs ALTER.
 
-    :raises SqlExtError: NOT_A_MODEL for a table or view of that name, NOT_A_CLASSIFIER for a backbone.
+    :raises SqlExtError: DATABASE_NOT_FOUND, NOT_A_MODEL for a table or view of that name, NOT_A_CLASSIFIER for a backbone.
     """
     name = context.model_name(statement.name)
-    entry = located(statement.name.offset, lambda: context.catalog.find(name))
+
+    def find() -> ModelEntry | None:
+        context.catalog.metastore.database_location(name.namespace)  # the database must be there
+        return context.catalog.find(name)
+
+    entry: ModelEntry | None = located(statement.name.offset, find)
     if entry is not None and entry.kind != "classifier":
         raise SqlExtError("NOT_A_CLASSIFIER", model=name, kind=entry.kind, offset=statement.name.offset)
     if entry is not None and not statement.if_not_exists:

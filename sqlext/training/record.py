@@ -34,6 +34,7 @@ class Outcome:
     scored: HeldOut
     precision: dict[str, Any]
     sql: str
+    image_shape: tuple[int, ...] | None  # what the backbone sees; None for arrays
 
     @property
     def frequent_label(self) -> str:
@@ -101,7 +102,11 @@ class Outcome:
         plan, backbone = self.plan, self.plan.backbone
         return {
             "model": str(plan.name),
-            "input": {"kind": "image" if plan.embedder.embeds else "array", "column": plan.embedder.features.text},
+            "input": {
+                "kind": "image" if plan.embedder.embeds else "array",
+                "column": plan.embedder.features.text,
+                "shape": list(self.image_shape) if self.image_shape else None,
+            },
             "width": self.rows.width,
             "labels": list(self.labels.names),
             "label_column": plan.label.text,

@@ -70,7 +70,8 @@ def train(context: Context, statement: TrainModel) -> ResultRow:
         finally:
             rows.release()
         run.phase("publishing")
-        outcome = record.Outcome(plan, statement, labels, rows, trained, head, scored, checked, context.sql)
+        shape = _image_shape(context, plan)
+        outcome = record.Outcome(plan, statement, labels, rows, trained, head, scored, checked, context.sql.strip(), shape)
         outcome.write(draft.local)
         save_head(context.spark, _head_spec(rows.width, labels), trained.weights, draft.local)
         version = context.catalog.publish(
@@ -83,6 +84,12 @@ def train(context: Context, statement: TrainModel) -> ResultRow:
         run.ready(version, outcome)
     _replace_older(context, statement, version)
     return _row(context, version, outcome, int((time.monotonic() - started) * 1000))
+
+
+def _image_shape(context: Context, plan: TrainPlan) -> tuple[int, ...] | None:
+    if plan.backbone is None or not plan.embedder.embeds:
+        return None
+    return tuple(context.catalog.read_manifest(plan.backbone)["input"]["shape"])
 
 
 def _need_bigdl(context: Context) -> None:

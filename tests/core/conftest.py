@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import Row, SparkSession
-
-
-def one(spark: SparkSession, sql: str) -> Row:
-    """The only row of a query."""
-    rows = spark.sql(sql).collect()
-    assert len(rows) == 1, rows
-    return rows[0]
+from results import one
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
+from results import one
 from sqlext.catalog import ModelCatalog, ModelRef
 from sqlext.networks.head import Head, softmax
 from sqlext.statements.train_model import TrainModel
-
-from .conftest import one
 
 
 def test_result_row(spark: SparkSession, flowers: Row) -> None:
@@ -96,7 +95,7 @@ def test_without_clauses_the_only_array_and_no_backbone_is_standardised(spark: S
     ],
 )
 def test_labels_of_any_type(spark: SparkSession, database: str, label: str, names: list[str]) -> None:
-    spark.sql(f"CREATE TABLE t AS SELECT array(1.0D * (id % 2), 0.5D) AS x, {label} AS y FROM range(40)")
+    spark.sql(f"CREATE TABLE t AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, {label} AS y FROM range(40)")
     row = one(spark, "TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 30, early_stop = false)")
     assert row.metric_value == 1.0
     manifest = ModelCatalog(spark).read_manifest(ModelCatalog(spark).resolve(ModelRef.parse("m", database)))
@@ -124,7 +123,7 @@ def test_bad_rows_are_skipped_counted_and_listed(spark: SparkSession, database: 
 
 
 def test_versions_promotion_and_replacement(spark: SparkSession, database: str) -> None:
-    spark.sql("CREATE TABLE t AS SELECT array(1.0D * (id % 2), 0.5D) AS x, id % 2 AS y FROM range(40)")
+    spark.sql("CREATE TABLE t AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(40)")
     train = "TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 2, early_stop = false{})"
     assert one(spark, train.format("")).is_default
     second = one(spark, train.format(", promote = 'never'"))

@@ -1,0 +1,191 @@
+"""The SQL functions: results, NULLs, argument errors, every place in a query, odd pictures."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from pyspark.errors import AnalysisException
+from pyspark.sql import Row, SparkSession
+from results import one
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+PICTURE = Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+ODD = {
+    "png": (encoded(PICTURE), None),
+    "one pixel": (encoded(Image.new("RGB", (1, 1), (9, 9, 9))), None),
+    "cmyk": (encoded(PICTURE.convert("CMYK"), "JPEG"), None),
+    "palette": (encoded(PICTURE.quantize(16)), None),
+    "grey": (encoded(PICTURE.convert("L")), None),
+    "transparent": (encoded(PICTURE.convert("RGBA")), None),
+    "null": (None, "no image"),
+    "empty": (b"", "."),
+    "text": (b"this is no picture", "."),
+    "truncated": (encoded(PICTURE, "JPEG")[:700], "."),
+}
+
+
+@pytest.fixture(scope="module")
+def odd(spark: SparkSession, flowers: Row) -> str:
+    rows = [(name, bytearray(data) if data is not None else None) for name, (data, _) in ODD.items()]
+    spark.createDataFrame(rows, "name string, image binary").createOrReplaceTempView("odd")
+    return "odd"
+
+
+def test_odd_pictures_score_or_say_why_not(spark: SparkSession, odd: str) -> None:
+    rows = spark.sql(
+        "SELECT name, predict('shop.flowers', image) AS p, image_error(image) AS e, image_info(image) AS i, "
+        "size(embed('models.small', image)) AS n FROM odd"
+    ).collect()
+    assert len(rows) == len(ODD)
+    for row in rows:
+        expected = ODD[row.name][1]
+        if expected is None:
+            assert (row.e, row.p.error, row.n) == (None, None, 160), row
+            assert row.p.label in ("bluebell", "daisy", "poppy", "sunflower", "tulip")
+            assert row.i.width >= 1
+        else:
+            assert row.e and row.p.error == row.e, row
+            assert (row.p.label, row.p.score, row.i, row.n) == (None, None, None, -1), row
+            assert expected in (".", row.e)
+
+
+def test_exif_rotation_is_undone(spark: SparkSession, flowers: Row) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90 degrees
+    turned = PICTURE.transpose(Image.Transpose.ROTATE_90)
+    pair = [(bytearray(encoded(PICTURE)), bytearray(encoded(turned, exif=exif.tobytes())))]
+    spark.createDataFrame(pair, "a binary, b binary").createOrReplaceTempView("pair")
+    row = one(
+        spark,
+        "SELECT cosine_similarity(embed('models.small', a), embed('models.small', b)) AS same, image_info(b) AS i FROM pair",
+    )
+    assert row.same == pytest.approx(1.0, abs=1e-6)
+    assert (row.i.width, row.i.height) == (60, 40)
+
+
+def test_image_structs_are_images(spark: SparkSession, flowers: Row, flower_files: object) -> None:
+    frame = spark.read.format("image").load(f"{flower_files}/val/daisy")
+    frame.createOrReplaceTempView("structs")
+    spark.read.format("binaryFile").load(f"{flower_files}/val/daisy").createOrReplaceTempView("files")
+    rows = spark.sql("SELECT classify('shop.flowers', image) AS label, image_info(image) AS i FROM structs").collect()
+    assert len(rows) == 8
+    assert all(r.label and r.i.channels == 3 for r in rows)
+    both = one(
+        spark,
+        "SELECT min(cosine_similarity(embed('models.small', s.image), embed('models.small', f.content))) AS worst "
+        "FROM structs s JOIN files f ON element_at(split(s.image.origin, '/'), -1) = element_at(split(f.path, '/'), -1)",
+    )
+    assert both.worst > 0.999  # the JVM's JPEG decoder differs from Pillow's in the last bit
+
+
+def test_scores_agree_with_each_other(spark: SparkSession, flowers: Row) -> None:
+    rows = spark.sql(
+        "SELECT classify('shop.flowers', image) AS label, classify_score('shop.flowers', image) AS score, "
+        "classify_score_of('shop.flowers', classify('shop.flowers', image), image) AS own, "
+        "classify_score_of('shop.flowers', 'daisy', image) AS daisy, classify_score_of('shop.flowers', id, image) AS unknown, "
+        "predict('shop.flowers', image) AS p FROM shop.holdout"
+    ).collect()
+    for row in rows:
+        assert row.label == row.p.label
+        assert row.score == row.own == row.p.score
+        assert 0 <= row.daisy <= row.score <= 1
+        assert row.unknown is None
+        assert row.p.version == 1
+
+
+def test_embed_resnet_follows_its_setting(spark: SparkSession, flowers: Row) -> None:
+    spark.sql("SET spark.sqlext.resnet = models.small")
+    try:
+        row = one(spark, "SELECT embed_resnet(image) AS a, embed('models.small', image) AS b FROM shop.holdout LIMIT 1")
+        assert row.a == row.b
+    finally:
+        spark.sql("RESET spark.sqlext.resnet")
+    with pytest.raises(AnalysisException, match=r"BACKBONE_NOT_FOUND.*models\.resnet50.*models\.small"):
+        spark.sql("SELECT embed_resnet(image) FROM shop.holdout")
+
+
+def test_columns_are_named_as_written(spark: SparkSession, flowers: Row) -> None:
+    frame = spark.sql("SELECT classify('shop.flowers', image), sqlext_image_error(image) FROM shop.holdout LIMIT 0")
+    assert frame.columns == ["classify(shop.flowers, image)", "sqlext_image_error(image)"]
+    assert [f.dataType.simpleString() for f in frame.schema] == ["string", "string"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT count(*) AS n FROM shop.holdout WHERE classify('shop.flowers', image) = species",
+        "SELECT count(*) AS n FROM (SELECT classify('shop.flowers', image) AS c, species FROM shop.holdout) WHERE c = species",
+        "SELECT sum(CASE WHEN classify('shop.flowers', image) = species THEN 1 ELSE 0 END) AS n FROM shop.holdout",
+        "SELECT count(*) AS n FROM shop.holdout a JOIN (SELECT DISTINCT species FROM shop.images) b ON a.species = b.species "
+        "AND classify('shop.flowers', a.image) = b.species",
+        "SELECT sum(c) AS n FROM (SELECT species, classify('shop.flowers', image) AS p, count(*) AS c FROM shop.holdout GROUP BY 1, 2) WHERE species = p",
+        "SELECT count_if(rank_ = 1 OR rank_ > 1) AS n FROM (SELECT rank() OVER (PARTITION BY classify('shop.flowers', image) ORDER BY "
+        "classify_score('shop.flowers', image)) AS rank_, species, classify('shop.flowers', image) AS p FROM shop.holdout) WHERE p = species",
+    ],
+)
+def test_anywhere_in_a_query(spark: SparkSession, flowers: Row, query: str) -> None:
+    correct = round(flowers.metric_value * 40)
+    assert abs(int(one(spark, query).n) - correct) <= 1  # bf16 may flip a picture that is on the fence
+
+
+def test_permanent_view_keeps_its_database(spark: SparkSession, database: str, flowers: Row) -> None:
+    spark.sql("USE shop")
+    spark.sql(f"CREATE VIEW {database}.scored AS SELECT id, classify('flowers', image) AS label FROM shop.holdout")
+    spark.sql("USE default")
+    assert one(spark, f"SELECT count(label) AS n FROM {database}.scored").n == 40
+
+
+def test_new_sessions_have_the_functions(spark: SparkSession, flowers: Row) -> None:
+    other = spark.newSession()
+    assert one(other, "SELECT count(classify('shop.flowers', image)) AS n FROM shop.holdout").n == 40
+    assert one(other, "SHOW FUNCTIONS LIKE 'classify'").function == "classify"
+    described = other.sql("DESCRIBE FUNCTION EXTENDED classify_score").collect()
+    assert any("probability" in row[0] for row in described)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("classify('shop.flowers')", r"INVALID_ARGUMENTS.*classify\(model, features\).*takes 2 arguments, got 1"),
+        ("classify(species, image)", "INVALID_ARGUMENTS.*constant string"),
+        ("classify('shop.flowers', species)", "FEATURES_MISMATCH.*an image or an array.*string"),
+        ("classify('shop.flowrs', image)", r"MODEL_NOT_FOUND.*Did you mean shop\.flowers\?"),
+        ("classify('shop.flowers@9', image)", "MODEL_VERSION_NOT_FOUND.*9"),
+        ("classify('shop.flowers@prod', image)", "ALIAS_NOT_FOUND.*prod"),
+        ("classify('shop.images', image)", "NOT_A_MODEL.*shop.images"),
+        ("classify('a b', image)", "INVALID_MODEL_NAME"),
+        ("classify_score_of('shop.flowers', 'dasy', image)", r"UNKNOWN_LABEL.*Did you mean daisy\?"),
+        ("embed('shop.flowers', image)", "NOT_A_BACKBONE.*classifier.*models.small"),
+        ("embed('models.small', species)", "INVALID_ARGUMENTS.*BINARY"),
+        ("image_info(1)", "INVALID_ARGUMENTS.*BINARY or an image struct, got int"),
+        ("cosine_similarity(image, 1)", "cosine_similarity"),
+    ],
+)
+def test_wrong_arguments(spark: SparkSession, flowers: Row, call: str, says: str) -> None:
+    with pytest.raises(AnalysisException, match=says) as caught:
+        spark.sql(f"SELECT {call} FROM shop.holdout")
+    assert "Traceback" not in str(caught.value)
+    assert "\tat " not in str(caught.value)
+
+
+def test_head_on_arrays_needs_a_backbone_for_images(spark: SparkSession, database: str, shop: str) -> None:
+    spark.sql("TRAIN MODEL plain FROM shop.emb FEATURES features LABEL species OPTIONS (epochs = 2)")
+    with pytest.raises(AnalysisException, match="FEATURES_MISMATCH.*BACKBONE"):
+        spark.sql("SELECT classify('plain', image) FROM shop.holdout")
+    row = one(
+        spark,
+        "SELECT predict('plain', array(1.0)) AS short, predict('plain', transform(sequence(1, 160), x -> float('nan'))) AS nan, "
+        "predict('plain', CAST(NULL AS ARRAY<DOUBLE>)) AS none",
+    )
+    assert "expected 160 values, got 1" in row.short.error
+    assert "NaN" in row.nan.error
+    assert row.none.error == "no features"
