@@ -6,6 +6,7 @@ One file per engine. Nothing is cached here: who loads an engine keeps it.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Protocol
@@ -84,6 +85,12 @@ def in_parts(call: Callable[[Array], list[Array]], batch: Array, widths: list[in
     return joined[0], joined[1] if len(joined) > 1 else None
 
 
-def refused(name: str, error: BaseException) -> SqlExtError:
-    """The engine cannot take the network: its own words, on one line."""
-    return SqlExtError("ENGINE_NOT_AVAILABLE", engine=name, reason=" ".join(str(error).split())[:300].rstrip("."))
+def refused(name: str, error: BaseException, missing: str) -> SqlExtError:
+    """The engine cannot take the network: 'no Det' where the pattern ``missing`` finds the operator in its message,
+    else its own words on one line.
+    """
+    text = " ".join(str(error).split())
+    found = re.search(missing, text)
+    return SqlExtError(
+        "ENGINE_NOT_AVAILABLE", engine=name, reason=f"no {found[1]}" if found else text[:300].rstrip(".")
+    )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
-import onnxruntime
 
 from sqlext.engines import Array, in_parts, refused
 
+# Read while the library loads: else it leaves a device id in the home folder and sends usage over the network.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
+
+MISSING = r"(?:implementation for |Fatal error: )(\S+?)(?:\(-?\d+\))?(?: node| is not a registered)"
 FATAL = 4  # log severity: problems come as exceptions, nobody reads a worker's console
 
 onnxruntime.set_default_logger_severity(FATAL)
@@ -17,7 +24,7 @@ def load(network: bytes, precision: str, threads: int) -> OnnxRuntimeEngine:
     try:
         return OnnxRuntimeEngine(network, threads)
     except Exception as error:  # its exception classes have no public base
-        raise refused("onnxruntime", error) from None
+        raise refused("onnxruntime", error, MISSING) from None
 
 
 class OnnxRuntimeEngine:

@@ -27,6 +27,7 @@ def _import() -> Any:
 
 
 ov = _import()
+MISSING = r"No conversion rule found for operations: (.+?)-\d+\b"
 
 
 def capabilities() -> list[str]:
@@ -38,7 +39,7 @@ def load(network: bytes, precision: str, threads: int) -> OpenVinoEngine:
     try:
         return OpenVinoEngine(network, precision, threads)
     except RuntimeError as error:
-        raise refused("openvino", error) from None
+        raise refused("openvino", error, MISSING) from None
 
 
 class OpenVinoEngine:

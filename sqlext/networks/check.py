@@ -114,7 +114,7 @@ def _check_alive(network: Network, engine: str, outputs: Outputs) -> None:
         if not np.isfinite(values).all():
             raise _failed(f"'{name}' is not a finite number in {engine} for ordinary pictures")
         if float(np.ptp(values, axis=0).max()) <= 1e-6 * float(np.abs(values).max()):
-            raise _failed(f"'{name}' is the same for different pictures in {engine}: is it the right output?")
+            raise _failed(f"'{name}' is the same for different pictures in {engine}, so it says nothing about them")
 
 
 def _failed(reason: str) -> SqlExtError:

@@ -145,10 +145,12 @@ def _input_shape(name: str, shape: list[int | None] | None, image_size: int | No
 def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, pool: bool) -> str:
     """The name of ``name`` as N x width; pooling and flattening nodes are added where needed."""
     shape = shapes.get(name)
-    sizes = shape[1:] if shape else None
+    if shape is None:
+        raise invalid(_unknown(model, name, shapes))
+    sizes = shape[1:]
     if not sizes or None in sizes or len(sizes) not in (1, 3):
         raise invalid(f"'{name}' is {_shown(shape)}, not N x width; name another one: OPTIONS (embedding = '...')")
-    if shape and shape[0] is not None:
+    if shape[0] is not None:
         raise invalid(_baked(model, name, shapes))
     if len(sizes) == 1:
         return name
@@ -161,6 +163,13 @@ def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, pool: bool) -> str:
         name = pooled
     model.graph.node.append(helper.make_node("Flatten", [name], [flat], name=flat, axis=1))
     return flat
+
+
+def _unknown(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
+    """The first operator whose sizes nobody can tell."""
+    node = next((node for node in model.graph.node if node.output[0] not in shapes), None)
+    where = f" behind '{node.name}' ({node.domain + '.' if node.domain else ''}{node.op_type})" if node else ""
+    return f"the width of '{name}' is not known, since sizes cannot be worked out{where}"
 
 
 def _baked(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:

@@ -141,7 +141,7 @@ def _load_external(tensor: onnx.TensorProto, folder: Path | None) -> None:
         external_data_helper.load_external_data_for_tensor(tensor, str(root))
     except Exception as error:
         raise invalid(f"its weights '{tensor.name}' cannot be read from '{location}': {first_line(error)}") from None
-    tensor.data_location = onnx.TensorProto.DEFAULT
+    tensor.ClearField("data_location")
     del tensor.external_data[:]
 
 
