@@ -211,4 +211,4 @@ def _float_pixels(data: Sequence[float] | bytes | None, name: str) -> bytes | No
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
     if not (low >= 0 and high <= 255) or (0 < high <= 1 and np.any(values % 1)):
         raise ImageError(f"{name} with values from {low:.3g} to {high:.3g}: pixel values 0 to 255 are needed")
-    return np.rint(values).astype(np.uint8).tobytes()
+    return bytes(np.rint(values).astype(np.uint8).tobytes())

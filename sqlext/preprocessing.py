@@ -134,7 +134,8 @@ def _target(size: tuple[int, int], p: Preprocessing) -> tuple[int, int]:
 def _table(scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> NDArray[np.float32]:
     """(3, 256): the input value of each pixel value, per channel."""
     values = np.arange(256)[None] * scale
-    return ((values - np.array(mean)[:, None]) / np.array(std)[:, None]).astype(np.float32)
+    table: NDArray[np.float32] = ((values - np.array(mean)[:, None]) / np.array(std)[:, None]).astype(np.float32)
+    return table
 
 
 @lru_cache(maxsize=64)

@@ -45,7 +45,7 @@ class Network:
 
     def to_bytes(self) -> bytes:
         """The artifact: the same bytes for the same file and options."""
-        return self.model.SerializeToString(deterministic=True)
+        return bytes(self.model.SerializeToString(deterministic=True))
 
 
 def read_network(
