@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import warnings
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from py4j.clientserver import ClientServer
-from py4j.java_gateway import JavaPackage
+from py4j.java_gateway import JavaObject, JavaPackage
 from pyspark import SparkContext
 from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
@@ -60,16 +61,29 @@ def session(
     :param conf: any Spark settings; they win over every default of ours.
     :raises SqlExtError: JAVA_NOT_FOUND, WAREHOUSE_IN_USE, SESSION_NOT_READY.
     """
-    options: dict[str, Any] = {"spark.app.name": app_name, **({"spark.master": master} if master else {}), **(conf or {})}
+    options: dict[str, Any] = {
+        "spark.app.name": app_name,
+        **({"spark.master": master} if master else {}),
+        **(conf or {}),
+    }
     known = {**_file_defaults(), **options}
     if str(known.get("spark.master", "local")).startswith("local"):
         options = {**{k: v for k, v in LOCAL_DEFAULTS.items() if k not in known}, **options}
     if warehouse is not None:
+        _check_warehouse(Path(warehouse))
         options |= warehouse_options(Path(warehouse), known)
     builder = SparkSession.Builder()
     for key, value in options.items():
         builder.config(key, value)
     return configure(builder).getOrCreate()
+
+
+def _check_warehouse(folder: Path) -> None:
+    """A session that runs keeps the warehouse that it was started with."""
+    running = SparkSession.getActiveSession()
+    wanted = folder.expanduser().resolve()
+    if running is not None and running.conf.get("spark.sql.warehouse.dir") not in (wanted.as_uri(), str(wanted)):
+        raise SqlExtError("SESSION_NOT_READY", lacks=f"the warehouse {wanted}")
 
 
 def configure(builder: SparkSession.Builder) -> SparkSession.Builder:
@@ -129,7 +143,9 @@ def _file_defaults() -> dict[str, str]:
     conf = os.environ.get("SPARK_CONF_DIR") or os.path.join(os.environ.get("SPARK_HOME", spark_jars().parent), "conf")
     file = Path(conf, "spark-defaults.conf")
     lines = file.read_text().splitlines() if file.is_file() else []
-    pairs = (line.replace("=", " ", 1).split(None, 1) for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    pairs = (
+        line.replace("=", " ", 1).split(None, 1) for line in lines if line.strip() and not line.lstrip().startswith("#")
+    )
     return {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
 
 
@@ -145,13 +161,23 @@ def attach(spark: SparkSession) -> SparkSession:
     if _attached.get("application") == application:
         return spark
     _check(spark)
-    gateway = SparkContext._gateway
-    ensure_callback_server_started(gateway)
+    _start_callbacks(spark)
     backend = bridge.Backend()
     bridge.serve(bridge.hub(spark).attach(backend))
     _attached.update(application=application, backend=backend)
     _warn_of_unknown_settings(spark)
     return spark
+
+
+def _start_callbacks(spark: SparkSession) -> None:
+    """PySpark's callback server, with a token for its connections (Scala: CallbackToken)."""
+    gateway: Any = SparkContext._gateway
+    if gateway.python_parameters.auth_token is None:
+        gateway.python_parameters.auth_token = secrets.token_urlsafe(32)
+        ensure_callback_server_started(gateway)
+        server = JavaObject("GATEWAY_SERVER", gateway._gateway_client)
+        shim = spark._jvm.org.apache.spark.sql.sqlext  # type: ignore[union-attr]
+        shim.CallbackToken.set(server, gateway.python_parameters.auth_token)
 
 
 def _check(spark: SparkSession) -> None:

@@ -109,7 +109,10 @@ SHAPES = {
         f"SELECT * FROM (SELECT id, {L} AS l, row_number() OVER (PARTITION BY {L} ORDER BY {S}, id) AS r FROM t) WHERE r < 3",
         ROWS,
     ),
-    "join, prediction in where": ("SELECT a.id FROM t a JOIN t b ON a.id = b.double_id WHERE classify_score('m', a.id) > 0.2", 30),
+    "join, prediction in where": (
+        "SELECT a.id FROM t a JOIN t b ON a.id = b.double_id WHERE classify_score('m', a.id) > 0.2",
+        30,
+    ),
     "join, prediction in where and select": (
         "SELECT a.id, classify('m', a.id) AS l FROM t a JOIN t b ON a.id = b.id WHERE classify_score('m', a.id) > 0.2",
         ROWS,
@@ -123,7 +126,10 @@ SHAPES = {
         "SELECT a.id, classify('m', b.double_id) AS l FROM t a LEFT JOIN t b ON a.id = b.double_id",
         ROWS,
     ),
-    "semi join, prediction in where": ("SELECT id FROM t a LEFT SEMI JOIN t b ON a.id = b.double_id WHERE classify_score('m', id) > 0.2", 30),
+    "semi join, prediction in where": (
+        "SELECT id FROM t a LEFT SEMI JOIN t b ON a.id = b.double_id WHERE classify_score('m', id) > 0.2",
+        30,
+    ),
     "in sub-query": (f"SELECT id FROM t WHERE id IN (SELECT id FROM t WHERE {S} > 0.5)", ROWS),
     "prediction in a sub-query's list": (f"SELECT id FROM t WHERE {L} IN (SELECT string(part) FROM t)", ROWS),
     "scalar sub-query": (f"SELECT count(*) FROM t WHERE {S} > (SELECT avg({S}) FROM t)", 2 * ROWS),
@@ -161,9 +167,7 @@ def test_rows_scored(counter: Counter, shape: str) -> None:
 
 
 def test_insert_scores_only_what_is_not_there_yet(counter: Counter) -> None:
-    insert = (
-        "INSERT INTO scored SELECT id, p.* FROM (SELECT n.id, predict('m', n.id) AS p FROM t n LEFT ANTI JOIN scored s ON n.id = s.id)"
-    )
+    insert = "INSERT INTO scored SELECT id, p.* FROM (SELECT n.id, predict('m', n.id) AS p FROM t n LEFT ANTI JOIN scored s ON n.id = s.id)"
     counter.spark.sql("CREATE TABLE scored AS SELECT id, 'old' AS label, 0D AS score FROM t WHERE id < 20")
     assert counter.run(insert)[1] == ROWS - 20
     assert counter.run(insert)[1] == 0
@@ -195,7 +199,9 @@ def test_dataframe_api(counter: Counter) -> None:
     scores = counter.spark.table("t").selectExpr("id", f"{P} AS p")
     rows, scored = counter.count(scores.where("p.score > 0.2").orderBy("p.score").select("id", "p.label").collect)
     assert (len(rows), scored) == (len(counter.stock(f"SELECT id FROM t WHERE {S} > 0.2")), ROWS)
-    paired, _ = counter.count(lambda: scores.alias("a").join(scores.alias("b"), "id").where("a.p.label = b.p.label").count())
+    paired, _ = counter.count(
+        lambda: scores.alias("a").join(scores.alias("b"), "id").where("a.p.label = b.p.label").count()
+    )
     assert paired == ROWS
 
 
@@ -203,10 +209,14 @@ def test_stream(counter: Counter, tmp_path: Path) -> None:
     counter.spark.table("t").write.parquet(str(tmp_path / "in"))
     stream = counter.spark.readStream.schema(counter.spark.table("t").schema).parquet(str(tmp_path / "in"))
     writer = stream.selectExpr("id", f"{P} AS p").where("p.score > 0.2").writeStream.format("parquet")
-    query = writer.options(path=str(tmp_path / "out"), checkpointLocation=str(tmp_path / "check")).trigger(availableNow=True)
+    query = writer.options(path=str(tmp_path / "out"), checkpointLocation=str(tmp_path / "check")).trigger(
+        availableNow=True
+    )
     _, scored = counter.count(lambda: query.start().awaitTermination())
     assert scored == ROWS
-    assert counter.spark.read.parquet(str(tmp_path / "out")).count() == len(counter.stock(f"SELECT id FROM t WHERE {S} > 0.2"))
+    assert counter.spark.read.parquet(str(tmp_path / "out")).count() == len(
+        counter.stock(f"SELECT id FROM t WHERE {S} > 0.2")
+    )
 
 
 def test_batches_are_cut_by_rows_and_bytes(counter: Counter) -> None:
@@ -216,16 +226,21 @@ def test_batches_are_cut_by_rows_and_bytes(counter: Counter) -> None:
         _, scored = counter.run(f"SELECT {L} FROM t")
         batches = list(map(int, counter.file.read_text().split()))
         assert (scored, max(batches)) == (ROWS, 7)
-        spark.conf.set("spark.sqlext.batch.maxBytes", "50b")
-        counter.run("SELECT classify('m', CAST(repeat('1', 20) AS BIGINT) + id) FROM t")
-        assert max(map(int, counter.file.read_text().split())) == 7
+        spark.conf.set("spark.sqlext.batch.maxBytes", "33b")
+        counter.run(
+            f"SELECT {L} FROM t"
+        )  # a BIGINT counts as 8 bytes; the batch ends with the row that passes the limit
+        assert max(map(int, counter.file.read_text().split())) == 5
     finally:
         spark.conf.unset("spark.sqlext.batch.maxRows")
         spark.conf.unset("spark.sqlext.batch.maxBytes")
 
 
 def test_a_call_in_a_lambda_is_refused_with_what_to_write(counter: Counter) -> None:
-    for sql in ("SELECT transform(array(id), x -> classify('m', x)) FROM t", "SELECT transform(array(id), x -> classify('m', id)) FROM t"):
+    for sql in (
+        "SELECT transform(array(id), x -> classify('m', x)) FROM t",
+        "SELECT transform(array(id), x -> classify('m', id)) FROM t",
+    ):
         with pytest.raises(AnalysisException, match="classify cannot be called inside a lambda.*explode") as caught:
             counter.spark.sql(sql)
         assert caught.value.getErrorClass() == "UNSUPPORTED_IN_LAMBDA"

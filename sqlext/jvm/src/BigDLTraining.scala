@@ -3,13 +3,11 @@ package org.apache.spark.sql.sqlext
 import java.nio.{ByteBuffer, ByteOrder}
 import java.util.concurrent.locks.{Lock, ReentrantReadWriteLock}
 
-import scala.util.Try
-
 import com.intel.analytics.bigdl.dllib.feature.dataset.{DataSet, DistributedDataSet, LocalDataSet, MiniBatch, Sample, SampleToMiniBatch}
 import com.intel.analytics.bigdl.dllib.optim.{LocalOptimizer, OptimMethod, Optimizer, SqlExtAccess, TappedOptimizer, WeightsTap}
 import com.intel.analytics.bigdl.dllib.tensor.TensorNumericMath.TensorNumeric.NumericFloat
 import com.intel.analytics.bigdl.dllib.utils.RandomGenerator
-import org.apache.spark.{SparkContext, SparkEnv, TaskContext}
+import org.apache.spark.{SparkContext, TaskContext}
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.DataFrame
 import org.apache.spark.sql.catalyst.InternalRow
@@ -147,16 +145,8 @@ private[sqlext] object Distributed {
     // Uncompressed: BigDL's default exchanges weights with 7 bits of mantissa.
     optimizer.setCompressType("none").setEndWhen(end)
     work.describe(1)
-    try {
-      optimizer.optimize()
-      end.result(settings.batchSize)
-    } finally Try(train.originRDD().foreachPartition(_ => dropSlices())) // not possible once the job was cancelled
-  }
-
-  /** The slices of weights and gradients that BigDL's executors exchanged, as blocks that it never removes. */
-  private def dropSlices(): Unit = {
-    val blocks = SparkEnv.get.blockManager
-    blocks.getMatchingBlockIds(_.name.matches("test_\\d+.*(weight|gradient).*")).foreach(blocks.removeBlock(_, tellMaster = true))
+    optimizer.optimize()
+    end.result(settings.batchSize)
   }
 }
 

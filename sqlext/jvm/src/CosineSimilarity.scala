@@ -43,7 +43,10 @@ object CosineSimilarity {
       squaresB += y * y
       i += 1
     }
-    val cosine = dot / (math.sqrt(squaresA) * math.sqrt(squaresB))
+    // One root keeps the cosine of a vector with itself at exactly 1, unless the product leaves the range of doubles.
+    val product = squaresA * squaresB
+    val inRange = product > java.lang.Double.MIN_NORMAL && !product.isInfinite
+    val cosine = dot / (if (inRange) math.sqrt(product) else math.sqrt(squaresA) * math.sqrt(squaresB))
     if (cosine.isNaN) null else math.max(-1.0, math.min(1.0, cosine))
   }
 }

@@ -1,0 +1,48 @@
+"""A Thrift (JDBC) server inside the PySpark driver, for ``sqlext serve``."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
+
+from sqlext.errors import SqlExtError
+
+
+def start_thrift_server(spark: SparkSession, host: str = "127.0.0.1", port: int = 10000) -> int:
+    """Starts HiveThriftServer2 on the session's tables; returns the port it listens on (``port`` 0: a free one).
+
+    It runs until the session stops. Clients see the settings that ``spark`` was started with.
+
+    :raises SqlExtError: SERVER_NOT_STARTED, with the reason.
+    """
+    scratch = tempfile.mkdtemp(prefix="sqlext-thrift-")
+    settings = {
+        "hive.server2.thrift.bind.host": host,
+        "hive.server2.thrift.port": str(port),
+        # A client's cancel() waits behind its own status poll.
+        "hive.server2.long.polling.timeout": "300ms",
+        # Without this folder each session logs "Unable to access pipeout files".
+        "hive.exec.local.scratchdir": scratch,
+        "hive.server2.logging.operation.log.location": f"{scratch}/operation_logs",
+    }
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    for key, value in settings.items():
+        hadoop.set(key, value)
+    thrift = spark._jvm.org.apache.spark.sql.hive.thriftserver.HiveThriftServer2  # type: ignore[union-attr]
+    try:
+        # Hive keeps settings per thread, so only a thread that has not met it yet takes these.
+        with ThreadPoolExecutor(1) as fresh:
+            server = fresh.submit(thrift.startWithContext, spark._jsparkSession.sqlContext()).result()
+    except Py4JJavaError as error:
+        raise SqlExtError("SERVER_NOT_STARTED", host=host, port=port, reason=_root(error.java_exception)) from None
+    return int(list(server.getServices())[-1].getPortNumber())  # its last service is the one that listens
+
+
+def _root(exception: Any) -> str:
+    while exception.getCause() is not None:
+        exception = exception.getCause()
+    return str(exception.getMessage())
