@@ -82,7 +82,7 @@ def register_versions(spark: SparkSession, versions: Sequence[ModelVersion], *, 
 
     chain = (spark.sparkContext.applicationId, *(version.id for version in versions), str(embedding))
     # Random: who may not use a model must not reach it by guessing a key.
-    key = _keys.setdefault(chain, f"{'>'.join(str(version) for version in versions)}:{secrets.token_hex(16)}")
+    key = _keys.setdefault(chain, f"{'>'.join(version.id for version in versions)}:{secrets.token_hex(16)}")
     if not is_registered(spark, key):
         catalog = ModelCatalog(spark)
         last = len(versions) - 1

@@ -151,6 +151,7 @@ def train_head(
     *,
     name: str = "model",
     row_count: int | None = None,
+    placement: Placement | None = None,
 ) -> TrainedHead:
     """Trains a head on the executors.
 
@@ -160,12 +161,14 @@ def train_head(
         executor starts the training anew, and with it the epochs.
     :param name: of the model, for errors and the description of jobs ("TRAIN MODEL shop.flowers: epoch 3/20").
     :param row_count: of ``rows``, where the caller knows it.
+    :param placement: where to train; default: by size and settings (placement.py).
     :raises SqlExtError: BIGDL_MISSING, TRAINING_TOO_LARGE, TRAINING_DIVERGED.
     """
     if sentence := missing(spark):
         raise SqlExtError("BIGDL_MISSING", reason=sentence)
     with _cached(rows):
-        placement = _placement(spark, row_count if row_count is not None else rows.count(), head, settings)
+        if placement is None:
+            placement = _placement(spark, row_count if row_count is not None else rows.count(), head, settings)
         run, waiting = uuid.uuid4().hex, _Run(on_epoch)
         _runs[run] = waiting
         try:
