@@ -137,7 +137,7 @@ def package(name: str, distribution: str, wanted: str) -> Check:
 
 
 def bigdl() -> Check:
-    from sqlext.jvm.build import bigdl_jars
+    from sqlext.jvm.jars import bigdl_jars
 
     check = package("BigDL", "bigdl-dllib-spark3", "2.5.0b20240324")
     if check.status == OK and not any(jar.is_file() for jar in bigdl_jars()):
@@ -153,10 +153,10 @@ def bigdl() -> Check:
 
 def jar() -> Check:
     """The shim, and whether it was built from these Python lists."""
-    from sqlext.jvm.build import JAR_NAME, LANGUAGE
+    from sqlext.jvm.build import LANGUAGE
+    from sqlext.jvm.jars import JAR as file
     from sqlext.jvm.language import language
 
-    file = Path(__file__).parents[1] / "jars" / JAR_NAME
     if not file.is_file():
         return Check("sqlext jar", MISSING, f"no {file}", "make jar, or install the package again")
     with zipfile.ZipFile(file) as archive:

@@ -82,13 +82,15 @@ class Pen:
 def oval(x: float, y: float, rx: float, ry: float, angle: float = 0.0, corners: int = 20) -> Points:
     """The outline of an ellipse."""
     t = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return turn(np.stack([rx * np.cos(t), ry * np.sin(t)], 1), angle) + np.array([x, y])
+    outline: Points = turn(np.stack([rx * np.cos(t), ry * np.sin(t)], 1), angle) + np.array([x, y])
+    return outline
 
 
 def turn(points: Points, angle: float) -> Points:
     """The points, turned about the origin."""
     cos, sin = math.cos(angle), math.sin(angle)
-    return points @ np.array([[cos, sin], [-sin, cos]])
+    turned: Points = points @ np.array([[cos, sin], [-sin, cos]])
+    return turned
 
 
 # --- backgrounds ------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def _prompt_session() -> PromptSession[str]:
     from prompt_toolkit.key_binding import KeyBindings
     from prompt_toolkit.lexers import PygmentsLexer
     from prompt_toolkit.output import create_output
-    from pygments.lexers.sql import SqlLexer
+    from pygments.lexers.sql import SqlLexer  # type: ignore[import-untyped]
 
     keys = KeyBindings()
 

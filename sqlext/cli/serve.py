@@ -35,17 +35,17 @@ def command(host: str, port: int, warehouse: str | None, master: str | None, con
     try:
         from sqlext.server import start_thrift_server
 
-        server = start_thrift_server(spark, host=host, port=port)
+        listening = start_thrift_server(spark, host=host, port=port)
     except Exception as error:
         spark.stop()
         fail(describe(error).lines())
     # Only now: PySpark sets a handler of its own for Ctrl-C when the session starts.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    click.echo(f"ready: {server.url}")
+    name = f"[{host}]" if ":" in host else host
+    click.echo(f"ready: jdbc:hive2://{name}:{listening}/default")
     ended.wait()
     click.echo("stopping", err=True)
-    server.stop()
     spark.stop()
 
 

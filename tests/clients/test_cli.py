@@ -9,14 +9,17 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from importlib import util
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from pyhive import hive
 
 SQLEXT = Path(sys.executable).parent / "sqlext"
 TIMEOUT = 180
@@ -213,3 +216,29 @@ def test_doctor_looks_for_the_default_backbone(home: Path) -> None:
     assert done.returncode == 0
     assert (check["status"], check["found"]) == ("note", "models.resnet50 is not there")
     assert "IMPORT MODEL models.resnet50" in check["advice"]
+
+
+@pytest.mark.parametrize(("host", "number"), [("127.0.0.1", signal.SIGTERM), ("0.0.0.0", signal.SIGINT)])
+def test_serve_says_when_it_is_ready_and_ends_on_a_signal(home: Path, host: str, number: signal.Signals) -> None:
+    command = [str(SQLEXT), "serve", "--host", host, "--port", "0", "--warehouse", "w", "--master", "local[1]"]
+    with (home / f"serve.{host}").open("w+") as log:
+        server = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment(home), cwd=home
+        )
+        try:
+            assert server.stdout is not None
+            url = re.fullmatch(rf"ready: jdbc:hive2://{re.escape(host)}:(\d+)/default\n", server.stdout.readline())
+            assert url
+            with closing(hive.connect(host="127.0.0.1", port=int(url[1]))) as connection:
+                cursor = connection.cursor()
+                cursor.execute("SELECT count(*) FROM range(7)")
+                assert cursor.fetchall() == [(7,)]
+            server.send_signal(number)
+            assert server.wait(60) == 0
+        finally:
+            server.kill()
+            server.wait()
+        log.seek(0)
+        errors = log.read()
+    assert ("can be reached from other machines" in errors) == (host == "0.0.0.0")
+    assert "Traceback" not in errors

@@ -1,4 +1,4 @@
-"""``sqlext demo`` from pictures to a page, twice: with the drawn flowers, and with a folder and a network of the user's."""
+"""``sqlext demo`` from pictures to a page, twice: with the drawn flowers, and with a folder and a network of a user."""
 
 from __future__ import annotations
 
