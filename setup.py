@@ -23,7 +23,7 @@ class BuildWithJar(build_py):
             self._stage(Path(root))
             path = os.pathsep.join([root, *sys.path])
             command = [sys.executable, "-m", "sqlext.jvm.build", "--to", str((target / "jars").resolve())]
-            done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, cwd=root, check=False)
+            done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, cwd=root, check=False)  # noqa: S603
         if done.returncode:
             raise SystemExit("bigdl-sqlext: the jar was not built; the reason is in the line above.")
 

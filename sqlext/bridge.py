@@ -1,7 +1,7 @@
 """The Python side of the shim: the one object that the JVM calls back (Scala: Hub, PythonBackend).
 
-A call is JSON in, JSON out: ``{"ok": ..}`` or ``{"error": ..}``. No exception crosses Py4J: what a user can mend becomes an
-AnalysisException or ParseException there, anything unexpected one sentence with the id of its traceback in the log.
+A call is JSON in, JSON out: ``{"ok": ..}`` or ``{"error": ..}``. No exception crosses Py4J: what a user can mend is an
+AnalysisException or ParseException over there, anything unexpected a sentence with the id of its traceback in the log.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class _Interfaces:
 class Backend:
     """The callback object. It has one name to reach, ``call``.
 
-    Py4J resolves whatever attribute a connection asks for, before any check of ours: everything else is therefore hidden,
-    or ``__getattribute__`` alone would lead from this object to the interpreter.
+    Py4J resolves whatever attribute a connection asks for, before any check of ours: everything else is therefore
+    hidden, or ``__getattribute__`` alone would lead from this object to the interpreter.
     """
 
     __slots__ = ("__weakref__",)
@@ -137,7 +137,7 @@ def _envelope(error: BaseException) -> dict[str, Any]:
         return {
             "kind": "analysis",
             "class": error.getErrorClass(),
-            "sqlstate": error.getSqlState(),
+            "sqlstate": error.getSqlState(),  # type: ignore[func-returns-value]
             "message": _analysis_message(error),
         }
     if isinstance(error, PySparkException):

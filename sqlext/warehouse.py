@@ -17,7 +17,9 @@ _held: dict[Path, IO[str]] = {}  # until the process ends: its JVM keeps Derby o
 
 
 def warehouse_options(folder: Path, given: Mapping[str, Any]) -> dict[str, str]:
-    """Spark's settings for tables and metastore in ``folder``; takes its lock. With a metastore in ``given``: tables only.
+    """Spark's settings for tables and metastore in ``folder``; takes its lock.
+
+    Where ``given`` names a metastore, the folder is for tables alone, and there is no lock.
 
     :raises SqlExtError: WAREHOUSE_IN_USE, naming the process that holds it.
     """

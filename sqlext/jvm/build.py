@@ -1,8 +1,8 @@
 """Compiles the shim: ``python -m sqlext.jvm.build [--to FOLDER]``.
 
-PySpark's own jars hold the Scala compiler and everything to compile against, so a Java and the installed packages are the
-whole tool chain. The jar is byte-reproducible (sorted entries, fixed dates). The compiled classes are kept while the sources
-and the class path are the same; a change of the Python lists alone only rewrites ``language.json``.
+PySpark's own jars hold the Scala compiler and everything to compile against, so a Java and the installed packages are
+the whole tool chain. The jar is byte-reproducible (sorted entries, fixed dates). Compiled classes are kept while the
+sources and the class path are the same; a change of the Python lists alone only rewrites ``language.json``.
 """
 
 from __future__ import annotations

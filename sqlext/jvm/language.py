@@ -9,7 +9,7 @@ from typing import Any
 
 
 def language() -> dict[str, Any]:
-    """The contents of ``META-INF/sqlext/language.json``, made from the Python lists; ``digest`` names this state of them."""
+    """The contents of ``META-INF/sqlext/language.json``, from the Python lists; ``digest`` names their state."""
     from sqlext.settings import SETTINGS
     from sqlext.statements import STATEMENTS
     from sqlext.udfs import FUNCTIONS

@@ -1,8 +1,9 @@
 """How many rows a query scores: sql.md's "Call counts", shape by shape, each answer compared with stock Spark's.
 
-The worker appends the size of every batch it scores to a file (an accumulator would miss workers that LIMIT stops early).
-The product's functions stand for a counting one here: ``predict('m', x)``, ``classify('m', x)`` and ``classify_score('m', x)``
-go through the shim, the bridge and the rules. Stock Spark's answer comes from the same UDF under names that the rules do not know.
+The worker appends the size of every batch it scores to a file (an accumulator would miss workers that LIMIT stops
+early). The product's functions stand for a counting one here: ``predict('m', x)``, ``classify('m', x)`` and
+``classify_score('m', x)`` go through the shim, the bridge and the rules. Stock Spark's answer comes from the same UDF
+under names that the rules do not know.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ SHAPES = {
     "group by, having, order by": (f"SELECT {L} AS l, avg({S}) AS a FROM t GROUP BY 1 HAVING a > 0.1 ORDER BY 2", ROWS),
     "having of a call": (f"SELECT {L} AS l, count(*) FROM t GROUP BY {L} HAVING {L} > '0'", ROWS),
     "rollup": (f"SELECT {L} AS l, part, count(*) FROM t GROUP BY ROLLUP (1, 2)", ROWS),
-    "per group": (f"SELECT part, classify('m', part) AS l, sum(id) FROM t GROUP BY part", 4),
+    "per group": ("SELECT part, classify('m', part) AS l, sum(id) FROM t GROUP BY part", 4),
     "per group, having": (
         "SELECT part, classify('m', part) AS l FROM t GROUP BY part HAVING classify_score('m', part) > 0.1 ORDER BY l",
         4,
@@ -106,7 +107,7 @@ SHAPES = {
     "count distinct": (f"SELECT count(DISTINCT {L}), avg({S}) FROM t", ROWS),
     "window over the prediction": (f"SELECT id, rank() OVER (PARTITION BY {L} ORDER BY {S}, id) AS r FROM t", ROWS),
     "window and where": (
-        f"SELECT * FROM (SELECT id, {L} AS l, row_number() OVER (PARTITION BY {L} ORDER BY {S}, id) AS r FROM t) WHERE r < 3",
+        f"SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY {L} ORDER BY {S}, id) AS r FROM t) WHERE r < 3",
         ROWS,
     ),
     "join, prediction in where": (
@@ -134,7 +135,8 @@ SHAPES = {
     "prediction in a sub-query's list": (f"SELECT id FROM t WHERE {L} IN (SELECT string(part) FROM t)", ROWS),
     "scalar sub-query": (f"SELECT count(*) FROM t WHERE {S} > (SELECT avg({S}) FROM t)", 2 * ROWS),
     "correlated exists": (
-        "SELECT id FROM t a WHERE EXISTS (SELECT 1 FROM t b WHERE b.id = a.double_id AND classify_score('m', b.id) > 0.5)",
+        "SELECT id FROM t a WHERE EXISTS"
+        " (SELECT 1 FROM t b WHERE b.id = a.double_id AND classify_score('m', b.id) > 0.5)",
         ROWS,
     ),
     "correlated aggregate": (
@@ -167,7 +169,10 @@ def test_rows_scored(counter: Counter, shape: str) -> None:
 
 
 def test_insert_scores_only_what_is_not_there_yet(counter: Counter) -> None:
-    insert = "INSERT INTO scored SELECT id, p.* FROM (SELECT n.id, predict('m', n.id) AS p FROM t n LEFT ANTI JOIN scored s ON n.id = s.id)"
+    insert = (
+        "INSERT INTO scored SELECT id, p.* FROM"
+        " (SELECT n.id, predict('m', n.id) AS p FROM t n LEFT ANTI JOIN scored s ON n.id = s.id)"
+    )
     counter.spark.sql("CREATE TABLE scored AS SELECT id, 'old' AS label, 0D AS score FROM t WHERE id < 20")
     assert counter.run(insert)[1] == ROWS - 20
     assert counter.run(insert)[1] == 0
@@ -241,6 +246,6 @@ def test_a_call_in_a_lambda_is_refused_with_what_to_write(counter: Counter) -> N
         "SELECT transform(array(id), x -> classify('m', x)) FROM t",
         "SELECT transform(array(id), x -> classify('m', id)) FROM t",
     ):
-        with pytest.raises(AnalysisException, match="classify cannot be called inside a lambda.*explode") as caught:
+        with pytest.raises(AnalysisException, match=r"classify cannot be called inside a lambda.*explode") as caught:
             counter.spark.sql(sql)
         assert caught.value.getErrorClass() == "UNSUPPORTED_IN_LAMBDA"

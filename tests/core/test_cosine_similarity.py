@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 # SQL arguments -> value
@@ -52,7 +53,5 @@ def test_agrees_with_numpy(spark: SparkSession) -> None:
     "arguments", ["array(1.0F)", "array(1.0F), 'text'", "array(1.0F), 1", "array(1.0F), array(true)"]
 )
 def test_wrong_arguments_fail_at_analysis(spark: SparkSession, arguments: str) -> None:
-    from pyspark.errors import AnalysisException
-
     with pytest.raises(AnalysisException, match="cosine_similarity"):
         spark.sql(f"SELECT cosine_similarity({arguments})")

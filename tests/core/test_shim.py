@@ -213,7 +213,7 @@ def test_static_settings_cannot_be_set(spark: SparkSession) -> None:
     for name in ("python", "pythonpath", "allowedPaths", "functions", "train.localMaxBytes"):
         with pytest.raises(AnalysisException, match="Cannot modify the value of a static config"):
             spark.sql(f"SET spark.sqlext.{name}=/x/evil.sh")
-    with pytest.raises(Exception, match="spark.sqlext.batch.maxRows should be int"):
+    with pytest.raises(Exception, match=r"spark\.sqlext\.batch\.maxRows should be int"):
         spark.sql("SET spark.sqlext.batch.maxRows=many")
 
 

@@ -1,0 +1,49 @@
+"""The jar: the same bytes from the same sources, nothing compiled twice, what language.json says."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from sqlext.jvm import build as builder
+from sqlext.jvm.language import digest, language
+
+
+@pytest.fixture(scope="module")
+def jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compiled afresh, in a folder of its own."""
+    return builder.build(tmp_path_factory.mktemp("jar"))
+
+
+def test_two_builds_are_the_same_bytes(jar: Path) -> None:
+    assert builder.build(builder.JAR.parent).read_bytes() == jar.read_bytes()
+
+
+def test_only_changed_lists_are_written_again(jar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = jar.read_bytes()
+    monkeypatch.setattr(builder, "_compile", lambda: pytest.fail("compiled again"))
+    assert builder.build(jar.parent).read_bytes() == content
+    with monkeypatch.context() as changed:
+        changed.setattr(builder, "language", lambda: language() | {"heads": []})
+        assert builder.build(jar.parent).read_bytes() != content
+    assert builder.build(jar.parent).read_bytes() == content
+
+
+def test_what_it_holds(jar: Path) -> None:
+    with zipfile.ZipFile(jar) as archive:
+        told = json.loads(archive.read(builder.LANGUAGE))
+        assert archive.read(builder.PROVIDER) == b"org.apache.spark.sql.sqlext.SqlExtensionsProvider\n"
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert told["digest"] == digest(told)
+    assert ["TRAIN", "MODEL"] in told["heads"]
+    assert "classify" in {function["name"] for function in told["functions"]}
+
+
+def test_a_fault_in_the_sources_is_the_compilers_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Broken.scala").write_text("object Broken { val x: Int = true }")
+    monkeypatch.setattr(builder, "SOURCES", tmp_path)
+    with pytest.raises(RuntimeError, match=r"(?s)does not compile.*Broken\.scala.*type mismatch"):
+        builder.build(tmp_path / "out")
