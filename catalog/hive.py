@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
-from sqlext.catalog import drop, publish, versions
+from sqlext.catalog import drafts, drop, versions
+from sqlext.catalog.drafts import Draft
 from sqlext.catalog.drop import Dropped
 from sqlext.catalog.entry import BACKBONE, FORMAT_VERSION, MODEL_ID, ModelEntry, ModelVersion, entry
 from sqlext.catalog.files import Files
 from sqlext.catalog.metastore import Metastore
 from sqlext.catalog.names import DEFAULT, LATEST, ModelName, ModelRef
-from sqlext.catalog.publish import MANIFEST, RELEASE_NAME, Draft, Publication
+from sqlext.catalog.publish import MANIFEST, Publication, release
 
 from sqlext.errors import SqlExtError, nearest
 
@@ -187,9 +188,10 @@ class ModelCatalog:
     ) -> Draft:
         """A version to be: fill its folder ``local``, then :meth:`publish`. A context manager.
 
-        :raises SqlExtError: DATABASE_NOT_FOUND, NOT_A_MODEL, MODEL_KIND_MISMATCH, INVALID_MODEL_PROPERTY.
+        :raises SqlExtError: DATABASE_NOT_FOUND, NOT_A_MODEL, MODEL_KIND_MISMATCH, INVALID_MODEL_PROPERTY,
+            PERMISSION_DENIED (ALTER of a model that is there, else CREATE).
         """
-        return publish.draft(self, name, kind, comment, properties, run_id)
+        return drafts.draft(self, name, kind, comment, properties, run_id)
 
     def publish(
         self,
@@ -212,22 +214,29 @@ class ModelCatalog:
         return self.get(made.name).version(number)
 
     def set_alias(self, name: ModelName, alias: str, version: int) -> None:
-        """:raises SqlExtError: MODEL_VERSION_NOT_FOUND, INVALID_ALIAS."""
+        """:raises SqlExtError: MODEL_VERSION_NOT_FOUND, INVALID_ALIAS, PERMISSION_DENIED."""
+        self.check(name, "ALTER")
         versions.set_alias(self, name, alias, version)
 
     def unset_alias(self, name: ModelName, alias: str) -> None:
-        """:raises SqlExtError: ALIAS_NOT_FOUND."""
+        """:raises SqlExtError: ALIAS_NOT_FOUND, PERMISSION_DENIED."""
+        self.check(name, "ALTER")
         versions.unset_alias(self, name, alias)
 
     def pin(self, name: ModelName, version: int) -> None:
         """Keeps the default at a version, whatever is published later.
 
-        :raises SqlExtError: MODEL_VERSION_NOT_FOUND.
+        :raises SqlExtError: MODEL_VERSION_NOT_FOUND, PERMISSION_DENIED.
         """
+        self.check(name, "ALTER")
         versions.pin(self, name, version)
 
     def follow_latest(self, name: ModelName) -> ModelVersion:
-        """Makes the newest version the default and ends a pin: later promoted versions follow."""
+        """Makes the newest version the default and ends a pin: later promoted versions follow.
+
+        :raises SqlExtError: MODEL_NOT_FOUND, PERMISSION_DENIED.
+        """
+        self.check(name, "ALTER")
         return versions.follow_latest(self, name)
 
     def set_parameters(self, version: ModelVersion, values: Mapping[str, str], unset: Iterable[str] = ()) -> None:
@@ -261,7 +270,7 @@ def _pattern(pattern: str | None) -> Callable[[str], bool]:
     return lambda name: compiled.fullmatch(name) is not None
 
 
-def _check_format(what: object, found: int, release: str) -> None:
+def _check_format(what: object, found: int, writer: str) -> None:
     if found > FORMAT_VERSION:
-        values: dict[str, Any] = {"format": found, "release": release, "this": RELEASE_NAME, "known": FORMAT_VERSION}
+        values: dict[str, Any] = {"format": found, "release": writer, "this": release(), "known": FORMAT_VERSION}
         raise SqlExtError("MODEL_FORMAT_TOO_NEW", model=what, **values)

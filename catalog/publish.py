@@ -10,17 +10,16 @@ import hashlib
 import json
 import posixpath
 import re
-import tempfile
-import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version as release_of
+from functools import cache
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.errors.exceptions.base import PySparkException
+from sqlext.catalog.drafts import Draft, check_properties, folder_of, identity, new_id
 from sqlext.catalog.entry import (
     FORMAT,
     FORMAT_VERSION,
@@ -35,7 +34,6 @@ from sqlext.catalog.entry import (
     version_number,
 )
 from sqlext.catalog.history import write_history
-from sqlext.catalog.names import ModelName
 
 from sqlext.errors import SqlExtError
 
@@ -44,109 +42,18 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 DROPPED = "_dropped"
-RELEASE_NAME = release_of("bigdl-sqlext")
 _FOLDER = re.compile(r"v(\d+)-(.+)")
 _ATTEMPTS = 60
-_MAX_KEY, _MAX_VALUE = 200, 4000  # what the metastore's columns hold
 
 
-@dataclass
-class Draft:
-    """A version in the making. ``local`` is a folder whose content becomes the version's ``_model/``.
-
-    ``model_id`` and ``folder`` change when somebody else publishes the model's first version meanwhile, or drops it.
-    """
-
-    name: ModelName
-    kind: str
-    comment: str | None
-    properties: dict[str, str]
-    run_id: str
-    model_id: str
-    folder: str
-    existing: bool
-    staging: tempfile.TemporaryDirectory[str] = field(repr=False)
-
-    @property
-    def root(self) -> Path:
-        return Path(self.staging.name)
-
-    @property
-    def local(self) -> Path:
-        return self.root / "version" / "_model"
-
-    def close(self) -> None:
-        self.staging.cleanup()
-
-    def __enter__(self) -> Draft:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+@cache
+def release() -> str:
+    """The installed version of this package; asked late, since the package is imported while it is built."""
+    return version_of("bigdl-sqlext")
 
 
 class _RacedError(Exception):
     """Somebody else took the name or the number; look again."""
-
-
-def new_id() -> str:
-    return uuid.uuid4().hex[:12]
-
-
-def draft(
-    catalog: ModelCatalog,
-    name: ModelName,
-    kind: str,
-    comment: str | None,
-    properties: Mapping[str, str] | None,
-    run_id: str | None,
-) -> Draft:
-    checked = check_properties(properties or {}, comment)
-    location = catalog.metastore.database_location(name.namespace)
-    table = catalog.model_table(name)
-    model_id = identity(name, kind, table) or new_id()
-    folder = path_of(table) if table else folder_of(location, name, model_id)
-    staging = tempfile.TemporaryDirectory(prefix="sqlext-draft-")
-    made = Draft(name, kind, comment, checked, run_id or new_id(), model_id, folder, table is not None, staging)
-    made.local.mkdir(parents=True)
-    return made
-
-
-def folder_of(database_folder: str, name: ModelName, model_id: str) -> str:
-    """Never the bare name: RENAME leaves the folder, and a new model of the old name must not share it."""
-    return f"{database_folder}/{name.name}-{model_id}"
-
-
-def identity(name: ModelName, kind: str, table: Mapping[str, Any] | None) -> str | None:
-    """The model_id of a model's table; None without one.
-
-    :raises SqlExtError: MODEL_KIND_MISMATCH.
-    """
-    if table is None:
-        return None
-    there = table["properties"].get(KIND)
-    if there != kind:
-        raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=there, wanted=kind)
-    return str(table["properties"][MODEL_ID])
-
-
-def check_properties(properties: Mapping[str, str], comment: str | None = None) -> dict[str, str]:
-    """Of a model, or the parameters of a version. Longer ones would hang in the metastore's retries.
-
-    :raises SqlExtError: INVALID_MODEL_PROPERTY.
-    """
-    for key, value in [*properties.items(), ("comment", comment or "")]:
-        if not 0 < len(key) <= _MAX_KEY:
-            raise SqlExtError(
-                "INVALID_MODEL_PROPERTY",
-                key=key[:40],
-                reason=f"has a key of {len(key)} characters; 1 to {_MAX_KEY} are allowed",
-            )
-        if len(value) > _MAX_VALUE:
-            raise SqlExtError(
-                "INVALID_MODEL_PROPERTY", key=key, reason=f"has {len(value)} characters; {_MAX_VALUE} are allowed"
-            )
-    return dict(properties)
 
 
 class Publication:
@@ -281,7 +188,7 @@ class Publication:
                 self.files.delete(posixpath.dirname(self.folder))
 
     def _table_properties(self) -> dict[str, str]:
-        own = {KIND: self.draft.kind, MODEL_ID: self.draft.model_id, FORMAT: str(FORMAT_VERSION), RELEASE: RELEASE_NAME}
+        own = {KIND: self.draft.kind, MODEL_ID: self.draft.model_id, FORMAT: str(FORMAT_VERSION), RELEASE: release()}
         return own | {PROPERTY + key: value for key, value in self.draft.properties.items()}
 
     def _partition_parameters(self) -> dict[str, str]:
@@ -290,7 +197,7 @@ class Publication:
             RUN_ID: self.draft.run_id,
             PROMOTED: "true" if self.promote else "false",
             FORMAT: str(FORMAT_VERSION),
-            RELEASE: RELEASE_NAME,
+            RELEASE: release(),
             PREFIX + "created_by": self.created_by,
             PREFIX + "created_at": self.created_at,
             PREFIX + "size_bytes": str(sum(f["size"] for f in self._described().values())),
@@ -300,7 +207,7 @@ class Publication:
         """Neither name nor number of the version are in it: RENAME and a lost race change them."""
         own = {
             "format_version": FORMAT_VERSION,
-            "release": RELEASE_NAME,
+            "release": release(),
             "model_id": self.draft.model_id,
             "run_id": self.draft.run_id,
             "kind": self.draft.kind,

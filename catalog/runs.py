@@ -16,10 +16,10 @@ from typing import Any
 
 from pyspark import InheritableThread
 from pyspark.sql import SparkSession
+from sqlext.catalog.drafts import new_id
 from sqlext.catalog.files import FileInfo, Files
 from sqlext.catalog.metastore import Metastore
 from sqlext.catalog.names import ModelName
-from sqlext.catalog.publish import new_id
 
 from sqlext.errors import SqlExtError
 

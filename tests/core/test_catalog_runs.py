@@ -100,7 +100,8 @@ def test_a_driver_that_is_gone(store: RunStore, name: ModelName, age: int, statu
     assert [r.run_id for r in store.list(name.namespace)][-1] == "gone"
 
 
-def test_heartbeat(spark: SparkSession, store: RunStore, name: ModelName) -> None:
+def test_heartbeat(spark: SparkSession, store: RunStore, name: ModelName, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlext.catalog.runs.HEARTBEAT", timedelta(seconds=1))
     run = store.start(name)
     first = RunStore(spark).find(run.run_id).heartbeat_at
     assert soon(lambda: RunStore(spark).find(run.run_id).heartbeat_at != first)

@@ -1,0 +1,116 @@
+"""A version in the making: a local folder to fill, and the names that it will have."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlext.catalog.entry import KIND, MODEL_ID, path_of
+from sqlext.catalog.names import ModelName
+
+from sqlext.errors import SqlExtError
+
+if TYPE_CHECKING:
+    from sqlext.catalog.hive import ModelCatalog
+
+_MAX_KEY, _MAX_VALUE = 200, 4000  # what the metastore's columns hold
+
+
+@dataclass
+class Draft:
+    """A version in the making. ``local`` is a folder whose content becomes the version's ``_model/``.
+
+    ``model_id`` and ``folder`` change when somebody else publishes the model's first version meanwhile, or drops it.
+    """
+
+    name: ModelName
+    kind: str
+    comment: str | None
+    properties: dict[str, str]
+    run_id: str
+    model_id: str
+    folder: str
+    existing: bool
+    staging: tempfile.TemporaryDirectory[str] = field(repr=False)
+
+    @property
+    def root(self) -> Path:
+        return Path(self.staging.name)
+
+    @property
+    def local(self) -> Path:
+        return self.root / "version" / "_model"
+
+    def close(self) -> None:
+        self.staging.cleanup()
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex[:12]
+
+
+def draft(
+    catalog: ModelCatalog,
+    name: ModelName,
+    kind: str,
+    comment: str | None,
+    properties: Mapping[str, str] | None,
+    run_id: str | None,
+) -> Draft:
+    checked = check_properties(properties or {}, comment)
+    location = catalog.metastore.database_location(name.namespace)
+    table = catalog.model_table(name)
+    catalog.check(name, "ALTER" if table else "CREATE")
+    model_id = identity(name, kind, table) or new_id()
+    folder = path_of(table) if table else folder_of(location, name, model_id)
+    staging = tempfile.TemporaryDirectory(prefix="sqlext-draft-")
+    made = Draft(name, kind, comment, checked, run_id or new_id(), model_id, folder, table is not None, staging)
+    made.local.mkdir(parents=True)
+    return made
+
+
+def folder_of(database_folder: str, name: ModelName, model_id: str) -> str:
+    """Never the bare name: RENAME leaves the folder, and a new model of the old name must not share it."""
+    return f"{database_folder}/{name.name}-{model_id}"
+
+
+def identity(name: ModelName, kind: str, table: Mapping[str, Any] | None) -> str | None:
+    """The model_id of a model's table; None without one.
+
+    :raises SqlExtError: MODEL_KIND_MISMATCH.
+    """
+    if table is None:
+        return None
+    there = table["properties"].get(KIND)
+    if there != kind:
+        raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=there, wanted=kind)
+    return str(table["properties"][MODEL_ID])
+
+
+def check_properties(properties: Mapping[str, str], comment: str | None = None) -> dict[str, str]:
+    """Of a model, or the parameters of a version. Longer ones would hang in the metastore's retries.
+
+    :raises SqlExtError: INVALID_MODEL_PROPERTY.
+    """
+    for key, value in [*properties.items(), ("comment", comment or "")]:
+        if not 0 < len(key) <= _MAX_KEY:
+            raise SqlExtError(
+                "INVALID_MODEL_PROPERTY",
+                key=key[:40],
+                reason=f"has a key of {len(key)} characters; 1 to {_MAX_KEY} are allowed",
+            )
+        if len(value) > _MAX_VALUE:
+            raise SqlExtError(
+                "INVALID_MODEL_PROPERTY", key=key, reason=f"has {len(value)} characters; {_MAX_VALUE} are allowed"
+            )
+    return dict(properties)
