@@ -116,7 +116,7 @@ def _failed(error: Exception, statement: Statement) -> StatementFailed:
 
 def _streamed(frame: DataFrame) -> Any:
     """The rows, one partition in memory; the first one is fetched now, so that an error comes before any output."""
-    rows = iter(frame.toLocalIterator())
+    rows = iter(frame.toLocalIterator(prefetchPartitions=True))
     first = list(islice(rows, 1))
     return chain(first, rows)
 

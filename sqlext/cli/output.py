@@ -89,7 +89,7 @@ def _widest(cell: str) -> int:
 
 
 def _grid(result: Result, rows: list[list[str]]) -> Table:
-    table = Table(box=box.SQUARE, header_style="bold", show_lines=any("\n" in cell for row in rows for cell in row))
+    table = Table(box=box.SQUARE, header_style="bold")
     for field in result.schema.fields:
         right = isinstance(field.dataType, NumericType)
         table.add_column(Text(field.name), justify="right" if right else "left", overflow="fold")

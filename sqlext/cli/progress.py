@@ -40,15 +40,14 @@ class _Watch:
     def take(self, report: Report) -> None:
         self.report, self.reported = report, time.monotonic()
 
-    def state(self) -> tuple[str, int, int | None]:
-        """What is being done, how much of it, of how much."""
+    def state(self) -> Report:
+        """What is being done: as reported, or Spark's tasks when that is too old."""
         report = self.report
         if report is not None and (time.monotonic() - self.reported < FRESH or self.spark is None):
-            words = f"{report.phase} {report.detail}".strip()
-            return words, report.done, report.total
+            return report
         done, total = _tasks(self.spark)
         phase = report.phase if report is not None else ""
-        return phase or ("tasks" if total else ""), done, total or None
+        return Report(phase or ("tasks" if total else ""), done, total or None)
 
     def show(self) -> None:
         if self.ended.wait(QUIET):
@@ -63,20 +62,21 @@ class _Watch:
         with Progress(*parts, console=Console(stderr=True), transient=True) as bars:
             task: TaskID = bars.add_task(self.title, total=None)
             while not self.ended.wait(0.2):
-                words, done, total = self.state()
-                bars.update(task, description=self._sentence(words, done, total), completed=done, total=total)
+                state = self.state()
+                bars.update(task, description=self._sentence(state), completed=state.done, total=state.total)
 
     def _lines(self) -> None:
         while True:
             seconds = time.monotonic() - self.started
-            print(f"{self._sentence(*self.state())} ({seconds:.0f} s)", file=sys.stderr, flush=True)
+            print(f"{self._sentence(self.state())} ({seconds:.0f} s)", file=sys.stderr, flush=True)
             if self.ended.wait(LINE_EVERY):
                 return
 
-    def _sentence(self, words: str, done: int, total: int | None) -> str:
-        if not words:
+    def _sentence(self, state: Report) -> str:
+        if not state.phase:
             return self.title
-        return f"{self.title}: {words} {done:,} of {total:,}" if total else f"{self.title}: {words}"
+        counted = f" {state.done:,} of {state.total:,}" if state.total else ""
+        return f"{self.title}: {state.phase}{counted}{', ' if state.detail else ''}{state.detail}"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -15,11 +16,13 @@ from PIL import Image
 from pyspark.sql import Row, SparkSession
 from pyspark.sql.types import StructType
 
+from sqlext.cli import progress
 from sqlext.cli.cells import plain, size, text
 from sqlext.cli.common import StatementFailed, run, show
 from sqlext.cli.html import page, section
 from sqlext.cli.output import Result, write_csv, write_json, write_table
 from sqlext.cli.statements import complete, split
+from sqlext.progress import report
 
 
 def picture(width: int = 50, height: int = 30) -> bytes:
@@ -241,3 +244,27 @@ def test_types_of_spark_in_json(spark: SparkSession) -> None:
 def test_a_long_result_streams(spark: SparkSession) -> None:
     result = run(spark, split("SELECT id FROM range(0, 5000, 1, 4)")[0])
     assert sum(row.id for row in result.rows) == 4999 * 2500
+
+
+def test_progress_is_silent_for_a_while_then_writes_lines(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "QUIET", 0.2)
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.1)
+    with progress.showing("short"):
+        pass
+    with progress.showing("TRAIN MODEL m"):
+        report("embedding", 120, 1244)
+        time.sleep(0.5)
+        report("training", 3, 20, "loss 0.5")
+        time.sleep(0.5)
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "short" not in captured.err
+    assert "TRAIN MODEL m: embedding 120 of 1,244 (0 s)" in captured.err.splitlines()
+    assert captured.err.splitlines()[-1].startswith("TRAIN MODEL m: training 3 of 20, loss 0.5")
+
+
+def test_a_long_statement_has_a_short_title() -> None:
+    assert progress.title_of("-- why\nSELECT  1,\n 2") == "SELECT 1, 2"
+    assert len(progress.title_of("SELECT " + "x, " * 100)) == 48
