@@ -36,7 +36,7 @@ TRAIN = "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL specie
         (TRAIN.replace("MODEL shop.flowers", "MODEL a.b.c"), "INVALID_MODEL_NAME"),
         (TRAIN + " VALIDATE FROM shop.emb", "COLUMN_NOT_FOUND.*image"),
         (TRAIN + " VALIDATE FROM (SELECT 1 AS image, species FROM shop.emb)", "COLUMN_TYPE_DIFFERS.*image is int"),
-        ("EVALUATE MODEL shop.flowers FROM shop.emb", "FEATURES_NOT_CLEAR|COLUMN_NOT_FOUND|FEATURES_MISMATCH"),
+        ("EVALUATE MODEL shop.flowers FROM (SELECT species FROM shop.emb)", "FEATURES_NOT_CLEAR.*no image and no array"),
         ("EVALUATE MODEL shop.flowers FROM shop.holdout LABEL specie", r"COLUMN_NOT_FOUND.*Did you mean species\?"),
         ("EVALUATE MODEL models.small", "NOTHING_TO_EVALUATE"),
         ("IMPORT MODEL shop.flowers FROM 'sqlext:small' FORMAT ONNX", "NOT_AN_IMPORT"),
@@ -75,7 +75,7 @@ def test_a_failed_train_leaves_the_default_and_a_failed_run(spark: SparkSession,
     spark.sql("CREATE TABLE t AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(40)")
     assert one(spark, "TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 2)").version == 1
     with pytest.raises(AnalysisException, match="TRAINING_DIVERGED.*learning_rate"):
-        spark.sql("TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 50, optimizer = 'sgd', learning_rate = 1e30, early_stop = false)")
+        spark.sql("TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 50, optimizer = 'sgd', learning_rate = 1e38, early_stop = false)")
     entry = ModelCatalog(spark).get(ModelRef.parse("m", database).name)
     assert ([v.version for v in entry.versions], entry.default.version) == ([1], 1)
     runs = RunStore(spark).list(database)

@@ -96,7 +96,7 @@ def test_without_clauses_the_only_array_and_no_backbone_is_standardised(spark: S
 )
 def test_labels_of_any_type(spark: SparkSession, database: str, label: str, names: list[str]) -> None:
     spark.sql(f"CREATE TABLE t AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, {label} AS y FROM range(40)")
-    row = one(spark, "TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 30, early_stop = false)")
+    row = one(spark, "TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 100, learning_rate = 0.1, early_stop = false)")
     assert row.metric_value == 1.0
     manifest = ModelCatalog(spark).read_manifest(ModelCatalog(spark).resolve(ModelRef.parse("m", database)))
     assert manifest["labels"] == names
