@@ -1,0 +1,70 @@
+"""Images a second through embed() in SQL, by engine and precision, beside decoding alone.
+
+    python benchmarks/bench_scoring.py [--network FILE.onnx] [--images DIR] [--rows 200]
+
+Without --images it draws flowers; without --network it takes ResNet-50 and photographs from SQLEXT_DATA where that is set, else the
+package's small network. Each figure is the better of two runs over a cached table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyspark.sql import SparkSession
+
+import sqlext
+from sqlext.cli.demo_images import write_flowers
+from sqlext.engines import cpu_supports_bf16
+
+
+def variants() -> Iterator[tuple[str, str]]:
+    yield "openvino", "f32"
+    if cpu_supports_bf16():
+        yield "openvino", "bf16"
+    yield "onnxruntime", "f32"
+    yield "bigdl", "f32"
+
+
+def seconds(spark: SparkSession, sql: str) -> float:
+    best = float("inf")
+    for _ in range(2):
+        started = time.perf_counter()
+        spark.sql(sql).collect()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def main(network: str, images: str, rows: int, warehouse: Path) -> None:
+    cores = os.cpu_count() or 1
+    spark = sqlext.session(master=f"local[{cores}]", warehouse=warehouse)
+    spark.sql(f"IMPORT MODEL bench FROM '{network}' FORMAT ONNX")
+    found = spark.sql(f"SELECT content AS image FROM binaryFile.`{images}` LIMIT {rows}").repartition(2 * cores).cache()
+    found.createOrReplaceTempView("pictures")
+    count = found.count()
+    print(f"{count} images, network {network}, {cores} cores")
+    taken = seconds(spark, "SELECT count(image_error(image)) FROM pictures")
+    print(f"{'decoding alone':24}{count / taken:8.1f} images/s")
+    for engine, precision in variants():
+        spark.conf.set("spark.sqlext.engine", engine)
+        spark.conf.set("spark.sqlext.embed.precision", precision)
+        taken = seconds(spark, "SELECT sum(size(embed('bench', image))) FROM pictures")
+        print(f"{engine + ' ' + precision:24}{count / taken:8.1f} images/s", flush=True)
+    spark.stop()
+
+
+if __name__ == "__main__":
+    data = Path(os.environ.get("SQLEXT_DATA", "no data"))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--network", default=f"file:{data / 'models/resnet50.onnx'}" if data.is_dir() else "sqlext:small")
+    parser.add_argument("--images", default=f"{data / 'hymenoptera/val/*'}" if data.is_dir() else None)
+    parser.add_argument("--rows", type=int, default=200)
+    given = parser.parse_args()
+    with TemporaryDirectory() as temporary:
+        if given.images is None:
+            write_flowers(Path(temporary, "flowers"))
+        main(given.network, given.images or f"{temporary}/flowers/train/*", given.rows, Path(temporary, "warehouse"))

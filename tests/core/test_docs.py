@@ -1,0 +1,163 @@
+"""The pages hold: their SQL parses and runs, their links lead somewhere, the errors they name exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from sqlext.cli.statements import split
+from sqlext.errors import ERROR_CLASSES, SqlExtError
+from sqlext.statements import STATEMENTS, parse_statement
+from sqlext.udfs import FUNCTIONS
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
+FENCE = re.compile(r"(?P<mark><!-- parsed only -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+HEADS = {head for statement in STATEMENTS for head in statement.HEADS}
+SPARKS_OWN = {"DATATYPE_MISMATCH"}
+NO_ERRORS = re.compile(r"SQLEXT_DATA|PYSPARK_PYTHON|JAVA_HOME|XDG_\w+|IMAGENET\w+|CV_8UC3|NOT_FOUND")  # variables, formats, a status
+
+
+def names(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, kind: str, *, run: bool = False) -> Iterator[str]:
+    """The fenced blocks of a kind; ``run``: without those marked as parsed only."""
+    for found in FENCE.finditer(page.read_text()):
+        if found["kind"] == kind and not (run and found["mark"]):
+            yield found["text"]
+
+
+def is_ours(sql: str) -> bool:
+    words = tuple(re.sub(r"--.*", "", sql).upper().split()[:4])
+    return any(words[: len(head)] == head for head in HEADS)
+
+
+# --- without running --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text())
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{names(page)} links to {target}, which is not there"
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
+            assert anchor in anchors, f"{names(page)} links to {target}, but {file.name} has no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names)
+def test_errors_exist(page: Path) -> None:
+    scala = "\n".join(p.read_text() for p in (ROOT / "sqlext/jvm/src").glob("*.scala"))
+    for name in re.findall(r"`([A-Z]+(?:_[A-Z0-9]+)+)`", page.read_text()):
+        known = name in ERROR_CLASSES or f'"{name}"' in scala or name in SPARKS_OWN or NO_ERRORS.fullmatch(name)
+        assert known, f"{names(page)} speaks of the error {name}, which does not exist"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names)
+def test_python_blocks_compile_and_prose_is_plain(page: Path) -> None:
+    for block in blocks(page, "python"):
+        ast.parse(block)
+    prose = FENCE.sub("", page.read_text())
+    word = re.search(r"\b(simply|just|obviously|easily)\b", prose, re.IGNORECASE)
+    assert word is None, f"{names(page)}: leave out '{word and word[0]}'"
+    place = re.search(r"(?<![\w/:.])/(home|root|work|tmp|Users)/", page.read_text())
+    assert place is None, f"{names(page)} names a folder of somebody's machine: {place and place[0]}"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if "```sql" in p.read_text()], ids=names)
+def test_our_statements_parse(page: Path) -> None:
+    for block in blocks(page, "sql"):
+        for statement in split(block):
+            if is_ours(statement.text):
+                try:
+                    parse_statement(statement.text)
+                except SqlExtError as error:
+                    pytest.fail(f"{names(page)}: {error}\n{statement.text}")
+
+
+def test_the_examples_of_the_functions_name_known_functions() -> None:
+    known = {f.name for f in FUNCTIONS} | {f"sqlext_{f.name}" for f in FUNCTIONS} | {"sqlext_bigdl_forward"}
+    for page in PAGES:
+        for name in re.findall(r"\b(sqlext_\w+)\(", page.read_text()):
+            assert name in known, f"{names(page)} speaks of {name}(), which does not exist"
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+
+def here(sql: str) -> str:
+    """The page's SQL on databases of this module's own; a file that a reader would have is the package's network."""
+    sql = re.sub(r"\b(shop|models)\.(?=\w)", r"docs_\1.", sql)
+    sql = re.sub(r"\bIN shop\b", "IN docs_shop", sql)
+    return re.sub(r"'file:[^']*\.onnx'", "'sqlext:small'", sql)
+
+
+@pytest.fixture(scope="module")
+def world(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
+    """Databases docs_shop and docs_models with what the pages take for granted: images, two backbones."""
+    for statement in (
+        "CREATE DATABASE docs_shop",
+        "CREATE DATABASE docs_models",
+        f"CREATE VIEW docs_shop.flower_images AS SELECT id AS file, image, species FROM {shop}.images",
+        f"CREATE VIEW docs_shop.flower_holdout AS SELECT id AS file, image, species FROM {shop}.holdout",
+        "IMPORT MODEL docs_models.small FROM 'sqlext:small' FORMAT ONNX",
+        "IMPORT MODEL docs_models.resnet50 FROM 'sqlext:small' FORMAT ONNX",
+        "SET spark.sqlext.resnet = docs_models.resnet50",
+    ):
+        spark.sql(statement)
+    yield spark
+    spark.sql("RESET spark.sqlext.resnet")
+    spark.sql("DROP DATABASE docs_shop CASCADE")
+    spark.sql("DROP DATABASE docs_models CASCADE")
+
+
+def run_page(spark: SparkSession, page: Path) -> None:
+    for block in blocks(page, "sql", run=True):
+        for statement in split(block):
+            try:
+                spark.sql(here(statement.text)).collect()
+            except Exception as error:
+                pytest.fail(f"{names(page)}: {str(error)[:500]}\n{statement.text}")
+
+
+# TRAIN's page makes what the others use, DROP's page removes some of it.
+ORDER = ["train_model", "evaluate_model", "import_model", "show_models", "describe_model"]
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_statement_examples_run(world: SparkSession, name: str) -> None:
+    run_page(world, ROOT / "docs/statements" / f"{name}.md")
+
+
+@pytest.mark.parametrize("page", [*sorted((ROOT / "docs/functions").glob("*.md")), ROOT / "docs/scoring.md"], ids=names)
+def test_function_examples_run(world: SparkSession, page: Path) -> None:
+    run_page(world, page)
+
+
+def test_examples_of_drop_run(world: SparkSession) -> None:
+    run_page(world, ROOT / "docs/statements/drop_model.md")
+    assert world.sql("SHOW MODELS IN docs_shop LIKE 'flowers'").first().versions == 1
+
+
+def test_every_statement_page_is_run() -> None:
+    pages = {p.stem for p in (ROOT / "docs/statements").glob("*.md")}
+    assert pages == {*ORDER, "drop_model"}, "add the new page to ORDER, so that its examples run"
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=names)
+def test_examples_compile(script: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "py_compile", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

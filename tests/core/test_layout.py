@@ -1,0 +1,184 @@
+"""The lists are the truth: every statement, function, option, column and setting is listed, documented and tested.
+
+Each message says which step of CONTRIBUTING.md was forgotten. No Spark is needed.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlext.bigdl.operators import OPERATORS
+from sqlext.options import Option
+from sqlext.preprocessing import ACCEPTED
+from sqlext.settings import SETTINGS
+from sqlext.statements import STATEMENTS, import_model, train_model
+from sqlext.statements.base import Statement
+from sqlext.udfs import FUNCTIONS
+from sqlext.udfs.base import SqlFunction
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+HEAVY = ("numpy", "pandas", "onnx", "onnxruntime", "openvino", "PIL", "sklearn", "bigdl", "pyarrow")
+SELF = ("test_layout.py", "test_docs.py")  # they name everything
+NO_STATEMENTS = {"__init__", "base"}
+NO_FUNCTIONS = {"__init__", "base"}
+
+
+def module(thing: object) -> str:
+    """The file name (without .py) of a statement's or function's class."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    return kind.__module__.rpartition(".")[2]
+
+
+def tables(page: Path) -> Iterator[tuple[tuple[str, ...], list[list[str]]]]:
+    """(header, rows) of each Markdown table of a page, cells stripped; an escaped bar is part of its cell."""
+    block: list[list[str]] = []
+    for line in [*page.read_text().splitlines(), ""]:
+        if line.startswith("|"):
+            block.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        elif block:
+            yield tuple(block[0]), block[2:]
+            block = []
+
+
+def table(page: Path, *header: str) -> list[list[str]]:
+    found = [rows for head, rows in tables(page) if head[: len(header)] == header]
+    assert len(found) == 1, f"{page.relative_to(ROOT)} needs one table that starts with the columns {', '.join(header)}; it has {len(found)}"
+    return found[0]
+
+
+def all_tests() -> str:
+    return "\n".join(p.read_text() for p in (ROOT / "tests").rglob("*.py") if p.name not in SELF)
+
+
+def ids(thing: object) -> str:
+    return module(thing)
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_file_is_listed() -> None:
+    for folder, listed, exempt, where in (
+        ("sqlext/statements", STATEMENTS, NO_STATEMENTS, "STATEMENTS in sqlext/statements/__init__.py"),
+        ("udfs", FUNCTIONS, NO_FUNCTIONS, "FUNCTIONS in udfs/__init__.py"),
+    ):
+        files = {p.stem for p in (ROOT / folder).glob("*.py") if not p.stem.startswith("_")} - exempt
+        known = {module(thing) for thing in listed}
+        assert files == known, f"{folder}: add {sorted(files - known)} to {where}, or remove {sorted(known - files)} from it"
+
+
+@pytest.mark.parametrize("thing", [*STATEMENTS, *FUNCTIONS], ids=ids)
+def test_has_a_page_a_readme_row_and_a_test(thing: type[Statement] | SqlFunction) -> None:
+    if isinstance(thing, SqlFunction):
+        name, page, used = thing.name, DOCS / "functions" / f"{module(thing)}.md", rf"\b{thing.name}\("
+        assert module(thing) == name, f"udfs/{module(thing)}.py defines {name}: name the file after the function"
+    else:
+        name, page, used = thing.NAME, DOCS / "statements" / f"{module(thing)}.md", thing.NAME
+        assert name.lower().replace(" ", "_") == module(thing), f"{name} is in {module(thing)}.py: name the file after the statement"
+    assert page.is_file(), f"write {page.relative_to(ROOT)}"
+    link = f"[{name}]({page.relative_to(ROOT)})"
+    assert link in (ROOT / "README.md").read_text(), f"add a row with {link} to README's table"
+    assert re.search(used, all_tests()), f"no test uses {name}: add one to tests/core"
+
+
+def test_no_page_is_left_over() -> None:
+    for folder, listed in (("statements", STATEMENTS), ("functions", FUNCTIONS)):
+        pages = {p.stem for p in (DOCS / folder).glob("*.md")}
+        left = pages - {module(thing) for thing in listed}
+        assert not left, f"docs/{folder}: {sorted(left)} describe nothing that is listed"
+
+
+# --- pages against code ---------------------------------------------------------------------------------------------
+
+
+def accepted(option: Option) -> str:
+    """What the code says that the option takes."""
+    if option.name in ACCEPTED and option in import_model.OPTIONS:
+        return ACCEPTED[option.name]
+    try:
+        option.read(object())
+    except ValueError as error:
+        return str(error)
+    return "text"
+
+
+@pytest.mark.parametrize("statement", [train_model, import_model], ids=lambda m: m.__name__.rpartition(".")[2])
+def test_options_equal_the_code(statement: object) -> None:
+    name = statement.__name__.rpartition(".")[2]  # type: ignore[attr-defined]
+    options: tuple[Option, ...] = statement.OPTIONS  # type: ignore[attr-defined]
+    page = DOCS / "statements" / f"{name}.md"
+    rows = table(page, "option", "takes", "default", "meaning")
+    assert [row[0] for row in rows] == [o.name for o in options], f"the option table of {page.name} lists other options than OPTIONS in {name}.py"
+    for row, option in zip(rows, options, strict=True):
+        assert row[1] == accepted(option), f"{page.name}: {option.name} takes: {accepted(option)}"
+        default = "" if option.default is None else str(option.default)
+        assert row[2] and row[2].startswith(default), f"{page.name}: the default of {option.name} is {default or 'not said'}"
+        assert row[3], f"{page.name}: say what {option.name} means"
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=ids)
+def test_result_columns_equal_the_code(statement: type[Statement]) -> None:
+    page = DOCS / "statements" / f"{module(statement)}.md"
+    rows = table(page, "column", "type", "meaning")
+    documented = [(row[0], row[1]) for row in rows]
+    assert documented == list(statement.OUTPUT.items()), f"the result table of {page.name} differs from {statement.__name__}.OUTPUT"
+    assert all(row[2] for row in rows), f"{page.name}: say what each column means"
+    assert statement.HEADS[0][0] in page.read_text(), f"{page.name} shows no syntax"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=ids)
+def test_signature_and_return_type_equal_the_code(function: SqlFunction) -> None:
+    page = DOCS / "functions" / f"{module(function)}.md"
+    text = page.read_text()
+    assert f"```text\n{function.signature}\n```" in text, f"{page.name}: show the signature {function.signature}"
+    returns = re.match(r"([A-Z]\w*(?:<.*?>)?)[:; ]", function.__doc__ or "")
+    assert returns, f"the docstring of {type(function).__name__} starts with the return type"
+    assert f"Returns **{returns[1]}**" in text, f"{page.name}: write 'Returns **{returns[1]}**'"
+    assert "NULL" in text or "errors are those of" in text.lower(), f"{page.name}: say what NULL gives"
+    assert "```sql" in text, f"{page.name}: give an example"
+
+
+def test_settings_equal_the_code() -> None:
+    rows = table(DOCS / "settings.md", "setting", "type", "default", "static", "meaning")
+    documented = [tuple(row[:4]) for row in rows]
+    declared = [(s.key, s.type, s.default or "not set", "yes" if s.static else "no") for s in SETTINGS]
+    assert documented == declared, "docs/settings.md differs from SETTINGS in sqlext/settings.py"
+
+
+def test_operators_equal_the_code() -> None:
+    documented = [row[0] for row in table(DOCS / "operators.md", "operator", "limits")]
+    assert documented == sorted(OPERATORS), "docs/operators.md differs from OPERATORS in sqlext/bigdl/operators.py"
+
+
+# --- imports --------------------------------------------------------------------------------------------------------
+
+
+def test_folders_are_imported_by_their_mounted_names() -> None:
+    bare = re.compile(r"^\s*(?:from|import)\s+(?:udfs|catalog)\b", re.MULTILINE)
+    folders = ("sqlext", "udfs", "catalog", "tests", "examples", "benchmarks", "tools")
+    found = [p for f in folders for p in (ROOT / f).rglob("*.py") if bare.search(p.read_text())]
+    assert not found, f"write sqlext.udfs and sqlext.catalog in {[str(p.relative_to(ROOT)) for p in found]}"
+
+
+def test_what_the_build_imports_is_light() -> None:
+    blocker = f"""
+import importlib.abc, sys
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {HEAVY!r}:
+            raise ImportError(name + " is blocked")
+sys.meta_path.insert(0, Blocker())
+import sqlext.jvm.language
+sqlext.jvm.language.language()
+"""
+    done = subprocess.run([sys.executable, "-c", blocker], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (
+        "sqlext.statements, sqlext.udfs and sqlext.settings are imported while the package is built: import heavy libraries "
+        f"inside functions there. {done.stderr.strip()[-400:]}"
+    )
