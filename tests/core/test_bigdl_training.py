@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from threading import Timer
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -131,19 +131,26 @@ def test_what_the_callback_raises_ends_training(spark: SparkSession, rows: DataF
 
 @PATHS
 def test_job_cancel_stops_at_once(spark: SparkSession, rows: DataFrame, placement: Placement | None) -> None:
-    context = spark.sparkContext
+    context, heard, ended = spark.sparkContext, [], Event()
+
+    def cancel() -> None:  # again and again: between two jobs there is nothing to cancel
+        while not ended.wait(0.1):
+            context.cancelJobGroup("to-cancel")
+
+    def at_third_epoch(epoch: Epoch) -> bool:
+        heard.append(epoch.epoch)
+        if epoch.epoch == 3:
+            Thread(target=cancel).start()
+        return True
+
     context.setJobGroup("to-cancel", "to be cancelled")
-    heard: list[Epoch] = []
-    long = dataclasses.replace(ADAM, epochs=100_000)
-    timer = Timer(3.0, lambda: context.cancelJobGroup("to-cancel"))
-    timer.start()
     try:
         with pytest.raises(Py4JJavaError, match="cancelled"):
-            train_head(spark, rows, LINEAR, long, lambda e: heard.append(e) is None, placement=placement)
+            train_head(spark, rows, LINEAR, dataclasses.replace(ADAM, epochs=1000), at_third_epoch, placement=placement)
     finally:
-        timer.cancel()
+        ended.set()
         context.setLocalProperty("spark.jobGroup.id", None)
-    assert 0 < len(heard) < 100_000
+    assert 3 <= len(heard) < 1000
     assert train_head(spark, rows, LINEAR, ADAM).stopped is None, "the next training works"
 
 
