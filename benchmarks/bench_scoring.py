@@ -60,7 +60,9 @@ def main(network: str, images: str, rows: int, warehouse: Path) -> None:
 if __name__ == "__main__":
     data = Path(os.environ.get("SQLEXT_DATA", "no data"))
     parser = argparse.ArgumentParser()
-    parser.add_argument("--network", default=f"file:{data / 'models/resnet50.onnx'}" if data.is_dir() else "sqlext:small")
+    parser.add_argument(
+        "--network", default=f"file:{data / 'models/resnet50.onnx'}" if data.is_dir() else "sqlext:small"
+    )
     parser.add_argument("--images", default=f"{data / 'hymenoptera/val/*'}" if data.is_dir() else None)
     parser.add_argument("--rows", type=int, default=200)
     given = parser.parse_args()

@@ -26,7 +26,13 @@ def feature_rows(spark: SparkSession, rows: int, width: int) -> DataFrame:
     target = np.arange(rows) % 2
     features = random.normal(0, 1, (rows, width)).astype(np.float32)
     features[:, :64] += target[:, None]
-    frame = pd.DataFrame({"features": [f.tolist() for f in features], "target": target.astype(float), "validates": np.arange(rows) % 5 == 0})
+    frame = pd.DataFrame(
+        {
+            "features": [f.tolist() for f in features],
+            "target": target.astype(float),
+            "validates": np.arange(rows) % 5 == 0,
+        }
+    )
     return spark.createDataFrame(frame, "features array<float>, target double, validates boolean").cache()
 
 

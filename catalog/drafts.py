@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlext.catalog.entry import KIND, MODEL_ID, path_of
 from sqlext.catalog.names import ModelName
-
 from sqlext.errors import SqlExtError
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from sqlext.catalog.entry import ModelEntry, ModelVersion
 from sqlext.catalog.names import ModelName
 from sqlext.catalog.publish import DROPPED, MANIFEST
-
 from sqlext.errors import SqlExtError
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from sqlext.catalog.names import ModelName
-
 from sqlext.errors import SqlExtError
 
 FORMAT_VERSION = 1

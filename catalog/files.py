@@ -14,8 +14,8 @@ from typing import Any
 from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.base import PySparkException
 from pyspark.sql import SparkSession
-from sqlext.catalog.metastore import java_message
 
+from sqlext.catalog.metastore import java_message
 from sqlext.errors import SqlExtError
 
 _REFUSED = ("AccessControlException", "AccessDeniedException")

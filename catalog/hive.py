@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
+
 from sqlext.catalog import drafts, drop, versions
 from sqlext.catalog.drafts import Draft
 from sqlext.catalog.drop import Dropped
@@ -17,7 +18,6 @@ from sqlext.catalog.files import Files
 from sqlext.catalog.metastore import Metastore
 from sqlext.catalog.names import DEFAULT, LATEST, ModelName, ModelRef
 from sqlext.catalog.publish import MANIFEST, Publication, release
-
 from sqlext.errors import SqlExtError, nearest
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.base import PySparkException
 from pyspark.sql import SparkSession
-from sqlext.catalog.names import ModelName
 
+from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError, nearest
 
 COLUMNS = (

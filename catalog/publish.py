@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.errors.exceptions.base import PySparkException
+
 from sqlext.catalog.drafts import Draft, check_properties, folder_of, identity, new_id
 from sqlext.catalog.entry import (
     FORMAT,
@@ -34,7 +35,6 @@ from sqlext.catalog.entry import (
     version_number,
 )
 from sqlext.catalog.history import write_history
-
 from sqlext.errors import SqlExtError
 
 if TYPE_CHECKING:

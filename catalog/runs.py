@@ -16,11 +16,11 @@ from typing import Any
 
 from pyspark import InheritableThread
 from pyspark.sql import SparkSession
+
 from sqlext.catalog.drafts import new_id
 from sqlext.catalog.files import FileInfo, Files
 from sqlext.catalog.metastore import Metastore
 from sqlext.catalog.names import ModelName
-
 from sqlext.errors import SqlExtError
 
 QUEUED, RUNNING, READY, FAILED, CANCELLED = "QUEUED", "RUNNING", "READY", "FAILED", "CANCELLED"

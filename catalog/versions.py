@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from sqlext.catalog.entry import ALIAS, PINNED, PROMOTED, RUN_ID, ModelVersion
 from sqlext.catalog.names import ModelName, alias_name
-
 from sqlext.errors import SqlExtError, nearest
 
 if TYPE_CHECKING:

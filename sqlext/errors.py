@@ -65,7 +65,10 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     # --- data ---------------------------------------------------------------------------------------------------
     "SOURCE_NOT_FOUND": ("42P01", "{source} cannot be read: {reason}"),
     "COLUMN_NOT_FOUND": ("42703", "Column {column} is not in {source}. {hint}"),
-    "FEATURES_NOT_CLEAR": ("42702", "FEATURES does not say which columns to use, and {source} leaves it open: {problem}."),
+    "FEATURES_NOT_CLEAR": (
+        "42702",
+        "FEATURES does not say which columns to use, and {source} leaves it open: {problem}.",
+    ),
     "INVALID_FEATURES": ("42K09", "Column {column} cannot be used as FEATURES: {problem}."),
     "COLUMN_TYPE_DIFFERS": ("42K09", "Column {column} {problem}."),
     "INVALID_LABEL": ("42K09", "Column {column} cannot be used as LABEL: {problem}."),
@@ -80,16 +83,22 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "22023",
         "Version {version} of {model} was trained without held-out rows; write EVALUATE MODEL {model} FROM a table.",
     ),
-    "NOTHING_TO_EVALUATE": ("22023", "{model} is an imported network without held-out rows; write EVALUATE MODEL {model} FROM a table."),
+    "NOTHING_TO_EVALUATE": (
+        "22023",
+        "{model} is an imported network without held-out rows; write EVALUATE MODEL {model} FROM a table.",
+    ),
     "NO_LABELS": ("22023", "{model} has no labels, so there is nothing to compare; IMPORT it with LABELS."),
-    "LABEL_NEEDED": ("22023", "Say which column of the source holds the labels: EVALUATE MODEL {model} FROM .. LABEL column."),
+    "LABEL_NEEDED": (
+        "22023",
+        "Say which column of the source holds the labels: EVALUATE MODEL {model} FROM .. LABEL column.",
+    ),
     # --- backbones and engines --------------------------------------------------------------------------------------
     "BACKBONE_NOT_FOUND": ("42P01", "There is no backbone {model}. {hint}"),
     "NOT_A_CLASSIFIER": ("42809", "{model} is an imported {kind}; TRAIN needs a name of its own for the new model."),
     "NOT_A_BACKBONE": ("42809", "{model} is a {kind}, not an imported backbone. {hint}"),
     "BACKBONE_MISSING": (
         "42P01",
-        "Model {model} needs version {version} of backbone {backbone} (id {model_id}), which is gone; no other version is used in its place.",
+        "Model {model} needs version {version} of backbone {backbone} (id {model_id}), which is gone; no other version takes its place.",
     ),
     "BACKBONE_WIDTH": ("42K09", "{backbone} gives {expected} numbers, but column {column} holds arrays of {width}."),
     "ENGINE_CANNOT_SCORE": ("0A000", "spark.sqlext.engine = {engine} cannot score {model}: {reason}."),
@@ -106,11 +115,17 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "LABELS names {given} labels ({distinct} distinct), but the network has {outputs} outputs; one distinct label each is needed.",
     ),
     # --- files and training -----------------------------------------------------------------------------------------
-    "PATH_NOT_ALLOWED": ("42501", "'{path}' lies outside the folders that this server may read: {allowed} (spark.sqlext.allowedPaths)."),
+    "PATH_NOT_ALLOWED": (
+        "42501",
+        "'{path}' lies outside the folders that this server may read: {allowed} (spark.sqlext.allowedPaths).",
+    ),
     "FILE_NOT_FOUND": ("58030", "'{path}' was not found (looked up as {looked_up})."),
     "BIGDL_MISSING": ("58000", "{reason}"),
     "TRAINING_CANCELLED": ("57014", "Training of {model} was cancelled (run {run_id}); no version was published."),
-    "TRAINING_DIVERGED": ("22003", "Training of {model} diverged: the loss is {loss} after epoch {epoch}. Try a smaller learning_rate."),
+    "TRAINING_DIVERGED": (
+        "22003",
+        "Training of {model} diverged: the loss is {loss} after epoch {epoch}. Try a smaller learning_rate.",
+    ),
     "TRAINING_TOO_LARGE": (
         "53000",
         "{size} of features do not fit one executor (at most {limit}, a tenth of its heap), and BigDL cannot train on all of "

@@ -62,7 +62,9 @@ def boolean(value: Any) -> bool:
 def choice(*values: str) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if str(value).lower() not in values:
-            raise ValueError(" or ".join([", ".join(f"'{v}'" for v in values[:-1]), f"'{values[-1]}'"]).removeprefix(" or "))
+            raise ValueError(
+                " or ".join([", ".join(f"'{v}'" for v in values[:-1]), f"'{values[-1]}'"]).removeprefix(" or ")
+            )
         return str(value).lower()
 
     return read

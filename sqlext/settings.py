@@ -35,7 +35,9 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("resnet", "string", "models.resnet50", "The model that embed_resnet(image) uses."),
-    Setting("backbone", "string", None, "The backbone of TRAIN without BACKBONE; not set: the value of spark.sqlext.resnet."),
+    Setting(
+        "backbone", "string", None, "The backbone of TRAIN without BACKBONE; not set: the value of spark.sqlext.resnet."
+    ),
     Setting("engine", "string", "auto", "What scores: auto, openvino, onnxruntime or bigdl."),
     Setting("precision", "string", "auto", "Precision of classify and its kin: auto, f32 or bf16."),
     Setting("embed.precision", "string", "f32", "Precision of embed and embed_resnet: f32 or bf16."),
@@ -45,7 +47,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("python", "string", None, "The Python with bigdl-sqlext that serves this driver.", static=True),
     Setting("pythonpath", "string", None, "Its PYTHONPATH.", static=True),
     Setting("allowedPaths", "string", None, "Folders that IMPORT may read in a server, comma-separated.", static=True),
-    Setting("functions", "string", None, "The short function names to register, comma-separated; not set: all.", static=True),
+    Setting(
+        "functions", "string", None, "The short function names to register, comma-separated; not set: all.", static=True
+    ),
     Setting(
         "train.localMaxBytes", "bytes", "256m", "Feature sets up to this size train in one executor task.", static=True
     ),

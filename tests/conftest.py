@@ -55,4 +55,6 @@ def real_data() -> Path:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says whether the run saw the real data."""
     folder = data_folder()
-    terminalreporter.write_line(f"real data: {'used, from ' + str(folder) if folder else 'NOT used (SQLEXT_DATA is not set)'}")
+    terminalreporter.write_line(
+        f"real data: {'used, from ' + str(folder) if folder else 'NOT used (SQLEXT_DATA is not set)'}"
+    )

@@ -13,7 +13,7 @@ SCHEMA = "features ARRAY<FLOAT>, target DOUBLE, validates BOOLEAN"
 
 @dataclass(frozen=True)
 class Blobs:
-    """Rows of a training; every fifth validates."""
+    """Rows of a training."""
 
     features: np.ndarray[Any, np.dtype[np.float32]]
     target: np.ndarray[Any, np.dtype[np.float64]]
@@ -34,12 +34,14 @@ class Blobs:
         return float(right[self.validates].mean())
 
 
-def blobs(*, rows: int = 244, width: int = 64, classes: int = 2, seed: int = 7, apart: float = 0.3) -> Blobs:
+def blobs(
+    *, rows: int = 244, width: int = 64, classes: int = 2, seed: int = 7, apart: float = 0.3, every: int = 5
+) -> Blobs:
     random = np.random.default_rng(seed)
     target = random.integers(0, classes, rows)
     centres = random.normal(size=(classes, width)) * apart
     features = (centres[target] + random.normal(size=(rows, width))).astype(np.float32)
-    return Blobs(features, target.astype(np.float64), np.arange(rows) % 5 == 0)
+    return Blobs(features, target.astype(np.float64), np.arange(rows) % every == 0)
 
 
 def outputs(weights: list[Any], features: Any) -> Any:

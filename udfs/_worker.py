@@ -112,7 +112,9 @@ def _through_network(
     return results
 
 
-def _spread(results: list[Floats | str], index: list[int | None], missing: str) -> tuple[list[Floats | None], list[str | None]]:
+def _spread(
+    results: list[Floats | str], index: list[int | None], missing: str
+) -> tuple[list[Floats | None], list[str | None]]:
     """Back to one entry per row: (output or None, reason or None)."""
     each = [missing if i is None else results[i] for i in index]
     return [None if isinstance(r, str) else r for r in each], [r if isinstance(r, str) else None for r in each]
@@ -166,11 +168,15 @@ def _features(values: Iterable[Any], width: int) -> list[Floats | str]:
     return [one(value) for value in values]
 
 
-def _over_arrays(values: pd.Series, width: int, function: Callable[[Floats], Floats]) -> tuple[list[Floats | None], list[str | None]]:
+def _over_arrays(
+    values: pd.Series, width: int, function: Callable[[Floats], Floats]
+) -> tuple[list[Floats | None], list[str | None]]:
     rows = _features(values, width)
     good = [r for r in rows if not isinstance(r, str)]
     outputs = iter(function(np.stack(good)) if good else ())
-    return [None if isinstance(r, str) else next(outputs) for r in rows], [r if isinstance(r, str) else None for r in rows]
+    return [None if isinstance(r, str) else next(outputs) for r in rows], [
+        r if isinstance(r, str) else None for r in rows
+    ]
 
 
 def predict_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
@@ -200,7 +206,9 @@ def predictions(outputs: list[Floats | None], errors: list[str | None], spec: Sc
     return pd.DataFrame(
         {
             "label": _column([None if b is None else labels[b] if labels else str(b) for b in best]),
-            "score": _column([None if s is None or b is None else float(s[b]) for s, b in zip(scores, best, strict=True)]),
+            "score": _column(
+                [None if s is None or b is None else float(s[b]) for s, b in zip(scores, best, strict=True)]
+            ),
             "value": _column([None] * len(outputs)),
             "error": _column(errors),
             "version": _column([spec.version] * len(outputs)),

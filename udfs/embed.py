@@ -35,8 +35,14 @@ def bind_embedding(function: SqlFunction, call: Call, backbone: str, image: Argu
     from sqlext.udfs._models import embedding_steps
 
     if not is_image(image.type) and image.type.typeName() != "void":
-        hint = "; for a path write read_image(path) once it is available, or read it by binaryFile" if image.type.typeName() == "string" else ""
-        raise function.invalid(call, f"needs an image (BINARY or an image struct), got {image.type.simpleString()}{hint}")
+        hint = (
+            "; for a path write read_image(path) once it is available, or read it by binaryFile"
+            if image.type.typeName() == "string"
+            else ""
+        )
+        raise function.invalid(
+            call, f"needs an image (BINARY or an image struct), got {image.type.simpleString()}{hint}"
+        )
     catalog = ModelCatalog(call.spark)
     version = require_backbone(catalog, ModelRef.parse(backbone, call.namespace))
     choice = choose_for_embedding(call.spark, catalog.read_manifest(version))

@@ -18,7 +18,7 @@ class Predict(SqlFunction):
     """
     examples = """
     Examples:
-      > SELECT id, p.label, p.score FROM (SELECT id, _FUNC_('shop.flowers@prod', image) AS p FROM shop.new_images) WHERE p.error IS NULL;
+      > SELECT id, p.label, p.score FROM (SELECT id, _FUNC_('shop.flowers', image) AS p FROM shop.images) WHERE p.error IS NULL;
     """
 
     def bind(self, call: Call) -> Binding:

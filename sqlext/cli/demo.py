@@ -214,19 +214,19 @@ def uses(job: Job, version: int) -> list[str]:
         "  round(cosine_similarity(a.features, b.features), 4) AS similarity\n"
         "FROM demo.embeddings a JOIN demo.embeddings b ON a.id <> b.id\n"
         "WHERE a.id = (SELECT min(id) FROM demo.embeddings) ORDER BY similarity DESC LIMIT 5",
-        f"SELECT epoch, round(loss, 4) AS loss, round(val_loss, 4) AS val_loss FROM {job.model}\n"  # noqa: S608
+        f"SELECT epoch, round(loss, 4) AS loss, round(val_loss, 4) AS val_loss FROM {job.model}\n"
         f"WHERE version = {version} ORDER BY epoch",
         "SHOW MODELS IN demo",
     ]
 
 
 def accuracy_query(job: Job) -> str:
-    return f"SELECT avg(if(classify('{job.model}', image) = label, 1, 0)) AS accuracy FROM demo.val"  # noqa: S608
+    return f"SELECT avg(if(classify('{job.model}', image) = label, 1, 0)) AS accuracy FROM demo.val"
 
 
 def page_query(job: Job) -> str:
     return (
-        "SELECT image, label, p.label AS predicted, p.score\n"  # noqa: S608
+        "SELECT image, label, p.label AS predicted, p.score\n"
         f"FROM (SELECT image, label, predict('{job.model}', image) AS p FROM demo.val)\n"
         f"ORDER BY label, predicted, score DESC LIMIT {SHOWN}"
     )

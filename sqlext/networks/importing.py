@@ -65,7 +65,9 @@ def _read(context: Context, statement: ImportModel) -> _File:
     if statement.path == SMALL:
         return _parse(_SMALL_FILE, statement)
     if statement.path.startswith("sqlext:"):
-        raise SqlExtError("FILE_NOT_FOUND", path=statement.path, looked_up=f"'{SMALL}' is the only network in the package")
+        raise SqlExtError(
+            "FILE_NOT_FOUND", path=statement.path, looked_up=f"'{SMALL}' is the only network in the package"
+        )
     with local_file(context.spark, statement.path) as path:
         return _parse(path, statement)
 
@@ -119,7 +121,9 @@ def _check_labels(labels: tuple[str, ...] | None, network: Network) -> None:
     if labels is None:
         return
     if len(labels) != (network.scores_width or 0) or len(set(labels)) != len(labels):
-        raise SqlExtError("LABELS_MISMATCH", given=len(labels), distinct=len(set(labels)), outputs=network.scores_width or 0)
+        raise SqlExtError(
+            "LABELS_MISMATCH", given=len(labels), distinct=len(set(labels)), outputs=network.scores_width or 0
+        )
 
 
 def _same_content(
@@ -201,7 +205,9 @@ def _manifest(
             "preprocessing": ", ".join(f"{k} {v}" for k, v in described.items()),
             "network": f"{network.parameters:,} parameters; {operators}",
             "embedding": f"{network.embedding_name}, {network.embedding_width} numbers",
-            "scores": f"{network.scores_name}, {network.scores_width} {network.scores_kind}" if network.scores_name else None,
+            "scores": f"{network.scores_name}, {network.scores_width} {network.scores_kind}"
+            if network.scores_name
+            else None,
             "engines": _engines(checked),
             "import_check": checked.summary(),
         },
@@ -236,7 +242,10 @@ def _assumed(statement: ImportModel, file: _File) -> str:
     if file.described:
         return ""
     options = file.preprocessing.to_dict()
-    shown = {k: " ".join(f"{x:g}" for x in v) if isinstance(v, list) else f"{v:.6g}" if isinstance(v, float) else v for k, v in options.items()}
+    shown = {
+        k: " ".join(f"{x:g}" for x in v) if isinstance(v, list) else f"{v:.6g}" if isinstance(v, float) else v
+        for k, v in options.items()
+    }
     return ", ".join(f"{k} = {v}" for k, v in shown.items() if k not in statement.given)
 
 

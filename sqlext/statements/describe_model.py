@@ -54,7 +54,13 @@ def _inputs(manifest: dict[str, Any]) -> list[_Line]:
     given = manifest["input"]
     if given["kind"] == "image":
         shape = "x".join(str(n) for n in given["shape"]) if given.get("shape") else None
-        return [(given.get("column") or "image", "binary", f"an encoded picture or an image struct; the network sees {shape}")]
+        return [
+            (
+                given.get("column") or "image",
+                "binary",
+                f"an encoded picture or an image struct; the network sees {shape}",
+            )
+        ]
     return [(given["column"], "array<float>", f"{manifest['width']} numbers")]
 
 

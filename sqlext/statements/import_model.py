@@ -26,7 +26,12 @@ OPTIONS = (
     Option("std", as_written, None, "divides after that, per channel"),
     Option("input", text, None, "name of the graph's input; default: the only one"),
     Option("output", text, None, "name of the graph's output; default: the only one"),
-    Option("embedding", text, None, "name of the tensor that embed() returns; default: the input of the last Gemm or MatMul"),
+    Option(
+        "embedding",
+        text,
+        None,
+        "name of the tensor that embed() returns; default: the input of the last Gemm or MatMul",
+    ),
     Option("scores", choice("logits", "probabilities"), None, "what the output holds; default: by the last operator"),
     Option("promote", choice("never", "always"), "never", "whether a further version becomes the default"),
 )
@@ -130,9 +135,7 @@ def _format(reader: TokenReader) -> str:
 def _format_of(clauses: _Clauses) -> str:
     if clauses.path.lower().endswith(".onnx"):
         return "ONNX"
-    raise SqlExtError(
-        "UNKNOWN_FORMAT", format=clauses.path, formats=", ".join(FORMATS), offset=clauses.path_offset
-    )
+    raise SqlExtError("UNKNOWN_FORMAT", format=clauses.path, formats=", ".join(FORMATS), offset=clauses.path_offset)
 
 
 def _labels(reader: TokenReader, clauses: _Clauses) -> None:

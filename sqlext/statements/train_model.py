@@ -18,7 +18,12 @@ OPTIONS = (
     Option("learning_rate", number(0, above=True), None, "default 1e-3 on embeddings, 1e-2 elsewhere"),
     Option("momentum", number(0, 1), None, "of sgd; default 0.9. BigDL dampens by the same value"),
     Option("weight_decay", number(0), 0.0, "L2 penalty on every Linear layer"),
-    Option("early_stop", boolean, None, "stop 3 epochs after the best val_loss and publish the best epoch; default: on for arrays"),
+    Option(
+        "early_stop",
+        boolean,
+        None,
+        "stop 3 epochs after the best val_loss and publish the best epoch; default: on for arrays",
+    ),
     Option("on_bad_row", choice("skip", "fail"), "skip", "undecodable images, NULL features or labels"),
     Option("max_bad_fraction", number(0, 1), 0.1, "more bad rows than this fail the statement"),
     Option("promote", choice("always", "never"), "always", "whether the new version becomes the default"),
@@ -191,7 +196,11 @@ def _validation(reader: TokenReader) -> Validation:
     offset = reader.offset
     fraction = float(reader.number("a fraction between 0 and 1"))
     if not 0 < fraction < 1:
-        raise SqlExtError("SYNTAX_ERROR", problem=f"SPLIT {fraction:g}: the share of rows that validates lies between 0 and 1.", offset=offset)
+        raise SqlExtError(
+            "SYNTAX_ERROR",
+            problem=f"SPLIT {fraction:g}: the share of rows that validates lies between 0 and 1.",
+            offset=offset,
+        )
     seed = None
     while reader.at_any({"STRATIFIED", "SEED", "TEST", "GROUP"}):
         if reader.at_any({"TEST", "GROUP"}):

@@ -26,7 +26,12 @@ def evaluate(context: Context, version: ModelVersion, source: Source | None, lab
     context.catalog.check(version.name, "SELECT")
     manifest = context.catalog.read_manifest(version)
     if source is None:
-        scored, skipped, split, text = _recorded(context, version, manifest), 0, "validation", manifest["details"]["validated_on"]
+        scored, skipped, split, text = (
+            _recorded(context, version, manifest),
+            0,
+            "validation",
+            manifest["details"]["validated_on"],
+        )
     else:
         scored, skipped = _scored(context, version, manifest, source, label)
         split, text = "given", source.text

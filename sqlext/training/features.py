@@ -59,7 +59,11 @@ def feature_rows(spark: SparkSession, source: DataFrame, label: ColumnOf, embedd
     assert embedder.choice is not None
     steps = embedding_steps(spark, embedder.backbone, Argument(name.type, "given"), embedder.choice)
     return apply_steps(frame, steps).select(
-        "label", "label_text", "row_hash", F.col("embedded.embedding").alias("features"), _error(F.col("embedded.error"))
+        "label",
+        "label_text",
+        "row_hash",
+        F.col("embedded.embedding").alias("features"),
+        _error(F.col("embedded.error")),
     )
 
 

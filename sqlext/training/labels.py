@@ -38,7 +38,9 @@ def read_labels(source: DataFrame, label: ColumnOf, source_text: str) -> Labels:
     :raises SqlExtError: NO_ROWS, TOO_FEW_CLASSES, INVALID_LABEL (fractions, more than 10,000 values).
     """
     counted = source.groupBy(F.expr(label.sql).alias("label")).count().orderBy("label")
-    rows = counted.select("label", F.col("label").cast("string").alias("text"), "count").limit(MAX_CLASSES + 2).collect()
+    rows = (
+        counted.select("label", F.col("label").cast("string").alias("text"), "count").limit(MAX_CLASSES + 2).collect()
+    )
     known = [row for row in rows if row.label is not None]
     total, null_rows = sum(row["count"] for row in rows), sum(row["count"] for row in rows if row.label is None)
     if not known:

@@ -55,7 +55,11 @@ def _default(entry: ModelEntry, version: ModelVersion) -> str:
 def _accuracy(outcome: Outcome) -> str:
     scored = outcome.scored
     if scored.accuracy is None:
-        why = "VALIDATE NONE" if outcome.plan.validation.kind == "none" else "rows with identical features stay on one side"
+        why = (
+            "VALIDATE NONE"
+            if outcome.plan.validation.kind == "none"
+            else "rows with identical features stay on one side"
+        )
         return f"no held-out rows ({why})"
     low, high = wilson_interval(scored.accuracy, scored.rows)
     baseline = outcome.baseline or 0.0

@@ -121,7 +121,10 @@ def _options(statement: TrainModel, *, embedded: bool) -> tuple[dict[str, Any], 
         options["early_stop"] = not embedded and validates
     elif options["early_stop"] and not validates:
         raise SqlExtError(
-            "INVALID_OPTION_VALUE", option="early_stop", value=True, accepted="false with VALIDATE NONE: there are no validation rows"
+            "INVALID_OPTION_VALUE",
+            option="early_stop",
+            value=True,
+            accepted="false with VALIDATE NONE: there are no validation rows",
         )
     if options["epochs"] is None:
         options["epochs"] = 100 if options["early_stop"] and not embedded else 20
@@ -146,9 +149,7 @@ def _settings(options: Mapping[str, Any]) -> TrainSettings:
     )
 
 
-def _validation_rows(
-    context: Context, statement: TrainModel, features: ColumnOf, label: ColumnOf
-) -> DataFrame | None:
+def _validation_rows(context: Context, statement: TrainModel, features: ColumnOf, label: ColumnOf) -> DataFrame | None:
     """The rows of VALIDATE FROM, with the training source's columns of the same types."""
     source = statement.validation.source
     if source is None:

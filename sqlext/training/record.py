@@ -78,7 +78,15 @@ class Outcome:
     def parameters(self) -> dict[str, str]:
         """Of the partition: what SHOW MODELS and SHOW MODEL VERSIONS read without opening a file."""
         figures = self.figures()
-        kept = ("rows_trained", "rows_validated", "rows_skipped", "classes", "metric_name", "metric_value", "baseline_value")
+        kept = (
+            "rows_trained",
+            "rows_validated",
+            "rows_skipped",
+            "classes",
+            "metric_name",
+            "metric_value",
+            "baseline_value",
+        )
         backbone = self.plan.backbone
         values = {
             **{name: figures[name] for name in kept},
@@ -94,7 +102,9 @@ class Outcome:
     def validated_on(self) -> str:
         """Source and VALIDATE clause: metric values compare only where these agree."""
         if self.plan.validation.kind == "split":
-            return f"{self.plan.source_text} VALIDATE SPLIT {self.plan.validation.fraction:g} SEED {self.plan.split_seed}"
+            return (
+                f"{self.plan.source_text} VALIDATE SPLIT {self.plan.validation.fraction:g} SEED {self.plan.split_seed}"
+            )
         return f"VALIDATE {self.plan.validation.text}"
 
     def manifest(self, run_id: str) -> dict[str, Any]:
@@ -111,7 +121,12 @@ class Outcome:
             "labels": list(self.labels.names),
             "label_column": plan.label.text,
             "label_type": plan.label.type.simpleString(),
-            "backbone": {"model": str(backbone.name), "model_id": backbone.model_id, "version": backbone.version, "location": backbone.location}
+            "backbone": {
+                "model": str(backbone.name),
+                "model_id": backbone.model_id,
+                "version": backbone.version,
+                "location": backbone.location,
+            }
             if backbone
             else None,
             "scores_kind": "logits",
@@ -137,7 +152,9 @@ class Outcome:
             "backbone": str(plan.backbone) if plan.backbone else None,
             "layers": f"Linear({self.head.width} -> {self.head.outputs}), LogSoftMax; {self.head.parameters:,} trained parameters",
             "options": ", ".join(f"{k} = {v}" for k, v in sorted(options.items())),
-            "engines": f"features by {plan.embedder.choice.engine} in {plan.embedder.choice.precision}" if plan.embedder.choice else None,
+            "engines": f"features by {plan.embedder.choice.engine} in {plan.embedder.choice.precision}"
+            if plan.embedder.choice
+            else None,
             "precision": ", ".join(f"{k} {v}" for k, v in self.precision.items()),
             "trained_on": f"{trained.executors} executor{'s' if trained.executors != 1 else ''}"
             + (", distributed" if trained.distributed else ", one task"),

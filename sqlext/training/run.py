@@ -58,9 +58,10 @@ def train(context: Context, statement: TrainModel) -> ResultRow:
         return _exists(existing)
     plan = make_plan(context, statement, name, existing)
     _need_bigdl(context)
-    with RunRecorder(context, plan, statement) as run, context.catalog.draft(
-        name, "classifier", statement.comment, run_id=run.run_id
-    ) as draft:
+    with (
+        RunRecorder(context, plan, statement) as run,
+        context.catalog.draft(name, "classifier", statement.comment, run_id=run.run_id) as draft,
+    ):
         labels = _read_labels(plan, run)
         rows = _prepare(context, plan, labels, run)
         try:
@@ -71,7 +72,9 @@ def train(context: Context, statement: TrainModel) -> ResultRow:
             rows.release()
         run.phase("publishing")
         shape = _image_shape(context, plan)
-        outcome = record.Outcome(plan, statement, labels, rows, trained, head, scored, checked, context.sql.strip(), shape)
+        outcome = record.Outcome(
+            plan, statement, labels, rows, trained, head, scored, checked, context.sql.strip(), shape
+        )
         outcome.write(draft.local)
         save_head(context.spark, _head_spec(rows.width, labels), trained.weights, draft.local)
         version = context.catalog.publish(
@@ -197,7 +200,9 @@ def _bad_rows(plan: TrainPlan, rows: DataFrame, total: int) -> Counter[str]:
 def _split(context: Context, plan: TrainPlan, labels: Labels, rows: DataFrame) -> DataFrame:
     """Adds ``target`` (class index) and ``validates``."""
     spark = context.spark
-    index = spark.createDataFrame([(n, float(i)) for i, n in enumerate(labels.names)], "label_text string, target double")
+    index = spark.createDataFrame(
+        [(n, float(i)) for i, n in enumerate(labels.names)], "label_text string, target double"
+    )
     rows = rows.join(F.broadcast(index), "label_text", "left")
     if plan.validation.kind != "split":
         return rows.withColumn("validates", F.col("given_to_validate")).select(*_COLUMNS)
@@ -225,9 +230,7 @@ def _head_spec(width: int, labels: Labels) -> HeadSpec:
     return HeadSpec(width=width, classes=len(labels.names))
 
 
-def _train(
-    context: Context, plan: TrainPlan, labels: Labels, rows: Rows, run: RunRecorder
-) -> tuple[TrainedHead, Head]:
+def _train(context: Context, plan: TrainPlan, labels: Labels, rows: Rows, run: RunRecorder) -> tuple[TrainedHead, Head]:
     known = rows.usable.where("target IS NOT NULL")
     mean, std = _scaling(known) if plan.standardize else (None, None)
     scaled = known if mean is None or std is None else _scaled(known, mean, std)

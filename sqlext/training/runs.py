@@ -72,7 +72,9 @@ class RunRecorder:
         self.waited = time.monotonic() - started
         self.store.update(self.run_id, status="RUNNING")
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _training_slots(self.context).release()
         if error is not None:
             cancelled = getattr(error, "error_class", None) == "TRAINING_CANCELLED" or self._interrupted()
@@ -96,7 +98,7 @@ class RunRecorder:
             raise self._cancelled()
         self._phase, self._total = name, total
         self.store.update(self.run_id, phase=name, rows_done=0, rows_total=total or None)
-        report(name, 0, total or None)
+        report(name, 0, self.plan.settings.epochs if name == "training" else total or None)
 
     def progress(self, done: int, total: int) -> None:
         self.store.update(self.run_id, rows_done=done, rows_total=total)

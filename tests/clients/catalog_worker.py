@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from pyspark.sql import SparkSession
+
 from sqlext.catalog import ModelCatalog, ModelName
 
 

@@ -86,7 +86,6 @@ def test_each_right_is_asked_for(guard: Path, tmp_path: Path) -> None:
 def ask(catalog: Any, model: str) -> dict[str, str | None]:
     """What each right is answered with."""
     from sqlext.catalog import ModelName
-
     from sqlext.errors import SqlExtError
 
     answers: dict[str, str | None] = {}
@@ -102,8 +101,8 @@ def ask(catalog: Any, model: str) -> dict[str, str | None]:
 
 def main(classes: str, folder: str) -> None:
     from pyspark.sql import SparkSession
-    from sqlext.catalog import ModelCatalog, ModelName
 
+    from sqlext.catalog import ModelCatalog, ModelName
     from sqlext.errors import SqlExtError
 
     options = {

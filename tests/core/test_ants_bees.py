@@ -9,7 +9,9 @@ from pyspark.sql import Row, SparkSession
 from results import one
 
 pytestmark = pytest.mark.real_data
-OPTIONS = "OPTIONS (epochs = 25, batch_size = 4, optimizer = 'sgd', learning_rate = 0.001, momentum = 0.9, seed = {seed})"
+OPTIONS = (
+    "OPTIONS (epochs = 25, batch_size = 4, optimizer = 'sgd', learning_rate = 0.001, momentum = 0.9, seed = {seed})"
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,9 @@ def antbee(spark: SparkSession, bugs: str) -> Row:
 def embedded(spark: SparkSession, bugs: str) -> str:
     """The photographs' features: what TRAIN on images computes, once for all seeds."""
     for part in ("train", "val"):
-        spark.sql(f"CREATE TABLE bugs.{part}_emb STORED AS PARQUET AS SELECT label, embed_resnet(image) AS features FROM bugs.{part}")
+        spark.sql(
+            f"CREATE TABLE bugs.{part}_emb STORED AS PARQUET AS SELECT label, embed_resnet(image) AS features FROM bugs.{part}"
+        )
     return "bugs"
 
 
@@ -62,9 +66,13 @@ def test_photographs_to_a_model(spark: SparkSession, antbee: Row) -> None:
 
 
 def test_accuracy_over_five_seeds(spark: SparkSession, antbee: Row, embedded: str) -> None:
-    accuracies = [train_on_embeddings(spark, "bugs.by_seed", "bugs.train_emb", seed).metric_value for seed in range(1, 6)]
+    accuracies = [
+        train_on_embeddings(spark, "bugs.by_seed", "bugs.train_emb", seed).metric_value for seed in range(1, 6)
+    ]
     print(f"\nants/bees, accuracy over seeds 1..5: {accuracies}, mean {sum(accuracies) / 5:.4f}")
-    assert accuracies[0] == pytest.approx(antbee.metric_value, abs=1e-9)  # images and their embeddings: the same training
+    assert accuracies[0] == pytest.approx(
+        antbee.metric_value, abs=1e-9
+    )  # images and their embeddings: the same training
     assert sum(accuracies) / 5 >= 0.95
     assert min(accuracies) >= 0.935
 

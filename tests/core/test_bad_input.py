@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
 from results import one
+
 from sqlext.catalog import ModelCatalog, ModelRef
 
 TRAIN = "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL species BACKBONE models.small"
@@ -29,21 +31,30 @@ TRAIN = "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL specie
         (TRAIN.replace("models.small", "shop.flowers"), "NOT_A_BACKBONE"),
         (TRAIN.replace("shop.images", "(SELECT image, 'x' AS species FROM shop.images)"), "TOO_FEW_CLASSES.*only 'x'"),
         (TRAIN.replace("shop.images", "(SELECT * FROM shop.images WHERE false)"), "NO_ROWS.*empty"),
-        (TRAIN.replace("shop.images", "(SELECT image, 0.5 + size(array(id)) * rand(1) AS species FROM shop.images)"), "INVALID_LABEL.*TARGET"),
+        (
+            TRAIN.replace("shop.images", "(SELECT image, 0.5 + size(array(id)) * rand(1) AS species FROM shop.images)"),
+            "INVALID_LABEL.*TARGET",
+        ),
         (TRAIN.replace("MODEL shop.flowers", "MODEL shop.images"), "NOT_A_MODEL.*shop.images"),
         (TRAIN.replace("MODEL shop.flowers", "MODEL models.small"), "NOT_A_CLASSIFIER"),
         (TRAIN.replace("MODEL shop.flowers", "MODEL nodb.flowers"), "DATABASE_NOT_FOUND.*nodb"),
         (TRAIN.replace("MODEL shop.flowers", "MODEL a.b.c"), "INVALID_MODEL_NAME"),
         (TRAIN + " VALIDATE FROM shop.emb", "COLUMN_NOT_FOUND.*image"),
         (TRAIN + " VALIDATE FROM (SELECT 1 AS image, species FROM shop.emb)", "COLUMN_TYPE_DIFFERS.*image is int"),
-        ("EVALUATE MODEL shop.flowers FROM (SELECT species FROM shop.emb)", "FEATURES_NOT_CLEAR.*no image and no array"),
+        (
+            "EVALUATE MODEL shop.flowers FROM (SELECT species FROM shop.emb)",
+            "FEATURES_NOT_CLEAR.*no image and no array",
+        ),
         ("EVALUATE MODEL shop.flowers FROM shop.holdout LABEL specie", r"COLUMN_NOT_FOUND.*Did you mean species\?"),
         ("EVALUATE MODEL models.small", "NOTHING_TO_EVALUATE"),
         ("IMPORT MODEL shop.flowers FROM 'sqlext:small' FORMAT ONNX", "NOT_AN_IMPORT"),
         ("IMPORT MODEL shop.x FROM 'sqlext:big' FORMAT ONNX", "FILE_NOT_FOUND.*sqlext:small"),
         ("IMPORT MODEL shop.x FROM 'file:/no/such/file.onnx'", "FILE_NOT_FOUND.*file:/no/such/file.onnx"),
         ("IMPORT MODEL shop.x FROM 'nofs:/x.onnx'", "FILE_NOT_FOUND.*nofs"),
-        ("IMPORT MODEL shop.x FROM 'sqlext:small' FORMAT ONNX OPTIONS (resize = 'tiny')", "INVALID_PREPROCESSING.*short_side"),
+        (
+            "IMPORT MODEL shop.x FROM 'sqlext:small' FORMAT ONNX OPTIONS (resize = 'tiny')",
+            "INVALID_PREPROCESSING.*short_side",
+        ),
         ("IMPORT MODEL shop.x FROM 'sqlext:small' FORMAT ONNX OPTIONS (mean = '1 2')", "INVALID_PREPROCESSING.*mean"),
         ("IMPORT MODEL shop.x FROM 'sqlext:small' FORMAT ONNX LABELS ('a', 'b')", "LABELS_MISMATCH.*2 labels.*64"),
         ("IMPORT MODEL shop.x FROM 'sqlext:small' FORMAT ONNX OPTIONS (embedding = 'nope')", "INVALID_NETWORK.*nope"),
@@ -60,10 +71,9 @@ def test_errors_name_the_thing_and_lose_nothing(spark: SparkSession, flowers: Ro
     assert [e.versions for e in catalog.everywhere()] == before
 
 
-def test_no_onnx_file(spark: SparkSession, tmp_path: object, database: str) -> None:
-    path = f"{tmp_path}/x.onnx"
-    with open(path, "wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n this is no network")
+def test_no_onnx_file(spark: SparkSession, tmp_path: Path, database: str) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n this is no network")
     with pytest.raises(AnalysisException, match="INVALID_NETWORK"):
         spark.sql(f"IMPORT MODEL m FROM 'file:{path}'")
     assert ModelCatalog(spark).find(ModelRef.parse("m", database).name) is None
@@ -75,7 +85,9 @@ def test_a_failed_train_leaves_the_default_and_a_failed_run(spark: SparkSession,
     spark.sql("CREATE TABLE t AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(40)")
     assert one(spark, "TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 2)").version == 1
     with pytest.raises(AnalysisException, match="TRAINING_DIVERGED.*learning_rate"):
-        spark.sql("TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 50, optimizer = 'sgd', learning_rate = 1e38, early_stop = false)")
+        spark.sql(
+            "TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 50, optimizer = 'sgd', learning_rate = 1e38, early_stop = false)"
+        )
     entry = ModelCatalog(spark).get(ModelRef.parse("m", database).name)
     assert ([v.version for v in entry.versions], entry.default.version) == ([1], 1)
     runs = RunStore(spark).list(database)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from catalog_models import RECORDED, epochs, folders, local, publish
 from pyspark.sql import SparkSession
-from sqlext.catalog import ModelCatalog, ModelName, ModelRef
 
+from sqlext.catalog import ModelCatalog, ModelName, ModelRef
 from sqlext.errors import SqlExtError
 
 

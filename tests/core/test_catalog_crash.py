@@ -10,8 +10,8 @@ import pytest
 from catalog_models import epochs, folders, local, publish
 from pyspark import InheritableThread
 from pyspark.sql import SparkSession
-from sqlext.catalog import ModelCatalog, ModelName, ModelVersion
 
+from sqlext.catalog import ModelCatalog, ModelName, ModelVersion
 from sqlext.errors import SqlExtError
 
 PUBLISH = ["publish.uploading", "publish.uploaded", "publish.table", "publish.partition"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from sqlext.catalog import ModelName, ModelRef, alias_name
 
+from sqlext.catalog import ModelName, ModelRef, alias_name
 from sqlext.errors import SqlExtError
 
 SHOP = ModelName("shop", "flowers")

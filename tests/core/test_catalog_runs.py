@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from catalog_models import local
 from pyspark.sql import SparkSession
-from sqlext.catalog import ModelName, RunStore
 
+from sqlext.catalog import ModelName, RunStore
 from sqlext.errors import SqlExtError
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+
 from sqlext.cli.statements import split
 from sqlext.errors import ERROR_CLASSES, SqlExtError
 from sqlext.statements import STATEMENTS, parse_statement
@@ -21,7 +22,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "be
 FENCE = re.compile(r"(?P<mark><!-- parsed only -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADS = {head for statement in STATEMENTS for head in statement.HEADS}
 SPARKS_OWN = {"DATATYPE_MISMATCH"}
-NO_ERRORS = re.compile(r"SQLEXT_DATA|PYSPARK_PYTHON|JAVA_HOME|XDG_\w+|IMAGENET\w+|CV_8UC3|NOT_FOUND")  # variables, formats, a status
+NO_ERRORS = re.compile(
+    r"SQLEXT_DATA|PYSPARK_PYTHON|JAVA_HOME|XDG_\w+|IMAGENET\w+|CV_8UC3|NOT_FOUND"
+)  # variables, formats, a status
 
 
 def names(page: Path) -> str:

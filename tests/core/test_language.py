@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from sqlext import statements
 from sqlext.errors import SqlExtError
 from sqlext.statements import parse_statement
@@ -33,7 +34,11 @@ def test_train_takes_its_clauses_in_any_order() -> None:
     assert isinstance(other, TrainModel)
     assert one.options == other.options
     assert one.options["momentum"] == 0.5
-    assert (one.validation.fraction, one.validation.seed) == (other.validation.fraction, other.validation.seed) == (0.25, 7)
+    assert (
+        (one.validation.fraction, one.validation.seed)
+        == (other.validation.fraction, other.validation.seed)
+        == (0.25, 7)
+    )
     assert [str(c) for c in other.features] == ["image"]
     assert str(one.name) == str(other.name) == "shop.flowers"
 
@@ -46,7 +51,9 @@ def test_query_is_taken_verbatim() -> None:
 
 
 def test_clause_words_are_no_keywords_elsewhere() -> None:
-    train = parse_statement("TRAIN MODEL model FROM options FEATURES (features) LABEL label VALIDATE FROM `validate` OPTIONS (seed 1)")
+    train = parse_statement(
+        "TRAIN MODEL model FROM options FEATURES (features) LABEL label VALIDATE FROM `validate` OPTIONS (seed 1)"
+    )
     assert isinstance(train, TrainModel)
     assert (str(train.name), str(train.label), train.source.sql) == ("model", "label", "`options`")
 
@@ -62,7 +69,10 @@ def test_clause_words_are_no_keywords_elsewhere() -> None:
         ("DESCRIBE MODEL FORMATTED a.b VERSION 2", DescribeModel),
         ("DESCRIBE MODEL extended", DescribeModel),
         ("DROP MODEL IF EXISTS a.b VERSION 1", DropModel),
-        ("IMPORT OR REPLACE MODEL m FROM 'file:/x.onnx' LABELS ('a', 'b') OPTIONS (mean = '.485 .456 .406')", ImportModel),
+        (
+            "IMPORT OR REPLACE MODEL m FROM 'file:/x.onnx' LABELS ('a', 'b') OPTIONS (mean = '.485 .456 .406')",
+            ImportModel,
+        ),
         ("IMPORT MODEL IF NOT EXISTS 'models.m' FROM 'x' FORMAT onnx", ImportModel),
     ],
 )

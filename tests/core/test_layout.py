@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from sqlext.bigdl.operators import OPERATORS
 from sqlext.options import Option
 from sqlext.preprocessing import ACCEPTED
@@ -48,7 +49,9 @@ def tables(page: Path) -> Iterator[tuple[tuple[str, ...], list[list[str]]]]:
 
 def table(page: Path, *header: str) -> list[list[str]]:
     found = [rows for head, rows in tables(page) if head[: len(header)] == header]
-    assert len(found) == 1, f"{page.relative_to(ROOT)} needs one table that starts with the columns {', '.join(header)}; it has {len(found)}"
+    assert len(found) == 1, (
+        f"{page.relative_to(ROOT)} needs one table that starts with the columns {', '.join(header)}; it has {len(found)}"
+    )
     return found[0]
 
 
@@ -70,7 +73,9 @@ def test_every_file_is_listed() -> None:
     ):
         files = {p.stem for p in (ROOT / folder).glob("*.py") if not p.stem.startswith("_")} - exempt
         known = {module(thing) for thing in listed}
-        assert files == known, f"{folder}: add {sorted(files - known)} to {where}, or remove {sorted(known - files)} from it"
+        assert files == known, (
+            f"{folder}: add {sorted(files - known)} to {where}, or remove {sorted(known - files)} from it"
+        )
 
 
 @pytest.mark.parametrize("thing", [*STATEMENTS, *FUNCTIONS], ids=ids)
@@ -80,7 +85,9 @@ def test_has_a_page_a_readme_row_and_a_test(thing: type[Statement] | SqlFunction
         assert module(thing) == name, f"udfs/{module(thing)}.py defines {name}: name the file after the function"
     else:
         name, page, used = thing.NAME, DOCS / "statements" / f"{module(thing)}.md", thing.NAME
-        assert name.lower().replace(" ", "_") == module(thing), f"{name} is in {module(thing)}.py: name the file after the statement"
+        assert name.lower().replace(" ", "_") == module(thing), (
+            f"{name} is in {module(thing)}.py: name the file after the statement"
+        )
     assert page.is_file(), f"write {page.relative_to(ROOT)}"
     link = f"[{name}]({page.relative_to(ROOT)})"
     assert link in (ROOT / "README.md").read_text(), f"add a row with {link} to README's table"
@@ -114,11 +121,15 @@ def test_options_equal_the_code(statement: object) -> None:
     options: tuple[Option, ...] = statement.OPTIONS  # type: ignore[attr-defined]
     page = DOCS / "statements" / f"{name}.md"
     rows = table(page, "option", "takes", "default", "meaning")
-    assert [row[0] for row in rows] == [o.name for o in options], f"the option table of {page.name} lists other options than OPTIONS in {name}.py"
+    assert [row[0] for row in rows] == [o.name for o in options], (
+        f"the option table of {page.name} lists other options than OPTIONS in {name}.py"
+    )
     for row, option in zip(rows, options, strict=True):
         assert row[1] == accepted(option), f"{page.name}: {option.name} takes: {accepted(option)}"
         default = "" if option.default is None else str(option.default)
-        assert row[2] and row[2].startswith(default), f"{page.name}: the default of {option.name} is {default or 'not said'}"
+        assert row[2] and row[2].startswith(default), (
+            f"{page.name}: the default of {option.name} is {default or 'not said'}"
+        )
         assert row[3], f"{page.name}: say what {option.name} means"
 
 
@@ -127,7 +138,9 @@ def test_result_columns_equal_the_code(statement: type[Statement]) -> None:
     page = DOCS / "statements" / f"{module(statement)}.md"
     rows = table(page, "column", "type", "meaning")
     documented = [(row[0], row[1]) for row in rows]
-    assert documented == list(statement.OUTPUT.items()), f"the result table of {page.name} differs from {statement.__name__}.OUTPUT"
+    assert documented == list(statement.OUTPUT.items()), (
+        f"the result table of {page.name} differs from {statement.__name__}.OUTPUT"
+    )
     assert all(row[2] for row in rows), f"{page.name}: say what each column means"
     assert statement.HEADS[0][0] in page.read_text(), f"{page.name} shows no syntax"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn import metrics as sk
+
 from sqlext.training.metrics import classification, most_frequent, wilson_interval
 
 
@@ -22,7 +23,11 @@ def test_against_scikit_learn(classes: int) -> None:
     assert found.accuracy == sk.accuracy_score(truth, predicted)
     assert found.f1_score == sk.f1_score(truth, predicted, average="macro")
     assert found.log_loss == pytest.approx(sk.log_loss(truth, scores, labels=labels), abs=1e-12)
-    expected = sk.roc_auc_score(truth, scores[:, 1]) if classes == 2 else sk.roc_auc_score(truth, scores, multi_class="ovr", labels=labels)
+    expected = (
+        sk.roc_auc_score(truth, scores[:, 1])
+        if classes == 2
+        else sk.roc_auc_score(truth, scores, multi_class="ovr", labels=labels)
+    )
     assert found.roc_auc == pytest.approx(expected)
     if classes > 5:
         assert found.top_5_accuracy == sk.top_k_accuracy_score(truth, scores, k=5, labels=labels)

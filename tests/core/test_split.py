@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+
 from sqlext.training.split import split_by_hash
 
 
@@ -13,7 +14,11 @@ def sides(spark: SparkSession, sql: str, fraction: float, seed: int = 42) -> lis
 
 
 def test_shares_hold_within_each_class(spark: SparkSession) -> None:
-    rows = sides(spark, "SELECT id AS x, CASE WHEN id < 10 THEN 'a' WHEN id < 12 THEN 'b' WHEN id < 13 THEN 'c' ELSE 'd' END AS label FROM range(113)", 0.2)
+    rows = sides(
+        spark,
+        "SELECT id AS x, CASE WHEN id < 10 THEN 'a' WHEN id < 12 THEN 'b' WHEN id < 13 THEN 'c' ELSE 'd' END AS label FROM range(113)",
+        0.2,
+    )
     validating = {label: sum(v for name, _, v in rows if name == label) for label in "abcd"}
     assert validating == {"a": 2, "b": 1, "c": 0, "d": 20}
 
@@ -25,7 +30,9 @@ def test_seed_decides_and_order_does_not(spark: SparkSession) -> None:
 
 
 def test_identical_features_stay_on_one_side(spark: SparkSession) -> None:
-    rows = sides(spark, "SELECT id % 10 AS x, CASE WHEN id % 20 < 10 THEN 'a' ELSE 'b' END AS label FROM range(100)", 0.3)
+    rows = sides(
+        spark, "SELECT id % 10 AS x, CASE WHEN id % 20 < 10 THEN 'a' ELSE 'b' END AS label FROM range(100)", 0.3
+    )
     by_features: dict[int, set[bool]] = {}
     for _, x, validates in rows:
         by_features.setdefault(x, set()).add(validates)

@@ -6,6 +6,7 @@ import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
 from results import one
+
 from sqlext.catalog import ModelCatalog
 from sqlext.statements.evaluate_model import EvaluateModel
 from sqlext.statements.show_models import ShowModels
@@ -48,7 +49,12 @@ def test_show_models(spark: SparkSession, flowers: Row) -> None:
     row = rows[0]
     assert (row.namespace, row.model, row.version, row.versions, row.kind) == ("shop", "flowers", 1, 1, "classifier")
     assert (row.backbone, row.label_column, row.metric_name) == ("models.small@1", "species", "accuracy")
-    assert (row.metric_value, row.comment, row.latest_version, row.is_pinned) == (flowers.metric_value, "flowers of the shop", 1, False)
+    assert (row.metric_value, row.comment, row.latest_version, row.is_pinned) == (
+        flowers.metric_value,
+        "flowers of the shop",
+        1,
+        False,
+    )
     assert [r.model for r in spark.sql("SHOW MODELS IN models 'sm%'").collect()] == ["small"]
     assert spark.sql("SHOW MODELS IN default").collect() == []
     with pytest.raises(AnalysisException, match="DATABASE_NOT_FOUND"):
@@ -60,7 +66,9 @@ def test_describe_model(spark: SparkSession, flowers: Row) -> None:
     assert short[0].col_name == "image"
     assert "3x64x64" in short[0].comment
     assert [r.col_name for r in short[1:]] == ["", "# Output", "label", "score"]
-    extended = {r.col_name: (r.data_type, r.comment) for r in spark.sql("DESC MODEL EXTENDED shop.flowers VERSION 1").collect()}
+    extended = {
+        r.col_name: (r.data_type, r.comment) for r in spark.sql("DESC MODEL EXTENDED shop.flowers VERSION 1").collect()
+    }
     assert extended["daisy"] == ("16 training rows", "8 held-out rows")
     details = {name: value for name, (value, _) in extended.items()}
     assert details["Backbone"] == "models.small@1"

@@ -9,6 +9,7 @@ import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
 from results import one
+
 from sqlext.catalog import ModelCatalog, ModelRef
 from sqlext.networks.head import Head, softmax
 from sqlext.statements.train_model import TrainModel
@@ -16,7 +17,12 @@ from sqlext.statements.train_model import TrainModel
 
 def test_result_row(spark: SparkSession, flowers: Row) -> None:
     assert tuple(flowers.asDict()) == tuple(TrainModel.OUTPUT)
-    assert (flowers.model, flowers.version, flowers.status, flowers.task) == ("shop.flowers", 1, "READY", "classification")
+    assert (flowers.model, flowers.version, flowers.status, flowers.task) == (
+        "shop.flowers",
+        1,
+        "READY",
+        "classification",
+    )
     assert (flowers.rows_trained, flowers.rows_validated, flowers.rows_tested, flowers.rows_skipped) == (80, 40, 0, 0)
     assert (flowers.classes, flowers.batch_size, flowers.epochs, flowers.best_epoch) == (5, 16, 15, 15)
     assert flowers.metric_name == "accuracy"
@@ -129,7 +135,9 @@ def test_versions_promotion_and_replacement(spark: SparkSession, database: str) 
     second = one(spark, train.format(", promote = 'never'"))
     assert not second.is_default
     assert "default stays 1: promote = 'never'" in second.message
-    assert one(spark, "SELECT predict('m', array(1.0, 0.5)).version v, predict('m@2', array(1.0, 0.5)).version w") == Row(v=1, w=2)
+    assert one(
+        spark, "SELECT predict('m', array(1.0, 0.5)).version v, predict('m@2', array(1.0, 0.5)).version w"
+    ) == Row(v=1, w=2)
     exists = one(spark, "TRAIN MODEL IF NOT EXISTS m FROM t LABEL y")
     assert (exists.status, exists.version) == ("EXISTS", 1)
     replaced = one(spark, "TRAIN OR REPLACE MODEL m FROM t LABEL y OPTIONS (epochs = 2)")
@@ -140,7 +148,13 @@ def test_versions_promotion_and_replacement(spark: SparkSession, database: str) 
 def test_validate_none_and_split_above_half(spark: SparkSession, database: str) -> None:
     spark.sql("CREATE TABLE t AS SELECT array(1.0D * (id % 2), 1.0D * id) AS x, id % 2 AS y FROM range(40)")
     row = one(spark, "TRAIN MODEL m FROM t LABEL y VALIDATE NONE OPTIONS (epochs = 2)")
-    assert (row.rows_trained, row.rows_validated, row.val_loss, row.metric_value, row.baseline_value) == (40, 0, None, None, None)
+    assert (row.rows_trained, row.rows_validated, row.val_loss, row.metric_value, row.baseline_value) == (
+        40,
+        0,
+        None,
+        None,
+        None,
+    )
     with pytest.raises(AnalysisException, match="NO_HELD_OUT_ROWS"):
         spark.sql("EVALUATE MODEL m")
     with pytest.raises(AnalysisException, match="early_stop"):
@@ -151,7 +165,9 @@ def test_validate_none_and_split_above_half(spark: SparkSession, database: str) 
 
 
 def test_early_stop_publishes_the_best_epoch(spark: SparkSession, database: str) -> None:
-    spark.sql("CREATE TABLE t AS SELECT array(rand(1), rand(2), rand(3), rand(4)) AS x, CAST(rand(5) > 0.5 AS INT) AS y FROM range(60)")
+    spark.sql(
+        "CREATE TABLE t AS SELECT array(rand(1), rand(2), rand(3), rand(4)) AS x, CAST(rand(5) > 0.5 AS INT) AS y FROM range(60)"
+    )
     row = one(spark, "TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 200, learning_rate = 0.3, early_stop = true)")
     history = spark.sql("SELECT epoch, loss, val_loss FROM m ORDER BY epoch").collect()
     best = min(history, key=lambda r: r.val_loss)
@@ -168,7 +184,9 @@ def test_a_run_is_recorded(spark: SparkSession, flowers: Row) -> None:
     assert len(run.history) == 15
 
 
-def test_partitioned_table_orc_view_and_files(spark: SparkSession, database: str, shop: str, flower_files: object) -> None:
+def test_partitioned_table_orc_view_and_files(
+    spark: SparkSession, database: str, shop: str, flower_files: object
+) -> None:
     spark.sql("CREATE TABLE parts (image BINARY) PARTITIONED BY (species STRING) STORED AS PARQUET")
     spark.sql("SET hive.exec.dynamic.partition.mode=nonstrict")
     spark.sql("INSERT INTO parts PARTITION (species) SELECT image, species FROM shop.images")

