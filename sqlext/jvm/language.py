@@ -7,6 +7,17 @@ import json
 from importlib import metadata
 from typing import Any
 
+# Not of the language: what bindings call in their steps, with keys that only they know.
+INTERNAL: tuple[dict[str, Any], ...] = (
+    {
+        "name": "sqlext_bigdl_forward",
+        "usage": "_FUNC_(key, features) - The forward pass of a BigDL module; internal to bigdl-sqlext.",
+        "arguments": "",
+        "examples": "",
+        "native": "org.apache.spark.sql.sqlext.BigDLForward",
+    },
+)
+
 
 def language() -> dict[str, Any]:
     """The contents of ``META-INF/sqlext/language.json``, from the Python lists; ``digest`` names their state."""
@@ -17,7 +28,7 @@ def language() -> dict[str, Any]:
     content: dict[str, Any] = {
         "version": _version(),
         "heads": [list(head) for statement in STATEMENTS for head in statement.HEADS],
-        "functions": [_function(f) for f in FUNCTIONS],
+        "functions": [*(_function(f) for f in FUNCTIONS), *INTERNAL],
         "settings": [_setting(s) for s in SETTINGS],
     }
     return {**content, "digest": digest(content)}

@@ -6,8 +6,8 @@ import javax.net.SocketFactory
 import py4j.{Gateway, GatewayServer, PythonClient}
 
 /**
- * A token for Py4J's connections from the JVM to Python. Py4J knows such tokens, but drops the JVM's as soon as PySpark tells
- * it the port, and PySpark gives Python none: any local process could then talk to the callback server.
+ * A token for Py4J's connections from the JVM to Python. Py4J knows such tokens, but drops the JVM's as soon as PySpark
+ * tells it the port, and PySpark gives Python none: any local process could then talk to the callback server.
  */
 object CallbackToken {
 

@@ -7,9 +7,9 @@ import org.apache.spark.sql.catalyst.util.ArrayData
 import org.apache.spark.sql.types._
 
 /**
- * `cosine_similarity(a, b)`: DOUBLE in [-1, 1] of two ARRAYs of numbers, computed in doubles (FLOAT arrays are read as they
- * are, other numbers are cast to DOUBLE). NULL when an argument is NULL, the lengths differ, an element is NULL, NaN or
- * infinite, or a vector is all zero: there is no angle then.
+ * `cosine_similarity(a, b)`: DOUBLE in [-1, 1] of two ARRAYs of numbers, computed in doubles (FLOAT arrays are read as
+ * they are, other numbers are cast to DOUBLE). NULL when an argument is NULL, the lengths differ, an element is NULL,
+ * NaN or infinite, or a vector is all zero: there is no angle then.
  */
 case class CosineSimilarity(left: Expression, right: Expression)
   extends RuntimeReplaceable with ImplicitCastInputTypes with BinaryLike[Expression] {
@@ -20,7 +20,8 @@ case class CosineSimilarity(left: Expression, right: Expression)
   }
 
   override lazy val replacement: Expression = StaticInvoke(classOf[CosineSimilarity], DoubleType, "of",
-    Seq(left, right, Literal(isFloat(left)), Literal(isFloat(right))), Seq(left.dataType, right.dataType, BooleanType, BooleanType))
+    Seq(left, right, Literal(isFloat(left)), Literal(isFloat(right))),
+    Seq(left.dataType, right.dataType, BooleanType, BooleanType))
 
   override def prettyName: String = "cosine_similarity"
 

@@ -13,7 +13,8 @@ import org.apache.spark.sql.execution.QueryExecutionException
 
 /** Our error classes need no entry in error-classes.json; SQLSTATE reaches JDBC's getSQLState. */
 class SqlExtAnalysisException(
-    message: String, errorClass: Option[String], state: Option[String], line: Option[Int] = None, pos: Option[Int] = None)
+    message: String, errorClass: Option[String], state: Option[String],
+    line: Option[Int] = None, pos: Option[Int] = None)
   extends AnalysisException(message, line = line, startPosition = pos, errorClass = errorClass) with NoStackTrace {
   override def getSqlState: String = state.orNull
 
@@ -37,8 +38,8 @@ object Errors {
   /** The exception that an error envelope of sqlext/bridge.py stands for; `sql` is what its position counts in. */
   def of(error: JsonNode, sql: String): Exception = {
     def node(key: String) = Option(error.get(key)).filterNot(_.isNull)
-    val (message, name, state) = (error.get("message").asText, node("class").map(_.asText), node("sqlstate").map(_.asText))
-    val (line, pos) = (node("line").map(_.asInt), node("pos").map(_.asInt))
+    val (name, state) = (node("class").map(_.asText), node("sqlstate").map(_.asText))
+    val (message, line, pos) = (error.get("message").asText, node("line").map(_.asInt), node("pos").map(_.asInt))
     error.get("kind").asText match {
       case "parse" => new SqlExtParseException(sql, message, name, state, Origin(line, pos))
       case "analysis" => new SqlExtAnalysisException(message, name, state, line, pos)

@@ -11,7 +11,7 @@ import com.fasterxml.jackson.module.scala.DefaultScalaModule
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.execution.python.UserDefinedPythonFunction
 
-/** Implemented by sqlext/bridge.py over Py4J. One method, JSON in and JSON out: new statements and functions never change it. */
+/** Implemented by sqlext/bridge.py over Py4J. One method, JSON in, JSON out: it stays as the language grows. */
 trait PythonBackend {
 
   /** Answers `{"ok": ..}` or `{"error": ..}` (Errors.of); refuses, before anything else, a call without the secret. */
@@ -26,8 +26,8 @@ object Hub {
   private val udfs = new ConcurrentHashMap[String, UserDefinedPythonFunction]()
 
   // Python writes NaN and Infinity.
-  val json: ObjectMapper =
-    new ObjectMapper().registerModule(DefaultScalaModule).enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS.mappedFeature)
+  val json: ObjectMapper = new ObjectMapper().registerModule(DefaultScalaModule)
+    .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS.mappedFeature)
 
   /** Called through PySpark's authenticated gateway; the answer is the secret that every callback then carries. */
   def attach(backend: PythonBackend): String = {
@@ -48,11 +48,11 @@ object Hub {
   def udf(key: String): UserDefinedPythonFunction = Option(udfs.get(key)).getOrElse(
     throw new SqlExtRuntimeException(s"bigdl-sqlext: Python bound a function to '$key', which it has not registered."))
 
-  /** One round trip; `sql` is what the position of an error counts in. Never retried: a statement must not run twice. */
+  /** One round trip; `sql` is what an error's position counts in. Never retried: a statement must not run twice. */
   def call(session: SparkSession, method: String, request: Map[String, Any], sql: String = ""): JsonNode = {
     val Attached(backend, secret) = Option(attached.get).getOrElse(throw Errors.analysis("NO_PYTHON_BACKEND", "08001",
-      "This Spark driver runs without the Python side of bigdl-sqlext. Start it with `sqlext serve` or sqlext.session(), " +
-        "or call sqlext.attach(spark) in the Python program that made the session."))
+      "This Spark driver runs without the Python side of bigdl-sqlext. Start it with `sqlext serve` or " +
+        "sqlext.session(), or call sqlext.attach(spark) in the Python program that made the session."))
     val answer = try json.readTree(backend.call(secret, session, method, json.writeValueAsString(request))) catch {
       case e: py4j.Py4JException => throw new SqlExtRuntimeException(
         s"bigdl-sqlext: the Python side did not answer '$method': ${lastLine(e.getMessage)}")
@@ -61,5 +61,6 @@ object Hub {
     answer.get("ok")
   }
 
-  private def lastLine(text: String): String = Option(text).getOrElse("").trim.linesIterator.toSeq.lastOption.getOrElse("")
+  private def lastLine(text: String): String =
+    Option(text).getOrElse("").trim.linesIterator.toSeq.lastOption.getOrElse("")
 }

@@ -29,5 +29,6 @@ object Language {
 
   private def items(key: String): Seq[JsonNode] = root.get(key).elements().asScala.toList
   private def text(node: JsonNode, key: String): String = option(node, key).getOrElse("")
-  private def option(node: JsonNode, key: String): Option[String] = Option(node.get(key)).filterNot(_.isNull).map(_.asText)
+  private def option(node: JsonNode, key: String): Option[String] =
+    Option(node.get(key)).filterNot(_.isNull).map(_.asText)
 }

@@ -4,7 +4,7 @@ import org.apache.spark.sql.catalyst.expressions.{Attribute, AttributeReference,
 import org.apache.spark.sql.catalyst.plans.logical.{ArrowEvalPython, LogicalPlan}
 import org.apache.spark.sql.execution.python.UserDefinedPythonFunction
 
-/** What counts as a scoring call of ours: a Python UDF whose name carries our mark. The rules leave every other UDF alone. */
+/** What counts as a scoring call of ours: a Python UDF whose name carries our mark. The rules know no other. */
 object Scoring {
   private val mark = "sqlext:"
 
@@ -36,10 +36,13 @@ class Scored(udfs: Seq[PythonUDF], resultAttrs: Seq[Attribute], child: LogicalPl
 }
 
 object Scored {
+  // No user's alias: Spark drops one that only repeats a name, and with it the reference that TrimScoring looks for.
+  private val name = "sqlext:scored"
+
   def apply(calls: Seq[PythonUDF], child: LogicalPlan): Scored =
-    new Scored(calls, calls.map(c => AttributeReference("scored", c.dataType, c.nullable)()), child, calls.head.evalType)
+    new Scored(calls, calls.map(c => AttributeReference(name, c.dataType, c.nullable)()), child, calls.head.evalType)
 
   /** Result attributes without the random part of their identity. */
   def numbered(attributes: Seq[Attribute], from: Int): Seq[Attribute] =
-    attributes.zipWithIndex.map { case (a, i) => AttributeReference("scored", a.dataType, a.nullable)(ExprId(from + i)) }
+    attributes.zipWithIndex.map { case (a, i) => AttributeReference(name, a.dataType, a.nullable)(ExprId(from + i)) }
 }

@@ -17,14 +17,15 @@ import org.apache.spark.unsafe.types.UTF8String
 
 object ScoringStrategy extends Strategy {
   override def apply(plan: LogicalPlan): Seq[SparkPlan] = plan match {
-    case e: ArrowEvalPython if Scoring.isScored(e) => ScoringExec(e.udfs, e.resultAttrs, planLater(e.child), e.evalType) :: Nil
+    case e: ArrowEvalPython if Scoring.isScored(e) =>
+      ScoringExec(e.udfs, e.resultAttrs, planLater(e.child), e.evalType) :: Nil
     case _ => Nil
   }
 }
 
 /**
- * Spark's ArrowEvalPythonExec with batches cut by bytes as well as rows: 10,000 photographs in one Arrow batch are more than
- * it can hold. The limits are `spark.sqlext.batch.maxBytes` and `.maxRows`; the session's own Arrow setting stays the user's.
+ * Spark's ArrowEvalPythonExec with batches cut by bytes as well as rows: 10,000 photographs in one Arrow batch are more
+ * than it holds. Limits: `spark.sqlext.batch.maxBytes` and `.maxRows`; the session's Arrow setting stays the user's.
  */
 case class ScoringExec(udfs: Seq[PythonUDF], resultAttrs: Seq[Attribute], child: SparkPlan, evalType: Int)
   extends EvalPythonExec with PythonSQLMetrics {

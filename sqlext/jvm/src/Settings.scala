@@ -11,14 +11,17 @@ object Settings {
   val prefix = "spark.sqlext."
   private val entries = new ConcurrentHashMap[String, ConfigEntry[_]]()
 
-  def register(): Unit = synchronized(Language.settings.filterNot(s => entries.containsKey(s.name)).foreach(s => entries.put(s.name, entry(s))))
+  def register(): Unit = synchronized {
+    Language.settings.filterNot(s => entries.containsKey(s.name)).foreach(s => entries.put(s.name, entry(s)))
+  }
 
   /** The value for this query, its suffix read ("16m"). */
   def get[T](conf: SQLConf, name: String): T = conf.getConf(entries.get(name).asInstanceOf[ConfigEntry[T]])
 
   private def entry(setting: Language.Setting): ConfigEntry[_] = {
     val key = prefix + setting.name
-    val builder = (if (setting.static) SQLConf.buildStaticConf(key) else SQLConf.buildConf(key)).doc(setting.doc).version(Language.version)
+    val plain = if (setting.static) SQLConf.buildStaticConf(key) else SQLConf.buildConf(key)
+    val builder = plain.doc(setting.doc).version(Language.version)
     def create[T](typed: TypedConfigBuilder[T]): ConfigEntry[_] = setting.default match {
       case Some(default) => typed.createWithDefaultString(default)
       case None => typed.createOptional

@@ -1,10 +1,8 @@
 package org.apache.spark.sql.catalyst.parser
 
-import scala.collection.JavaConverters._
-
 import org.antlr.v4.runtime.{CharStreams, Token}
 
-/** Spark's own lexer (its character stream is private[parser]): comments, white space and case are Spark's by construction. */
+/** Spark's own lexer (its character stream is private[parser]): comments, white space and case are Spark's. */
 object SparkLexer {
 
   /** The tokens that a parser would see, read one by one; the last is EOF. Offsets count code points. */

@@ -8,7 +8,7 @@ import org.apache.spark.sql.{SparkSessionExtensions, SparkSessionExtensionsProvi
 /**
  * What bigdl-sqlext injects into Spark: `spark.sql.extensions=org.apache.spark.sql.sqlext.SqlExtensions`.
  *
- * The shim knows no statement and no function: words, schemas, functions and settings come from Python (Language.scala).
+ * The shim knows no statement and no function: words, schemas, functions, settings come from Python (Language.scala).
  * What it touches of Spark's internals, file by file, with what Spark 4 changes:
  *  - SparkLexer: SqlBaseLexer, UpperCaseCharStream (private[parser])
  *  - StatementParser: ParserInterface (4.0 adds parseRoutineParam), VariableSubstitution
@@ -40,7 +40,7 @@ object SqlExtensions {
   private def isNew(extensions: SparkSessionExtensions): Boolean = seen.synchronized(seen.add(extensions))
 }
 
-/** For META-INF/services: with the jar on the class path, a JVM-only driver such as spark-sql needs no configuration. */
+/** For META-INF/services: with the jar on the class path, a JVM-only driver such as spark-sql needs no setting. */
 class SqlExtensionsProvider extends SparkSessionExtensionsProvider {
   override def apply(extensions: SparkSessionExtensions): Unit = new SqlExtensions().apply(extensions)
 }

@@ -8,7 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode
 import org.apache.spark.SparkContext
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.catalyst.{CatalystTypeConverters, FunctionIdentifier}
-import org.apache.spark.sql.catalyst.analysis.{AnalysisContext, FunctionRegistry, FunctionRegistryBase, UnresolvedAttribute, UnresolvedExtractValue}
+import org.apache.spark.sql.catalyst.analysis._
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.parser.CatalystSqlParser
 import org.apache.spark.sql.catalyst.util.toPrettySQL
@@ -25,26 +25,24 @@ case class SqlFunction(name: String, parameters: Seq[Expression], replacement: E
  * counts as temporary, and permanent views refuse it), and are bound by Python when a query is analysed.
  */
 object SqlFunctions {
-  private val owner = "sqlext"
+  private val owner = "sqlext_"
+  private val classPrefix = getClass.getPackage.getName
 
   /** Every function answers to `sqlext_<name>`, and to its short name unless `spark.sqlext.functions` leaves it out. */
   def register(): Unit = synchronized {
-    val short = SparkContext.getActive.flatMap(_.getConf.getOption(Settings.prefix + "functions")).map(_.split(",").map(_.trim).toSet)
-    for (f <- Language.functions :+ forward; name <- Seq(f.name, s"${owner}_" + f.name.stripPrefix(s"${owner}_")).distinct) {
+    val listed = SparkContext.getActive.flatMap(_.getConf.getOption(Settings.prefix + "functions"))
+    val short = listed.map(_.split(",").map(_.trim).toSet)
+    for (f <- Language.functions; name <- Seq(f.name, owner + f.name.stripPrefix(owner)).distinct) {
       val (id, wanted) = (FunctionIdentifier(name), name.startsWith(owner) || short.forall(_(name)))
-      val known = FunctionRegistry.builtin.lookupFunction(id).exists(_.getClassName.startsWith(getClass.getPackage.getName))
+      val known = FunctionRegistry.builtin.lookupFunction(id).exists(_.getClassName.startsWith(classPrefix))
       if (wanted && !known) FunctionRegistry.builtin.registerFunction(id, info(f, name), builder(f, name))
       else if (!wanted && known) FunctionRegistry.builtin.dropFunction(id)
     }
   }
 
-  /** Not in the language: steps of a binding call it, with a key that only they know. */
-  private val forward = Language.Function("sqlext_bigdl_forward",
-    "_FUNC_(key, features) - The forward pass of BigDL modules; internal to bigdl-sqlext.", "", "",
-    Some("org.apache.spark.sql.sqlext.BigDLForward"))
-
   private def info(f: Language.Function, name: String): ExpressionInfo = new ExpressionInfo(
-    f.native.getOrElse(classOf[SqlFunction].getName), null, name, f.usage, f.arguments, f.examples, "", "", Language.version, "", "built-in")
+    f.native.getOrElse(classOf[SqlFunction].getName), null, name, f.usage, f.arguments, f.examples, "", "",
+    Language.version, "", "built-in")
 
   private def builder(f: Language.Function, name: String): Seq[Expression] => Expression = f.native match {
     // Looked up when first used: a native function may need a jar that is not there.
@@ -64,14 +62,15 @@ object SqlFunctions {
     val bound = Hub.call(session, "bind",
       Map("function" -> function, "namespace" -> namespace, "arguments" -> arguments.map(describe)))
     val given = arguments.zipWithIndex.map { case (a, i) => s"arg$i" -> a }.toMap
-    val scope = bound.get("steps").elements().asScala.foldLeft(given)((known, s) => known + (s.get("name").asText -> step(s, known)))
+    val scope = bound.get("steps").elements().asScala
+      .foldLeft(given)((known, s) => known + (s.get("name").asText -> step(s, known)))
     SqlFunction(name, arguments, expression(bound.get("result").asText, scope))
   }
 
   private def describe(argument: Expression): Map[String, Any] = {
     val constant = constantValue(argument)
-    Map("type" -> Hub.json.readTree(argument.dataType.json), "text" -> toPrettySQL(argument), "constant" -> constant.isDefined) ++
-      constant.map("value" -> _)
+    val told = Map("type" -> Hub.json.readTree(argument.dataType.json), "text" -> toPrettySQL(argument))
+    told ++ Map("constant" -> constant.isDefined) ++ constant.map("value" -> _)
   }
 
   /** Some(null) is a constant NULL; None is no constant, or one that only the optimizer can evaluate. */

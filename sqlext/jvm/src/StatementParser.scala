@@ -44,8 +44,8 @@ class StatementParser(session: SparkSession, spark: ParserInterface) extends Par
 }
 
 /**
- * A statement of ours: its text, with what stands before it (EXPLAIN, comments, parentheses) blanked rather than cut, so
- * that positions are those of the text the user sent; the mode of EXPLAIN; whether nothing follows its head.
+ * A statement of ours: its text, with what stands before it (EXPLAIN, comments, parentheses) blanked rather than cut,
+ * so that positions are those of the text the user sent; the mode of EXPLAIN; whether nothing follows its head.
  */
 case class Statement(sql: String, explain: Option[String], isBare: Boolean)
 
@@ -64,8 +64,10 @@ object Statement {
     if (!isHead(Nil, tokens)) return None
     val rest = tokens.toList.takeWhile(!SparkLexer.isEnd(_)).reverse.dropWhile(word(_) == ";").reverse
     val (body, closing) = rest.splitAt(rest.length - parentheses)
-    if (closing.length < parentheses || closing.exists(word(_) != ")")) None // not ours to mend: Spark says what is wrong
-    else Some(Statement(blank(text, start, closing.map(_.getStartIndex).toSet), if (explained) Some(mode) else None, body.isEmpty))
+    val isClosed = closing.length == parentheses && closing.forall(word(_) == ")")
+    if (!isClosed) return None // Spark says what is wrong
+    val sql = blank(text, start, closing.map(_.getStartIndex).toSet)
+    Some(Statement(sql, if (explained) Some(mode) else None, body.isEmpty))
   }
 
   @tailrec private def isHead(words: List[String], tokens: BufferedIterator[Token]): Boolean =
@@ -77,7 +79,9 @@ object Statement {
 
   /** Blanks everything before `start` and the closing parentheses; ANTLR counts code points. */
   private def blank(text: String, start: Int, closing: Set[Int]): String = {
-    val blanked = text.codePoints().toArray.zipWithIndex.map { case (c, i) => if (c != '\n' && (i < start || closing(i))) ' '.toInt else c }
+    val blanked = text.codePoints().toArray.zipWithIndex.map { case (c, i) =>
+      if (c != '\n' && (i < start || closing(i))) ' '.toInt else c
+    }
     new String(blanked, 0, blanked.length)
   }
 }
