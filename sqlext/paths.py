@@ -22,7 +22,8 @@ def qualified(spark: SparkSession, path: str) -> Any:
 
     :raises SqlExtError: FILE_NOT_FOUND for what is no path at all.
     """
-    jvm, conf = spark.sparkContext._jvm, spark._jsparkSession.sessionState().newHadoopConf()
+    jvm: Any = spark._jvm
+    conf = spark._jsparkSession.sessionState().newHadoopConf()
     try:
         raw = jvm.org.apache.hadoop.fs.Path(path)
         return raw.getFileSystem(conf).makeQualified(raw)
@@ -67,6 +68,7 @@ def local_file(spark: SparkSession, path: str) -> Iterator[Path]:
         return
     with TemporaryDirectory(prefix="sqlext-import-") as folder:
         copy = Path(folder) / target.getName()
-        destination = spark.sparkContext._jvm.org.apache.hadoop.fs.Path(copy.as_uri())  # type: ignore[union-attr]
+        jvm: Any = spark._jvm
+        destination = jvm.org.apache.hadoop.fs.Path(copy.as_uri())
         system.copyToLocalFile(False, target, destination, True)
         yield copy

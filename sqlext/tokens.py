@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from sqlglot.dialects.spark import Spark
 from sqlglot.errors import TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from sqlext.errors import SqlExtError
 

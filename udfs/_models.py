@@ -95,26 +95,18 @@ def scalar_udf(
 ) -> Callable[..., Any]:
     """A scalar pandas UDF around ``function``, named as EXPLAIN shows it."""
     import pandas as pd
-    from pyspark.sql.functions import pandas_udf
+    from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
-    # PySpark reads the kind of a pandas UDF from its annotations.
-    if inputs == 2:
+    def of_one(a: Any) -> Any:
+        return function(a)
 
-        def call(a: pd.Series, b: pd.Series) -> pd.DataFrame:
-            return function(a, b)
+    def of_two(a: Any, b: Any) -> Any:
+        return function(a, b)
 
-    elif struct_input:
-
-        def call(a: pd.DataFrame) -> pd.DataFrame:  # type: ignore[misc]
-            return function(a)
-
-    else:
-
-        def call(a: pd.Series) -> pd.DataFrame:  # type: ignore[misc]
-            return function(a)
-
-    hints = {"a": pd.DataFrame if struct_input else pd.Series, "b": pd.Series, "return": pd.DataFrame}
-    call.__annotations__ = {k: v for k, v in hints.items() if k in call.__annotations__}
+    # PySpark reads the kind of a pandas UDF, and whether a struct arrives as a DataFrame, from its annotations.
+    first = pd.DataFrame if struct_input else pd.Series
+    call, given = (of_two, {"a": first, "b": pd.Series}) if inputs == 2 else (of_one, {"a": first})
+    call.__annotations__ = {**given, "return": pd.DataFrame}
     call.__name__ = name
     return pandas_udf(call, returns)  # type: ignore[call-overload, no-any-return]
 

@@ -5,6 +5,8 @@ Everything else works without BigDL's jar; :func:`missing` says in one sentence 
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyspark.sql import SparkSession
 
 _MODULE = "com.intel.analytics.bigdl.dllib.nn.abstractnn.AbstractModule"
@@ -13,7 +15,8 @@ _MODULE = "com.intel.analytics.bigdl.dllib.nn.abstractnn.AbstractModule"
 def missing(spark: SparkSession) -> str | None:
     """Why this session cannot use BigDL, in one sentence; None where it can."""
     # Spark's own test for a class, which answers False instead of raising through Py4J.
-    if spark.sparkContext._jvm.org.apache.spark.util.Utils.classIsLoadable(_MODULE):
+    jvm: Any = spark._jvm
+    if jvm.org.apache.spark.util.Utils.classIsLoadable(_MODULE):
         return None
     return (
         "BigDL's jar is not on the class path of this Spark driver: pip install bigdl-dllib-spark3==2.5.0b20240324 "

@@ -93,13 +93,14 @@ def register_versions(spark: SparkSession, versions: Sequence[ModelVersion], *, 
 
 def _version_files(catalog: Any, version: ModelVersion, *, embedding: bool) -> ModuleFiles:
     manifest = catalog.read_manifest(version)
-    files = (catalog.local_copy(version, name) for name in ("model.bigdl", "model.bigdl.weights"))
+    definition, weights = (catalog.local_copy(version, name) for name in ("model.bigdl", "model.bigdl.weights"))
     if manifest["kind"] != "backbone":
-        return ModuleFiles(*files, input_shape=(int(manifest["width"]),))
+        return ModuleFiles(definition, weights, input_shape=(int(manifest["width"]),))
     # An imported network's outputs are [embedding] or [embedding, scores].
     output = None if manifest.get("scores_width") is None else int(not embedding)
-    return ModuleFiles(*files, input_shape=tuple(manifest["input"]["shape"]), output_index=output)
+    return ModuleFiles(definition, weights, input_shape=tuple(manifest["input"]["shape"]), output_index=output)
 
 
 def _models(spark: SparkSession) -> Any:
-    return spark.sparkContext._jvm.org.apache.spark.sql.sqlext.BigDLModels
+    jvm: Any = spark._jvm
+    return jvm.org.apache.spark.sql.sqlext.BigDLModels

@@ -195,7 +195,8 @@ def save_head(
 
 
 def _glue(spark: SparkSession) -> Any:
-    return spark.sparkContext._jvm.org.apache.spark.sql.sqlext.BigDLTraining
+    jvm: Any = spark._jvm
+    return jvm.org.apache.spark.sql.sqlext.BigDLTraining
 
 
 def _train(spark: SparkSession, rows: DataFrame, request: dict[str, Any]) -> Any:
@@ -223,7 +224,8 @@ def _request(run: str, name: str, head: HeadSpec, settings: TrainSettings, place
 
 def _placement(spark: SparkSession, rows: int, head: HeadSpec, settings: TrainSettings) -> Placement:
     context = spark.sparkContext
-    jvm, conf = context._jvm, dict(context.getConf().getAll())
+    jvm: Any = spark._jvm
+    conf = dict(context.getConf().getAll())
     sizes = jvm.org.apache.spark.network.util.JavaUtils
     local_max = sizes.byteStringAsBytes(spark.conf.get("spark.sqlext.train.localMaxBytes", "256m"))
     local = conf.get("spark.master", "").startswith("local")
@@ -297,4 +299,4 @@ def _job_description(spark: SparkSession, description: str) -> Iterator[None]:
     try:
         yield
     finally:
-        context.setLocalProperty("spark.job.description", before)
+        context.setLocalProperty("spark.job.description", before)  # type: ignore[arg-type]

@@ -98,7 +98,7 @@ def executors_have_bf16(spark: SparkSession) -> bool:
     """Whether every executor's CPU multiplies bf16 in hardware; asked by one small job per application."""
     context = spark.sparkContext
     if context.applicationId not in _capable:
-        if context.master.startswith("local"):
+        if str(context.master).startswith("local"):
             answers = [_cpu_has_bf16(None)]
         else:
             slots = max(context.defaultParallelism, 1) * 2

@@ -7,7 +7,7 @@ says what was forgotten. The shim reads the leading words from the jar, so run `
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlext.errors import SqlExtError
 from sqlext.statements.base import Context, ResultRow, Statement
@@ -32,6 +32,8 @@ STATEMENTS: tuple[type[Statement], ...] = (
     DescribeModel,
     DropModel,
 )
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def run(spark: SparkSession, payload: dict[str, Any]) -> list[ResultRow]:
     return _located(sql, lambda: parse_statement(sql).run(Context(spark, sql)))
 
 
-def _located(sql: str, call: Callable[[], Any]) -> Any:
+def _located(sql: str, call: Callable[[], _T]) -> _T:
     try:
         return call()
     except SqlExtError as error:

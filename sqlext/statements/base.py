@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sqlext.errors import SqlExtError
 from sqlext.tokens import ModelReference, Name, TokenReader
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlext.catalog import ModelCatalog, ModelName, ModelRef
 
 ResultRow = dict[str, Any]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Context:
         """``model`` or ``db.model``, resolved against the current database."""
         from sqlext.catalog import ModelName
 
-        return _at(name.offset, lambda: ModelName.of(name.parts, self.catalog.current_namespace()))
+        return located(name.offset, lambda: ModelName.of(name.parts, self.catalog.current_namespace()))
 
     def model_ref(self, reference: ModelReference) -> ModelRef:
         from sqlext.catalog import ModelRef
@@ -50,7 +51,7 @@ class Context:
         return ModelRef(self.model_name(reference.name), reference.version, reference.alias)
 
 
-def _at(offset: int, call: Any) -> Any:
+def located(offset: int, call: Callable[[], _T]) -> _T:
     """Runs ``call``; an error without a position of its own gets this one."""
     try:
         return call()
@@ -58,9 +59,6 @@ def _at(offset: int, call: Any) -> Any:
         if error.offset is None:
             error.offset = offset
         raise
-
-
-located = _at
 
 
 class Statement(ABC):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sqlext.errors import SqlExtError
 from sqlext.statements.base import Context, ResultRow, Statement, located
 from sqlext.tokens import Name, TokenReader
+
+if TYPE_CHECKING:
+    from sqlext.catalog import ModelVersion
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class DropModel(Statement):
             for v in dropped
         ] or [{"model": str(name), "version": None, "status": "DROPPED", "message": None, "size_bytes": 0}]
 
-    def _drop(self, context: Context) -> list[object]:
+    def _drop(self, context: Context) -> list[ModelVersion]:
         name, catalog = context.model_name(self.name), context.catalog
         entry = catalog.get(name)
         catalog.check(name, "DROP")

@@ -97,7 +97,7 @@ def _scored(
         good["expected"].tolist(),
         good["label"].tolist(),
         good["score"].to_numpy(dtype=np.float64),
-        np.stack(good["scores"].to_numpy()),
+        np.stack(good["scores"].tolist()),
     )
     return held_out, len(table) - len(good)
 

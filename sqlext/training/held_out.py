@@ -72,7 +72,7 @@ class HeldOut:
             frame["label"].tolist(),
             frame["predicted_label"].tolist(),
             frame["score"].to_numpy(dtype=np.float64),
-            np.stack(frame["scores"].to_numpy()) if len(frame) else np.zeros((0, 0)),
+            np.stack(frame["scores"].tolist()) if len(frame) else np.zeros((0, 0)),
         )
 
 

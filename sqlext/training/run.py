@@ -165,8 +165,13 @@ def _width(context: Context, plan: TrainPlan, sizes: list[Any]) -> int:
         return common
     expected = int(context.catalog.read_manifest(plan.backbone)["width"])
     if not plan.embedder.embeds and common != expected:
-        values = {"backbone": plan.backbone.name, "expected": expected, "width": common}
-        raise SqlExtError("BACKBONE_WIDTH", column=plan.embedder.features.text, **values)
+        raise SqlExtError(
+            "BACKBONE_WIDTH",
+            backbone=plan.backbone.name,
+            expected=expected,
+            column=plan.embedder.features.text,
+            width=common,
+        )
     return expected
 
 
@@ -259,7 +264,7 @@ def _scaling(rows: DataFrame) -> tuple[Any, Any]:
     from pyspark.ml.functions import array_to_vector
     from pyspark.ml.stat import Summarizer
 
-    vectors = rows.where("NOT validates").select(array_to_vector("features").alias("v"))
+    vectors = rows.where("NOT validates").select(array_to_vector(F.col("features")).alias("v"))
     summary = vectors.select(Summarizer.metrics("mean", "std").summary(F.col("v")).alias("s")).select("s.*").first()
     assert summary is not None
     mean, std = (np.asarray(summary[key].toArray(), dtype=np.float32) for key in ("mean", "std"))
