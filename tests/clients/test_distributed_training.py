@@ -56,6 +56,7 @@ def _start(class_name: str, *arguments: str, folder: Path) -> subprocess.Popen[b
     """A Spark daemon in the foreground, as sbin/start-master.sh would start it."""
     environment = os.environ | {
         "SPARK_HOME": str(spark_jars().parent),
+        "SPARK_SCALA_VERSION": "2.12",  # which bin/load-spark-env.sh would set
         "SPARK_LOCAL_IP": "127.0.0.1",
         "JAVA_HOME": str(find_java()),
     }
