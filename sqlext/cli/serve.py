@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import signal
 import threading
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -31,7 +32,7 @@ def command(host: str, port: int, warehouse: str | None, master: str | None, con
     def end(number: int, frame: FrameType | None) -> None:
         ended.set()
 
-    spark = open_session(warehouse, master, conf)
+    spark = open_session(warehouse, master, (*_only_the_warehouse(warehouse), *conf))
     try:
         from sqlext.server import start_thrift_server
 
@@ -47,6 +48,11 @@ def command(host: str, port: int, warehouse: str | None, master: str | None, con
     ended.wait()
     click.echo("stopping", err=True)
     spark.stop()
+
+
+def _only_the_warehouse(warehouse: str | None) -> tuple[str, ...]:
+    """IMPORT reads nothing else of this machine, unless --conf spark.sqlext.allowedPaths names other folders."""
+    return (f"spark.sqlext.allowedPaths={Path(warehouse or 'spark-warehouse').absolute().as_uri()}",)
 
 
 def is_loopback(host: str) -> bool:

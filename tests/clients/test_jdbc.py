@@ -1,0 +1,150 @@
+"""JDBC once: `sqlext serve` on a free port, spoken to by PyHive and by beeline."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyspark
+import pytest
+from pyhive import hive
+
+from sqlext.cli.demo_images import write_flowers
+from sqlext.java import find_java
+
+SQLEXT = Path(sys.executable).parent / "sqlext"
+JARS = Path(pyspark.__file__).parent / "jars"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("jdbc")
+    write_flowers(folder / "flowers", train=12, validation=6)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def port(home: Path) -> Iterator[int]:
+    """A server of its own process; the port that it prints when it is ready."""
+    environment = {**os.environ, "XDG_STATE_HOME": str(home / "state")}
+    with (home / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [SQLEXT, "serve", "--port", "0", "--warehouse", "w", "--master", "local[2]"],
+            cwd=home,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            assert line.startswith("ready: jdbc:hive2://127.0.0.1:"), (line, (home / "server.log").read_text()[-2000:])
+            yield int(line.split(":")[-1].split("/")[0])
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def cursor(port: int) -> Iterator[Any]:
+    with hive.connect("127.0.0.1", port=port, username="analyst") as connection:
+        yield connection.cursor()
+
+
+def rows(cursor: Any, sql: str) -> list[dict[str, Any]]:
+    cursor.execute(sql)
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+@pytest.fixture(scope="module")
+def trained(cursor: Any, home: Path) -> dict[str, Any]:
+    """Tables and the backbone over JDBC, then TRAIN: its row."""
+    for database in ("shop", "models"):
+        cursor.execute(f"CREATE DATABASE {database}")
+    for table, part in (("images", "train"), ("holdout", "val")):
+        cursor.execute(
+            f"CREATE TABLE shop.{table} STORED AS PARQUET AS SELECT content AS image, element_at(split(path, '/'), -2) AS species "
+            f"FROM binaryFile.`file:{home}/flowers/{part}/*`"
+        )
+    imported = rows(cursor, "IMPORT MODEL models.small FROM 'sqlext:small' FORMAT ONNX")
+    assert imported[0]["status"] == "IMPORTED"
+    (row,) = rows(
+        cursor,
+        "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL species BACKBONE models.small "
+        "VALIDATE FROM shop.holdout OPTIONS (epochs = 10, learning_rate = 0.01)",
+    )
+    return row
+
+
+def test_train_classify_and_show_over_pyhive(cursor: Any, trained: dict[str, Any]) -> None:
+    assert (trained["status"], trained["rows_trained"], trained["rows_validated"]) == ("READY", 60, 30)
+    (row,) = rows(cursor, "SELECT avg(if(classify('shop.flowers', image) = species, 1, 0)) AS a FROM shop.holdout")
+    assert row["a"] == pytest.approx(trained["metric_value"], abs=0.04)
+    (model,) = rows(cursor, "SHOW MODELS IN shop")
+    assert (model["model"], model["version"], model["kind"]) == ("flowers", 1, "classifier")
+    (count,) = rows(cursor, "SELECT count(*) AS n, min(loss) AS l FROM shop.flowers")
+    assert (count["n"], count["l"]) == (10, pytest.approx(trained["loss"]))
+
+
+def test_a_second_connection_has_its_own_database_and_the_functions(port: int, trained: dict[str, Any]) -> None:
+    with hive.connect("127.0.0.1", port=port, username="other", database="shop") as connection:
+        (row,) = rows(
+            connection.cursor(), "SELECT count(classify('flowers', image)) AS n FROM holdout WHERE species = 'daisy'"
+        )
+        assert row["n"] == 6
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("SET spark.sqlext.python=/bin/false", "Cannot modify the value of a static config"),
+        ("SET spark.sqlext.allowedPaths=/", "Cannot modify the value of a static config"),
+        ("IMPORT MODEL shop.m FROM 'file:/etc/hosts.onnx'", "PATH_NOT_ALLOWED"),
+        ("SELECT classify('shop.nope', image) FROM shop.holdout", "MODEL_NOT_FOUND"),
+        ("TRAIN MODEL shop.flowers FROM shop.images LABEL speces", "Did you mean species?"),
+        ("TRAIN MODEL", "Expected a model name"),
+    ],
+)
+def test_errors_are_one_clear_sentence(cursor: Any, trained: dict[str, Any], sql: str, says: str) -> None:
+    with pytest.raises(hive.OperationalError) as caught:
+        cursor.execute(sql)
+    message = caught.value.args[0].status.errorMessage
+    assert says in message
+    assert "Traceback" not in message
+    assert "\tat " not in message
+
+
+def test_beeline_runs_a_script(port: int, home: Path, trained: dict[str, Any]) -> None:
+    script = home / "script.sql"
+    script.write_text(
+        "SHOW MODELS IN shop;\n"
+        "TRAIN MODEL shop.flowers FROM shop.images -- again\n  LABEL species BACKBONE models.small OPTIONS (epochs = 2);\n"
+        "SELECT species, classify('shop.flowers', image) AS said FROM shop.holdout LIMIT 2;\n"
+        "DESCRIBE MODEL shop.nope;\n"
+    )
+    done = subprocess.run(
+        [
+            str(find_java() / "bin" / "java"),
+            "-cp",
+            f"{JARS}/*",
+            "org.apache.hive.beeline.BeeLine",
+            *("-u", f"jdbc:hive2://127.0.0.1:{port}/default", "-n", "analyst"),
+            *("--force=true", "--outputformat=csv2", "-f", str(script)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=home,
+    )
+    assert "shop,flowers,1,1,classifier,models.small@1,species,accuracy" in done.stdout, done.stderr[-3000:]
+    assert "shop.flowers,2," in done.stdout
+    assert "species,said" in done.stdout
+    assert "MODEL_NOT_FOUND" in done.stderr
