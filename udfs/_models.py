@@ -118,6 +118,11 @@ def apply_steps(frame: DataFrame, steps: tuple[Step, ...]) -> DataFrame:
     return frame
 
 
+def _suffix(struct: bool) -> str:
+    """One UDF per kind of input: pandas hands a struct column over as a DataFrame."""
+    return "_struct" if struct else ""
+
+
 # --- what functions and training ask for ----------------------------------------------------------------------------
 
 
@@ -128,7 +133,7 @@ def inspection_steps(spark: SparkSession, image: Argument) -> tuple[Step, ...]:
     struct = is_image_struct(image.type)
     key = _register(
         spark,
-        f"sqlext:inspect:{struct}",
+        f"inspect_image{_suffix(struct)}",
         lambda: _Bound(scalar_udf(_worker.inspect_images, INSPECTION, "inspect_image", struct_input=struct)),
     )
     return (Step("inspected", key, (image_sql(image),)),)
@@ -143,7 +148,7 @@ def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument
         post = partial(_worker.embedding_from_forward)
         return _forward_steps(spark, spec, image, "embedded", EMBEDDING, post, [backbone])
     struct, network = is_image_struct(image.type), _network(spark, backbone)
-    key = f"{spec.key}:embed:{struct}"
+    key = f"{spec.key}:embed{_suffix(struct)}"
     function = partial(_worker.embed_images, spec=spec, network=network)
     name = f"embed_{backbone.name}_{backbone.version}"
     _register(spark, key, lambda: _Bound(scalar_udf(function, EMBEDDING, name, struct_input=struct), network))
@@ -188,7 +193,7 @@ def prediction_steps(spark: SparkSession, model: ModelVersion, features: Argumen
         return (Step("scored", key, (f"CAST({features.sql} AS ARRAY<FLOAT>)",)),)
     assert backbone is not None
     struct, network = is_image_struct(features.type), _network(spark, backbone)
-    key = f"{spec.key}:image:{struct}"
+    key = f"{spec.key}:image{_suffix(struct)}"
     function = partial(_worker.predict_images, spec=spec, network=network)
     _register(spark, key, lambda: _Bound(scalar_udf(function, PREDICTION, name, struct_input=struct), network))
     return (Step("scored", key, (image_sql(features),)),)
@@ -222,7 +227,7 @@ def _spec(
     inputs = catalog.read_manifest(network)["input"] if network else {}
     head = None if manifest["kind"] == "backbone" else Head.from_onnx(catalog.read_bytes(model, "head.onnx"))
     return ScoringSpec(
-        key=f"sqlext:{model.id}:{choice.engine}:{choice.precision}",
+        key=f"{model}:{model.model_id}:{choice.engine}:{choice.precision}",  # EXPLAIN shows it
         network_key=network.id if network else None,
         preprocessing=inputs.get("preprocessing"),
         engine=choice.engine,
@@ -250,8 +255,9 @@ def _forward_steps(
 
     image = is_image(features.type)
     struct = is_image_struct(features.type)
+    kind = f"image{_suffix(struct)}" if image else "array"
     prepare = partial(_worker.tensors if image else _worker.scaled_arrays, spec=spec)
-    before, after = f"{spec.key}:before:{image}:{struct}", f"{spec.key}:after:{name}"
+    before, after = f"{spec.key}:before:{kind}", f"{spec.key}:after:{name}"
     forward = register_versions(spark, chain, embedding=name == "embedded")
     _register(spark, before, lambda: _Bound(scalar_udf(prepare, TENSOR, "decode_image", struct_input=struct)))
     _register(spark, after, lambda: _Bound(scalar_udf(post, returns, f"{name}_by_bigdl", inputs=2)))
