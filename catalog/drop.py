@@ -62,7 +62,7 @@ def drop_version(catalog: ModelCatalog, name: ModelName, number: int) -> Dropped
         aliases = ", ".join(sorted(version.aliases))
         raise SqlExtError("ALIASED_VERSION", model=name, version=number, aliases=aliases)
     if version is entry.default and others:
-        raise SqlExtError("DEFAULT_VERSION_DROP", model=name, version=number, other=others[-1].version)
+        raise SqlExtError("DEFAULT_VERSION_DROP", model=name, version=number)
     ours = is_ours(catalog, version)
     # The mark comes first: a number that has been seen must not come back, even when the rest does not happen.
     catalog.files.make_folder(f"{entry.location}/{DROPPED}", entry.location)
@@ -74,6 +74,16 @@ def drop_version(catalog: ModelCatalog, name: ModelName, number: int) -> Dropped
         catalog.files.delete(version.location, recursive=True)
     catalog.after("drop_version.folder")
     return Dropped(name, (number,), version.size_bytes if ours else 0, () if ours else (version.location,))
+
+
+def replaceable(catalog: ModelCatalog, entry: ModelEntry) -> tuple[ModelVersion, ...]:
+    """The versions that OR REPLACE removes once a new one is there: all but those an alias or the pin holds.
+
+    :raises SqlExtError: BACKBONE_IN_USE, before anything has happened.
+    """
+    versions = tuple(v for v in entry.versions if not v.aliases and not v.pinned)
+    _refuse_in_use(catalog, entry, versions)
+    return versions
 
 
 def is_ours(catalog: ModelCatalog, version: ModelVersion) -> bool:

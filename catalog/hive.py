@@ -246,6 +246,13 @@ class ModelCatalog:
         """
         versions.set_parameters(self, version, values, unset)
 
+    def replaceable(self, entry: ModelEntry) -> tuple[ModelVersion, ...]:
+        """What OR REPLACE will remove with :meth:`drop_version`, once the new version is published.
+
+        :raises SqlExtError: BACKBONE_IN_USE.
+        """
+        return drop.replaceable(self, entry)
+
     def drop_model(self, name: ModelName) -> Dropped:
         """Removes a model with all versions.
 

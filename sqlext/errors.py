@@ -26,8 +26,8 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "DATABASE_NOT_FOUND": ("42704", "Database {database} was not found. {hint}"),
     "DEFAULT_VERSION_DROP": (
         "2BP01",
-        "Version {version} is the default of {model}; make another one the default first: "
-        "ALTER MODEL {model} SET DEFAULT VERSION {other}.",
+        "Version {version} is the default of {model} and other versions are there; a version that is trained or imported with "
+        "promote = 'always' becomes the default, DROP MODEL {model} drops all.",
     ),
     "FOLDER_ACCESS_DENIED": ("42501", "{user} has no {right} permission on {folder}: {reason}"),
     "INVALID_ALIAS": (
@@ -47,7 +47,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     ),
     "PERMISSION_DENIED": ("42501", "No {right} on {model}: {reason}"),
     "RUN_HAS_ENDED": ("55000", "Run {run_id} has ended: it is {status}."),
-    "RUN_NOT_FOUND": ("42704", "There is no training run '{run_id}'; SHOW TRAINING RUNS lists them."),
+    "RUN_NOT_FOUND": ("42704", "There is no training run '{run_id}'."),
     "VERSION_CONFLICT": ("40001", "{version} changed under all {attempts} attempts to change it; try again."),
     "PUBLISH_CONFLICT": ("40001", "{model} changed under all {attempts} attempts to publish a version; try again."),
     # --- networks and images ------------------------------------------------------------------------------------
@@ -101,6 +101,10 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "Model {model} needs version {version} of backbone {backbone} (id {model_id}), which is gone; no other version takes its place.",
     ),
     "BACKBONE_WIDTH": ("42K09", "{backbone} gives {expected} numbers, but column {column} holds arrays of {width}."),
+    "NO_CLASSIFIER": (
+        "42809",
+        "{model} is a network without class scores; embed('{model}', image) gives its embedding.",
+    ),
     "ENGINE_CANNOT_SCORE": ("0A000", "spark.sqlext.engine = {engine} cannot score {model}: {reason}."),
     "INVALID_SETTING": ("22023", "{setting} = {value} is not valid: it takes {accepted}."),
     "FEATURES_MISMATCH": ("42K09", "Model {model} takes {expected}, not {given}."),

@@ -176,6 +176,8 @@ def prediction_steps(spark: SparkSession, model: ModelVersion, features: Argumen
             features,
             f"an array of {manifest['width']} numbers (train it with BACKBONE to score images)",
         )
+    if manifest["kind"] == "backbone" and not manifest.get("scores_width"):
+        raise SqlExtError("NO_CLASSIFIER", model=model.name)
     if not image and manifest["kind"] == "backbone":
         raise _mismatch(model, manifest, features, "an image")
     choice = choose(spark, manifest, backbone if image else None)

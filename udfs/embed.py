@@ -35,11 +35,7 @@ def bind_embedding(function: SqlFunction, call: Call, backbone: str, image: Argu
     from sqlext.udfs._models import embedding_steps
 
     if not is_image(image.type) and image.type.typeName() != "void":
-        hint = (
-            "; for a path write read_image(path) once it is available, or read it by binaryFile"
-            if image.type.typeName() == "string"
-            else ""
-        )
+        hint = "; read the files of paths by binaryFile" if image.type.typeName() == "string" else ""
         raise function.invalid(
             call, f"needs an image (BINARY or an image struct), got {image.type.simpleString()}{hint}"
         )

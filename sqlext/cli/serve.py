@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from sqlext.cli.common import fail, open_session, session_options
+from sqlext.cli.common import fail, open_session, session_options, settings
 from sqlext.cli.errors import describe
 
 UNPROTECTED = (
@@ -32,7 +32,7 @@ def command(host: str, port: int, warehouse: str | None, master: str | None, con
     def end(number: int, frame: FrameType | None) -> None:
         ended.set()
 
-    spark = open_session(warehouse, master, (*_only_the_warehouse(warehouse), *conf))
+    spark = open_session(warehouse, master, (*_only_the_warehouse(warehouse, conf), *conf))
     try:
         from sqlext.server import start_thrift_server
 
@@ -50,9 +50,11 @@ def command(host: str, port: int, warehouse: str | None, master: str | None, con
     spark.stop()
 
 
-def _only_the_warehouse(warehouse: str | None) -> tuple[str, ...]:
+def _only_the_warehouse(warehouse: str | None, conf: tuple[str, ...]) -> tuple[str, ...]:
     """IMPORT reads nothing else of this machine, unless --conf spark.sqlext.allowedPaths names other folders."""
-    return (f"spark.sqlext.allowedPaths={Path(warehouse or 'spark-warehouse').absolute().as_uri()}",)
+    named = settings(conf).get("spark.sql.warehouse.dir")
+    folder = named if named and warehouse is None else Path(warehouse or "spark-warehouse").absolute().as_uri()
+    return (f"spark.sqlext.allowedPaths={folder}",)
 
 
 def is_loopback(host: str) -> bool:

@@ -52,10 +52,14 @@ def import_network(context: Context, statement: ImportModel) -> ResultRow:
     report("reading", 0)
     file = located(statement.path_offset, lambda: _read(context, statement))
     _check_labels(labels, file.network)
+    older = context.catalog.replaceable(existing) if existing is not None and statement.replace else ()
     same = _same_content(context, existing, file, labels)
     if same is not None and existing is not None:
         return _row(same, existing, "EXISTS", f"version {same.version} has the same content and options")
-    return _publish(context, statement, name, existing, file, labels)
+    row = _publish(context, statement, name, existing, file, labels)
+    for version in older:
+        context.catalog.drop_version(name, version.version)
+    return row
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -161,10 +165,6 @@ def _publish(
         parameters = {"content": _fingerprint(file, labels), "sha256": file.sha256, "source": statement.path}
         manifest = _manifest(statement, file, labels, checked)
         version = catalog.publish(draft, (), manifest, parameters, promote=promote)
-    if statement.replace:
-        for older in catalog.get(name).versions:
-            if older.version < version.version and not older.aliases and not older.pinned:
-                catalog.drop_version(name, older.version)
     entry = catalog.get(name)
     return _row(version, entry, "IMPORTED", _message(statement, file, checked, entry, version))
 

@@ -10,7 +10,7 @@ from sqlext.statements.base import Context, ResultRow, Statement, located
 from sqlext.tokens import Name, TokenReader
 
 if TYPE_CHECKING:
-    from sqlext.catalog import ModelVersion
+    from sqlext.catalog import Dropped
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,10 @@ class DropModel(Statement):
                 raise
             row = {"model": str(name), "version": self.version, "status": "NOT_FOUND", "message": "nothing to drop"}
             return [row | {"size_bytes": 0}]
-        return [
-            {"model": str(name), "version": v.version, "status": "DROPPED", "message": None, "size_bytes": v.size_bytes}
-            for v in dropped
-        ] or [{"model": str(name), "version": None, "status": "DROPPED", "message": None, "size_bytes": 0}]
+        kept = f"kept, as it is not this model's: {', '.join(dropped.kept)}" if dropped.kept else None
+        row = {"model": str(name), "version": self.version, "status": "DROPPED", "message": kept}
+        return [row | {"size_bytes": dropped.size_bytes}]
 
-    def _drop(self, context: Context) -> list[ModelVersion]:
+    def _drop(self, context: Context) -> Dropped:
         name, catalog = context.model_name(self.name), context.catalog
-        entry = catalog.get(name)
-        catalog.check(name, "DROP")
-        if self.version is None:
-            catalog.drop_model(name)
-            return list(entry.versions)
-        version = entry.version(self.version)
-        catalog.drop_version(name, self.version)
-        return [version]
+        return catalog.drop_model(name) if self.version is None else catalog.drop_version(name, self.version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sqlext.errors import SqlExtError
 from sqlext.statements.base import Context, ResultRow, Statement, located
 from sqlext.tokens import ModelReference, Name, Source, TokenReader
 
@@ -49,6 +50,9 @@ class EvaluateModel(Statement):
         reader.need("EVALUATE", "MODEL")
         model = reader.model()
         source = reader.source() if reader.take("FROM") else None
+        if source is None and reader.at("LABEL"):
+            problem = "LABEL says which column of a source holds the labels: write FROM before it."
+            raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=reader.offset)
         label = reader.name("a column") if reader.take("LABEL") else None
         reader.end("FROM, LABEL or the end of the statement")
         return cls(model, source, label)

@@ -117,6 +117,10 @@ class TrainModel(Statement):
         self.validation = clauses.validation or Validation()
         self.options = resolve(clauses.options, OPTIONS, foreign=FOREIGN_OPTIONS)
         given = {option.key for option in clauses.options}
+        if replace and self.options["promote"] == "never":
+            offset = next(option.value_offset for option in clauses.options if option.key == "promote")
+            accepted = "'always' with OR REPLACE, which removes the older versions"
+            raise SqlExtError("INVALID_OPTION_VALUE", option="promote", value="never", accepted=accepted, offset=offset)
         if "momentum" in given and self.options["optimizer"] != "sgd":
             offset = next(option.offset for option in clauses.options if option.key == "momentum")
             raise SqlExtError("MOMENTUM_WITHOUT_SGD", optimizer=self.options["optimizer"], offset=offset)

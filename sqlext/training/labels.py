@@ -55,7 +55,7 @@ def _check(known: list[Any], label: ColumnOf, source_text: str) -> None:
     fractions = label.type.typeName() in ("double", "float", "decimal") and any(float(r.label) % 1 for r in known)
     if many or fractions:
         what = f"more than {MAX_CLASSES:,} distinct values" if many else f"fractional numbers such as {known[0].text}"
-        problem = f"it has {what}, which are no classes; predicting a number is regression (TARGET {label.text})"
+        problem = f"it has {what}, which are no classes; predicting a number is regression (TARGET, not available in this release)"
         raise SqlExtError("INVALID_LABEL", column=label.text, problem=problem)
     if len(known) < 2:
         raise SqlExtError("TOO_FEW_CLASSES", source=source_text, count=f"only '{known[0].text}'", column=label.text)

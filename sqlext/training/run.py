@@ -85,7 +85,9 @@ def train(context: Context, statement: TrainModel) -> ResultRow:
             promote=plan.options["promote"] == "always",
         )
         run.ready(version, outcome)
-    _replace_older(context, statement, version)
+    if existing is not None and statement.replace:
+        for older in context.catalog.replaceable(existing):
+            context.catalog.drop_version(name, older.version)
     return _row(context, version, outcome, int((time.monotonic() - started) * 1000))
 
 
@@ -278,15 +280,6 @@ def _scaled(rows: DataFrame, mean: Any, std: Any) -> DataFrame:
 
 
 # --- result -------------------------------------------------------------------------------------------------------
-
-
-def _replace_older(context: Context, statement: TrainModel, version: ModelVersion) -> None:
-    """OR REPLACE, after success: the older versions go, but for those that an alias holds."""
-    if not statement.replace:
-        return
-    for older in context.catalog.get(version.name).versions:
-        if older.version < version.version and not older.aliases and not older.pinned:
-            context.catalog.drop_version(version.name, older.version)
 
 
 def _exists(entry: ModelEntry) -> ResultRow:

@@ -46,6 +46,15 @@ TRAIN = "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL specie
             "FEATURES_NOT_CLEAR.*no image and no array",
         ),
         ("EVALUATE MODEL shop.flowers FROM shop.holdout LABEL specie", r"COLUMN_NOT_FOUND.*Did you mean species\?"),
+        (
+            "IMPORT OR REPLACE MODEL models.small FROM 'sqlext:small' FORMAT ONNX OPTIONS (mean = '0.1 0.1 0.1')",
+            "BACKBONE_IN_USE.*shop.flowers",
+        ),
+        (
+            TRAIN.replace("TRAIN MODEL", "TRAIN OR REPLACE MODEL") + " OPTIONS (promote = 'never')",
+            "INVALID_OPTION_VALUE.*OR REPLACE",
+        ),
+        ("EVALUATE MODEL shop.flowers LABEL nope", "write FROM before it"),
         ("EVALUATE MODEL models.small", "NOTHING_TO_EVALUATE"),
         ("IMPORT MODEL shop.flowers FROM 'sqlext:small' FORMAT ONNX", "NOT_AN_IMPORT"),
         ("IMPORT MODEL shop.x FROM 'sqlext:big' FORMAT ONNX", "FILE_NOT_FOUND.*sqlext:small"),
