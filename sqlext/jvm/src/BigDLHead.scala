@@ -10,7 +10,7 @@ import com.intel.analytics.bigdl.dllib.tensor.TensorNumericMath.TensorNumeric.Nu
 /** The network that TRAIN fits: linear without `hidden`, else a multilayer perceptron. `classes` None: regression. */
 case class HeadSpec(width: Int, classes: Option[Int], hidden: Seq[Int], dropout: Double)
 
-/** The resolved options of TRAIN, as sqlext/bigdl/training.py describes them. */
+/** The resolved options of TRAIN, as sqlext/bigdl/records.py describes them. */
 case class TrainSettings(
     epochs: Int, batchSize: Int, optimizer: String, learningRate: Double, momentum: Option[Double],
     dampening: Option[Double], weightDecay: Double, clipNorm: Option[Double], learningRateDecay: Double,
