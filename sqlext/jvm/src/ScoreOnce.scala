@@ -45,9 +45,9 @@ object LiftScoring extends Rule[LogicalPlan] {
           }
         }
         together(missing).foldLeft(below) { (plan, calls) =>
-          val node = Scored(calls, plan)
-          scored ++= calls.map(_.canonicalized).zip(node.resultAttrs)
-          node
+          val (placed, attributes) = place(plan, calls)
+          scored ++= calls.map(_.canonicalized).zip(attributes)
+          placed
         }
       }
     }
@@ -71,6 +71,19 @@ object LiftScoring extends Rule[LogicalPlan] {
     iterators.map(Seq(_)) ++ Some(plain).filter(_.nonEmpty)
   }
 
+  /** Below the operator, and below what would repeat its rows (GROUPING SETS, ROLLUP, CUBE). */
+  private def place(plan: LogicalPlan, calls: Seq[PythonUDF]): (LogicalPlan, Seq[Attribute]) = plan match {
+    case x: Expand if calls.forall(_.references.subsetOf(x.child.outputSet)) =>
+      val (child, attributes) = place(x.child, calls)
+      (carry(x, child, attributes), attributes)
+    case _ =>
+      val node = Scored(calls, plan)
+      (node, node.resultAttrs)
+  }
+
+  private def carry(x: Expand, child: LogicalPlan, attributes: Seq[Attribute]): Expand =
+    Expand(x.projections.map(_ ++ attributes), x.output ++ attributes, child)
+
   /** The plan with the attribute of a call that is already scored below in its output, where rows pass unchanged. */
   private def expose(plan: LogicalPlan, call: PythonUDF): Option[(LogicalPlan, Attribute)] = plan match {
     case e: ArrowEvalPython if e.udfs.exists(_.semanticEquals(call)) =>
@@ -78,6 +91,8 @@ object LiftScoring extends Rule[LogicalPlan] {
     case p: Project => expose(p.child, call).map { case (child, attribute) =>
       (Project(if (p.projectList.contains(attribute)) p.projectList else p.projectList :+ attribute, child), attribute)
     }
+    case x: Expand if call.references.subsetOf(x.child.outputSet) =>
+      expose(x.child, call).map { case (child, attribute) => (carry(x, child, Seq(attribute)), attribute) }
     case _ => carriers(plan).filter(c => call.references.subsetOf(c.outputSet)).flatMap { carrier =>
       expose(carrier, call).map { case (exposed, attribute) =>
         (plan.withNewChildren(plan.children.map(c => if (c eq carrier) exposed else c)), attribute)
