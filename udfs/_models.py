@@ -158,51 +158,64 @@ def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument
 def prediction_steps(spark: SparkSession, model: ModelVersion, features: Argument) -> tuple[Step, ...]:
     """Steps whose last, `scored`, has PREDICTION's fields, for an image or an array.
 
-    :raises SqlExtError: FEATURES_MISMATCH when the model takes something else.
+    :raises SqlExtError: FEATURES_MISMATCH when the model takes something else, NO_CLASSIFIER.
     """
     from sqlext.catalog import ModelCatalog
     from sqlext.engines.choose import choose
     from sqlext.udfs import _worker
 
     manifest = ModelCatalog(spark).read_manifest(model)
-    image = is_image(features.type) or features.type.typeName() == "void"
-    if not image and not is_array(features.type):
-        raise _mismatch(model, manifest, features, "an image or an array of numbers")
-    backbone = _backbone_of(spark, model, manifest)
-    if image and backbone is None:
-        raise _mismatch(
-            model,
-            manifest,
-            features,
-            f"an array of {manifest['width']} numbers (train it with BACKBONE to score images)",
-        )
-    if manifest["kind"] == "backbone" and not manifest.get("scores_width"):
-        raise SqlExtError("NO_CLASSIFIER", model=model.name)
-    if not image and manifest["kind"] == "backbone":
-        raise _mismatch(model, manifest, features, "an image")
-    choice = choose(spark, manifest, backbone if image else None)
-    spec = _spec(spark, model, choice, backbone=backbone if image else None)
+    backbone = _network_for(spark, model, manifest, features)
+    choice = choose(spark, manifest, backbone)
+    spec = _spec(spark, model, choice, backbone=backbone)
     if choice.engine == "bigdl":
-        modules = [v for v in (backbone if image else None, model) if v is not None]
-        chain = modules if manifest["kind"] != "backbone" else [model]
+        chain = [model] if backbone in (None, model) else [backbone, model]
         post = partial(_worker.from_forward, spec=spec)
-        return _forward_steps(spark, spec, features, "scored", PREDICTION, post, chain)
-    name = f"classify_{model.name}_{model.version}"
-    if not image:
-        key = f"{spec.key}:array"
-        function: Callable[..., Any] = partial(_worker.predict_arrays, spec=spec)
-        _register(spark, key, lambda: _Bound(scalar_udf(function, PREDICTION, name)))
-        return (Step("scored", key, (f"CAST({features.sql} AS ARRAY<FLOAT>)",)),)
-    assert backbone is not None
+        return _forward_steps(spark, spec, features, "scored", PREDICTION, post, [v for v in chain if v is not None])
+    if backbone is None:
+        return _array_steps(spark, spec, features, f"classify_{model}")
     struct, network = is_image_struct(features.type), _network(spark, backbone)
     key = f"{spec.key}:image{_suffix(struct)}"
     function = partial(_worker.predict_images, spec=spec, network=network)
-    _register(spark, key, lambda: _Bound(scalar_udf(function, PREDICTION, name, struct_input=struct), network))
+    udf = partial(scalar_udf, function, PREDICTION, f"classify_{model}", struct_input=struct)
+    _register(spark, key, lambda: _Bound(udf(), network))
     return (Step("scored", key, (image_sql(features),)),)
 
 
-def _mismatch(model: ModelVersion, manifest: dict[str, Any], given: Argument, expected: str) -> SqlExtError:
-    return SqlExtError("FEATURES_MISMATCH", model=model.name, expected=expected, given=given.type.simpleString())
+def _array_steps(spark: SparkSession, spec: ScoringSpec, features: Argument, name: str) -> tuple[Step, ...]:
+    from sqlext.udfs import _worker
+
+    key = f"{spec.key}:array"
+    function = partial(_worker.predict_arrays, spec=spec)
+    _register(spark, key, lambda: _Bound(scalar_udf(function, PREDICTION, name)))
+    return (Step("scored", key, (f"CAST({features.sql} AS ARRAY<FLOAT>)",)),)
+
+
+def _network_for(
+    spark: SparkSession, model: ModelVersion, manifest: dict[str, Any], features: Argument
+) -> ModelVersion | None:
+    """The network that an image goes through first; None for an array, which the head takes as it is.
+
+    :raises SqlExtError: FEATURES_MISMATCH, NO_CLASSIFIER.
+    """
+
+    def mismatch(expected: str) -> SqlExtError:
+        given = features.type.simpleString()
+        return SqlExtError("FEATURES_MISMATCH", model=model.name, expected=expected, given=given)
+
+    imported = manifest["kind"] == "backbone"
+    if imported and not manifest.get("scores_width"):
+        raise SqlExtError("NO_CLASSIFIER", model=model.name)
+    if is_array(features.type):
+        if imported:
+            raise mismatch("an image")
+        return None
+    if not is_image(features.type) and features.type.typeName() != "void":
+        raise mismatch("an image or an array of numbers")
+    backbone = _backbone_of(spark, model, manifest)
+    if backbone is None:
+        raise mismatch(f"an array of {manifest['width']} numbers (train it with BACKBONE to score images)")
+    return backbone
 
 
 def _backbone_of(spark: SparkSession, model: ModelVersion, manifest: dict[str, Any]) -> ModelVersion | None:

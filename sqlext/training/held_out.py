@@ -20,7 +20,7 @@ from sqlext.udfs._models import PREDICTION, scalar_udf
 
 if TYPE_CHECKING:
     from sqlext.training.plan import TrainPlan
-    from sqlext.training.run import Rows
+    from sqlext.training.rows import Rows
 
 FILE = "held_out.parquet"
 

@@ -16,7 +16,7 @@ from sqlext.training.plan import TrainPlan
 
 if TYPE_CHECKING:
     from sqlext.statements.train_model import TrainModel
-    from sqlext.training.run import Rows
+    from sqlext.training.rows import Rows
 
 _MAX_PARAMETER = 1000  # of free text; the metastore takes 4,000
 
