@@ -6,6 +6,7 @@ which forbids subclassing the parser. Queries inside a statement are sliced verb
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -56,6 +57,15 @@ class Source:
     text: str
     offset: int
     is_query: bool
+
+
+@dataclass(frozen=True)
+class Creation:
+    """How a statement that makes a version begins."""
+
+    name: Name
+    replace: bool
+    if_not_exists: bool
 
 
 @dataclass(frozen=True)
@@ -207,6 +217,37 @@ class TokenReader:
         self.fail("')'")
 
     # --- shared pieces of the grammar ----------------------------------------------------------------------------
+
+    def creation(self, verb: str) -> Creation:
+        """``verb [OR REPLACE] MODEL [IF NOT EXISTS] name``."""
+        self.need(verb)
+        replace = self.take("OR", "REPLACE")
+        self.need("MODEL")
+        offset = self.offset
+        if_not_exists = self.take("IF", "NOT", "EXISTS")
+        if replace and if_not_exists:
+            raise SqlExtError("SYNTAX_ERROR", problem="OR REPLACE and IF NOT EXISTS exclude each other.", offset=offset)
+        return Creation(self.name("a model name"), replace, if_not_exists)
+
+    def clauses(
+        self, readers: Mapping[str, Callable[[TokenReader], object]], later: Mapping[str, str] | None = None
+    ) -> None:
+        """Clauses in any order, each at most once, to the end of the statement.
+
+        :param readers: by the word that begins the clause.
+        :param later: words of clauses that a later release may bring, with what they would do.
+        """
+        seen: set[str] = set()
+        while not self.done:
+            for word, what in (later or {}).items():
+                if self.at(word):
+                    raise SqlExtError("FEATURE_NOT_AVAILABLE", feature=what, offset=self.offset)
+            offset = self.offset
+            word = self.need_any("one of " + ", ".join(w for w in readers if w not in seen), *readers)
+            if word in seen:
+                raise SqlExtError("SYNTAX_ERROR", problem=f"{word} is given twice.", offset=offset)
+            seen.add(word)
+            readers[word](self)
 
     def source(self) -> Source:
         """``tableName [VERSION | TIMESTAMP AS OF literal]`` or ``( query )``."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sqlext.errors import SqlExtError
 from sqlext.options import Option, as_written, choice, resolve, text
 from sqlext.statements.base import Context, ResultRow, Statement
-from sqlext.tokens import Name, RawOption, TokenReader
+from sqlext.tokens import Creation, Name, RawOption, TokenReader
 
 FORMATS = ("ONNX",)
 _LATER = ("BIGDL", "CAFFE", "TENSORFLOW", "KERAS", "TORCH")
@@ -69,8 +68,8 @@ class ImportModel(Statement):
         "is_default": "BOOLEAN",
     }
 
-    def __init__(self, name: Name, clauses: _Clauses, *, replace: bool, if_not_exists: bool) -> None:
-        self.name, self.replace, self.if_not_exists = name, replace, if_not_exists
+    def __init__(self, creation: Creation, clauses: _Clauses) -> None:
+        self.name, self.replace, self.if_not_exists = creation.name, creation.replace, creation.if_not_exists
         self.path, self.path_offset, self.comment = clauses.path, clauses.path_offset, clauses.comment
         self.labels, self.labels_from = clauses.labels, clauses.labels_from
         self.options = resolve(clauses.options, OPTIONS)
@@ -79,37 +78,19 @@ class ImportModel(Statement):
 
     @classmethod
     def parse(cls, reader: TokenReader) -> ImportModel:
-        reader.need("IMPORT")
-        replace = reader.take("OR", "REPLACE")
-        reader.need("MODEL")
-        offset = reader.offset
-        if_not_exists = reader.take("IF", "NOT", "EXISTS")
-        if replace and if_not_exists:
-            raise SqlExtError("SYNTAX_ERROR", problem="OR REPLACE and IF NOT EXISTS exclude each other.", offset=offset)
-        name = reader.name("a model name")
-        clauses = cls._clauses(reader)
+        creation, clauses = reader.creation("IMPORT"), _Clauses()
+        reader.clauses(
+            {
+                "FROM": lambda r: _path(r, clauses),
+                "FORMAT": lambda r: setattr(clauses, "format", _format(r)),
+                "LABELS": lambda r: _labels(r, clauses),
+                "COMMENT": lambda r: setattr(clauses, "comment", r.string("a comment in quotes")),
+                "OPTIONS": lambda r: setattr(clauses, "options", r.options()),
+            }
+        )
         if not clauses.path:
             reader.fail("FROM and a path in quotes")
-        return cls(name, clauses, replace=replace, if_not_exists=if_not_exists)
-
-    @classmethod
-    def _clauses(cls, reader: TokenReader) -> _Clauses:
-        clauses, seen = _Clauses(), set[str]()
-        readers: dict[str, Callable[[TokenReader], Any]] = {
-            "FROM": lambda r: _path(r, clauses),
-            "FORMAT": lambda r: setattr(clauses, "format", _format(r)),
-            "LABELS": lambda r: _labels(r, clauses),
-            "COMMENT": lambda r: setattr(clauses, "comment", r.string("a comment in quotes")),
-            "OPTIONS": lambda r: setattr(clauses, "options", r.options()),
-        }
-        while not reader.done:
-            offset = reader.offset
-            word = reader.need_any("one of " + ", ".join(w for w in readers if w not in seen), *readers)
-            if word in seen:
-                raise SqlExtError("SYNTAX_ERROR", problem=f"{word} is given twice.", offset=offset)
-            seen.add(word)
-            readers[word](reader)
-        return clauses
+        return cls(creation, clauses)
 
     def run(self, context: Context) -> list[ResultRow]:
         from sqlext.networks.importing import import_network

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sqlext.errors import SqlExtError
 from sqlext.options import Option, boolean, choice, integer, number, resolve
 from sqlext.statements.base import Context, ResultRow, Statement
-from sqlext.tokens import ModelReference, Name, RawOption, Source, TokenReader
+from sqlext.tokens import Creation, ModelReference, Name, RawOption, Source, TokenReader
 
 OPTIONS = (
     Option("epochs", integer(1), None, "passes over the training rows; default 20, or 100 with early_stop"),
@@ -45,7 +44,7 @@ FOREIGN_OPTIONS = {
     "min_rel_progress": "early_stop = true",
 }
 
-_NOT_YET = {
+_LATER = {
     "TARGET": "regression by TARGET",
     "TUNE": "TUNE",
     "PROPERTIES": "PROPERTIES",
@@ -108,16 +107,16 @@ class TrainModel(Statement):
         "baseline_value": "DOUBLE",
     }
 
-    def __init__(self, name: Name, clauses: _Clauses, *, replace: bool, if_not_exists: bool) -> None:
+    def __init__(self, creation: Creation, clauses: _Clauses) -> None:
         assert clauses.source is not None
         assert clauses.label is not None
-        self.name, self.replace, self.if_not_exists = name, replace, if_not_exists
+        self.name, self.replace, self.if_not_exists = creation.name, creation.replace, creation.if_not_exists
         self.source, self.label = clauses.source, clauses.label
         self.features, self.backbone, self.comment = clauses.features, clauses.backbone, clauses.comment
         self.validation = clauses.validation or Validation()
         self.options = resolve(clauses.options, OPTIONS, foreign=FOREIGN_OPTIONS)
         given = {option.key for option in clauses.options}
-        if replace and self.options["promote"] == "never":
+        if self.replace and self.options["promote"] == "never":
             offset = next(option.value_offset for option in clauses.options if option.key == "promote")
             accepted = "'always' with OR REPLACE, which removes the older versions"
             raise SqlExtError("INVALID_OPTION_VALUE", option="promote", value="never", accepted=accepted, offset=offset)
@@ -127,44 +126,24 @@ class TrainModel(Statement):
 
     @classmethod
     def parse(cls, reader: TokenReader) -> TrainModel:
-        reader.need("TRAIN")
-        replace = reader.take("OR", "REPLACE")
-        reader.need("MODEL")
-        offset = reader.offset
-        if_not_exists = reader.take("IF", "NOT", "EXISTS")
-        if replace and if_not_exists:
-            raise SqlExtError("SYNTAX_ERROR", problem="OR REPLACE and IF NOT EXISTS exclude each other.", offset=offset)
-        name = reader.name("a model name")
-        clauses = cls._clauses(reader)
+        creation, clauses = reader.creation("TRAIN"), _Clauses()
+        reader.clauses(
+            {
+                "FROM": lambda r: setattr(clauses, "source", r.source()),
+                "FEATURES": lambda r: setattr(clauses, "features", r.columns()),
+                "LABEL": lambda r: setattr(clauses, "label", r.name("a column")),
+                "USING": _architecture,
+                "BACKBONE": lambda r: setattr(clauses, "backbone", _backbone(r)),
+                "VALIDATE": lambda r: setattr(clauses, "validation", _validation(r)),
+                "COMMENT": lambda r: setattr(clauses, "comment", r.string("a comment in quotes")),
+                "OPTIONS": lambda r: setattr(clauses, "options", r.options()),
+            },
+            later=_LATER,
+        )
         for word, value in (("FROM", clauses.source), ("LABEL", clauses.label)):
             if value is None:
-                reader.fail(f"{word}: TRAIN MODEL {name} needs it")
-        return cls(name, clauses, replace=replace, if_not_exists=if_not_exists)
-
-    @classmethod
-    def _clauses(cls, reader: TokenReader) -> _Clauses:
-        clauses, seen = _Clauses(), set[str]()
-        readers: dict[str, Callable[[TokenReader], Any]] = {
-            "FROM": lambda r: setattr(clauses, "source", r.source()),
-            "FEATURES": lambda r: setattr(clauses, "features", r.columns()),
-            "LABEL": lambda r: setattr(clauses, "label", r.name("a column")),
-            "USING": _architecture,
-            "BACKBONE": lambda r: setattr(clauses, "backbone", _backbone(r)),
-            "VALIDATE": lambda r: setattr(clauses, "validation", _validation(r)),
-            "COMMENT": lambda r: setattr(clauses, "comment", r.string("a comment in quotes")),
-            "OPTIONS": lambda r: setattr(clauses, "options", r.options()),
-        }
-        while not reader.done:
-            for word, what in _NOT_YET.items():
-                if reader.at(word):
-                    raise SqlExtError("FEATURE_NOT_AVAILABLE", feature=what, offset=reader.offset)
-            offset = reader.offset
-            word = reader.need_any("one of " + ", ".join(w for w in readers if w not in seen), *readers)
-            if word in seen:
-                raise SqlExtError("SYNTAX_ERROR", problem=f"{word} is given twice.", offset=offset)
-            seen.add(word)
-            readers[word](reader)
-        return clauses
+                reader.fail(f"{word}: TRAIN MODEL {creation.name} needs it")
+        return cls(creation, clauses)
 
     def run(self, context: Context) -> list[ResultRow]:
         from sqlext.training.run import train
