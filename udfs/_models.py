@@ -221,7 +221,7 @@ def _network_for(
 def _backbone_of(spark: SparkSession, model: ModelVersion, manifest: dict[str, Any]) -> ModelVersion | None:
     """The network that turns an image into features: an imported model is its own."""
     from sqlext.catalog import ModelCatalog
-    from sqlext.training.backbones import recorded_backbone
+    from sqlext.catalog.backbones import recorded_backbone
 
     if manifest["kind"] == "backbone":
         return model

@@ -30,8 +30,8 @@ class Embed(SqlFunction):
 def bind_embedding(function: SqlFunction, call: Call, backbone: str, image: Argument) -> Binding:
     """The embedding of ``image`` by the version that ``backbone`` names now."""
     from sqlext.catalog import ModelCatalog, ModelRef
+    from sqlext.catalog.backbones import require_backbone
     from sqlext.engines.choose import choose_for_embedding
-    from sqlext.training.backbones import require_backbone
     from sqlext.udfs._models import embedding_steps
 
     if not is_image(image.type) and image.type.typeName() != "void":

@@ -9,12 +9,12 @@ from pyspark.sql import DataFrame
 
 from sqlext.bigdl.training import TrainSettings
 from sqlext.catalog import ModelEntry, ModelName, ModelRef, ModelVersion
+from sqlext.catalog.backbones import require_backbone
 from sqlext.engines.choose import choose_for_embedding
 from sqlext.errors import SqlExtError
 from sqlext.settings import setting
 from sqlext.statements.base import Context, located
 from sqlext.statements.train_model import TrainModel, Validation
-from sqlext.training.backbones import require_backbone
 from sqlext.training.features import Embedder
 from sqlext.training.sources import ColumnOf, find_column, find_features, find_label, read_source
 from sqlext.udfs.base import is_image
