@@ -95,12 +95,14 @@ def run(spark: SparkSession, statement: Statement, *, limit: int | None = None) 
 
     :param limit: fetch at most this many rows; None: the rows come one partition at a time while they are read.
     :raises StatementFailed: with what to print.
+    :raises KeyboardInterrupt: when Ctrl-C cancelled it.
     """
+    from sqlext.cli.interrupt import cancelling
     from sqlext.cli.output import Result
     from sqlext.cli.progress import showing, title_of
 
     try:
-        with showing(title_of(statement.text), spark):
+        with cancelling(spark), showing(title_of(statement.text), spark):
             frame = spark.sql(statement.text)
             if not frame.columns:
                 return Result(frame.schema, [])

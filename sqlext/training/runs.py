@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from dataclasses import asdict
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _slots: threading.BoundedSemaphore | None = None
 _slots_lock = threading.Lock()
 _WAIT = 0.5
+_JOB_CANCELLED = re.compile(r"Job \d+ cancelled|part of cancelled job group|TaskKilledException|InterruptedException")
 
 
 def _training_slots(context: Context) -> threading.BoundedSemaphore:
@@ -76,15 +78,23 @@ class RunRecorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _training_slots(self.context).release()
-        if error is not None:
-            cancelled = getattr(error, "error_class", None) == "TRAINING_CANCELLED" or self._interrupted()
-            text = str(error).strip().split("\n", 1)[0]
-            self.store.finish(self.run_id, "CANCELLED" if cancelled else "FAILED", error=text)
+        if error is None:
+            return
+        shown = self._cancelled() if self._is_cancel(error) else error
+        cancelled = getattr(shown, "error_class", None) == "TRAINING_CANCELLED"
+        text = str(shown).strip().split("\n", 1)[0]
+        self.store.finish(self.run_id, "CANCELLED" if cancelled else "FAILED", error=text)
+        if shown is not error:
+            raise shown from None
 
-    def _interrupted(self) -> bool:
-        """Whether the statement's own thread was cancelled (JDBC `cancel()`)."""
+    def _is_cancel(self, error: BaseException) -> bool:
+        """Whether Spark ended a job because somebody cancelled it, or the statement's own thread (JDBC `cancel()`)."""
+        if isinstance(error, SqlExtError):
+            return False
         jvm: Any = self.context.spark.sparkContext._jvm
-        return bool(jvm.java.lang.Thread.currentThread().isInterrupted())
+        return _JOB_CANCELLED.search(str(error)) is not None or bool(
+            jvm.java.lang.Thread.currentThread().isInterrupted()
+        )
 
     def _cancelled(self) -> SqlExtError:
         return SqlExtError("TRAINING_CANCELLED", model=self.plan.name, run_id=self.run_id)

@@ -242,3 +242,37 @@ def test_serve_says_when_it_is_ready_and_ends_on_a_signal(home: Path, host: str,
         errors = log.read()
     assert ("can be reached from other machines" in errors) == (host == "0.0.0.0")
     assert "Traceback" not in errors
+
+
+def test_ctrl_c_cancels_a_training_and_says_so(home: Path) -> None:
+    """The statement ends within seconds, its run is CANCELLED, no version is there, and the next training works."""
+    train = "CREATE TABLE xs AS SELECT array(rand(1), rand(2)) AS x, id % 2 AS y FROM range(200); TRAIN MODEL xs_model FROM xs LABEL y"
+    command = [SQLEXT, "sql", "--warehouse", "cancelled", "--master", "local[1]"]
+    long = subprocess.Popen(
+        [*command, "-e", f"{train} OPTIONS (epochs = 1000000, early_stop = false)"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=environment(home),
+        cwd=home,
+    )
+    assert long.stderr is not None
+    while "epoch " not in (line := long.stderr.readline()):
+        assert line, "the training never began"
+    long.send_signal(signal.SIGINT)
+    assert long.wait(timeout=60) == 130
+    assert "interrupted" in long.stderr.read()
+    (record,) = (home / "cancelled").rglob("_sqlext/runs/*.json")
+    run = json.loads(record.read_text())
+    assert (run["status"], run["version"]) == ("CANCELLED", None)
+    after = "SHOW MODELS; TRAIN MODEL xs_model FROM xs LABEL y OPTIONS (epochs = 1, early_stop = false)"
+    done = subprocess.run(
+        [*command, "--format=json", "-e", after],
+        capture_output=True,
+        text=True,
+        env=environment(home),
+        cwd=home,
+        check=False,
+    )
+    (row,) = map(json.loads, done.stdout.splitlines())
+    assert (row["version"], row["status"]) == (1, "READY")
