@@ -123,6 +123,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "42501",
         "'{path}' lies outside the folders that this server may read: {allowed} (spark.sqlext.allowedPaths).",
     ),
+    "NOT_IN_PACKAGE": ("58030", "The package has no network '{path}'; it has '{there}'."),
     "FILE_NOT_FOUND": ("58030", "'{path}' was not found (looked up as {looked_up})."),
     "BIGDL_MISSING": ("58000", "{reason}"),
     "TRAINING_CANCELLED": ("57014", "Training of {model} was cancelled (run {run_id}); no version was published."),

@@ -177,8 +177,7 @@ class TokenReader:
 
     def model(self) -> ModelReference:
         name = self.name("a model name")
-        if self.at("VERSION") and (token := self.peek(1)) is not None and token.token_type == TokenType.NUMBER:
-            self.take("VERSION")
+        if self.take("VERSION"):
             return ModelReference(name, version=self.integer("a version number"))
         if self.take("ALIAS"):
             return ModelReference(name, alias=self.identifier("an alias"))
@@ -253,10 +252,10 @@ class TokenReader:
         """``tableName [VERSION | TIMESTAMP AS OF literal]`` or ``( query )``."""
         offset = self.offset
         if self.at("("):
-            query = self.parenthesised()
-            if not query:
+            if not self.parenthesised():
                 self.fail("a query between the parentheses", offset)
-            return Source(f"({query})", f"({query})", offset, is_query=True)
+            text = self.sql[offset : self._tokens[self._index - 1].end + 1]
+            return Source(text, text, offset, is_query=True)
         name = self.name("a table name or a query in parentheses")
         sql = name.sql
         for kind in ("VERSION", "TIMESTAMP"):

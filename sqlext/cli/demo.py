@@ -158,6 +158,7 @@ class Demo:
         from sqlext.cli.html import Section, page
 
         sql = page_query(job)
+        self.stream.write(f"{sql};\n-- the pictures of the page\n\n")
         cards = list(_cards(run(self.spark, Statement(sql, 1), limit=SHOWN).rows))
         wrong = sum(card.wrong for card in cards)
         title = f"{len(cards)} held-out pictures, {wrong} of them wrong (marked red)"

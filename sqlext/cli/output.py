@@ -22,6 +22,8 @@ from sqlext.cli.cells import plain, text
 FORMATS = ("table", "json", "csv", "html")
 DEFAULT_WIDTH = 160  # where neither a terminal nor COLUMNS says how wide a line may be
 
+NARROWEST = 10  # characters per column, its frame included, below which a table is no table any more
+
 
 @dataclass(frozen=True)
 class Result:
@@ -68,7 +70,8 @@ def write_table(result: Result, stream: TextIO, width: int | None = None) -> Non
     if not rows and natural > width:
         console.print(Text(f"no rows; columns: {', '.join(result.columns)}"))
         return
-    if natural > width and (len(rows) == 1 or natural > 2 * width):
+    cramped = width < NARROWEST * len(result.columns)
+    if natural > width and (len(rows) == 1 or natural > 2 * width or cramped):
         for number, row in enumerate(rows, 1):
             if len(rows) > 1:
                 console.print(Text(f"row {number}"))

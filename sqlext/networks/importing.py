@@ -69,9 +69,7 @@ def _read(context: Context, statement: ImportModel) -> _File:
     if statement.path == SMALL:
         return _parse(_SMALL_FILE, statement)
     if statement.path.startswith("sqlext:"):
-        raise SqlExtError(
-            "FILE_NOT_FOUND", path=statement.path, looked_up=f"'{SMALL}' is the only network in the package"
-        )
+        raise SqlExtError("NOT_IN_PACKAGE", path=statement.path, there=SMALL)
     with local_file(context.spark, statement.path) as path:
         return _parse(path, statement)
 

@@ -65,7 +65,7 @@ def _inputs(manifest: dict[str, Any]) -> list[_Line]:
 
 
 def _outputs(manifest: dict[str, Any]) -> list[_Line]:
-    lines: list[_Line] = [("", None, None), ("# Output", None, None)]
+    lines: list[_Line] = [("", "", ""), ("# Output", "", "")]
     if manifest["kind"] == "backbone":
         lines.append(("embedding", "array<float>", f"{manifest['width']} numbers: embed()"))
     if manifest["kind"] != "backbone" or manifest.get("scores_width"):
@@ -80,7 +80,7 @@ def _classes(manifest: dict[str, Any]) -> list[_Line]:
     if not counts:
         return []
     rows = [(c["label"], f"{c['trained']} training rows", f"{c['held_out']} held-out rows") for c in counts]
-    return [("", None, None), ("# Classes", None, None), *rows]
+    return [("", "", ""), ("# Classes", "", ""), *rows]
 
 
 def _details(context: Context, version: Any, manifest: dict[str, Any]) -> list[_Line]:
@@ -102,7 +102,7 @@ def _details(context: Context, version: Any, manifest: dict[str, Any]) -> list[_
     }
     shown = [(title, str(value), "") for title, value in details.items() if value not in (None, "")]
     files = [(f"File {n}", f"{f['size']} bytes", f"sha256 {f['sha256']}") for n, f in manifest.get("files", {}).items()]
-    return [("", None, None), ("# Detailed Model Information", None, None), *shown, *files]
+    return [("", "", ""), ("# Detailed Model Information", "", ""), *shown, *files]
 
 
 # Key in the manifest's `details` -> title shown here.

@@ -141,6 +141,16 @@ class Outcome:
             "details": self._details(),
         }
 
+    def _precision(self) -> str:
+        """The recorded check in words."""
+        check = self.precision
+        if "rows" not in check:
+            return f"{check['use']}: {check['reason']}"
+        return (
+            f"{check['use']}: on {check['rows']} rows accuracy {check['accuracy_bf16']:.4f} in bf16, "
+            f"{check['accuracy_f32']:.4f} in f32; {check['flipped']} labels differ"
+        )
+
     def _details(self) -> dict[str, Any]:
         """What DESCRIBE MODEL EXTENDED shows, as it shows it."""
         plan, trained = self.plan, self.trained
@@ -151,11 +161,11 @@ class Outcome:
             "statement": self.sql,
             "backbone": str(plan.backbone) if plan.backbone else None,
             "layers": f"Linear({self.head.width} -> {self.head.outputs}), LogSoftMax; {self.head.parameters:,} trained parameters",
-            "options": ", ".join(f"{k} = {v}" for k, v in sorted(options.items())),
+            "options": ", ".join(f"{k} = {str(v).lower()}" for k, v in sorted(options.items())),
             "engines": f"features by {plan.embedder.choice.engine} in {plan.embedder.choice.precision}"
             if plan.embedder.choice
             else None,
-            "precision": ", ".join(f"{k} {v}" for k, v in self.precision.items()),
+            "precision": self._precision(),
             "trained_on": f"{trained.executors} executor{'s' if trained.executors != 1 else ''}"
             + (", distributed" if trained.distributed else ", one task"),
             "reproducible": str(trained.reproducible).lower(),

@@ -118,7 +118,7 @@ def _bad_rows(plan: TrainPlan, rows: DataFrame, total: int) -> Counter[str]:
     bad = Counter({row.error: row["count"] for row in found})
     allowed = 0.0 if plan.options["on_bad_row"] == "fail" else float(plan.options["max_bad_fraction"])
     if sum(bad.values()) > allowed * total:
-        option = "on_bad_row = 'fail'" if allowed == 0.0 else f"max_bad_fraction = {allowed:g}"
+        option = "none" if allowed == 0.0 else f"a share of {allowed:g} (max_bad_fraction)"
         raise SqlExtError(
             "TOO_MANY_BAD_ROWS",
             bad=sum(bad.values()),

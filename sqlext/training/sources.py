@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,16 +34,31 @@ def read_source(context: Context, source: Source) -> DataFrame:
     :raises SqlExtError: SOURCE_NOT_FOUND with Spark's own reason and, for a table, the nearest name.
     """
     try:
-        return context.spark.sql(f"SELECT * FROM {source.sql}")
+        return context.spark.sql(_SELECT + source.sql)
     except (AnalysisException, ParseException) as error:
-        reason = _first_line(str(error))
-        if "TABLE_OR_VIEW_NOT_FOUND" in reason and not source.is_query:
+        message = str(error).strip()
+        reason = _POSITION.sub("", message.split("\n", 1)[0]).rstrip("; ")
+        offset = source.offset
+        if source.is_query:
+            offset += _offset_in(source.sql, message)
+        elif "TABLE_OR_VIEW_NOT_FOUND" in reason:
             reason = f"there is no such table or view. {_nearest_table(context, source)}"
-        raise SqlExtError("SOURCE_NOT_FOUND", source=source.text, reason=reason, offset=source.offset) from None
+        raise SqlExtError("SOURCE_NOT_FOUND", source=source.text, reason=reason, offset=offset) from None
 
 
-def _first_line(message: str) -> str:
-    return message.strip().split("\n", 1)[0].split(" SQLSTATE", 1)[0]
+_SELECT = "SELECT * FROM "
+_POSITION = re.compile(r"[;(]?\s*line (\d+),? pos (\d+)\)?;?")
+
+
+def _offset_in(query: str, message: str) -> int:
+    """Where Spark's message points, as an offset into the query that stands behind SELECT * FROM; 0 where it does not."""
+    found = _POSITION.search(message)
+    if found is None:
+        return 0
+    line, column = int(found[1]), int(found[2])
+    lines = (_SELECT + query).split("\n")
+    offset = sum(len(text) + 1 for text in lines[: line - 1]) + column - len(_SELECT)
+    return offset if 0 <= offset < len(query) else 0
 
 
 def _nearest_table(context: Context, source: Source) -> str:

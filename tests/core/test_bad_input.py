@@ -20,7 +20,7 @@ TRAIN = "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL specie
     [
         (TRAIN.replace("shop.images", "shop.imges"), r"SOURCE_NOT_FOUND.*Did you mean shop\.images\?; line 1 pos 30"),
         (TRAIN.replace("shop.images", "nowhere.images"), "SOURCE_NOT_FOUND.*nowhere"),
-        (TRAIN.replace("shop.images", "(SELECT nope FROM shop.images)"), "SOURCE_NOT_FOUND.*nope"),
+        (TRAIN.replace("shop.images", "(SELECT nope FROM shop.images)"), r"SOURCE_NOT_FOUND.*nope.*; line 1 pos 38"),
         (TRAIN.replace("shop.images", "(SELEC 1)"), "SOURCE_NOT_FOUND"),
         (TRAIN.replace("(image)", "(imge)"), r"COLUMN_NOT_FOUND.*imge.*Did you mean image\?; line 1 pos 52"),
         (TRAIN.replace("LABEL species", "LABEL speces"), r"COLUMN_NOT_FOUND.*Did you mean species\?"),
@@ -57,7 +57,7 @@ TRAIN = "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL specie
         ("EVALUATE MODEL shop.flowers LABEL nope", "write FROM before it"),
         ("EVALUATE MODEL models.small", "NOTHING_TO_EVALUATE"),
         ("IMPORT MODEL shop.flowers FROM 'sqlext:small' FORMAT ONNX", "NOT_AN_IMPORT"),
-        ("IMPORT MODEL shop.x FROM 'sqlext:big' FORMAT ONNX", "FILE_NOT_FOUND.*sqlext:small"),
+        ("IMPORT MODEL shop.x FROM 'sqlext:big' FORMAT ONNX", "NOT_IN_PACKAGE.*sqlext:small"),
         ("IMPORT MODEL shop.x FROM 'file:/no/such/file.onnx'", "FILE_NOT_FOUND.*file:/no/such/file.onnx"),
         ("IMPORT MODEL shop.x FROM 'nofs:/x.onnx'", "FILE_NOT_FOUND.*nofs"),
         (

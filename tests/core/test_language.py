@@ -109,6 +109,7 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
         ("IMPORT MODEL m FROM 'x.bin'", "UNKNOWN_FORMAT", 1, 20, "ONNX"),
         ("IMPORT MODEL m FROM 'x' FORMAT keras", "FEATURE_NOT_AVAILABLE", 1, 31, "KERAS"),
         ("DROP MODEL m VERSION x", "SYNTAX_ERROR", 1, 21, "version number"),
+        ("DESCRIBE MODEL m VERSION x", "SYNTAX_ERROR", 1, 25, "version number"),
         ("SHOW MODELS LIKE", "SYNTAX_ERROR", 1, 16, "pattern"),
         ("EVALUATE MODEL m FROM t garbage", "SYNTAX_ERROR", 1, 24, "garbage"),
         ("TRAIN MODEL m FROM t LABEL 'x", "SYNTAX_ERROR", 1, 0, "not closed"),
