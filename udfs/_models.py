@@ -145,7 +145,7 @@ def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument
 
     spec = _spec(spark, backbone, choice)
     if choice.engine == "bigdl":
-        post = partial(_worker.embedding_from_forward)
+        post = _worker.embedding_from_forward
         return _forward_steps(spark, spec, image, "embedded", EMBEDDING, post, [backbone])
     struct, network = is_image_struct(image.type), _network(spark, backbone)
     key = f"{spec.key}:embed{_suffix(struct)}"

@@ -21,7 +21,6 @@ from sqlext.cli.cells import plain, text
 
 FORMATS = ("table", "json", "csv", "html")
 DEFAULT_WIDTH = 160  # where neither a terminal nor COLUMNS says how wide a line may be
-
 NARROWEST = 10  # characters per column, its frame included, below which a table is no table any more
 
 
