@@ -59,9 +59,10 @@ def _embedded_in_bf16(context: Context, plan: TrainPlan, hashes: list[int]) -> d
     image = plan.embedder.features
     picked = source.where(F.xxhash64(F.expr(image.sql)).isin(hashes))
     low = Embedder(image, plan.backbone, Choice("openvino", "bf16"))
-    rows = feature_rows(context.spark, picked, plan.label, low, len(hashes))
-    found = rows.where("error IS NULL").select("row_hash", "features").toPandas()
-    return {int(h): np.asarray(f, dtype=np.float32) for h, f in zip(found["row_hash"], found["features"], strict=True)}
+    # Not filtered in Spark: its optimizer would move the filter, and with it the network, below the exchange, too.
+    found = feature_rows(context.spark, picked, plan.label, low, len(hashes)).select("row_hash", "features").toPandas()
+    pairs = zip(found["row_hash"], found["features"], strict=True)
+    return {int(h): np.asarray(f, dtype=np.float32) for h, f in pairs if f is not None}
 
 
 def _compare(low: Any, scored: HeldOut, order: list[int], labels: Sequence[str]) -> dict[str, Any]:
