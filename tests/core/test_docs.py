@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from printed import differences
 from pyspark.sql import SparkSession
 
 from sqlext.cli.statements import split
@@ -19,7 +20,9 @@ from sqlext.udfs import FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
-FENCE = re.compile(r"(?P<mark><!-- parsed only -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"(?:<!-- (?P<mark>parsed only|result) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 HEADS = {head for statement in STATEMENTS for head in statement.HEADS}
 SPARKS_OWN = {"DATATYPE_MISMATCH"}
 NO_ERRORS = re.compile(
@@ -31,11 +34,20 @@ def names(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def blocks(page: Path, kind: str, *, run: bool = False) -> Iterator[str]:
-    """The fenced blocks of a kind; ``run``: without those marked as parsed only."""
-    for found in FENCE.finditer(page.read_text()):
-        if found["kind"] == kind and not (run and found["mark"]):
-            yield found["text"]
+def blocks(page: Path, kind: str) -> Iterator[str]:
+    """The fenced blocks of a kind."""
+    return (found["text"] for found in FENCE.finditer(page.read_text()) if found["kind"] == kind)
+
+
+def examples(page: Path) -> Iterator[tuple[str, str | None]]:
+    """SQL blocks that are not marked as parsed only, each with what the page prints as the result of its last statement.
+
+    That is the next block, where it is marked ``<!-- result -->``.
+    """
+    fences = list(FENCE.finditer(page.read_text()))
+    for fence, following in zip(fences, [*fences[1:], None], strict=True):
+        if fence["kind"] == "sql" and fence["mark"] is None:
+            yield fence["text"], following["text"] if following and following["mark"] == "result" else None
 
 
 def is_ours(sql: str) -> bool:
@@ -128,12 +140,17 @@ def world(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
 
 
 def run_page(spark: SparkSession, page: Path) -> None:
-    for block in blocks(page, "sql", run=True):
+    """Runs the examples; results that the page prints must be those that come (tests/core/printed.py)."""
+    for block, printed in examples(page):
         for statement in split(block):
             try:
-                spark.sql(here(statement.text)).collect()
+                result = spark.sql(here(statement.text))
+                rows = result.collect()
             except Exception as error:
                 pytest.fail(f"{names(page)}: {str(error)[:500]}\n{statement.text}")
+        if printed is not None:
+            wrong = differences(printed, result.columns, rows)
+            assert not wrong, f"{names(page)}: {'; '.join(wrong)}\n{block}"
 
 
 # TRAIN's page makes what the others use, DROP's page removes some of it.
