@@ -59,8 +59,9 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "UNKNOWN_OPTION": ("42616", "Option {option} is not known here. {hint}"),
     "INVALID_OPTION_VALUE": ("22023", "Option {option} = {value} is not valid: it takes {accepted}."),
     "MOMENTUM_WITHOUT_SGD": ("22023", "Option momentum belongs to optimizer 'sgd'; {optimizer} has none."),
+    "OPTION_WITHOUT_EFFECT": ("22023", "Option {option} has no effect here: {reason}."),
     "FEATURE_NOT_AVAILABLE": ("0A000", "{feature} is not available in this release."),
-    "UNKNOWN_ARCHITECTURE": ("42616", "There is no architecture {architecture}. There are: linear."),
+    "UNKNOWN_ARCHITECTURE": ("42616", "There is no architecture {architecture}. There are: {known}."),
     "UNKNOWN_FORMAT": ("42616", "{format} names no known format. Formats: {formats}."),
     # --- data ---------------------------------------------------------------------------------------------------
     "SOURCE_NOT_FOUND": ("42P01", "{source} cannot be read: {reason}"),

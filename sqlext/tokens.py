@@ -109,6 +109,11 @@ class TokenReader:
         token = self.peek()
         return token.start if token else len(self.sql.rstrip("; \n\t"))
 
+    @property
+    def last_end(self) -> int:
+        """Where the token taken last ends."""
+        return self._tokens[self._index - 1].end + 1
+
     def at(self, *words: str) -> bool:
         """Whether the next tokens are these words (upper case, unquoted) or punctuation."""
         return all(self._is_word(self.peek(i), word) for i, word in enumerate(words))
@@ -279,36 +284,45 @@ class TokenReader:
         return columns
 
     def options(self) -> list[RawOption]:
-        """Spark's property list: ``( key [=] value, .. )``; keys may be quoted or dotted."""
+        """Spark's property list: ``( key [=] value, .. )``; keys may be quoted or dotted, their case does not count."""
+        return self._properties(str.lower, "Option")
+
+    def properties(self) -> dict[str, str]:
+        """A property list of the user's own keys and values, as text."""
+        found = self._properties(str, "Property")
+        return {p.key: str(p.value).lower() if isinstance(p.value, bool) else str(p.value) for p in found}
+
+    def _properties(self, read: Callable[[str], str], what: str) -> list[RawOption]:
         self.need("(")
         found: list[RawOption] = []
         while True:
             offset = self.offset
-            key = str(self.name("an option name")).lower()
+            key = read(str(self.name(f"{'an option' if what == 'Option' else 'a property'} name")))
             if any(option.key == key for option in found):
-                raise SqlExtError("SYNTAX_ERROR", problem=f"Option {key} is given twice.", offset=offset)
+                raise SqlExtError("SYNTAX_ERROR", problem=f"{what} {key} is given twice.", offset=offset)
             self.take("=")
             value_offset = self.offset
-            found.append(RawOption(key, self._option_value(key), offset, value_offset))
+            found.append(RawOption(key, self.literal(f"a value for {what.lower()} {key}"), offset, value_offset))
             if self.take(")"):
                 return found
             if not self.take(","):
                 self.fail("',' or ')'")
 
-    def _option_value(self, key: str) -> Any:
+    def literal(self, what: str) -> Any:
+        """A string, a number, a boolean or a bare word."""
         token = self.peek()
         if token is None:
-            self.fail(f"a value for option {key}")
+            self.fail(what)
         if token.token_type in _STRINGS:
             return self.string("a value")
         if token.token_type == TokenType.NUMBER or self.at("-"):
-            return self.number(f"a number for option {key}")
+            return self.number(what)
         for word, value in (("TRUE", True), ("FALSE", False)):
             if self.take(word):
                 return value
         if _names(token):
             return self.identifier("a value")
-        self.fail(f"a string, number or boolean for option {key}")
+        self.fail(f"{what}: a string, a number or a boolean")
 
 
 def _names(token: Token) -> bool:

@@ -9,17 +9,9 @@ from typing import Any
 
 import numpy as np
 
-# SQL name of each optimizer -> the options that it alone gives a meaning.
-OPTIMIZERS: dict[str, frozenset[str]] = {
-    "sgd": frozenset({"learning_rate", "learning_rate_decay", "momentum", "dampening"}),
-    "adam": frozenset({"learning_rate", "learning_rate_decay"}),
-    "adagrad": frozenset({"learning_rate", "learning_rate_decay"}),
-    "adadelta": frozenset(),
-    "adamax": frozenset({"learning_rate"}),
-    "rmsprop": frozenset({"learning_rate", "learning_rate_decay"}),
-    "ftrl": frozenset({"learning_rate"}),
-    "lbfgs": frozenset({"learning_rate"}),
-}
+from sqlext.training.options import OPTIMIZERS
+
+__all__ = ["OPTIMIZERS", "Epoch", "HeadSpec", "TrainSettings", "TrainedHead"]
 
 
 @dataclass(frozen=True)

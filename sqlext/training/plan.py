@@ -14,7 +14,8 @@ from sqlext.engines.choose import choose_for_embedding
 from sqlext.errors import SqlExtError
 from sqlext.settings import setting
 from sqlext.statements.base import Context, located
-from sqlext.statements.train_model import TrainModel, Validation
+from sqlext.statements.train_model import TrainModel
+from sqlext.training.clauses import Validation
 from sqlext.training.features import Embedder
 from sqlext.training.sources import ColumnOf, find_column, find_features, find_label, read_source
 from sqlext.udfs.base import is_image

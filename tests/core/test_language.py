@@ -43,6 +43,44 @@ def test_train_takes_its_clauses_in_any_order() -> None:
     assert str(one.name) == str(other.name) == "shop.flowers"
 
 
+def test_every_clause_of_train() -> None:
+    train = parse_statement(
+        "TRAIN MODEL m FROM db.t VERSION AS OF 3 FEATURES (a, b) TARGET y USING mlp "
+        "VALIDATE SPLIT 0.2 TEST 0.1 GROUP store SEED 3 "
+        "TUNE (learning_rate BETWEEN 1e-4 AND 1e-1 LOG, hidden IN ('8', '8,4')) TRIALS 6 BY RANDOM MINIMIZE rmse "
+        "PROPERTIES (Team = 'fruit', 'cost.centre' = 7, live true) OPTIONS (hidden = '64, 8', max_runtime = '10m', min_loss 0)"
+    )
+    assert isinstance(train, TrainModel)
+    assert train.source is not None
+    assert train.source.sql == "`db`.`t` VERSION AS OF 3"
+    assert ([str(c) for c in train.features], str(train.target), train.label) == (["a", "b"], "y", None)
+    split = train.validation
+    assert (split.fraction, split.test_fraction, str(split.group), split.seed) == (0.2, 0.1, "store", 3)
+    assert split.text == "SPLIT 0.2 TEST 0.1 GROUP store SEED 3"
+    assert train.tune is not None
+    rate, hidden = train.tune.items
+    assert (rate.option, rate.low, rate.high, rate.log, rate.values) == ("learning_rate", 1e-4, 0.1, True, None)
+    assert (hidden.option, hidden.values, hidden.log) == ("hidden", ("8", "8,4"), False)
+    assert (train.tune.trials, train.tune.method, train.tune.direction, train.tune.metric) == (
+        6,
+        "random",
+        "minimize",
+        "rmse",
+    )
+    assert train.properties == {"Team": "fruit", "cost.centre": "7", "live": "true"}
+    assert (train.options["hidden"], train.options["max_runtime"], train.options["min_loss"]) == ("64,8", 600.0, 0.0)
+
+
+def test_train_again_needs_no_other_clause() -> None:
+    train = parse_statement("TRAIN MODEL m OPTIONS (promote = 'if_better')")
+    assert isinstance(train, TrainModel)
+    assert (train.source, train.label, train.target) == (None, None, None)
+    assert set(train.given) == {"OPTIONS"}
+    by = parse_statement("TRAIN MODEL m FROM t LABEL y VALIDATE BY part OPTIONS (class_weights = '{\"a\": 2}')")
+    assert isinstance(by, TrainModel)
+    assert (by.validation.kind, str(by.validation.column), by.options["class_weights"]) == ("by", "part", {"a": 2.0})
+
+
 def test_query_is_taken_verbatim() -> None:
     train = parse_statement("TRAIN MODEL m FROM (SELECT a, ')' AS b FROM t /* ) */ WHERE c IN (1, 2)) LABEL b")
     assert isinstance(train, TrainModel)
@@ -87,7 +125,6 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
     ("sql", "error_class", "line", "pos", "says"),
     [
         ("TRAIN MODEL", "SYNTAX_ERROR", 1, 11, "a model name"),
-        ("TRAIN MODEL m LABEL x", "SYNTAX_ERROR", 1, 21, "FROM"),
         ("TRAIN MODEL m FROM t", "SYNTAX_ERROR", 1, 20, "LABEL"),
         ("TRAIN MODEL m FROM t\nLABEL x\n  FOO 3", "SYNTAX_ERROR", 3, 2, "found 'FOO'"),
         ("TRAIN MODEL m FROM t LABEL x LABEL y", "SYNTAX_ERROR", 1, 29, "twice"),
@@ -98,13 +135,45 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
         ("TRAIN MODEL m FROM t LABEL x OPTIONS (lr = 3)", "UNKNOWN_OPTION", 1, 38, "learning_rate"),
         ("TRAIN MODEL m FROM t LABEL x OPTIONS (epochs = 0)", "INVALID_OPTION_VALUE", 1, 47, "from 1"),
         ("TRAIN MODEL m FROM t LABEL x OPTIONS (epochs = 2.5)", "INVALID_OPTION_VALUE", 1, 47, "integer"),
-        ("TRAIN MODEL m FROM t LABEL x OPTIONS (optimizer = 'adm')", "INVALID_OPTION_VALUE", 1, 50, "'adam' or 'sgd'"),
+        (
+            "TRAIN MODEL m FROM t LABEL x OPTIONS (optimizer = 'adm')",
+            "INVALID_OPTION_VALUE",
+            1,
+            50,
+            "'adam', 'adagrad'",
+        ),
         ("TRAIN MODEL m FROM t LABEL x OPTIONS (learning_rate = -1)", "INVALID_OPTION_VALUE", 1, 54, "above 0"),
         ("TRAIN MODEL m FROM t LABEL x OPTIONS (momentum = 0.9)", "MOMENTUM_WITHOUT_SGD", 1, 38, "sgd"),
         ("TRAIN MODEL m FROM t LABEL x OPTIONS (seed 1, seed 2)", "SYNTAX_ERROR", 1, 46, "twice"),
-        ("TRAIN MODEL m FROM t LABEL x USING mlp", "FEATURE_NOT_AVAILABLE", 1, 35, "mlp"),
+        ("TRAIN MODEL m FROM t LABEL x OPTIONS (dampening 0.1)", "OPTION_WITHOUT_EFFECT", 1, 38, "only sgd"),
+        ("TRAIN MODEL m FROM t LABEL x OPTIONS (hidden '8')", "OPTION_WITHOUT_EFFECT", 1, 38, "USING mlp"),
+        ("TRAIN MODEL m FROM t LABEL x USING mlp OPTIONS (hidden 'a')", "INVALID_OPTION_VALUE", 1, 55, "'256,64'"),
+        ("TRAIN MODEL m FROM t LABEL x OPTIONS (metric 'rmse')", "INVALID_OPTION_VALUE", 1, 45, "accuracy"),
+        ("TRAIN MODEL m FROM t TARGET x OPTIONS (metric 'accuracy')", "INVALID_OPTION_VALUE", 1, 46, "rmse, mae, r2"),
+        ("TRAIN MODEL m FROM t TARGET x OPTIONS (class_weights 'auto')", "OPTION_WITHOUT_EFFECT", 1, 39, "TARGET"),
+        ("TRAIN MODEL m FROM t LABEL x OPTIONS (class_weights '{a}')", "INVALID_OPTION_VALUE", 1, 52, "JSON"),
+        ("TRAIN MODEL m FROM t LABEL x OPTIONS (max_runtime 'ten')", "INVALID_OPTION_VALUE", 1, 50, "'10m'"),
+        ("TRAIN MODEL m FROM t LABEL x OPTIONS (precision int8)", "FEATURE_NOT_AVAILABLE", 1, 48, "int8"),
+        (
+            "TRAIN OR REPLACE MODEL m FROM t LABEL x OPTIONS (promote if_better)",
+            "INVALID_OPTION_VALUE",
+            1,
+            57,
+            "REPLACE",
+        ),
+        ("TRAIN MODEL m FROM t LABEL x USING cnn", "FEATURE_NOT_AVAILABLE", 1, 35, "cnn"),
         ("TRAIN MODEL m FROM t LABEL x USING cnnn", "UNKNOWN_ARCHITECTURE", 1, 35, "linear"),
-        ("TRAIN MODEL m FROM t TARGET x", "FEATURE_NOT_AVAILABLE", 1, 21, "TARGET"),
+        ("TRAIN MODEL m FROM t LABEL x BACKBONE b FREEZE NONE", "FEATURE_NOT_AVAILABLE", 1, 40, "FREEZE"),
+        ("TRAIN MODEL m FROM t LABEL x BACKBONE b FREEZE UNTIL 'layer4'", "FEATURE_NOT_AVAILABLE", 1, 40, "FREEZE"),
+        ("TRAIN MODEL m FROM t TARGET x LABEL y", "SYNTAX_ERROR", 1, 30, "exclude"),
+        ("TRAIN MODEL m FROM t TARGET x VALIDATE SPLIT 0.1 STRATIFIED", "SYNTAX_ERROR", 1, 39, "LABEL"),
+        ("TRAIN MODEL m FROM t LABEL x VALIDATE SPLIT 0.5 TEST 0.5", "SYNTAX_ERROR", 1, 48, "no rows"),
+        ("TRAIN MODEL m FROM t LABEL x VALIDATE SPLIT 0.5 SEED 1 SEED 2", "SYNTAX_ERROR", 1, 55, "twice"),
+        ("TRAIN MODEL m FROM t LABEL x VALIDATE BY", "SYNTAX_ERROR", 1, 40, "a column"),
+        ("TRAIN MODEL m FROM t LABEL x TUNE (epochs 3)", "SYNTAX_ERROR", 1, 42, "IN or BETWEEN"),
+        ("TRAIN MODEL m FROM t LABEL x TUNE (seed IN (1), seed IN (2))", "SYNTAX_ERROR", 1, 48, "twice"),
+        ("TRAIN MODEL m FROM t LABEL x TUNE (seed IN (1)) BY LUCK", "SYNTAX_ERROR", 1, 51, "GRID or RANDOM"),
+        ("TRAIN MODEL m FROM t LABEL x PROPERTIES (Team = 'a', Team = 'b')", "SYNTAX_ERROR", 1, 53, "twice"),
         ("IMPORT MODEL m", "SYNTAX_ERROR", 1, 14, "FROM"),
         ("IMPORT MODEL m FROM 'x.bin'", "UNKNOWN_FORMAT", 1, 20, "ONNX"),
         ("IMPORT MODEL m FROM 'x' FORMAT keras", "FEATURE_NOT_AVAILABLE", 1, 31, "KERAS"),

@@ -1,0 +1,183 @@
+"""The options of TRAIN: what each takes, and which of them have a meaning together.
+
+Imported while the package is built: only the standard library and the token reader at module level.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from sqlext.errors import SqlExtError
+from sqlext.options import Option, boolean, choice, integer, number, text
+from sqlext.settings import duration_seconds
+from sqlext.tokens import RawOption
+
+# BigDL's optimizers by their SQL name -> the options that each gives a meaning.
+OPTIMIZERS: dict[str, frozenset[str]] = {
+    "sgd": frozenset({"learning_rate", "learning_rate_decay", "momentum", "dampening"}),
+    "adam": frozenset({"learning_rate", "learning_rate_decay"}),
+    "adagrad": frozenset({"learning_rate", "learning_rate_decay"}),
+    "adadelta": frozenset(),
+    "adamax": frozenset({"learning_rate"}),
+    "rmsprop": frozenset({"learning_rate", "learning_rate_decay"}),
+    "ftrl": frozenset({"learning_rate"}),
+    "lbfgs": frozenset({"learning_rate"}),
+}
+CLASSIFICATION_METRICS = ("accuracy", "precision", "recall", "f1_score", "log_loss", "roc_auc", "top_5_accuracy")
+REGRESSION_METRICS = ("rmse", "mae", "r2")
+LOWER_IS_BETTER = frozenset({"log_loss", "rmse", "mae"})
+
+
+def _seconds(value: Any) -> float:
+    try:
+        seconds = 0.0 if isinstance(value, bool) else duration_seconds(str(value))
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError("seconds above 0, or a duration such as '10m'")
+    return seconds
+
+
+def _layers(value: Any) -> str:
+    widths = [part.strip() for part in str(value).split(",")] if str(value).strip() else []
+    if not all(w.isdigit() and int(w) > 0 for w in widths):
+        raise ValueError("widths of hidden layers such as '256,64'")
+    return ",".join(widths)
+
+
+def _class_weights(value: Any) -> str | dict[str, float]:
+    """'auto', or weights by label value."""
+    accepted = "'auto' or JSON such as '{\"label\": 2.5}'"
+    if str(value).strip().lower() == "auto":
+        return "auto"
+    try:
+        weights = json.loads(value)
+        if not isinstance(weights, dict) or not weights:
+            raise ValueError
+        numbers = {str(label): number(0, above=True)(weight) for label, weight in weights.items()}
+    except (TypeError, ValueError):
+        raise ValueError(accepted) from None
+    return numbers
+
+
+def _dropout(value: Any) -> float:
+    share = number(0, 1)(value)
+    if share == 1:
+        raise ValueError("a number from 0 to below 1")
+    return share
+
+
+OPTIONS = (
+    Option("epochs", integer(1), None, "passes over the training rows; default 20, or 100 with early_stop"),
+    Option("max_runtime", _seconds, None, "training ends after the epoch in which it ran out"),
+    Option("early_stop", boolean, None, "publish the epoch of the lowest val_loss; default: on for arrays and columns"),
+    Option("early_stop_patience", integer(1), 3, "epochs without a lower val_loss before early_stop ends training"),
+    Option("min_loss", number(0), None, "training ends after an epoch whose loss is below"),
+    Option("batch_size", integer(1), None, "rows of one step; default 32"),
+    Option("optimizer", choice(*OPTIMIZERS), "adam", "BigDL's optimizer"),
+    Option("learning_rate", number(0, above=True), None, "default 1e-3 on embeddings, 1e-2 elsewhere"),
+    Option("momentum", number(0, 1), None, "of sgd; default 0.9"),
+    Option("dampening", number(0, 1), None, "of sgd; default: the same as momentum (BigDL's rule)"),
+    Option("weight_decay", number(0), 0.0, "L2 penalty on every Linear layer"),
+    Option("clip_norm", number(0, above=True), None, "longest gradient of a step, by its L2 norm"),
+    Option("learning_rate_decay", number(0), 0.0, "the rate is learning_rate / (1 + steps * decay)"),
+    Option("standardize", boolean, None, "scale features by the training rows; default: on for arrays and columns"),
+    Option(
+        "metric",
+        choice(*CLASSIFICATION_METRICS, *REGRESSION_METRICS),
+        None,
+        "of metric_value; default accuracy, rmse with TARGET",
+    ),
+    Option("class_weights", _class_weights, None, "weights of the classes in the training criterion"),
+    Option("hidden", _layers, "", "widths of the hidden layers of mlp"),
+    Option("dropout", _dropout, 0.0, "share of inputs that mlp drops while it trains"),
+    Option("on_bad_row", choice("skip", "fail"), "skip", "undecodable images, NULL features or labels"),
+    Option("max_bad_fraction", number(0, 1), 0.1, "more bad rows than this fail the statement"),
+    Option("precision", choice("auto", "f32", "bf16", "int8"), "auto", "what scoring may use for this version"),
+    Option("tensorboard", text, None, "folder for TensorBoard's event files"),
+    Option("warm_start", text, None, "model whose weights training starts from, as 'db.model@version'"),
+    Option("promote", choice("always", "if_better", "never"), "always", "whether the new version becomes the default"),
+    Option("async", boolean, False, "return at once; the run goes on"),
+    Option("seed", integer(0, 2**31 - 1), 42, "fixes split, initial weights and order"),
+)
+
+# Options of other systems -> what to write here.
+FOREIGN_OPTIONS = {
+    "model_type": "LABEL column (classification) or TARGET column (regression), and USING for the architecture",
+    "input_label_cols": "LABEL column",
+    "data_split_method": "VALIDATE SPLIT 0.2, VALIDATE BY column, VALIDATE FROM table or VALIDATE NONE",
+    "data_split_eval_fraction": "VALIDATE SPLIT 0.2",
+    "data_split_test_fraction": "VALIDATE SPLIT 0.2 TEST 0.1",
+    "data_split_col": "VALIDATE BY column",
+    "max_iterations": "epochs = n",
+    "num_epochs": "epochs = n",
+    "learn_rate": "learning_rate = x",
+    "lr": "learning_rate = x",
+    "l2_reg": "weight_decay = x",
+    "hidden_units": "hidden = '256,64'",
+    "auto_class_weights": "class_weights = 'auto'",
+    "min_rel_progress": "early_stop = true",
+    "num_trials": "TUNE (..) TRIALS n",
+}
+
+
+def check_together(
+    options: Mapping[str, Any],
+    given: Iterable[RawOption],
+    *,
+    architecture: str,
+    regression: bool,
+    replace: bool = False,
+    tuned: Collection[str] = (),
+) -> None:
+    """Options that contradict each other or the other clauses; ``tuned`` ones get their values from TUNE.
+
+    :raises SqlExtError: INVALID_OPTION_VALUE, MOMENTUM_WITHOUT_SGD, OPTION_WITHOUT_EFFECT, at the option's position.
+    """
+    written = {option.key: option for option in given}
+    if "optimizer" not in tuned:
+        _check_optimizer(str(options["optimizer"]), written)
+    if architecture == "linear":
+        for key in ("hidden", "dropout"):
+            if key in written and options[key]:
+                _without_effect(written[key], "it belongs to USING mlp")
+    if regression and "class_weights" in written:
+        _without_effect(written["class_weights"], "TARGET has no classes")
+    metrics = REGRESSION_METRICS if regression else CLASSIFICATION_METRICS
+    checks: list[tuple[str, Callable[[Any], bool], str]] = [
+        ("metric", lambda v: v in metrics, f"{', '.join(metrics)} with {'TARGET' if regression else 'LABEL'}"),
+        (
+            "promote",
+            lambda v: not (replace and v != "always"),
+            "'always' with OR REPLACE, which removes the older versions",
+        ),
+    ]
+    for key, fits, accepted in checks:
+        if key in written and not fits(options[key]):
+            raise SqlExtError(
+                "INVALID_OPTION_VALUE",
+                option=key,
+                value=options[key],
+                accepted=accepted,
+                offset=written[key].value_offset,
+            )
+    if "precision" in written and options["precision"] == "int8":
+        raise SqlExtError(
+            "FEATURE_NOT_AVAILABLE", feature="precision = 'int8'", offset=written["precision"].value_offset
+        )
+
+
+def _check_optimizer(optimizer: str, written: Mapping[str, RawOption]) -> None:
+    """Options that this optimizer knows nothing of."""
+    if optimizer != "sgd" and "momentum" in written:
+        raise SqlExtError("MOMENTUM_WITHOUT_SGD", optimizer=optimizer, offset=written["momentum"].offset)
+    for key in ("learning_rate", "learning_rate_decay", "dampening"):
+        if key in written and key not in OPTIMIZERS[optimizer]:
+            owners = ", ".join(name for name, keys in OPTIMIZERS.items() if key in keys)
+            _without_effect(written[key], f"optimizer '{optimizer}' has none, only {owners}")
+
+
+def _without_effect(option: RawOption, reason: str) -> None:
+    raise SqlExtError("OPTION_WITHOUT_EFFECT", option=option.key, reason=reason, offset=option.offset)
