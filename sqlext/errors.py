@@ -17,6 +17,10 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     # --- names --------------------------------------------------------------------------------------------------
     "MODEL_NOT_FOUND": ("42P01", "Model {model} was not found. {hint}"),
     "MODEL_VERSION_NOT_FOUND": ("42P01", "Model {model} has no version {version}. {hint}"),
+    "MODEL_ALREADY_EXISTS": (
+        "42710",
+        "Model {model} exists; write CREATE OR REPLACE MODEL, CREATE MODEL IF NOT EXISTS, or TRAIN MODEL for a new version of it.",
+    ),
     "NOT_A_MODEL": ("42809", "{table} is a {kind}, not a model; it was left untouched."),
     "INVALID_MODEL_NAME": ("42602", "'{name}' is not a model name: {reason}."),
     # --- catalog ------------------------------------------------------------------------------------------------

@@ -220,6 +220,13 @@ class TokenReader:
                 return self.sql[opening.start + 1 : token.start].strip()
         self.fail("')'")
 
+    def rest(self, what: str) -> str:
+        """The text from here to the end of the statement, verbatim."""
+        if self.done:
+            self.fail(what)
+        start, self._index = self.offset, len(self._tokens)
+        return self.sql[start : self._tokens[-1].end + 1]
+
     # --- shared pieces of the grammar ----------------------------------------------------------------------------
 
     def creation(self, verb: str) -> Creation:

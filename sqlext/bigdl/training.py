@@ -26,7 +26,17 @@ from sqlext.bigdl.placement import DEFAULT_BATCH, Placement, place
 from sqlext.bigdl.records import OPTIMIZERS, Epoch, HeadSpec, TrainedHead, TrainSettings
 from sqlext.errors import SqlExtError
 
-__all__ = ["OPTIMIZERS", "Epoch", "HeadSpec", "TrainSettings", "TrainedHead", "on_epoch", "save_head", "train_head"]
+__all__ = [
+    "OPTIMIZERS",
+    "Epoch",
+    "HeadSpec",
+    "TrainSettings",
+    "TrainedHead",
+    "on_epoch",
+    "place_head",
+    "save_head",
+    "train_head",
+]
 
 
 class _Run:
@@ -79,7 +89,7 @@ def train_head(
         raise SqlExtError("BIGDL_MISSING", reason=sentence)
     with _cached(rows):
         if placement is None:
-            placement = _placement(spark, row_count if row_count is not None else rows.count(), head, settings)
+            placement = place_head(spark, row_count if row_count is not None else rows.count(), head, settings)
         run, waiting = uuid.uuid4().hex, _Run(on_epoch)
         _runs[run] = waiting
         try:
@@ -133,7 +143,11 @@ def _request(run: str, name: str, head: HeadSpec, settings: TrainSettings, place
     }
 
 
-def _placement(spark: SparkSession, rows: int, head: HeadSpec, settings: TrainSettings) -> Placement:
+def place_head(spark: SparkSession, rows: int, head: HeadSpec, settings: TrainSettings) -> Placement:
+    """Where a head would train on this cluster, and with which batch.
+
+    :raises SqlExtError: TRAINING_TOO_LARGE.
+    """
     context = spark.sparkContext
     jvm: Any = spark._jvm
     conf = dict(context.getConf().getAll())

@@ -90,3 +90,14 @@ class Statement(ABC):
     def output(self) -> Mapping[str, str]:
         """Result columns of this very statement (most have one fixed set)."""
         return self.OUTPUT
+
+
+class Explained(ABC):
+    """What a statement adds that has an EXPLAIN of its own."""
+
+    @abstractmethod
+    def explain(self, context: Context, mode: str) -> str:
+        """The text of EXPLAIN's column `plan`; ``mode`` is SIMPLE, EXTENDED or FORMATTED. Carries nothing out.
+
+        :raises SqlExtError: what :meth:`Statement.run` would raise before its first job.
+        """

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from sqlext.errors import SqlExtError
 from sqlext.options import resolve
-from sqlext.statements.base import Context, ResultRow, Statement
+from sqlext.statements.base import Context, Explained, ResultRow, Statement
 from sqlext.tokens import Creation, TokenReader
 from sqlext.training.clauses import Clauses, Validation, read_clauses
 from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together
@@ -33,7 +33,7 @@ _LATER_OPTIONS = frozenset(
 )
 
 
-class TrainModel(Statement):
+class TrainModel(Statement, Explained):
     """``TRAIN [OR REPLACE] MODEL [IF NOT EXISTS] name FROM source [FEATURES (c, ..)] LABEL c | TARGET c [USING linear | mlp]
     [BACKBONE m] [VALIDATE SPLIT f [TEST f] [GROUP c] [SEED n] | BY c | FROM source | NONE] [TUNE (..)] [COMMENT s]
     [OPTIONS (..)] [PROPERTIES (..)]``
@@ -89,8 +89,13 @@ class TrainModel(Statement):
     def parse(cls, reader: TokenReader) -> TrainModel:
         creation, clauses = reader.creation("TRAIN"), Clauses()
         read_clauses(reader, clauses)
+        return cls.of(creation, clauses, reader)
+
+    @classmethod
+    def of(cls, creation: Creation, clauses: Clauses, reader: TokenReader) -> Self:
+        """The statement of these clauses; ``reader`` stands behind them."""
         if clauses.source is not None and clauses.label is None and clauses.target is None:
-            reader.fail(f"LABEL (classification) or TARGET (regression): TRAIN MODEL {creation.name} needs one of them")
+            reader.fail(f"LABEL (classification) or TARGET (regression): {cls.NAME} {creation.name} needs one of them")
         return cls(creation, clauses)
 
     def _check(self, clauses: Clauses) -> None:
@@ -115,6 +120,12 @@ class TrainModel(Statement):
 
         self._refuse_what_is_later()
         return [train(context, self)]
+
+    def explain(self, context: Context, mode: str) -> str:
+        from sqlext.training.explain import explain
+
+        self._refuse_what_is_later()
+        return explain(context, self, mode)
 
     def _refuse_what_is_later(self) -> None:
         later = {

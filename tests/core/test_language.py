@@ -7,6 +7,7 @@ import pytest
 from sqlext import statements
 from sqlext.errors import SqlExtError
 from sqlext.statements import parse_statement
+from sqlext.statements.create_model import CreateModel
 from sqlext.statements.describe_model import DescribeModel
 from sqlext.statements.drop_model import DropModel
 from sqlext.statements.evaluate_model import EvaluateModel
@@ -81,6 +82,26 @@ def test_train_again_needs_no_other_clause() -> None:
     assert (by.validation.kind, str(by.validation.column), by.options["class_weights"]) == ("by", "part", {"a": 2.0})
 
 
+@pytest.mark.parametrize(
+    ("query", "behind_from"),
+    [
+        ("SELECT a FROM t", "(SELECT a FROM t)"),
+        ("(SELECT a FROM t)", "(SELECT a FROM t)"),
+        ("(SELECT 1) UNION (SELECT 2)", "((SELECT 1) UNION (SELECT 2))"),
+        (
+            "SELECT a AS options, ')' FROM t WHERE label = 1 -- all\n;",
+            "(SELECT a AS options, ')' FROM t WHERE label = 1)",
+        ),
+    ],
+)
+def test_create_model_as(query: str, behind_from: str) -> None:
+    create = parse_statement(f"CREATE OR REPLACE MODEL db.m LABEL y OPTIONS (epochs 3) COMMENT 'c' AS {query}")
+    assert isinstance(create, CreateModel)
+    assert create.source is not None
+    assert (create.source.sql, create.source.is_query, create.replace) == (behind_from, True, True)
+    assert (str(create.label), create.options["epochs"], create.comment) == ("y", 3, "c")
+
+
 def test_query_is_taken_verbatim() -> None:
     train = parse_statement("TRAIN MODEL m FROM (SELECT a, ')' AS b FROM t /* ) */ WHERE c IN (1, 2)) LABEL b")
     assert isinstance(train, TrainModel)
@@ -125,6 +146,11 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
     ("sql", "error_class", "line", "pos", "says"),
     [
         ("TRAIN MODEL", "SYNTAX_ERROR", 1, 11, "a model name"),
+        ("CREATE MODEL m LABEL y", "SYNTAX_ERROR", 1, 22, "AS and the query"),
+        ("CREATE MODEL m LABEL y AS", "SYNTAX_ERROR", 1, 25, "a query"),
+        ("CREATE MODEL m FROM t LABEL y AS SELECT 1", "SYNTAX_ERROR", 1, 15, "found 'FROM'"),
+        ("CREATE MODEL m AS SELECT 1 AS y", "SYNTAX_ERROR", 1, 31, "CREATE MODEL m needs one"),
+        ("CREATE OR REPLACE MODEL IF NOT EXISTS m LABEL y AS SELECT 1", "SYNTAX_ERROR", 1, 24, "exclude"),
         ("TRAIN MODEL m FROM t", "SYNTAX_ERROR", 1, 20, "LABEL"),
         ("TRAIN MODEL m FROM t\nLABEL x\n  FOO 3", "SYNTAX_ERROR", 3, 2, "found 'FOO'"),
         ("TRAIN MODEL m FROM t LABEL x LABEL y", "SYNTAX_ERROR", 1, 29, "twice"),

@@ -115,6 +115,9 @@ def test_explain_and_plans_hide_nothing_and_run_nothing(spark: SparkSession, flo
     text = one(spark, "EXPLAIN FORMATTED SELECT classify('shop.flowers', image) FROM shop.holdout")[0]
     assert "Scoring" in text
     assert "shop.flowers@1" in text
-    assert "TRAIN MODEL" in one(spark, "EXPLAIN TRAIN MODEL shop.never FROM shop.images LABEL species")[0]
+    assert (
+        "TRAIN MODEL"
+        in one(spark, "EXPLAIN TRAIN MODEL shop.never FROM shop.images LABEL species BACKBONE models.small")[0]
+    )
     with pytest.raises(AnalysisException, match="MODEL_NOT_FOUND"):
         spark.sql("DESCRIBE MODEL shop.never")
