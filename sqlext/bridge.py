@@ -10,13 +10,13 @@ import hmac
 import json
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark import SparkContext
 from pyspark.errors import AnalysisException, ParseException, PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
 
 from sqlext.errors import SqlExtError
 
@@ -105,13 +105,32 @@ def _bind(spark: SparkSession, request: Request) -> Request:
     return _plain(udfs.bind(spark, request["function"], request["namespace"], request["arguments"]))
 
 
+def _bind_table(spark: SparkSession, request: Request) -> Request:
+    from sqlext import udfs
+
+    return udfs.bind_table(spark, request["function"], request["namespace"], request["arguments"])
+
+
+def _table_rows(spark: SparkSession, request: Request) -> list[Request]:
+    from sqlext import udfs
+
+    return udfs.table_rows(spark, request["function"], request["bound"])
+
+
 def _epoch(_: SparkSession | None, request: Request) -> Request:
     from sqlext.bigdl.training import on_epoch
 
     return {"go": bool(on_epoch(request))}
 
 
-_METHODS: dict[str, Callable[[Any, Request], Any]] = {"parse": _parse, "run": _run, "bind": _bind, "epoch": _epoch}
+_METHODS: dict[str, Callable[[Any, Request], Any]] = {
+    "parse": _parse,
+    "run": _run,
+    "bind": _bind,
+    "bindTable": _bind_table,
+    "tableRows": _table_rows,
+    "epoch": _epoch,
+}
 
 
 def _plain(value: Any) -> Request:
@@ -179,6 +198,14 @@ def register_udf(spark: SparkSession, key: str, udf: Any) -> None:
     """Makes a pandas UDF known to the shim as ``key``, for the steps of a binding. The same key replaces."""
     function = getattr(udf, "_unwrapped", udf)  # pandas_udf() returns a plain function that carries the object
     hub(spark).registerUdf(key, function._judf)
+
+
+def scored_column(spark: SparkSession, key: str, arguments: Iterable[Column]) -> Column:
+    """The registered UDF ``key`` over columns, as a scoring step that the shim's rules know."""
+    from pyspark.sql.column import _to_java_column, _to_seq
+
+    columns = _to_seq(spark.sparkContext, arguments, _to_java_column)  # type: ignore[arg-type]
+    return Column(hub(spark).scored(key, columns))
 
 
 def has_udf(spark: SparkSession, key: str) -> bool:

@@ -112,7 +112,8 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     ),
     "ENGINE_CANNOT_SCORE": ("0A000", "spark.sqlext.engine = {engine} cannot score {model}: {reason}."),
     "INVALID_SETTING": ("22023", "{setting} = {value} is not valid: it takes {accepted}."),
-    "FEATURES_MISMATCH": ("42K09", "Model {model} takes {expected}, not {given}."),
+    "FEATURES_MISMATCH": ("42K09", "Model {model} takes {expected}, not {given}. {call}"),
+    "WRONG_KIND_OF_MODEL": ("42809", "{function} is for a {wanted}; {model} is a {kind}. {instead}"),
     "INVALID_ARGUMENTS": ("42605", "{function}: {signature} {problem}."),
     "NOT_AN_IMPORT": ("42809", "{model} is a trained {kind}; IMPORT needs a name of its own."),
     "INVALID_LABELS_TABLE": (

@@ -1,7 +1,8 @@
 """The SQL functions: the one list, and how a call in a query becomes an expression.
 
-To add one: a file here, its instance in :data:`FUNCTIONS`, a page in docs/functions/, a test. tests/core/test_layout.py
-says what was forgotten. The shim reads names and usage from the jar, so run ``make jar`` afterwards.
+To add one: a file here, its instance in :data:`FUNCTIONS` (:data:`TABLE_FUNCTIONS` for one that returns rows), a page in
+docs/functions/, a test. tests/core/test_layout.py says what was forgotten. The shim reads names and usage from the jar, so
+run ``make jar`` afterwards.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import StructType
 
+from sqlext.udfs._tables import TableFunction
 from sqlext.udfs.base import Argument, Binding, Call, SqlFunction
 from sqlext.udfs.classify import Classify
 from sqlext.udfs.classify_score import ClassifyScore
@@ -25,6 +27,9 @@ from sqlext.udfs.predict import Predict
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+# Spark's class -> PySpark's.
+VECTORS = {f"org.apache.spark.{p}.linalg.VectorUDT": f"pyspark.{p}.linalg.VectorUDT" for p in ("ml", "mllib")}
+
 FUNCTIONS: tuple[SqlFunction, ...] = (
     EmbedResnet(),
     Embed(),
@@ -36,6 +41,8 @@ FUNCTIONS: tuple[SqlFunction, ...] = (
     ImageInfo(),
     ImageErrorFunction(),
 )
+
+TABLE_FUNCTIONS: tuple[TableFunction, ...] = ()
 
 
 def bind(spark: SparkSession, function: str, namespace: list[str], arguments: list[dict[str, Any]]) -> dict[str, Any]:
@@ -51,6 +58,20 @@ def bind(spark: SparkSession, function: str, namespace: list[str], arguments: li
     return {"steps": steps, "result": bound.result}
 
 
+def bind_table(
+    spark: SparkSession, function: str, namespace: list[str], arguments: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Called by the shim when a query with a table function is analysed; the answer comes back to :func:`table_rows`."""
+    target = next(f for f in TABLE_FUNCTIONS if f.name == function)
+    given = tuple(_argument(i, a) for i, a in enumerate(arguments))
+    return target.bind(Call(spark, function, ".".join(namespace), given))
+
+
+def table_rows(spark: SparkSession, function: str, bound: dict[str, Any]) -> list[dict[str, Any]]:
+    """Called by the shim when such a query runs: rows with the columns of the function's ``OUTPUT``."""
+    return list(next(f for f in TABLE_FUNCTIONS if f.name == function).rows(spark, bound))
+
+
 def _argument(index: int, described: dict[str, Any]) -> Argument:
     kind = described["type"]
     parsed = StructType.fromJson({"type": "struct", "fields": [_field(kind)]}).fields[0].dataType
@@ -61,4 +82,20 @@ def _field(kind: Any) -> dict[str, Any]:
     """A type of Spark's JSON form wrapped as a field, whether it arrives as text or parsed."""
     if isinstance(kind, str) and kind[:1] in '"{':
         kind = json.loads(kind)
-    return {"name": "a", "type": kind, "nullable": True, "metadata": {}}
+    return {"name": "a", "type": _known(kind), "nullable": True, "metadata": {}}
+
+
+def _known(kind: Any) -> Any:
+    """The type with its user-defined types replaced by what they hold, but for vectors.
+
+    PySpark imports and calls the Python class that a user-defined type names; a table's schema must not choose that.
+    """
+    if isinstance(kind, list):
+        return [_known(part) for part in kind]
+    if not isinstance(kind, dict):
+        return kind
+    if kind.get("type") != "udt":
+        return {key: _known(value) for key, value in kind.items()}
+    if vector := VECTORS.get(kind.get("class")):
+        return {**kind, "pyClass": vector}
+    return _known(kind["sqlType"])

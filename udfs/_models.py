@@ -7,7 +7,7 @@ precision, kind of input): Spark sees that two calls are equal only when they ho
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from sqlext.errors import SqlExtError
+from sqlext.udfs._features import TrainedInput, as_one
 from sqlext.udfs.base import Argument, Step, image_sql, is_array, is_image, is_image_struct
 
 if TYPE_CHECKING:
@@ -112,9 +113,14 @@ def scalar_udf(
 
 
 def apply_steps(frame: DataFrame, steps: tuple[Step, ...]) -> DataFrame:
-    """Adds each step's result as a column of its name; ``arguments`` are SQL over the frame's columns."""
+    """Adds each step's result as a column of its name; ``arguments`` are SQL over the frame's columns.
+
+    As in SQL, filters and sorts around it score no row twice, and batches are bounded in bytes.
+    """
+    from sqlext.bridge import scored_column
+
     for step in steps:
-        frame = frame.withColumn(step.name, _bound[step.udf].udf(*[F.expr(a) for a in step.arguments]))
+        frame = frame.withColumn(step.name, scored_column(frame.sparkSession, step.udf, map(F.expr, step.arguments)))
     return frame
 
 
@@ -155,9 +161,13 @@ def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument
     return (Step("embedded", key, (image_sql(image),)),)
 
 
-def prediction_steps(spark: SparkSession, model: ModelVersion, features: Argument) -> tuple[Step, ...]:
-    """Steps whose last, `scored`, has PREDICTION's fields, for an image or an array.
+def prediction_steps(
+    spark: SparkSession, model: ModelVersion, features: Sequence[Argument], signature: str | None = None
+) -> tuple[Step, ...]:
+    """Steps whose last, `scored`, has PREDICTION's fields.
 
+    :param features: one argument (an image, an array, an ML vector, a STRUCT), or one for each trained column.
+    :param signature: of the function that was called, for errors.
     :raises SqlExtError: FEATURES_MISMATCH when the model takes something else, NO_CLASSIFIER.
     """
     from sqlext.catalog import ModelCatalog
@@ -165,21 +175,24 @@ def prediction_steps(spark: SparkSession, model: ModelVersion, features: Argumen
     from sqlext.udfs import _worker
 
     manifest = ModelCatalog(spark).read_manifest(model)
-    backbone = _network_for(spark, model, manifest, features)
+    if manifest["kind"] == "backbone" and not manifest.get("scores_width"):
+        raise SqlExtError("NO_CLASSIFIER", model=model.name)
+    given = as_one(model, manifest, features, signature)
+    backbone = None if is_array(given.type) else _backbone_of(spark, model, manifest)
     choice = choose(spark, manifest, backbone)
     spec = _spec(spark, model, choice, backbone=backbone)
     if choice.engine == "bigdl":
         chain = [model] if backbone in (None, model) else [backbone, model]
         post = partial(_worker.from_forward, spec=spec)
-        return _forward_steps(spark, spec, features, "scored", PREDICTION, post, [v for v in chain if v is not None])
+        return _forward_steps(spark, spec, given, "scored", PREDICTION, post, [v for v in chain if v is not None])
     if backbone is None:
-        return _array_steps(spark, spec, features, f"classify_{model}")
-    struct, network = is_image_struct(features.type), _network(spark, backbone)
+        return _array_steps(spark, spec, given, f"classify_{model}")
+    struct, network = is_image_struct(given.type), _network(spark, backbone)
     key = f"{spec.key}:image{_suffix(struct)}"
     function = partial(_worker.predict_images, spec=spec, network=network)
     udf = partial(scalar_udf, function, PREDICTION, f"classify_{model}", struct_input=struct)
     _register(spark, key, lambda: _Bound(udf(), network))
-    return (Step("scored", key, (image_sql(features),)),)
+    return (Step("scored", key, (image_sql(given),)),)
 
 
 def _array_steps(spark: SparkSession, spec: ScoringSpec, features: Argument, name: str) -> tuple[Step, ...]:
@@ -189,33 +202,6 @@ def _array_steps(spark: SparkSession, spec: ScoringSpec, features: Argument, nam
     function = partial(_worker.predict_arrays, spec=spec)
     _register(spark, key, lambda: _Bound(scalar_udf(function, PREDICTION, name)))
     return (Step("scored", key, (f"CAST({features.sql} AS ARRAY<FLOAT>)",)),)
-
-
-def _network_for(
-    spark: SparkSession, model: ModelVersion, manifest: dict[str, Any], features: Argument
-) -> ModelVersion | None:
-    """The network that an image goes through first; None for an array, which the head takes as it is.
-
-    :raises SqlExtError: FEATURES_MISMATCH, NO_CLASSIFIER.
-    """
-
-    def mismatch(expected: str) -> SqlExtError:
-        given = features.type.simpleString()
-        return SqlExtError("FEATURES_MISMATCH", model=model.name, expected=expected, given=given)
-
-    imported = manifest["kind"] == "backbone"
-    if imported and not manifest.get("scores_width"):
-        raise SqlExtError("NO_CLASSIFIER", model=model.name)
-    if is_array(features.type):
-        if imported:
-            raise mismatch("an image")
-        return None
-    if not is_image(features.type) and features.type.typeName() != "void":
-        raise mismatch("an image or an array of numbers")
-    backbone = _backbone_of(spark, model, manifest)
-    if backbone is None:
-        raise mismatch(f"an array of {manifest['width']} numbers (train it with BACKBONE to score images)")
-    return backbone
 
 
 def _backbone_of(spark: SparkSession, model: ModelVersion, manifest: dict[str, Any]) -> ModelVersion | None:
@@ -238,6 +224,7 @@ def _spec(
 
     catalog = ModelCatalog(spark)
     manifest = catalog.read_manifest(model)
+    trained = TrainedInput.of(manifest)
     network = model if manifest["kind"] == "backbone" else backbone
     inputs = catalog.read_manifest(network)["input"] if network else {}
     head = None if manifest["kind"] == "backbone" else Head.from_onnx(catalog.read_bytes(model, "head.onnx"))
@@ -249,6 +236,8 @@ def _spec(
         precision=choice.precision,
         head=head,
         labels=tuple(manifest.get("labels") or ()),
+        task="regression" if manifest["kind"] == "regressor" else "classification",
+        columns=tuple(n for n, _ in trained.columns) if trained.kind == "columns" else (),
         scores_kind=manifest.get("scores_kind") or "logits",
         width=int(manifest["width"]),
         version=model.version,

@@ -2,21 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlext.catalog import ModelCatalog, ModelRef, ModelVersion
+from sqlext.errors import SqlExtError
 from sqlext.udfs._models import prediction_steps
-from sqlext.udfs.base import Binding, Call, SqlFunction
+from sqlext.udfs.base import Argument, Binding, Call, SqlFunction
+
+CLASSIFIER, REGRESSOR = "classifier", "regressor"
 
 
-def resolve_model(function: SqlFunction, call: Call, index: int = 0) -> ModelVersion:
-    """The version that the constant model argument names now; the query keeps it. Needs SELECT on the model's table."""
+def resolve_model(
+    function: SqlFunction, call: Call, index: int = 0, wanted: str | None = None
+) -> tuple[ModelVersion, dict[str, Any]]:
+    """The version that the constant model argument names now, with its manifest; the query keeps it.
+
+    Needs SELECT on the model's table.
+
+    :param wanted: CLASSIFIER or REGRESSOR when the function is for one of them.
+    :raises SqlExtError: WRONG_KIND_OF_MODEL and those of :meth:`ModelCatalog.resolve`.
+    """
     text = function.constant_string(call, index, "a model name")
     catalog = ModelCatalog(call.spark)
     version = catalog.resolve(ModelRef.parse(text, call.namespace))
     catalog.check(version.name, "SELECT")
-    return version
+    manifest = catalog.read_manifest(version)
+    is_regressor = manifest["kind"] == REGRESSOR
+    if wanted is not None and is_regressor != (wanted == REGRESSOR):
+        instead = f"Write {'predict_value' if is_regressor else 'classify'}('{text}', ..)."
+        kind = manifest["kind"] if manifest["kind"] != "backbone" else "network of classes"
+        raise SqlExtError(
+            "WRONG_KIND_OF_MODEL",
+            function=call.function,
+            wanted=wanted,
+            model=version.name,
+            kind=kind,
+            instead=instead,
+        )
+    return version, manifest
 
 
-def bind_prediction(function: SqlFunction, call: Call, result: str, *, features: int = 1) -> Binding:
-    """``result`` over the step `scored` of the call's model and its features (argument ``features``)."""
-    version = resolve_model(function, call)
-    return Binding(prediction_steps(call.spark, version, call.arguments[features]), result)
+def bind_prediction(
+    function: SqlFunction,
+    call: Call,
+    result: str,
+    *,
+    wanted: str | None = None,
+    features: tuple[Argument, ...] | None = None,
+) -> Binding:
+    """``result`` over the step `scored` of the call's model and its features (default: all arguments behind the model)."""
+    if features is None:
+        function.expect_at_least(call, 2)
+        features = call.arguments[1:]
+    version, _ = resolve_model(function, call, wanted=wanted)
+    return Binding(prediction_steps(call.spark, version, features, function.signature), result)

@@ -46,6 +46,8 @@ class ScoringSpec:
     scores_kind: str = "logits"
     width: int = 0
     version: int = 0
+    task: str = "classification"
+    columns: tuple[str, ...] = ()  # their names, of a model of several columns: for reasons
 
 
 _engines: dict[tuple[str, str, str], Engine] = {}
@@ -154,24 +156,28 @@ def tensors(values: pd.Series | pd.DataFrame, spec: ScoringSpec) -> pd.DataFrame
 # --- arrays -------------------------------------------------------------------------------------------------------
 
 
-def _features(values: Iterable[Any], width: int) -> list[Floats | str]:
+def _features(values: Iterable[Any], spec: ScoringSpec) -> list[Floats | str]:
     def one(value: Any) -> Floats | str:
         if value is None:
             return NO_FEATURES
         array = np.asarray(value, dtype=np.float32)
-        if array.shape != (width,):
-            return f"expected {width} values, got {array.size}"
-        if not np.isfinite(array).all():
+        if array.shape != (spec.width,):
+            return f"expected {spec.width} values, got {array.size}"
+        finite = np.isfinite(array)
+        if finite.all():
+            return array
+        if len(spec.columns) != spec.width:
             return "NULL, NaN or infinite value in the features"
-        return array
+        bad = [name for name, good in zip(spec.columns, finite, strict=True) if not good]
+        return f"NULL, NaN or infinite value in {', '.join(bad[:5])}"
 
     return [one(value) for value in values]
 
 
 def _over_arrays(
-    values: pd.Series, width: int, function: Callable[[Floats], Floats]
+    values: pd.Series, spec: ScoringSpec, function: Callable[[Floats], Floats]
 ) -> tuple[list[Floats | None], list[str | None]]:
-    rows = _features(values, width)
+    rows = _features(values, spec)
     good = [r for r in rows if not isinstance(r, str)]
     outputs = iter(function(np.stack(good)) if good else ())
     return [None if isinstance(r, str) else next(outputs) for r in rows], [
@@ -182,13 +188,13 @@ def _over_arrays(
 def predict_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
     """Columns of :func:`predictions`, from feature arrays through the head."""
     assert spec.head is not None
-    return predictions(*_over_arrays(values, spec.width, spec.head.logits), spec)
+    return predictions(*_over_arrays(values, spec, spec.head.logits), spec)
 
 
 def scaled_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
     """Columns tensor and error: arrays checked and standardised, for the JVM's BigDL forward."""
     assert spec.head is not None
-    outputs, errors = _over_arrays(values, spec.width, spec.head.scale)
+    outputs, errors = _over_arrays(values, spec, spec.head.scale)
     return pd.DataFrame({"tensor": _column(outputs), "error": _column(errors)})
 
 
@@ -196,25 +202,29 @@ def scaled_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
 
 
 def predictions(outputs: list[Floats | None], errors: list[str | None], spec: ScoringSpec) -> pd.DataFrame:
-    """Raw outputs -> columns label, score, value, error, version, scores (probabilities in the order of the labels)."""
+    """Raw outputs -> columns label, score, value, error, version, scores (probabilities in the order of the labels).
+
+    Of a regressor the only output is ``value``, in the target's own units; the others are NULL.
+    """
+    nothing: list[Any] = [None] * len(outputs)
+    columns: dict[str, list[Any]] = {"label": nothing, "score": nothing, "value": nothing}
+    if spec.task == "regression":
+        columns["value"] = [None if o is None else float(o[0]) for o in outputs]
+        scores = nothing
+    else:
+        scores = _scores(outputs, spec)
+        best = [None if s is None else int(s.argmax()) for s in scores]
+        columns["label"] = [None if b is None else spec.labels[b] if spec.labels else str(b) for b in best]
+        columns["score"] = [None if b is None else float(s[b]) for s, b in zip(scores, best, strict=True)]
+    columns |= {"error": errors, "version": [spec.version] * len(outputs), "scores": scores}
+    return pd.DataFrame({name: _column(values) for name, values in columns.items()})
+
+
+def _scores(outputs: list[Floats | None], spec: ScoringSpec) -> list[Any]:
+    """Probabilities per row, None where there is no output."""
     good = [o for o in outputs if o is not None]
-    probabilities = _probabilities(np.stack(good), spec.scores_kind) if good else np.zeros((0, 0))
-    each = iter(probabilities)
-    scores = [None if o is None else next(each) for o in outputs]
-    best = [None if s is None else int(s.argmax()) for s in scores]
-    labels = spec.labels
-    return pd.DataFrame(
-        {
-            "label": _column([None if b is None else labels[b] if labels else str(b) for b in best]),
-            "score": _column(
-                [None if s is None or b is None else float(s[b]) for s, b in zip(scores, best, strict=True)]
-            ),
-            "value": _column([None] * len(outputs)),
-            "error": _column(errors),
-            "version": _column([spec.version] * len(outputs)),
-            "scores": _column(scores),
-        }
-    )
+    each = iter(_probabilities(np.stack(good), spec.scores_kind) if good else ())
+    return [None if o is None else next(each) for o in outputs]
 
 
 def _probabilities(outputs: Floats, kind: str) -> npt.NDArray[np.float64]:

@@ -6,7 +6,16 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyspark.sql.types import ArrayType, BinaryType, DataType, NullType, NumericType, StringType, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DataType,
+    NullType,
+    NumericType,
+    StringType,
+    StructType,
+    UserDefinedType,
+)
 
 from sqlext.errors import SqlExtError
 
@@ -75,6 +84,11 @@ class SqlFunction(ABC):
         if len(call.arguments) != count:
             raise self.invalid(call, f"takes {count} argument{'s' if count != 1 else ''}, got {len(call.arguments)}")
 
+    def expect_at_least(self, call: Call, count: int) -> None:
+        """For functions whose features may be several columns."""
+        if len(call.arguments) < count:
+            raise self.invalid(call, f"takes {count} arguments or more, got {len(call.arguments)}")
+
     def invalid(self, call: Call, problem: str) -> SqlExtError:
         return SqlExtError("INVALID_ARGUMENTS", function=call.function, problem=problem, signature=self.signature)
 
@@ -107,6 +121,11 @@ def is_array(kind: DataType) -> bool:
     return isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)
 
 
+def is_vector(kind: DataType) -> bool:
+    """An ML vector, of `spark.ml` or the older `spark.mllib`."""
+    return isinstance(kind, UserDefinedType) and type(kind).__name__ == "VectorUDT"
+
+
 def image_sql(argument: Argument) -> str:
     """The argument as a scoring step takes it: BINARY, or the image struct's six fields in order; NULL is no image."""
     if isinstance(argument.type, NullType):
@@ -115,3 +134,8 @@ def image_sql(argument: Argument) -> str:
         return argument.sql
     fields = ", ".join(f"'{f}', {argument.sql}.{f}" for f in IMAGE_FIELDS)
     return f"CASE WHEN {argument.sql} IS NULL THEN NULL ELSE named_struct({fields}) END"
+
+
+def text_literal(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -14,7 +14,8 @@ class ClassifyScore(SqlFunction):
     arguments = """
     Arguments:
       * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
-      * features - an image (BINARY or image struct) or an array of the trained length
+      * features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
+        column names, or the columns themselves in trained order
     """
     examples = """
     Examples:
@@ -23,7 +24,6 @@ class ClassifyScore(SqlFunction):
     """
 
     def bind(self, call: Call) -> Binding:
-        from sqlext.udfs._prediction import bind_prediction
+        from sqlext.udfs._prediction import CLASSIFIER, bind_prediction
 
-        self.expect(call, 2)
-        return bind_prediction(self, call, "scored.score")
+        return bind_prediction(self, call, "scored.score", wanted=CLASSIFIER)

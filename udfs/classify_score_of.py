@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql.types import NullType
 
 from sqlext.errors import SqlExtError, nearest
-from sqlext.udfs.base import Binding, Call, SqlFunction
+from sqlext.udfs.base import Binding, Call, SqlFunction, text_literal
 
 
 class ClassifyScoreOf(SqlFunction):
@@ -18,7 +18,8 @@ class ClassifyScoreOf(SqlFunction):
     Arguments:
       * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
       * label - one of the model's labels: a constant, or a column
-      * features - an image (BINARY or image struct) or an array of the trained length
+      * features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
+        column names, or the columns themselves in trained order
     """
     examples = """
     Examples:
@@ -26,24 +27,18 @@ class ClassifyScoreOf(SqlFunction):
     """
 
     def bind(self, call: Call) -> Binding:
-        from sqlext.catalog import ModelCatalog
         from sqlext.udfs._models import prediction_steps
-        from sqlext.udfs._prediction import resolve_model
+        from sqlext.udfs._prediction import CLASSIFIER, resolve_model
 
-        self.expect(call, 3)
-        version = resolve_model(self, call)
-        labels = ModelCatalog(call.spark).read_manifest(version).get("labels") or []
+        self.expect_at_least(call, 3)
+        version, manifest = resolve_model(self, call, wanted=CLASSIFIER)
+        labels = manifest.get("labels") or []
         label = call.arguments[1]
         if label.constant and not isinstance(label.type, NullType) and str(label.value) not in labels:
             hint = nearest(str(label.value), labels, limit=20)
             raise SqlExtError("UNKNOWN_LABEL", model=version.name, label=label.value, hint=hint)
-        known = ", ".join(_literal(text) for text in labels)
+        known = ", ".join(text_literal(text) for text in labels)
         index = f"array_position(array({known}), CAST({label.sql} AS STRING))"
         # get() is NULL out of bounds, in ANSI mode too; a label not in the list has position 0.
-        return Binding(
-            prediction_steps(call.spark, version, call.arguments[2]), f"get(scored.scores, CAST({index} AS INT) - 1)"
-        )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        steps = prediction_steps(call.spark, version, call.arguments[2:], self.signature)
+        return Binding(steps, f"get(scored.scores, CAST({index} AS INT) - 1)")

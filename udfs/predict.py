@@ -14,7 +14,8 @@ class Predict(SqlFunction):
     arguments = """
     Arguments:
       * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
-      * features - an image (BINARY or image struct) or an array of the trained length
+      * features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
+        column names, or the columns themselves in trained order
     """
     examples = """
     Examples:
@@ -24,6 +25,5 @@ class Predict(SqlFunction):
     def bind(self, call: Call) -> Binding:
         from sqlext.udfs._prediction import bind_prediction
 
-        self.expect(call, 2)
         fields = ("label", "score", "value", "error", "version")
         return bind_prediction(self, call, "named_struct(" + ", ".join(f"'{f}', scored.{f}" for f in fields) + ")")

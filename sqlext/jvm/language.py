@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
 # Not of the language: what bindings call in their steps, with keys that only they know.
 INTERNAL: tuple[dict[str, Any], ...] = (
+    {
+        "name": "sqlext_vector_to_array",
+        "usage": "_FUNC_(vector) - The values of an ML vector; internal to bigdl-sqlext.",
+        "arguments": "",
+        "examples": "",
+        "native": "org.apache.spark.sql.sqlext.VectorToArray",
+    },
     {
         "name": "sqlext_bigdl_forward",
         "usage": "_FUNC_(key, features) - The forward pass of a BigDL module; internal to bigdl-sqlext.",
@@ -23,12 +31,13 @@ def language() -> dict[str, Any]:
     """The contents of ``META-INF/sqlext/language.json``, from the Python lists; ``digest`` names their state."""
     from sqlext.settings import SETTINGS
     from sqlext.statements import STATEMENTS
-    from sqlext.udfs import FUNCTIONS
+    from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
 
     content: dict[str, Any] = {
         "version": _version(),
         "heads": [list(head) for statement in STATEMENTS for head in statement.HEADS],
         "functions": [*(_function(f) for f in FUNCTIONS), *INTERNAL],
+        "table_functions": [{**_function(f), "schema": schema(f.OUTPUT)} for f in TABLE_FUNCTIONS],
         "settings": [_setting(s) for s in SETTINGS],
     }
     return {**content, "digest": digest(content)}
@@ -48,6 +57,11 @@ def _function(function: Any) -> dict[str, Any]:
         "examples": _section("Examples", getattr(function, "examples", "")),
         "native": getattr(function, "native", None),
     }
+
+
+def schema(columns: Mapping[str, str]) -> str:
+    """Result columns as DDL."""
+    return ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
 
 
 def _section(title: str, lines: str | list[str] | tuple[str, ...]) -> str:

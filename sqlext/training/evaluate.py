@@ -84,7 +84,7 @@ def _scored(
         F.xxhash64(F.expr(features.sql)).alias("row_hash"),
         F.when(F.expr(answer.sql).isNotNull(), F.expr(features.sql)).alias("given"),
     )
-    steps = prediction_steps(context.spark, version, Argument(features.type, "given"))
+    steps = prediction_steps(context.spark, version, [Argument(features.type, "given")])
     scored = apply_steps(rows, steps).select("expected", "row_hash", "scored.label", "scored.score", "scored.scores")
     table = scored.toPandas()
     good = table[table["expected"].notna() & table["label"].notna()]

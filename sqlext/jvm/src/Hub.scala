@@ -8,7 +8,7 @@ import java.util.concurrent.atomic.AtomicReference
 import com.fasterxml.jackson.core.json.JsonReadFeature
 import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import com.fasterxml.jackson.module.scala.DefaultScalaModule
-import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.{Column, SparkSession}
 import org.apache.spark.sql.execution.python.UserDefinedPythonFunction
 
 /** Implemented by sqlext/bridge.py over Py4J. One method, JSON in, JSON out: it stays as the language grows. */
@@ -47,6 +47,9 @@ object Hub {
   def hasUdf(key: String): Boolean = udfs.containsKey(key)
   def udf(key: String): UserDefinedPythonFunction = Option(udfs.get(key)).getOrElse(
     throw new SqlExtRuntimeException(s"bigdl-sqlext: Python bound a function to '$key', which it has not registered."))
+
+  /** A scoring step over columns of a DataFrame, with the guarantees of a call in SQL: each row once, bounded batches. */
+  def scored(key: String, arguments: Seq[Column]): Column = new Column(Scoring.call(key, udf(key), arguments.map(_.expr)))
 
   /** One round trip; `sql` is what an error's position counts in. Never retried: a statement must not run twice. */
   def call(session: SparkSession, method: String, request: Map[String, Any], sql: String = ""): JsonNode = {

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode
 /** META-INF/sqlext/language.json, written from the Python lists when the jar is built. */
 object Language {
   case class Function(name: String, usage: String, arguments: String, examples: String, native: Option[String])
+  case class TableFunction(name: String, schema: String, usage: String, arguments: String, examples: String)
   case class Setting(name: String, kind: String, default: Option[String], static: Boolean, doc: String)
 
   private lazy val root: JsonNode = {
@@ -23,6 +24,10 @@ object Language {
 
   lazy val functions: Seq[Function] = items("functions").map(f =>
     Function(text(f, "name"), text(f, "usage"), text(f, "arguments"), text(f, "examples"), option(f, "native")))
+
+  /** `schema` is the DDL of the columns. */
+  lazy val tableFunctions: Seq[TableFunction] = items("table_functions").map(f => TableFunction(
+    text(f, "name"), text(f, "schema"), text(f, "usage"), text(f, "arguments"), text(f, "examples")))
 
   lazy val settings: Seq[Setting] = items("settings").map(s =>
     Setting(text(s, "name"), text(s, "type"), option(s, "default"), s.get("static").asBoolean, text(s, "doc")))

@@ -12,9 +12,11 @@ import org.apache.spark.sql.{SparkSessionExtensions, SparkSessionExtensionsProvi
  * What it touches of Spark's internals, file by file, with what Spark 4 changes:
  *  - SparkLexer: SqlBaseLexer, UpperCaseCharStream (private[parser])
  *  - StatementParser: ParserInterface (4.0 adds parseRoutineParam), VariableSubstitution
- *  - StatementCommand: LeafRunnableCommand, JsonToStructs (4.0: another constructor), ExplainCommand
+ *  - StatementCommand: LeafRunnableCommand, ExplainCommand
+ *  - JsonRows: JsonToStructs (4.0: another constructor)
  *  - Errors: the protected constructors of AnalysisException and ParseException (4.0: no free message)
  *  - SqlFunctions: FunctionRegistry.builtin, PythonUDF, RuntimeReplaceable, AnalysisContext
+ *  - TableFunctions: TableFunctionRegistry.builtin, LeafExecNode
  *  - Settings: SQLConf.buildConf and buildStaticConf
  *  - ScoreOnce, ScoringExec: ArrowEvalPython (4.0: resultAttrs and evalType move), EvalPythonExec, ArrowPythonRunner
  */
@@ -25,11 +27,13 @@ class SqlExtensions extends (SparkSessionExtensions => Unit) {
     URLConnection.setDefaultUseCaches("jar", false)
     Settings.register()
     SqlFunctions.register()
+    TableFunctions.register()
     extensions.injectParser((session, spark) => new StatementParser(session, spark))
     extensions.injectPostHocResolutionRule(_ => LiftScoring)
     extensions.injectOptimizerRule(_ => TrimScoring)
     extensions.injectPreCBORule(_ => SortOnce)
     extensions.injectPlannerStrategy(_ => ScoringStrategy)
+    extensions.injectPlannerStrategy(_ => TableFunctionStrategy)
   }
 }
 

@@ -54,17 +54,22 @@ object SqlFunctions {
 
   /** What Python makes of a call: Python steps over the arguments, then one SQL expression over arguments and steps. */
   private def bind(function: String, name: String, arguments: Seq[Expression]): Expression = {
+    val bound = ask("bind", function, arguments)
+    val given = arguments.zipWithIndex.map { case (a, i) => s"arg$i" -> a }.toMap
+    val scope = bound.get("steps").elements().asScala
+      .foldLeft(given)((known, s) => known + (s.get("name").asText -> step(s, known)))
+    SqlFunction(name, arguments, expression(bound.get("result").asText, scope))
+  }
+
+  /** Python's answer about a call: its `method` gets the function, the arguments and the database of bare names. */
+  def ask(method: String, function: String, arguments: Seq[Expression]): JsonNode = {
     val session = SparkSession.active
     val namespace = AnalysisContext.get.catalogAndNamespace match { // inside a view: where the view was made
       case Seq(_, view @ _*) if view.nonEmpty => view
       case _ => session.sessionState.catalogManager.currentNamespace.toSeq
     }
-    val bound = Hub.call(session, "bind",
+    Hub.call(session, method,
       Map("function" -> function, "namespace" -> namespace, "arguments" -> arguments.map(describe)))
-    val given = arguments.zipWithIndex.map { case (a, i) => s"arg$i" -> a }.toMap
-    val scope = bound.get("steps").elements().asScala
-      .foldLeft(given)((known, s) => known + (s.get("name").asText -> step(s, known)))
-    SqlFunction(name, arguments, expression(bound.get("result").asText, scope))
   }
 
   private def describe(argument: Expression): Map[String, Any] = {

@@ -1,10 +1,10 @@
 package org.apache.spark.sql.sqlext
 
 import org.apache.spark.sql.{Row, SparkSession}
-import org.apache.spark.sql.catalyst.{CatalystTypeConverters, InternalRow}
-import org.apache.spark.sql.catalyst.expressions.{Attribute, AttributeReference, JsonToStructs, Literal}
+import org.apache.spark.sql.catalyst.CatalystTypeConverters
+import org.apache.spark.sql.catalyst.expressions.{Attribute, AttributeReference}
 import org.apache.spark.sql.execution.command.LeafRunnableCommand
-import org.apache.spark.sql.types.{ArrayType, StructType}
+import org.apache.spark.sql.types.StructType
 
 /**
  * A parsed statement of ours: `run` asks Python and returns its rows, in the typed columns of `ddl`.
@@ -22,10 +22,7 @@ case class StatementCommand(statement: String, ddl: String, payload: String, sql
 
   override def run(session: SparkSession): Seq[Row] = {
     val rows = Hub.call(session, "run", Map("payload" -> Hub.json.readTree(payload), "sql" -> sql), sql)
-    // from_json evaluated in place: every type that DDL can name, and no Spark job.
-    val kind = ArrayType(columns.asNullable)
-    val decoded = JsonToStructs(kind, Map("mode" -> "FAILFAST"), Literal(rows.toString),
-      Some(session.sessionState.conf.sessionLocalTimeZone)).eval(InternalRow.empty)
-    CatalystTypeConverters.createToScalaConverter(kind)(decoded).asInstanceOf[Seq[Row]]
+    val decoded = JsonRows.decode(rows, columns, session.sessionState.conf.sessionLocalTimeZone)
+    CatalystTypeConverters.createToScalaConverter(JsonRows.kind(columns))(decoded).asInstanceOf[Seq[Row]]
   }
 }

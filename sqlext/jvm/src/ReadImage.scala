@@ -1,0 +1,86 @@
+package org.apache.spark.sql.sqlext
+
+import java.io.{IOException, InterruptedIOException}
+import java.nio.channels.ClosedByInterruptException
+
+import scala.collection.JavaConverters._
+
+import org.apache.commons.io.IOUtils
+import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.fs.Path
+import org.apache.spark.SparkContext
+import org.apache.spark.broadcast.Broadcast
+import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.catalyst.expressions.{Expression, ImplicitCastInputTypes, UnaryExpression}
+import org.apache.spark.sql.catalyst.expressions.codegen.CodegenFallback
+import org.apache.spark.sql.types.{AbstractDataType, BinaryType, DataType, StringType}
+import org.apache.spark.unsafe.types.UTF8String
+import org.apache.spark.util.SerializableConfiguration
+
+/**
+ * `read_image(path)`: the bytes of a file, read where the row is. NULL where it is missing or cannot be read; a path
+ * outside the folders of `spark.sqlext.allowedPaths` ends the query.
+ */
+case class ReadImage(child: Expression, files: AllowedFiles)
+  extends UnaryExpression with ImplicitCastInputTypes with CodegenFallback {
+
+  def this(path: Expression) = this(path, AllowedFiles.ofSession())
+
+  override def inputTypes: Seq[AbstractDataType] = Seq(StringType)
+  override def dataType: DataType = BinaryType
+  override def nullable: Boolean = true
+  override def foldable: Boolean = false // the driver would read it while it plans
+  override def prettyName: String = "read_image"
+  override protected def stringArgs: Iterator[Any] = Iterator(child)
+  override protected def nullSafeEval(path: Any): Any = files.read(path.asInstanceOf[UTF8String].toString)
+  override protected def withNewChildInternal(path: Expression): ReadImage = copy(child = path)
+}
+
+/** Files below `folders` (None: all), by the Hadoop settings of the session that asked. */
+case class AllowedFiles(folders: Option[Seq[String]])(settings: Broadcast[SerializableConfiguration]) {
+
+  def read(text: String): Array[Byte] = try {
+    val (conf, given) = (settings.value.value, new Path(text))
+    // Normalised: no '..' is left to lead out of a folder.
+    val path = new Path(AllowedFiles.qualified(given, conf).toUri.normalize())
+    if (!isAllowed(path)) throw new SqlExtRuntimeException(refusal(text))
+    val in = path.getFileSystem(conf).open(path)
+    try IOUtils.toByteArray(in) finally in.close()
+  } catch {
+    case e @ (_: InterruptedIOException | _: ClosedByInterruptException) => throw e // the task was cancelled
+    case _: IOException | _: IllegalArgumentException | _: UnsupportedOperationException => null
+  }
+
+  private def isAllowed(path: Path): Boolean = folders.forall { allowed =>
+    val wanted = path.toUri.toString
+    allowed.exists(folder => wanted == folder || wanted.startsWith(folder + "/"))
+  }
+
+  private def refusal(text: String): String = s"[PATH_NOT_ALLOWED] '$text' lies outside the folders that this server " +
+    s"may read: ${folders.get.mkString(", ")} (spark.sqlext.allowedPaths)."
+}
+
+object AllowedFiles {
+  private var last: Option[(SparkContext, Set[(String, String)], Broadcast[SerializableConfiguration])] = None
+
+  def ofSession(): AllowedFiles = {
+    val session = SparkSession.active
+    val conf = session.sessionState.newHadoopConf()
+    val folders = session.conf.getOption(Settings.prefix + "allowedPaths").map(_.split(",").map(_.trim)
+      .filter(_.nonEmpty).map(f => qualified(new Path(f), conf).toUri.normalize().toString.stripSuffix("/")).toSeq)
+    AllowedFiles(folders)(broadcast(session.sparkContext, conf))
+  }
+
+  def qualified(path: Path, conf: Configuration): Path = path.getFileSystem(conf).makeQualified(path)
+
+  /** One for all queries of the same settings. */
+  private def broadcast(context: SparkContext, conf: Configuration): Broadcast[SerializableConfiguration] =
+    synchronized {
+      val settings = conf.iterator().asScala.map(e => e.getKey -> e.getValue).toSet
+      last.collect { case (c, s, known) if (c eq context) && s == settings => known }.getOrElse {
+        val made = context.broadcast(new SerializableConfiguration(conf))
+        last = Some((context, settings, made))
+        made
+      }
+    }
+}

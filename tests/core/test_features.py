@@ -1,0 +1,107 @@
+"""Features of every kind: arrays, ML vectors, structs and columns, for classifiers and regressors; what is refused, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.ml.linalg import Vectors, VectorUDT
+from pyspark.mllib.linalg import Vectors as OldVectors
+from pyspark.sql import SparkSession
+from results import one
+from tiny_models import publish, publish_columns
+
+
+@pytest.fixture(scope="module")
+def tiny(spark: SparkSession) -> Iterator[SparkSession]:
+    """Models cols (two columns), price (a regressor of them) and arrays (three numbers); table rows of a, b."""
+    spark.sql("CREATE DATABASE tiny")
+    spark.sql("USE tiny")
+    publish_columns(spark)
+    publish(spark, "arrays", [[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 0, 0])
+    yield spark
+    spark.sql("USE default")
+    spark.sql("DROP DATABASE tiny CASCADE")
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        "a, b",
+        "CAST(a AS FLOAT), CAST(b AS DECIMAL(9, 2))",
+        "struct(a, b)",
+        "struct(b, 'more' AS other, a)",
+        "named_struct('B', b, 'A', a)",
+        "array(a, b)",
+    ],
+)
+def test_columns_structs_and_arrays_say_the_same(tiny: SparkSession, features: str) -> None:
+    row = one(
+        tiny,
+        f"SELECT classify('cols', {features}) AS label, classify_score('cols', {features}) AS score, "
+        f"classify_score_of('cols', 'c0', {features}) AS other, predict('price', {features}).value AS value, "
+        f"predict('cols', {features}).error AS error FROM (SELECT 1.5D AS a, 3 AS b)",
+    )
+    assert (row.label, row.value, row.error) == ("c1", 200_000.0, None)
+    assert row.score == pytest.approx(0.8175745)
+    assert row.score + row.other == pytest.approx(1)
+
+
+def test_vectors_are_arrays(tiny: SparkSession) -> None:
+    rows = [(Vectors.dense(1, 5, 2),), (Vectors.sparse(3, {2: 4.0}),), (Vectors.dense(1, 2),), (None,)]
+    tiny.createDataFrame(rows, _vector_schema()).createOrReplaceTempView("vectors")
+    found = tiny.sql("SELECT predict('arrays', v) AS p FROM vectors").collect()
+    assert [row.p.label for row in found] == ["c1", "c2", None, None]
+    assert [row.p.error for row in found[2:]] == ["expected 3 values, got 2", "no features"]
+    old = tiny.createDataFrame([(OldVectors.sparse(3, {0: 7.0}),)], ["v"])
+    assert old.selectExpr("classify('arrays', v) AS l").first() == ("c0",)
+
+
+def _vector_schema() -> object:
+    from pyspark.sql.types import StructField, StructType
+
+    return StructType([StructField("v", VectorUDT())])
+
+
+def test_a_missing_number_is_named_and_fails_no_query(tiny: SparkSession) -> None:
+    rows = tiny.sql(
+        "SELECT predict('cols', a, b) AS p, classify('cols', a, b) AS label, predict('price', struct(a, b)) AS r "
+        "FROM VALUES (1D, 2), (NULL, 2), (double('NaN'), NULL) AS t(a, b)"
+    ).collect()
+    assert [row.label for row in rows] == ["c1", None, None]
+    reasons = [None, "NULL, NaN or infinite value in a", "NULL, NaN or infinite value in a, b"]
+    assert [row.p.error for row in rows] == [row.r.error for row in rows] == reasons
+    assert [row.r.value for row in rows] == [200_000.0, None, None]
+    none = one(
+        tiny, "SELECT predict('cols', CAST(NULL AS STRUCT<a: DOUBLE, b: INT>)) AS p, classify('cols', NULL) AS c"
+    )
+    assert (none.p.error, none.c) == ("no features", None)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (
+            "classify('cols', a)",
+            r"FEATURES_MISMATCH.*columns \(a DOUBLE, b INT\).*not double.*classify\(model, features",
+        ),
+        ("classify('cols', a, b, a)", r"FEATURES_MISMATCH.*\(a DOUBLE, b INT\).*not double, int, double"),
+        ("classify('cols', a, 'x')", "FEATURES_MISMATCH.*not double, string"),
+        ("classify('cols', struct(a))", "FEATURES_MISMATCH.*a STRUCT without b"),
+        ("classify('cols', struct('x' AS a, b))", "FEATURES_MISMATCH.*columns"),
+        ("classify('arrays', a, a, a)", "FEATURES_MISMATCH.*an array of 3 numbers"),
+        ("classify('arrays', CAST('x' AS BINARY))", "FEATURES_MISMATCH.*BACKBONE.*not binary"),
+        ("classify('arrays', 'x.jpg')", r"FEATURES_MISMATCH.*not string \(read_image\(path\)"),
+        (
+            "classify('price', a, b)",
+            r"WRONG_KIND_OF_MODEL.*classifier.*tiny.price is a regressor.*predict_value\('price'",
+        ),
+        ("classify_score_of('price', 'c0', a, b)", "WRONG_KIND_OF_MODEL.*predict_value"),
+        ("classify_score_of('cols', 'c9', a, b)", "UNKNOWN_LABEL.*c0"),
+        ("classify_score_of('cols', 'c0')", "INVALID_ARGUMENTS.*3 arguments or more, got 2"),
+    ],
+)
+def test_what_is_refused(tiny: SparkSession, call: str, says: str) -> None:
+    with pytest.raises(AnalysisException, match=says):
+        tiny.sql(f"SELECT {call} FROM (SELECT 1D AS a, 2 AS b)")
