@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-clients jar fmt lint types bench dist clean
+.PHONY: help demo test test-core test-clients test-sqlglot jar fmt lint types bench dist clean
 
 help:  ## this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,12 @@ test-core: $(READY) jar  ## tests in one local Spark session
 
 test-clients: $(READY) jar  ## tests that start servers, clusters and other processes
 	$(BIN)/python -m pytest tests/clients
+
+test-sqlglot: $(READY) jar  ## the grammar with the oldest sqlglot and with the compiled one
+	for wanted in sqlglot==25.34.* "sqlglot[c]"; do \
+		rm -rf build/sqlglot && $(BIN)/python -m pip install --quiet --no-warn-conflicts --target build/sqlglot "$$wanted<31" || exit 1; \
+		PYTHONPATH=build/sqlglot $(BIN)/python -m pytest tests/core/test_dialect.py tests/core/test_language.py || exit 1; \
+	done
 
 jar: $(READY)  ## compile the Scala shim (only when something changed)
 	@$(BIN)/python -m sqlext.jvm.build

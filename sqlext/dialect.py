@@ -1,0 +1,178 @@
+"""The sqlglot dialect ``bigdl``: Spark's, and our statements: ``sqlglot.parse_one(sql, dialect="bigdl")``.
+
+There is one grammar, that of :mod:`sqlext.statements`: a statement of ours is parsed by it, and what it was read as becomes
+one :class:`SqlExtStatement`. Tables and models in it are ``exp.Table``, columns ``exp.Column``, queries parsed Spark, so
+that tools find, rename and print them. No statement is named here.
+
+sqlglot from 28.10 on finds the dialect by its entry point; with an older one, ``import sqlext.dialect`` first.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import sqlglot.parser
+from sqlglot import exp
+from sqlglot.dialects.spark import Spark
+from sqlglot.generator import Generator
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
+
+from sqlext.errors import SqlExtError
+from sqlext.parts import QUERY, Name, Part
+from sqlext.routing import Routed, route
+from sqlext.statements import STATEMENTS, read_statement
+from sqlext.tokens import TokenReader, position
+from sqlext.udfs import FUNCTIONS
+
+if not str(sqlglot.parser.__file__).endswith(".py"):
+    raise SqlExtError("COMPILED_SQLGLOT")
+
+_FUNCTIONS = {function.name.upper() for function in FUNCTIONS}
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+class SqlExtStatement(exp.Expression):  # type: ignore[misc]
+    """A statement of ours. ``this``: its name, such as TRAIN MODEL; ``expressions``: its head and its clauses, in the
+    order of the grammar; ``explain``: the mode of the EXPLAIN before it."""
+
+    arg_types = {"this": True, "expressions": True, "explain": False}  # noqa: RUF012
+
+
+class SqlExtClause(exp.Expression):  # type: ignore[misc]
+    """Words, names, literals and queries of one clause."""
+
+    arg_types = {"expressions": True}  # noqa: RUF012
+
+
+class BigDL(Spark):
+    """Spark and the statements of bigdl-sqlext."""
+
+    class Parser(Spark.Parser):  # type: ignore[misc, name-defined]
+        # sqlglot takes predict for BigQuery's, and would print PREDICT(MODEL 'm', image).
+        FUNCTIONS = {k: v for k, v in Spark.Parser.FUNCTIONS.items() if k not in _FUNCTIONS}  # noqa: RUF012
+
+        def _parse_statement(self) -> Any:
+            statement = _ours(self) if self._index == 0 and self.sql else None
+            if statement is None:
+                return super()._parse_statement()
+            self._advance(len(self._tokens))
+            return statement
+
+    class Generator(Spark.Generator):  # type: ignore[misc, name-defined]
+        TRANSFORMS = {  # noqa: RUF012
+            **Spark.Generator.TRANSFORMS,
+            SqlExtStatement: lambda self, statement: _statement_sql(self, statement),
+            SqlExtClause: lambda self, clause: _joined([self.sql(part) for part in clause.expressions]),
+        }
+
+
+# --- text to tree -------------------------------------------------------------------------------------------------
+
+_FIRST = {"EXPLAIN", "(", *(head[0] for statement in STATEMENTS for head in statement.HEADS)}
+
+
+def _ours(parser: Any) -> SqlExtStatement | None:
+    """The statement that the parser stands before, if it is one of ours."""
+    first, last = parser._tokens[0], parser._tokens[-1]
+    if first.text.upper() not in _FIRST:
+        return None
+    before = re.sub(r"[^\n]", " ", parser.sql[: first.start])
+    routed = route(before + parser.sql[first.start : last.end + 1])
+    if routed is None:
+        return None
+    try:
+        return _statement(parser.dialect, routed, first.comments)
+    except SqlExtError as error:
+        if routed.is_bare:  # DESCRIBE MODEL alone describes a table called model
+            return None
+        _fail(parser, error)
+        return None
+
+
+def _statement(dialect: Any, routed: Routed, comments: list[str]) -> SqlExtStatement:
+    reader = TokenReader(routed.sql)
+    name = read_statement(reader).NAME
+    clauses = [SqlExtClause(expressions=[_tree(dialect, reader, part) for part in group]) for group in reader.parts()]
+    statement = SqlExtStatement(this=name, expressions=clauses, explain=routed.explain)
+    statement.add_comments(comments)
+    return statement
+
+
+def _tree(dialect: Any, reader: TokenReader, part: Part) -> exp.Expression:
+    value = part.value
+    if part.kind == "name":
+        return _named(value, part.what)
+    if part.kind == "string":
+        return exp.Literal.string(value)
+    if part.kind == "number":
+        return exp.Literal(this=value, is_string=False)
+    if part.kind == "columns":
+        return exp.Tuple(expressions=[_column(name) for name in value])
+    if part.kind == "options":
+        return exp.Tuple(expressions=[exp.EQ(this=_key(o.key), expression=exp.convert(o.value)) for o in value])
+    if part.kind == "query":
+        return _query(dialect, reader, part)
+    return exp.Var(this=value)
+
+
+def _named(name: Name, what: str) -> exp.Expression:
+    """A table for what is one, a model among them; a column; else a plain identifier."""
+    identifiers = [_identifier(part) for part in name.parts]
+    if re.search(r"\b(model|table)\b", what) and len(identifiers) <= 3:
+        return exp.Table(**dict(zip(("this", "db", "catalog"), reversed(identifiers), strict=False)))
+    if "column" in what:
+        return _column(name)
+    if "database" in what and len(identifiers) <= 2:
+        return exp.Table(**dict(zip(("db", "catalog"), reversed(identifiers), strict=False)))
+    return exp.Dot.build(identifiers) if len(identifiers) > 1 else identifiers[0]
+
+
+def _column(name: Name) -> exp.Expression:
+    return exp.column(*reversed([_identifier(part) for part in name.parts[-4:]]))
+
+
+def _identifier(text: str) -> exp.Identifier:
+    return exp.Identifier(this=text, quoted=not _PLAIN.match(text))
+
+
+def _key(key: str) -> exp.Expression:
+    plain = all(_PLAIN.match(part) for part in key.split("."))
+    return exp.Var(this=key) if plain else exp.Literal.string(key)
+
+
+def _query(dialect: Any, reader: TokenReader, part: Part) -> exp.Expression:
+    """The query as Spark's parser of sqlglot reads it, at its place in the text: positions of its errors hold."""
+    start, end = reader.span(part)
+    query = dialect.parse(re.sub(r"[^\n]", " ", reader.sql[:start]) + reader.sql[start:end])
+    is_only_wrapped = part.what != QUERY and isinstance(query[0], exp.Subquery) and query[0].is_wrapper
+    return query[0].unnest() if is_only_wrapped else query[0]
+
+
+def _fail(parser: Any, error: SqlExtError) -> None:
+    line, pos = position(parser.sql, error.offset or 0)
+    parser.raise_error(str(error).rstrip("."), _at(parser.sql, error.offset or 0, line, pos))
+
+
+def _at(sql: str, offset: int, line: int, pos: int) -> Token:
+    """What sqlglot underlines: the word at ``offset``; its columns count from 1."""
+    word = re.match(r"\w+|.|", sql[offset:])
+    end = offset + max(len(word[0]) if word else 0, 1) - 1
+    return Token(TokenType.VAR, sql[offset : end + 1], line=line, col=pos + 1, start=offset, end=end)
+
+
+# --- tree to text -------------------------------------------------------------------------------------------------
+
+
+def _statement_sql(generator: Generator, statement: SqlExtStatement) -> str:
+    explain = statement.args.get("explain")
+    head = ["EXPLAIN"] if explain == "SIMPLE" else [f"EXPLAIN {explain}"] if explain else []
+    return " ".join(head) + " " * bool(head) + generator.sep().join(generator.sql(c) for c in statement.expressions)
+
+
+def _joined(words: list[str]) -> str:
+    """Words with a space between them, none inside parentheses and before commas."""
+    text = ""
+    for word in words:
+        text += word if not text or word in (")", ",") or text.endswith("(") else f" {word}"
+    return text

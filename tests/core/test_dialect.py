@@ -1,0 +1,101 @@
+"""The sqlglot dialect: every accepted statement makes the round trip; what tools find in a tree; errors."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+import sqlglot
+import sqlglot.parser
+from fixtures import accepted
+from sqlglot import exp
+from sqlglot.errors import ParseError
+
+from sqlext.errors import SqlExtError
+from sqlext.routing import route
+
+ACCEPTED = accepted()
+
+if not str(sqlglot.parser.__file__).endswith(".py"):  # the compiled extra: `make test-sqlglot`
+    with pytest.raises(SqlExtError, match="pip uninstall sqlglotc"):
+        importlib.import_module("sqlext.dialect")
+    pytest.skip("sqlglot is compiled", allow_module_level=True)
+
+from sqlext.dialect import SqlExtStatement  # noqa: E402
+
+
+def parse(sql: str) -> exp.Expression:
+    return sqlglot.parse_one(sql, dialect="bigdl")
+
+
+@pytest.mark.parametrize(("sql", "same"), ACCEPTED, ids=[sql[:60] for sql, _ in ACCEPTED])
+def test_accepted_statements_make_the_round_trip(sql: str, same: str) -> None:
+    tree = parse(sql)
+    printed = tree.sql(dialect="bigdl")
+    assert parse(printed) == tree == parse(same), printed
+    assert parse(tree.sql(dialect="bigdl", pretty=True)) == tree
+    assert isinstance(tree, SqlExtStatement) == (route(sql) is not None and sql != "DESCRIBE MODEL")
+
+
+def test_there_are_enough() -> None:
+    assert len({sql for sql, _ in ACCEPTED}) == len(ACCEPTED) >= 200
+
+
+def test_canonical_text() -> None:
+    tree = parse(
+        "train model `shop`.flowers options (seed 1, 'EPOCHS' 25) -- c\n label `the label` from 'shop.t' features x"
+    )
+    assert tree.sql(dialect="bigdl") == (
+        "TRAIN MODEL shop.flowers FROM shop.t FEATURES (x) LABEL `the label` OPTIONS (epochs = 25, seed = 1)"
+    )
+
+
+def test_tables_models_and_columns_are_found() -> None:
+    sql = (
+        "TRAIN MODEL shop.flowers FROM (SELECT i.image, s.name AS species FROM shop.images i JOIN shop.species s ON i.k = s.k) "
+        "FEATURES (image) LABEL species BACKBONE models.resnet50 VERSION 2 VALIDATE FROM shop.holdout"
+    )
+    tree = parse(sql)
+    assert tree.this == "TRAIN MODEL"
+    tables = {table.sql("bigdl").partition(" AS ")[0] for table in tree.find_all(exp.Table)}
+    assert tables == {"shop.flowers", "shop.images", "shop.species", "models.resnet50", "shop.holdout"}
+    assert {"image", "species"} <= {column.name for column in tree.find_all(exp.Column)}
+    renamed = tree.transform(lambda node: exp.to_table("lake.images") if node == exp.to_table("shop.holdout") else node)
+    assert renamed.sql(dialect="bigdl").endswith("VALIDATE FROM lake.images")
+
+
+def test_lineage_of_a_source_query() -> None:
+    from sqlglot.lineage import lineage
+
+    query = parse("TRAIN MODEL m FROM (SELECT a + b AS x, y FROM t) TARGET y").find(exp.Subquery)
+    assert query is not None
+    node = lineage("x", query.this, schema={"t": {"a": "int", "b": "int", "y": "int"}}, dialect="bigdl")
+    assert {leaf.name for leaf in node.walk()} == {"x", "t.a", "t.b"}
+
+
+def test_scripts() -> None:
+    script = "-- nightly\nTRAIN MODEL m OPTIONS (promote = 'if_better');\nSELECT ';' FROM t; SHOW MODELS LIKE ';' ; "
+    trees = sqlglot.parse(script, dialect="bigdl")
+    assert [isinstance(tree, SqlExtStatement) for tree in trees if tree] == [True, False, True]
+    assert sqlglot.transpile(script, read="bigdl", write="bigdl")[2] == "SHOW MODELS LIKE ';'"
+
+
+@pytest.mark.parametrize(
+    ("sql", "line", "col", "says"),
+    [
+        ("SELECT 1;\nTRAIN MODEL m FROM t\n LABEL x OPTIONS (epoch = 3)", 3, 19, "Did you mean epochs?"),
+        ("SHOW MODELS IN", 1, 15, "Expected a database"),
+        ("EXPLAIN TRAIN MODEL m FROM t", 1, 29, "LABEL"),
+    ],
+)
+def test_errors_are_sqlglots_with_our_words(sql: str, line: int, col: int, says: str) -> None:
+    with pytest.raises(ParseError, match=says) as caught:
+        parse(sql) if ";" not in sql else sqlglot.parse(sql, dialect="bigdl")
+    error = caught.value.errors[0]
+    assert (error["line"], error["col"]) == (line, col)
+
+
+def test_a_query_inside_that_does_not_parse_points_into_the_statement() -> None:
+    with pytest.raises(ParseError) as caught:
+        parse("TRAIN MODEL m\nFROM (SELECT FROM WHERE) LABEL x")
+    assert caught.value.errors[0]["line"] == 2
