@@ -45,7 +45,8 @@ class RawOption:
 class Part:
     """Tokens ``first`` to ``end`` (excluded), read as one thing; ``what`` is what the parser calls it.
 
-    ``kind``: word (a keyword in upper case, or punctuation), name (a Name), string, number (its text), query (its text), columns (of Names), options (of RawOptions, by key), or text (verbatim).
+    ``kind``: word (a keyword in upper case, or punctuation), name (a Name), string, number (its text), query (its text),
+    columns (of Names), options (of RawOptions, by key), or text (verbatim).
     """
 
     kind: str
