@@ -16,7 +16,7 @@ from sqlext.errors import SqlExtError
 if TYPE_CHECKING:
     from sqlext.catalog.hive import ModelCatalog
 
-_MAX_KEY, _MAX_VALUE = 200, 4000  # what the metastore's columns hold
+_MAX_KEY, MAX_VALUE = 200, 4000  # what the metastore's columns hold
 
 
 @dataclass
@@ -108,8 +108,8 @@ def check_properties(properties: Mapping[str, str], comment: str | None = None) 
                 key=key[:40],
                 reason=f"has a key of {len(key)} characters; 1 to {_MAX_KEY} are allowed",
             )
-        if len(value) > _MAX_VALUE:
+        if len(value) > MAX_VALUE:
             raise SqlExtError(
-                "INVALID_MODEL_PROPERTY", key=key, reason=f"has {len(value)} characters; {_MAX_VALUE} are allowed"
+                "INVALID_MODEL_PROPERTY", key=key, reason=f"has {len(value)} characters; {MAX_VALUE} are allowed"
             )
     return dict(properties)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from sqlext.catalog.files import Files
+
+FILE = "history.parquet"
 COLUMNS = {
     "run_id": "string",
     "epoch": "int32",
@@ -39,3 +44,19 @@ def write_history(rows: Iterable[Mapping[str, Any]], run_id: str, path: Path) ->
     table = pyarrow.Table.from_pylist(rows, schema=schema)
     # Hive 2's reader knows timestamps as INT96 alone.
     parquet.write_table(table, path, use_deprecated_int96_timestamps=True)
+
+
+def read_history(files: Files, location: str) -> list[dict[str, Any]]:
+    """The epochs of the version in the folder ``location``, in order; none for an imported network."""
+    from datetime import UTC
+
+    from pyarrow import parquet
+
+    try:
+        content = files.read(f"{location}/{FILE}")
+    except FileNotFoundError:
+        return []
+    rows = parquet.read_table(io.BytesIO(content), coerce_int96_timestamp_unit="us").to_pylist()
+    for row in rows:  # INT96 has no time zone; what is written is UTC
+        row["recorded_at"] = row["recorded_at"] and row["recorded_at"].replace(tzinfo=UTC)
+    return sorted(rows, key=lambda row: row["epoch"])

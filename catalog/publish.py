@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.errors.exceptions.base import PySparkException
 
-from sqlext.catalog.drafts import Draft, check_properties, folder_of, identity, new_id
+from sqlext.catalog.drafts import MAX_VALUE, Draft, check_properties, folder_of, identity, new_id
 from sqlext.catalog.entry import (
     FORMAT,
     FORMAT_VERSION,
@@ -34,6 +34,7 @@ from sqlext.catalog.entry import (
     path_of,
     version_number,
 )
+from sqlext.catalog.history import FILE as HISTORY
 from sqlext.catalog.history import write_history
 from sqlext.errors import SqlExtError
 
@@ -90,7 +91,7 @@ class Publication:
 
         rows = list(history)
         if rows:
-            write_history(rows, self.draft.run_id, self.draft.root / "version" / "history.parquet")
+            write_history(rows, self.draft.run_id, self.draft.root / "version" / HISTORY)
         policy = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_RacedError),
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
@@ -192,7 +193,9 @@ class Publication:
         return own | {PROPERTY + key: value for key, value in self.draft.properties.items()}
 
     def _partition_parameters(self) -> dict[str, str]:
-        given = {PREFIX + key.removeprefix(PREFIX): value for key, value in self.parameters.items()}
+        texts = {PREFIX + "comment": self.draft.comment, PREFIX + "statement": self.manifest.get("statement")}
+        told = {key: text for key, text in texts.items() if text and len(text) <= MAX_VALUE}
+        given = told | {PREFIX + key.removeprefix(PREFIX): value for key, value in self.parameters.items()}
         return given | {
             RUN_ID: self.draft.run_id,
             PROMOTED: "true" if self.promote else "false",

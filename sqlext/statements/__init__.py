@@ -16,7 +16,10 @@ from sqlext.statements.describe_model import DescribeModel
 from sqlext.statements.drop_model import DropModel
 from sqlext.statements.evaluate_model import EvaluateModel
 from sqlext.statements.import_model import ImportModel
+from sqlext.statements.show_model_versions import ShowModelVersions
 from sqlext.statements.show_models import ShowModels
+from sqlext.statements.show_training_history import ShowTrainingHistory
+from sqlext.statements.show_training_runs import ShowTrainingRuns
 from sqlext.statements.train_model import TrainModel
 from sqlext.tokens import TokenReader, position
 
@@ -31,6 +34,9 @@ STATEMENTS: tuple[type[Statement], ...] = (
     EvaluateModel,
     ImportModel,
     ShowModels,
+    ShowModelVersions,
+    ShowTrainingHistory,
+    ShowTrainingRuns,
     DescribeModel,
     DropModel,
 )

@@ -45,6 +45,17 @@ class Context:
 
         return located(name.offset, lambda: ModelName.of(name.parts, self.catalog.current_namespace()))
 
+    def namespace(self, name: Name | None) -> str:
+        """The database that FROM or IN names, or the current one.
+
+        :raises SqlExtError: DATABASE_NOT_FOUND.
+        """
+        if name is None:
+            return self.catalog.current_namespace()
+        database = str(name).lower()
+        located(name.offset, lambda: self.catalog.metastore.database_location(database))
+        return database
+
     def model_ref(self, reference: ModelReference) -> ModelRef:
         from sqlext.catalog import ModelRef
 

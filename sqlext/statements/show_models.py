@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sqlext.statements.base import Context, ResultRow, Statement
 from sqlext.tokens import Name, TokenReader
+
+if TYPE_CHECKING:
+    from sqlext.catalog import ModelEntry
 
 
 @dataclass(frozen=True)
@@ -46,27 +49,32 @@ class ShowModels(Statement):
         return cls(namespace, pattern)
 
     def run(self, context: Context) -> list[ResultRow]:
-        catalog = context.catalog
-        namespace = str(self.namespace) if self.namespace else catalog.current_namespace()
-        rows = []
-        for entry in catalog.list(namespace, self.pattern):
-            default, parameters = entry.default, entry.default.parameters
-            rows.append(
-                {
-                    "namespace": entry.name.namespace,
-                    "model": entry.name.name,
-                    "version": default.version,
-                    "versions": len(entry.versions),
-                    "kind": entry.kind,
-                    "backbone": parameters.get("sqlext.backbone"),
-                    "label_column": parameters.get("sqlext.label_column"),
-                    "metric_name": default.metric_name,
-                    "metric_value": default.metric_value,
-                    "created_at": default.created_at,
-                    "owner": entry.owner,
-                    "comment": entry.comment,
-                    "latest_version": entry.latest.version,
-                    "is_pinned": default.pinned,
-                }
-            )
-        return rows
+        return model_rows(context, context.namespace(self.namespace), self.pattern)
+
+
+def model_rows(context: Context, namespace: str, pattern: str | None = None) -> list[ResultRow]:
+    """The models of a database by name; what they show is their default version's.
+
+    :raises SqlExtError: DATABASE_NOT_FOUND.
+    """
+    return [_row(entry) for entry in context.catalog.list(namespace, pattern)]
+
+
+def _row(entry: ModelEntry) -> ResultRow:
+    default, parameters = entry.default, entry.default.parameters
+    return {
+        "namespace": entry.name.namespace,
+        "model": entry.name.name,
+        "version": default.version,
+        "versions": len(entry.versions),
+        "kind": entry.kind,
+        "backbone": parameters.get("sqlext.backbone"),
+        "label_column": parameters.get("sqlext.label_column"),
+        "metric_name": default.metric_name,
+        "metric_value": default.metric_value,
+        "created_at": default.created_at,
+        "owner": entry.owner,
+        "comment": entry.comment,
+        "latest_version": entry.latest.version,
+        "is_pinned": default.pinned,
+    }

@@ -154,7 +154,17 @@ def run_page(spark: SparkSession, page: Path) -> None:
 
 
 # TRAIN's page makes what the others use, DROP's page removes some of it.
-ORDER = ["train_model", "create_model", "evaluate_model", "import_model", "show_models", "describe_model"]
+ORDER = [
+    "train_model",
+    "create_model",
+    "evaluate_model",
+    "import_model",
+    "show_models",
+    "show_model_versions",
+    "show_training_history",
+    "show_training_runs",
+    "describe_model",
+]
 
 
 @pytest.mark.parametrize("name", ORDER)

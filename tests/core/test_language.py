@@ -12,7 +12,10 @@ from sqlext.statements.describe_model import DescribeModel
 from sqlext.statements.drop_model import DropModel
 from sqlext.statements.evaluate_model import EvaluateModel
 from sqlext.statements.import_model import ImportModel
+from sqlext.statements.show_model_versions import ShowModelVersions
 from sqlext.statements.show_models import ShowModels
+from sqlext.statements.show_training_history import ShowTrainingHistory
+from sqlext.statements.show_training_runs import ShowTrainingRuns
 from sqlext.statements.train_model import TrainModel
 
 
@@ -124,6 +127,11 @@ def test_clause_words_are_no_keywords_elsewhere() -> None:
         ("EVALUATE MODEL a.b ALIAS prod", EvaluateModel),
         ("SHOW MODELS IN shop LIKE 'fl*|x'", ShowModels),
         ("SHOW MODELS 'fl%'", ShowModels),
+        ("show model versions a.b", ShowModelVersions),
+        ("SHOW TRAINING HISTORY MODEL a.b ALIAS prod", ShowTrainingHistory),
+        ("SHOW TRAINING HISTORY FOR RUN '0a1b'", ShowTrainingHistory),
+        ("SHOW TRAINING RUNS", ShowTrainingRuns),
+        ("SHOW TRAINING RUNS IN a FOR MODEL a.b", ShowTrainingRuns),
         ("DESC MODEL EXTENDED a.b@", None),
         ("DESCRIBE MODEL FORMATTED a.b VERSION 2", DescribeModel),
         ("DESCRIBE MODEL extended", DescribeModel),
@@ -206,6 +214,12 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
         ("DROP MODEL m VERSION x", "SYNTAX_ERROR", 1, 21, "version number"),
         ("DESCRIBE MODEL m VERSION x", "SYNTAX_ERROR", 1, 25, "version number"),
         ("SHOW MODELS LIKE", "SYNTAX_ERROR", 1, 16, "pattern"),
+        ("SHOW MODEL VERSIONS", "SYNTAX_ERROR", 1, 19, "a model name"),
+        ("SHOW MODEL VERSIONS m VERSION 2", "SYNTAX_ERROR", 1, 22, "end of the statement"),
+        ("SHOW TRAINING HISTORY m", "SYNTAX_ERROR", 1, 22, "MODEL and a model name, or RUN"),
+        ("SHOW TRAINING HISTORY RUN 12", "SYNTAX_ERROR", 1, 26, "run_id in quotes"),
+        ("SHOW TRAINING RUNS FOR m", "SYNTAX_ERROR", 1, 19, "FOR MODEL"),
+        ("SHOW TRAINING RUNS IN a FOR MODEL b.m", "SYNTAX_ERROR", 1, 34, "two databases"),
         ("EVALUATE MODEL m FROM t garbage", "SYNTAX_ERROR", 1, 24, "garbage"),
         ("TRAIN MODEL m FROM t LABEL 'x", "SYNTAX_ERROR", 1, 0, "not closed"),
     ],

@@ -1,0 +1,110 @@
+"""SHOW MODEL VERSIONS: the versions of a model, newest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlext.errors import SqlExtError
+from sqlext.statements.base import Context, ResultRow, Statement, located
+from sqlext.tokens import Name, TokenReader
+
+if TYPE_CHECKING:
+    from sqlext.catalog import ModelEntry, ModelVersion
+
+
+@dataclass(frozen=True)
+class ShowModelVersions(Statement):
+    """``SHOW MODEL VERSIONS name``: one row per version with its aliases, its figures and the statement that made it."""
+
+    model: Name
+
+    NAME = "SHOW MODEL VERSIONS"
+    HEADS = (("SHOW", "MODEL", "VERSIONS"),)
+    OUTPUT: ClassVar[dict[str, str]] = {
+        "namespace": "STRING",
+        "model": "STRING",
+        "version": "INT",
+        "aliases": "ARRAY<STRING>",
+        "is_default": "BOOLEAN",
+        "is_pinned": "BOOLEAN",
+        "run_id": "STRING",
+        "source": "STRING",
+        "validated_on": "STRING",
+        "rows_trained": "BIGINT",
+        "rows_validated": "BIGINT",
+        "rows_skipped": "BIGINT",
+        "classes": "INT",
+        "metric_name": "STRING",
+        "metric_value": "DOUBLE",
+        "baseline_value": "DOUBLE",
+        "size_bytes": "BIGINT",
+        "created_at": "TIMESTAMP",
+        "created_by": "STRING",
+        "comment": "STRING",
+        "statement": "STRING",
+    }
+
+    @classmethod
+    def parse(cls, reader: TokenReader) -> ShowModelVersions:
+        reader.need("SHOW", "MODEL", "VERSIONS")
+        model = reader.name("a model name")
+        reader.end("the end of the statement")
+        return cls(model)
+
+    def run(self, context: Context) -> list[ResultRow]:
+        name = context.model_name(self.model)
+        entry = located(self.model.offset, lambda: context.catalog.get(name))
+        located(self.model.offset, lambda: context.catalog.check(name, "SELECT"))
+        return version_rows(context, entry)
+
+
+def version_rows(context: Context, entry: ModelEntry) -> list[ResultRow]:
+    """The versions of a model, newest first. The caller has seen to the right to SELECT.
+
+    All but very long texts come from the metastore: no file is opened.
+    """
+    return [_row(context, entry, version) for version in reversed(entry.versions)]
+
+
+def _row(context: Context, entry: ModelEntry, version: ModelVersion) -> ResultRow:
+    return {
+        "namespace": version.name.namespace,
+        "model": version.name.name,
+        "version": version.version,
+        "aliases": sorted(version.aliases),
+        "is_default": version is entry.default,
+        "is_pinned": version.pinned,
+        "run_id": version.run_id,
+        "source": _parameter(version, "source"),
+        "validated_on": _parameter(version, "validated_on"),
+        "rows_trained": version.rows_trained,
+        "rows_validated": _parameter(version, "rows_validated", int),
+        "rows_skipped": _parameter(version, "rows_skipped", int),
+        "classes": _parameter(version, "classes", int),
+        "metric_name": version.metric_name,
+        "metric_value": version.metric_value,
+        "baseline_value": _parameter(version, "baseline_value", float),
+        "size_bytes": version.size_bytes,
+        "created_at": version.created_at,
+        "created_by": version.created_by,
+        "comment": _parameter(version, "comment"),
+        "statement": _statement(context, version),
+    }
+
+
+def _parameter(version: ModelVersion, name: str, kind: type[Any] = str) -> Any:
+    value = version.parameters.get(f"sqlext.{name}")
+    return None if value is None else kind(value)
+
+
+def _statement(context: Context, version: ModelVersion) -> str | None:
+    """From the metastore; a text longer than it takes stands in the manifest alone. NULL where the files are gone."""
+    known: str | None = _parameter(version, "statement")
+    if known is not None:
+        return known
+    try:
+        made_by = context.catalog.read_manifest(version).get("statement")
+    except SqlExtError:  # one version whose files are gone or not to be read must not hide the others
+        return None
+    return None if made_by is None else str(made_by)

@@ -1,0 +1,86 @@
+"""SHOW TRAINING RUNS: what trains, waits, has ended or failed in a database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from sqlext.errors import SqlExtError
+from sqlext.statements.base import Context, ResultRow, Statement, located
+from sqlext.tokens import Name, TokenReader
+
+if TYPE_CHECKING:
+    from sqlext.catalog import ModelName
+
+
+@dataclass(frozen=True)
+class ShowTrainingRuns(Statement):
+    """``SHOW TRAINING RUNS [(FROM | IN) db] [FOR MODEL name]``, newest first.
+
+    A run is here from before its first row is read. One whose driver has not been heard of for a minute is FAILED.
+    """
+
+    namespace: Name | None
+    model: Name | None
+
+    NAME = "SHOW TRAINING RUNS"
+    HEADS = (("SHOW", "TRAINING", "RUNS"),)
+    OUTPUT: ClassVar[dict[str, str]] = {
+        "run_id": "STRING",
+        "namespace": "STRING",
+        "model": "STRING",
+        "version": "INT",
+        "status": "STRING",
+        "phase": "STRING",
+        "rows_done": "BIGINT",
+        "rows_total": "BIGINT",
+        "epoch": "INT",
+        "epochs": "INT",
+        "loss": "DOUBLE",
+        "val_loss": "DOUBLE",
+        "metric_name": "STRING",
+        "metric_value": "DOUBLE",
+        "started_at": "TIMESTAMP",
+        "updated_at": "TIMESTAMP",
+        "finished_at": "TIMESTAMP",
+        "user_name": "STRING",
+        "error": "STRING",
+        "options": "STRING",
+        "statement": "STRING",
+    }
+
+    @classmethod
+    def parse(cls, reader: TokenReader) -> ShowTrainingRuns:
+        reader.need("SHOW", "TRAINING", "RUNS")
+        namespace = reader.name("a database") if reader.take("FROM") or reader.take("IN") else None
+        model = reader.name("a model name") if reader.take("FOR", "MODEL") else None
+        reader.end("FOR MODEL or the end of the statement" if model is None else "the end of the statement")
+        if namespace and model and len(model.parts) > 1 and model.parts[0].lower() != str(namespace).lower():
+            problem = f"IN {namespace} and FOR MODEL {model} name two databases."
+            raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=model.offset)
+        return cls(namespace, model)
+
+    def run(self, context: Context) -> list[ResultRow]:
+        namespace = context.namespace(self.namespace)
+        if self.model is None:
+            return run_rows(context, namespace)
+        name = self._name(self.model, namespace)
+        located(self.model.offset, lambda: context.catalog.metastore.database_location(name.namespace))
+        return run_rows(context, name.namespace, name.name)
+
+    @staticmethod
+    def _name(model: Name, namespace: str) -> ModelName:
+        from sqlext.catalog import ModelName
+
+        return located(model.offset, lambda: ModelName.of(model.parts, namespace))
+
+
+def run_rows(context: Context, namespace: str, model: str | None = None) -> list[ResultRow]:
+    """The runs of a database (of one model), newest first; a model need not be there: its first run may have failed.
+
+    :raises SqlExtError: DATABASE_NOT_FOUND, FOLDER_ACCESS_DENIED.
+    """
+    from sqlext.catalog import RunStore
+
+    runs = RunStore(context.spark).list(namespace, model)
+    return [{column: getattr(run, column) for column in ShowTrainingRuns.OUTPUT} for run in runs]
