@@ -43,6 +43,19 @@ class Files:
         with self._refusals(path, "read"):
             return bool(self._fs(path).exists(self._path(path)))
 
+    def info(self, path: str) -> FileInfo | None:
+        """What is at a path; None: nothing."""
+        with self._refusals(posixpath.dirname(path), "read"):
+            try:
+                status = self._fs(path).getFileStatus(self._path(path))
+            except Py4JJavaError as error:
+                if "FileNotFoundException" in _classes(error) and "ermission denied" not in java_message(error):
+                    return None
+                raise
+            return FileInfo(
+                status.getPath().getName(), status.isDirectory(), status.getLen(), status.getModificationTime()
+            )
+
     def list(self, folder: str) -> list[FileInfo]:
         """What is in a folder; nothing for one that does not exist."""
         with self._refusals(folder, "read"):
@@ -67,6 +80,16 @@ class Files:
                 raise
             try:
                 return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
+            finally:
+                stream.close()
+
+    def start(self, path: str, count: int) -> bytes:
+        """The first ``count`` bytes of a file, or all of a shorter one."""
+        with self._refusals(posixpath.dirname(path), "read"):
+            stream = self._fs(path).open(self._path(path))
+            try:
+                size = min(count, self._fs(path).getFileStatus(self._path(path)).getLen())
+                return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream, size))
             finally:
                 stream.close()
 

@@ -127,8 +127,16 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     # --- files and training -----------------------------------------------------------------------------------------
     "PATH_NOT_ALLOWED": (
         "42501",
-        "'{path}' lies outside the folders that this server may read: {allowed} (spark.sqlext.allowedPaths).",
+        "'{path}' lies outside the folders that this server may use: {allowed} (spark.sqlext.allowedPaths).",
     ),
+    "EXPORT_HAS_ITS_OWN": (
+        "42601",
+        "Without FORMAT, IMPORT reads the folder of an EXPORT, which has its own {clause}; leave the clause out, or write "
+        "FORMAT {formats} if '{path}' is a file of that kind.",
+    ),
+    "EXPORT_DAMAGED": ("58030", "'{path}' cannot be imported: {reason}."),
+    "EXPORT_TARGET_EXISTS": ("58030", "'{path}' {reason}."),
+    "BACKBONE_NOT_PLACED": ("42809", "The export's backbone cannot be published here as {backbone}: {reason}"),
     "NOT_IN_PACKAGE": ("58030", "The package has no network '{path}'; it has '{there}'."),
     "FILE_NOT_FOUND": ("58030", "'{path}' was not found (looked up as {looked_up})."),
     "BIGDL_MISSING": ("58000", "{reason}"),

@@ -46,7 +46,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("batch.maxRows", "int", "10000", "Rows of one batch that is handed to the Python worker."),
     Setting("python", "string", None, "The Python with bigdl-sqlext that serves this driver.", static=True),
     Setting("pythonpath", "string", None, "Its PYTHONPATH.", static=True),
-    Setting("allowedPaths", "string", None, "Folders that IMPORT may read in a server, comma-separated.", static=True),
+    Setting(
+        "allowedPaths",
+        "string",
+        None,
+        "Folders that IMPORT may read and EXPORT may write in a server, comma-separated.",
+        static=True,
+    ),
     Setting(
         "functions", "string", None, "The short function names to register, comma-separated; not set: all.", static=True
     ),

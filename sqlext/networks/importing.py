@@ -29,7 +29,7 @@ _PREPROCESSING_KEY = "sqlext.preprocessing"
 
 
 @dataclass(frozen=True)
-class _File:
+class NetworkFile:
     """The network of a file; ``described`` is what the file itself says of its preprocessing."""
 
     sha256: str
@@ -44,28 +44,38 @@ def import_network(context: Context, statement: ImportModel) -> ResultRow:
     existing = located(statement.name.offset, lambda: context.catalog.find(name))
     if existing is not None:
         if statement.if_not_exists:
-            return _row(existing.default, existing, "EXISTS", f"{name} exists; nothing was imported")
+            return result_row(existing.default, existing, "EXISTS", f"{name} exists; nothing was imported")
         if existing.kind != "backbone":
             raise SqlExtError("NOT_AN_IMPORT", model=name, kind=existing.kind, offset=statement.name.offset)
         context.catalog.check(name, "ALTER")
     labels = _labels(context, statement)
     report("reading", 0)
     file = located(statement.path_offset, lambda: _read(context, statement))
-    _check_labels(labels, file.network)
-    older = context.catalog.replaceable(existing) if existing is not None and statement.replace else ()
-    same = _same_content(context, existing, file, labels)
+    located(statement.labels_offset, lambda: _check_labels(labels, file.network))
+    older = replaceable(context, statement, existing)
+    same = same_content(existing, fingerprint(file, labels))
     if same is not None and existing is not None:
-        return _row(same, existing, "EXISTS", f"version {same.version} has the same content and options")
+        return result_row(same, existing, "EXISTS", f"version {same.version} has the same content and options")
     row = _publish(context, statement, name, existing, file, labels)
     for version in older:
         context.catalog.drop_version(name, version.version)
     return row
 
 
+def replaceable(context: Context, statement: ImportModel, existing: ModelEntry | None) -> tuple[ModelVersion, ...]:
+    """What OR REPLACE will remove.
+
+    :raises SqlExtError: BACKBONE_IN_USE, at the model's name.
+    """
+    if existing is None or not statement.replace:
+        return ()
+    return located(statement.name.offset, lambda: context.catalog.replaceable(existing))
+
+
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def _read(context: Context, statement: ImportModel) -> _File:
+def _read(context: Context, statement: ImportModel) -> NetworkFile:
     if statement.path == SMALL:
         return _parse(_SMALL_FILE, statement)
     if statement.path.startswith("sqlext:"):
@@ -74,7 +84,7 @@ def _read(context: Context, statement: ImportModel) -> _File:
         return _parse(path, statement)
 
 
-def _parse(path: Path, statement: ImportModel) -> _File:
+def _parse(path: Path, statement: ImportModel) -> NetworkFile:
     data = path.read_bytes()
     described = _described(data)
     options = {**described, **{k: v for k, v in statement.options.items() if v is not None}}
@@ -89,7 +99,7 @@ def _parse(path: Path, statement: ImportModel) -> _File:
         image_size=int(size) if size is not None and str(size).isdigit() else None,
     )
     preprocessing = Preprocessing.from_options(options, image_size=network.input_shape[1])
-    return _File(hashlib.sha256(data).hexdigest(), network, preprocessing, bool(described))
+    return NetworkFile(hashlib.sha256(data).hexdigest(), network, preprocessing, bool(described))
 
 
 def _described(data: bytes) -> dict[str, Any]:
@@ -128,15 +138,13 @@ def _check_labels(labels: tuple[str, ...] | None, network: Network) -> None:
         )
 
 
-def _same_content(
-    context: Context, existing: ModelEntry | None, file: _File, labels: tuple[str, ...] | None
-) -> ModelVersion | None:
-    wanted = _fingerprint(file, labels)
+def same_content(existing: ModelEntry | None, wanted: str) -> ModelVersion | None:
+    """The newest version with that :func:`fingerprint`."""
     versions = existing.versions if existing else ()
-    return next((v for v in versions if v.parameters.get("sqlext.content") == wanted), None)
+    return next((v for v in reversed(versions) if v.parameters.get("sqlext.content") == wanted), None)
 
 
-def _fingerprint(file: _File, labels: tuple[str, ...] | None) -> str:
+def fingerprint(file: NetworkFile, labels: tuple[str, ...] | None) -> str:
     """Of the graph as it is kept, its preprocessing and labels: the same file with other options is another content."""
     parts = [file.network.to_bytes(), json.dumps(file.preprocessing.to_dict()).encode(), json.dumps(labels).encode()]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
@@ -150,24 +158,25 @@ def _publish(
     statement: ImportModel,
     name: ModelName,
     existing: ModelEntry | None,
-    file: _File,
+    file: NetworkFile,
     labels: tuple[str, ...] | None,
 ) -> ResultRow:
     catalog, network = context.catalog, file.network
     with catalog.draft(name, "backbone", statement.comment) as draft:
         report("checking", 0)
-        checked = located(statement.path_offset, lambda: _convert_and_check(context, file, draft.local))
+        checked = located(statement.path_offset, lambda: convert_and_check(context, file, draft.local))
         (draft.local / "network.onnx").write_bytes(network.to_bytes())
         report("publishing", 0)
         promote = existing is None or statement.replace or statement.options["promote"] == "always"
-        parameters = {"content": _fingerprint(file, labels), "sha256": file.sha256, "source": statement.path}
-        manifest = _manifest(statement, file, labels, checked)
+        parameters = {"content": fingerprint(file, labels), "sha256": file.sha256, "source": statement.path}
+        manifest = manifest_of(name, statement.path, f"FORMAT {statement.format}", file, labels, checked)
         version = catalog.publish(draft, (), manifest, parameters, promote=promote)
     entry = catalog.get(name)
-    return _row(version, entry, "IMPORTED", _message(statement, file, checked, entry, version))
+    message = _message(statement, file, checked, entry, version)
+    return result_row(version, entry, "IMPORTED", message)
 
 
-def _convert_and_check(context: Context, file: _File, folder: Path) -> CheckResult:
+def convert_and_check(context: Context, file: NetworkFile, folder: Path) -> CheckResult:
     """Writes BigDL's form of the network where its operators allow, and compares the engines on a fixed batch."""
     from sqlext.bigdl import onnx_to_bigdl
 
@@ -181,14 +190,14 @@ def _convert_and_check(context: Context, file: _File, folder: Path) -> CheckResu
     return check(file.network, file.preprocessing, module, bigdl_reason=reason)
 
 
-def _manifest(
-    statement: ImportModel, file: _File, labels: tuple[str, ...] | None, checked: CheckResult
+def manifest_of(
+    name: ModelName, path: str, format: str, file: NetworkFile, labels: tuple[str, ...] | None, checked: CheckResult
 ) -> dict[str, Any]:
+    """Everything needed to score with an imported network, and to say where it came from."""
     network = file.network
-    operators = ", ".join(f"{count} {name}" for name, count in sorted(network.operators.items()))
     described = file.preprocessing.to_dict()
     return {
-        "model": str(statement.name),
+        "model": str(name),
         "input": {"kind": "image", "column": "image", "shape": list(network.input_shape), "preprocessing": described},
         "width": network.embedding_width,
         "scores_width": network.scores_width,
@@ -196,19 +205,25 @@ def _manifest(
         "outputs": ["embedding", "scores"] if network.scores_name else ["embedding"],
         "labels": list(labels) if labels else None,
         "engines": checked.engines,
-        "source": {"path": statement.path, "format": statement.format, "sha256": file.sha256},
+        "source": {"path": path, "format": format.removeprefix("FORMAT "), "sha256": file.sha256},
         "statement": None,
-        "details": {
-            "source": f"{statement.path} (FORMAT {statement.format}, sha256 {file.sha256})",
-            "preprocessing": ", ".join(f"{k} {v}" for k, v in described.items()),
-            "network": f"{network.parameters:,} parameters; {operators}",
-            "embedding": f"{network.embedding_name}, {network.embedding_width} numbers",
-            "scores": f"{network.scores_name}, {network.scores_width} {network.scores_kind}"
-            if network.scores_name
-            else None,
-            "engines": _engines(checked),
-            "import_check": checked.summary(),
-        },
+        "details": _details(f"{path} ({format}, sha256 {file.sha256})", file, checked),
+    }
+
+
+def _details(source: str, file: NetworkFile, checked: CheckResult) -> dict[str, Any]:
+    """What DESCRIBE MODEL EXTENDED shows, as it shows it."""
+    network = file.network
+    operators = ", ".join(f"{count} {name}" for name, count in sorted(network.operators.items()))
+    scores = f"{network.scores_name}, {network.scores_width} {network.scores_kind}" if network.scores_name else None
+    return {
+        "source": source,
+        "preprocessing": ", ".join(f"{k} {v}" for k, v in file.preprocessing.to_dict().items()),
+        "network": f"{network.parameters:,} parameters; {operators}",
+        "embedding": f"{network.embedding_name}, {network.embedding_width} numbers",
+        "scores": scores,
+        "engines": _engines(checked),
+        "import_check": checked.summary(),
     }
 
 
@@ -217,7 +232,7 @@ def _engines(checked: CheckResult) -> str:
 
 
 def _message(
-    statement: ImportModel, file: _File, checked: CheckResult, entry: ModelEntry, version: ModelVersion
+    statement: ImportModel, file: NetworkFile, checked: CheckResult, entry: ModelEntry, version: ModelVersion
 ) -> str:
     parts = []
     if statement.path == SMALL:
@@ -227,16 +242,21 @@ def _message(
             f"default stays {entry.default.version}, since embeddings made with it would not fit; "
             "OPTIONS (promote = 'always') changes it"
         )
-    cannot = {name: reason for name, reason in checked.engines.items() if reason}
-    scores = ", ".join(name for name in checked.engines if name not in cannot)
-    parts += [f"{name}: {reason}; scores with {scores}" for name, reason in cannot.items()]
+    parts += engines_that_cannot(checked)
     assumed = _assumed(statement, file)
     if assumed:
         parts.append(f"assumed {assumed}")
     return "; ".join(parts)
 
 
-def _assumed(statement: ImportModel, file: _File) -> str:
+def engines_that_cannot(checked: CheckResult) -> list[str]:
+    """'bigdl: no Erf x 12; scores with openvino, onnxruntime'."""
+    cannot = {name: reason for name, reason in checked.engines.items() if reason}
+    scores = ", ".join(name for name in checked.engines if name not in cannot)
+    return [f"{name}: {reason}; scores with {scores}" for name, reason in cannot.items()]
+
+
+def _assumed(statement: ImportModel, file: NetworkFile) -> str:
     if file.described:
         return ""
     options = file.preprocessing.to_dict()
@@ -247,11 +267,14 @@ def _assumed(statement: ImportModel, file: _File) -> str:
     return ", ".join(f"{k} = {v}" for k, v in shown.items() if k not in statement.given)
 
 
-def _row(version: ModelVersion, entry: ModelEntry, status: str, message: str) -> ResultRow:
+def result_row(
+    version: ModelVersion, entry: ModelEntry, status: str, message: str, *, format: str = "ONNX"
+) -> ResultRow:
+    """The one row of IMPORT MODEL."""
     return {
         "model": str(version.name),
         "version": version.version,
-        "format": "ONNX",
+        "format": format,
         "location": version.location,
         "size_bytes": version.size_bytes,
         "sha256": version.parameters.get("sqlext.sha256"),

@@ -15,6 +15,7 @@ from sqlext.statements.create_model import CreateModel
 from sqlext.statements.describe_model import DescribeModel
 from sqlext.statements.drop_model import DropModel
 from sqlext.statements.evaluate_model import EvaluateModel
+from sqlext.statements.export_model import ExportModel
 from sqlext.statements.import_model import ImportModel
 from sqlext.statements.show_model_versions import ShowModelVersions
 from sqlext.statements.show_models import ShowModels
@@ -33,6 +34,7 @@ STATEMENTS: tuple[type[Statement], ...] = (
     CreateModel,
     EvaluateModel,
     ImportModel,
+    ExportModel,
     ShowModels,
     ShowModelVersions,
     ShowTrainingHistory,

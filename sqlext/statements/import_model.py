@@ -7,12 +7,9 @@ from typing import ClassVar
 
 from sqlext.errors import SqlExtError
 from sqlext.options import Option, as_written, choice, resolve, text
+from sqlext.statements._formats import FORMATS, read_format
 from sqlext.statements.base import Context, ResultRow, Statement
 from sqlext.tokens import Creation, Name, RawOption, TokenReader
-
-FORMATS = ("ONNX",)
-_LATER = ("BIGDL", "CAFFE", "TENSORFLOW", "KERAS", "TORCH")
-
 
 OPTIONS = (
     # The values of these are read by sqlext.preprocessing.
@@ -41,6 +38,7 @@ class _Clauses:
     path: str = ""
     path_offset: int = 0
     format: str | None = None
+    own: dict[str, int] = field(default_factory=dict)  # clause -> where, of those that an export brings with it
     labels: tuple[str, ...] | None = None
     labels_from: Name | None = None
     comment: str | None = None
@@ -51,7 +49,8 @@ class ImportModel(Statement):
     """``IMPORT [OR REPLACE] MODEL [IF NOT EXISTS] name FROM 'path' [FORMAT ONNX] [LABELS ('a', ..) | LABELS FROM table]
     [COMMENT s] [OPTIONS (..)]``
 
-    Runs a fixed batch through every engine that can take the graph and refuses the file when two disagree.
+    Runs a fixed batch through every engine that can take the graph and refuses the file when two disagree. Without
+    FORMAT it reads the folder that EXPORT MODEL wrote.
     """
 
     NAME = "IMPORT MODEL"
@@ -72,9 +71,10 @@ class ImportModel(Statement):
         self.name, self.replace, self.if_not_exists = creation.name, creation.replace, creation.if_not_exists
         self.path, self.path_offset, self.comment = clauses.path, clauses.path_offset, clauses.comment
         self.labels, self.labels_from = clauses.labels, clauses.labels_from
+        self.labels_offset = clauses.own.get("LABELS", clauses.path_offset)
         self.options = resolve(clauses.options, OPTIONS)
         self.given = {option.key: option.value_offset for option in clauses.options}
-        self.format = clauses.format or _format_of(clauses)
+        self.format = clauses.format or _format_of(clauses)  # None: the folder of an EXPORT
 
     @classmethod
     def parse(cls, reader: TokenReader) -> ImportModel:
@@ -82,10 +82,10 @@ class ImportModel(Statement):
         reader.clauses(
             {
                 "FROM": lambda r: _path(r, clauses),
-                "FORMAT": lambda r: setattr(clauses, "format", _format(r)),
+                "FORMAT": lambda r: setattr(clauses, "format", read_format(r, "IMPORT")),
                 "LABELS": lambda r: _labels(r, clauses),
                 "COMMENT": lambda r: setattr(clauses, "comment", r.string("a comment in quotes")),
-                "OPTIONS": lambda r: setattr(clauses, "options", r.options()),
+                "OPTIONS": lambda r: _options(r, clauses),
             }
         )
         if not clauses.path:
@@ -93,6 +93,10 @@ class ImportModel(Statement):
         return cls(creation, clauses)
 
     def run(self, context: Context) -> list[ResultRow]:
+        if self.format is None:
+            from sqlext.transfer.importing import import_folder
+
+            return [import_folder(context, self)]
         from sqlext.networks.importing import import_network
 
         return [import_network(context, self)]
@@ -103,23 +107,23 @@ def _path(reader: TokenReader, clauses: _Clauses) -> None:
     clauses.path = reader.string("a path in quotes")
 
 
-def _format(reader: TokenReader) -> str:
-    offset = reader.offset
-    name = reader.identifier("a format: ONNX").upper()
-    if name in _LATER:
-        raise SqlExtError("FEATURE_NOT_AVAILABLE", feature=f"IMPORT .. FORMAT {name}", offset=offset)
-    if name not in FORMATS:
-        raise SqlExtError("UNKNOWN_FORMAT", format=name, formats=", ".join(FORMATS), offset=offset)
-    return name
-
-
-def _format_of(clauses: _Clauses) -> str:
-    if clauses.path.lower().endswith(".onnx"):
+def _format_of(clauses: _Clauses) -> str | None:
+    path = clauses.path.lower()
+    if path.endswith(".onnx") or path.startswith("sqlext:"):
         return "ONNX"
-    raise SqlExtError("UNKNOWN_FORMAT", format=clauses.path, formats=", ".join(FORMATS), offset=clauses.path_offset)
+    for clause, offset in clauses.own.items():
+        formats = " or ".join(FORMATS)
+        raise SqlExtError("EXPORT_HAS_ITS_OWN", clause=clause, path=clauses.path, formats=formats, offset=offset)
+    return None
+
+
+def _options(reader: TokenReader, clauses: _Clauses) -> None:
+    clauses.own["OPTIONS"] = reader.offset
+    clauses.options = reader.options()
 
 
 def _labels(reader: TokenReader, clauses: _Clauses) -> None:
+    clauses.own["LABELS"] = reader.offset
     if reader.take("FROM"):
         clauses.labels_from = reader.name("a table name")
         return

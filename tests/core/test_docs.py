@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ FENCE = re.compile(
     r"(?:<!-- (?P<mark>parsed only|result) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 HEADS = {head for statement in STATEMENTS for head in statement.HEADS}
+EXPORTS = tempfile.TemporaryDirectory(prefix="sqlext-docs-")  # what the pages export goes here
 SPARKS_OWN = {"DATATYPE_MISMATCH"}
 NO_ERRORS = re.compile(
     r"SQLEXT_DATA|PYSPARK_PYTHON|JAVA_HOME|XDG_\w+|IMAGENET\w+|CV_8UC3|NOT_FOUND"
@@ -117,7 +119,8 @@ def here(sql: str) -> str:
     """The page's SQL on databases of this module's own; a file that a reader would have is the package's network."""
     sql = re.sub(r"\b(shop|models)\.(?=\w)", r"docs_\1.", sql)
     sql = re.sub(r"\bIN shop\b", "IN docs_shop", sql)
-    return re.sub(r"'file:[^']*\.onnx'", "'sqlext:small'", sql)
+    sql = sql.replace("file:/data/exports", f"file:{EXPORTS.name}")
+    return re.sub(r"'file:/data/models/[^']*\.onnx'", "'sqlext:small'", sql)
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +166,7 @@ ORDER = [
     "show_model_versions",
     "show_training_history",
     "show_training_runs",
+    "export_model",
     "describe_model",
 ]
 

@@ -11,6 +11,7 @@ from sqlext.statements.create_model import CreateModel
 from sqlext.statements.describe_model import DescribeModel
 from sqlext.statements.drop_model import DropModel
 from sqlext.statements.evaluate_model import EvaluateModel
+from sqlext.statements.export_model import ExportModel
 from sqlext.statements.import_model import ImportModel
 from sqlext.statements.show_model_versions import ShowModelVersions
 from sqlext.statements.show_models import ShowModels
@@ -141,6 +142,9 @@ def test_clause_words_are_no_keywords_elsewhere() -> None:
             ImportModel,
         ),
         ("IMPORT MODEL IF NOT EXISTS 'models.m' FROM 'x' FORMAT onnx", ImportModel),
+        ("IMPORT MODEL m FROM 'hdfs:/exports/m' COMMENT 'c'", ImportModel),
+        ("EXPORT MODEL a.b VERSION 2 OPTIONS (overwrite true) TO 'file:/x'", ExportModel),
+        ("export model `a`.b alias prod to 'x'", ExportModel),
     ],
 )
 def test_statements_are_recognised(sql: str, kind: type | None) -> None:
@@ -209,7 +213,13 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
         ("TRAIN MODEL m FROM t LABEL x TUNE (seed IN (1)) BY LUCK", "SYNTAX_ERROR", 1, 51, "GRID or RANDOM"),
         ("TRAIN MODEL m FROM t LABEL x PROPERTIES (Team = 'a', Team = 'b')", "SYNTAX_ERROR", 1, 53, "twice"),
         ("IMPORT MODEL m", "SYNTAX_ERROR", 1, 14, "FROM"),
-        ("IMPORT MODEL m FROM 'x.bin'", "UNKNOWN_FORMAT", 1, 20, "ONNX"),
+        ("IMPORT MODEL m FROM 'x' OPTIONS (promote = always)", "EXPORT_HAS_ITS_OWN", 1, 32, "OPTIONS"),
+        ("IMPORT MODEL m LABELS ('a') FROM 'x'", "EXPORT_HAS_ITS_OWN", 1, 22, "LABELS"),
+        ("IMPORT MODEL m FROM 'x' FORMAT t", "UNKNOWN_FORMAT", 1, 31, "ONNX"),
+        ("EXPORT MODEL m", "SYNTAX_ERROR", 1, 14, "TO and a path"),
+        ("EXPORT MODEL m TO 'x' OPTIONS (overwrite = 1)", "INVALID_OPTION_VALUE", 1, 43, "true or false"),
+        ("EXPORT MODEL m TO 'x' OPTIONS (replace = true)", "UNKNOWN_OPTION", 1, 31, "overwrite"),
+        ("EXPORT MODEL m TO 'x' FORMAT torch", "FEATURE_NOT_AVAILABLE", 1, 29, "TORCH"),
         ("IMPORT MODEL m FROM 'x' FORMAT keras", "FEATURE_NOT_AVAILABLE", 1, 31, "KERAS"),
         ("DROP MODEL m VERSION x", "SYNTAX_ERROR", 1, 21, "version number"),
         ("DESCRIBE MODEL m VERSION x", "SYNTAX_ERROR", 1, 25, "version number"),

@@ -17,7 +17,7 @@ from sqlext.bigdl.operators import OPERATORS
 from sqlext.options import Option
 from sqlext.preprocessing import ACCEPTED
 from sqlext.settings import SETTINGS
-from sqlext.statements import STATEMENTS, import_model, train_model
+from sqlext.statements import STATEMENTS, export_model, import_model, train_model
 from sqlext.statements.base import Statement
 from sqlext.udfs import FUNCTIONS
 from sqlext.udfs.base import SqlFunction
@@ -115,7 +115,9 @@ def accepted(option: Option) -> str:
     return "text"
 
 
-@pytest.mark.parametrize("statement", [train_model, import_model], ids=lambda m: m.__name__.rpartition(".")[2])
+@pytest.mark.parametrize(
+    "statement", [train_model, import_model, export_model], ids=lambda m: m.__name__.rpartition(".")[2]
+)
 def test_options_equal_the_code(statement: object) -> None:
     name = statement.__name__.rpartition(".")[2]  # type: ignore[attr-defined]
     options: tuple[Option, ...] = statement.OPTIONS  # type: ignore[attr-defined]

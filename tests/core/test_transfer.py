@@ -1,0 +1,207 @@
+"""EXPORT MODEL and IMPORT MODEL of what it wrote: everything arrives, nothing of the folder is trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.sql import Row, SparkSession
+from results import one
+from small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build
+
+SCORES = "SELECT id, predict('{0}', features) AS p FROM shop.emb ORDER BY id, train LIMIT 40"
+
+
+def plain(row: Row) -> dict[str, Any]:
+    return row.asDict()
+
+
+def scores(spark: SparkSession, model: str, column: str = "features", table: str = "shop.emb") -> list[Row]:
+    return spark.sql(
+        f"SELECT p.* FROM (SELECT id, predict('{model}', {column}) AS p FROM {table}) ORDER BY id"
+    ).collect()
+
+
+def same(left: list[Row], right: list[Row]) -> bool:
+    assert [row.error for row in left] == [None] * len(left)
+    assert [row.label for row in left] == [row.label for row in right]
+    return [row.score for row in left] == pytest.approx([row.score for row in right], abs=1e-6)
+
+
+def refused(spark: SparkSession, sql: str, error_class: str, says: str) -> None:
+    with pytest.raises(AnalysisException) as caught:
+        spark.sql(sql).collect()
+    assert caught.value.getErrorClass() == error_class, str(caught.value)
+    assert says in str(caught.value), str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def moved(spark: SparkSession, shop: str) -> Iterator[str]:
+    """Database `moved`, and the model shop.head on stored embeddings."""
+    spark.sql("CREATE DATABASE moved")
+    spark.sql(
+        "TRAIN MODEL shop.head FROM shop.emb FEATURES (features) LABEL species BACKBONE models.small VALIDATE SPLIT 0.3 SEED 3 "
+        "COMMENT 'a head' OPTIONS (epochs = 12, learning_rate = 0.01, batch_size = 16)"
+    )
+    yield "moved"
+    spark.sql("DROP DATABASE moved CASCADE")
+    spark.sql("DROP MODEL shop.head")
+
+
+@pytest.fixture(scope="module")
+def exported(spark: SparkSession, moved: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exports") / "head"
+    spark.sql(f"EXPORT MODEL shop.head TO 'file:{folder}'")
+    return folder
+
+
+def test_an_export_has_all_and_imports_with_the_same_answers(
+    spark: SparkSession, moved: str, tmp_path: Path, exported: Path
+) -> None:
+    row = one(spark, f"EXPORT MODEL shop.head VERSION 1 TO 'file:{tmp_path}/again'")
+    assert (row.model, row.version, row.format, row.status, row.is_default) == (
+        "shop.head",
+        1,
+        "FOLDER",
+        "EXPORTED",
+        True,
+    )
+    assert row.message == "with its backbone models.small version 1"
+    listing = tmp_path / "again" / "sqlext-export.json"
+    assert row.sha256 == hashlib.sha256(listing.read_bytes()).hexdigest()
+    assert listing.read_bytes() == (exported / "sqlext-export.json").read_bytes()
+    assert row.size_bytes == sum(f.stat().st_size for f in exported.rglob("*") if f.is_file())
+    assert not list(tmp_path.glob(".*"))
+
+    got = one(spark, f"IMPORT MODEL moved.head FROM 'file:{exported}'")
+    assert (got.model, got.version, got.format, got.status, got.is_default) == (
+        "moved.head",
+        1,
+        "FOLDER",
+        "IMPORTED",
+        True,
+    )
+    assert got.message == "its backbone is here already: models.small version 1"
+    assert same(scores(spark, "moved.head"), scores(spark, "shop.head"))
+    of_images = [scores(spark, model, "image", "shop.holdout") for model in ("moved.head", "shop.head")]
+    assert same(*of_images)
+    evaluated = [plain(one(spark, f"EVALUATE MODEL {model}")) for model in ("moved.head", "shop.head")]
+    differ = {key for key in evaluated[0] if evaluated[0][key] != evaluated[1][key]}
+    assert differ == {"model", "evaluated_at"}
+    history = [
+        spark.sql(f"SELECT epoch, loss, val_loss, recorded_at FROM {model} ORDER BY epoch").collect()
+        for model in ("moved.head", "shop.head")
+    ]
+    assert history[0] == history[1] and len(history[0]) == 12
+    shown = {row.model: row for row in spark.sql("SHOW MODELS IN moved").collect()}["head"]
+    before = {row.model: row for row in spark.sql("SHOW MODELS IN shop").collect()}["head"]
+    for column in ("kind", "backbone", "label_column", "metric_name", "metric_value", "comment"):
+        assert shown[column] == before[column], column
+    described = [
+        {r.col_name: r.data_type for r in spark.sql(f"DESCRIBE MODEL EXTENDED {model}").collect()}
+        for model in ("moved.head", "shop.head")
+    ]
+    for title in ("Precision", "Statement", "Options", "Layers", "File head.onnx", "File model.bigdl.weights"):
+        assert described[0][title] == described[1][title], title
+    again = one(spark, f"IMPORT MODEL moved.head FROM 'file:{exported}/'")
+    assert (again.status, again.version) == ("EXISTS", 1)
+    assert one(spark, f"IMPORT MODEL IF NOT EXISTS moved.head FROM 'file:{exported}'").status == "EXISTS"
+
+
+def test_what_is_there_is_replaced_only_when_it_is_an_export(spark: SparkSession, moved: str, tmp_path: Path) -> None:
+    target = tmp_path / "head"
+    export = f"EXPORT MODEL shop.head TO 'file:{target}'"
+    spark.sql(export)
+    refused(spark, export, "EXPORT_TARGET_EXISTS", "OPTIONS (overwrite = true)")
+    assert one(spark, f"{export} OPTIONS (overwrite = true)").status == "EXPORTED"
+    (target / "model" / "notes.txt").write_text("mine")
+    refused(spark, f"{export} OPTIONS (overwrite = true)", "EXPORT_TARGET_EXISTS", "model/notes.txt")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.jpg").write_bytes(b"x")
+    for path in (photos, photos / "a.jpg"):
+        refused(
+            spark,
+            f"EXPORT MODEL shop.head TO 'file:{path}' OPTIONS (overwrite = true)",
+            "EXPORT_TARGET_EXISTS",
+            "nothing was deleted",
+        )
+    assert (photos / "a.jpg").read_bytes() == b"x" and (target / "model" / "notes.txt").read_text() == "mine"
+    refused(spark, f"EXPORT MODEL shop.hed TO 'file:{tmp_path}/x'", "MODEL_NOT_FOUND", "shop.head")
+
+
+def test_a_backbone_that_is_not_here_becomes_a_version_of_its_old_name(
+    spark: SparkSession, moved: str, tmp_path: Path
+) -> None:
+    network = tmp_path / "tiny.onnx"
+    network.write_bytes(build(RESIDUAL, RESIDUAL_WEIGHTS, output="logits", seed=3).SerializeToString())
+    spark.sql(f"IMPORT MODEL moved.tiny FROM 'file:{network}' COMMENT 'tiny' OPTIONS (image_size = 32)")
+    spark.sql("CREATE TABLE moved.rows AS SELECT species, embed('moved.tiny', image) AS e FROM shop.images")
+    spark.sql(
+        "TRAIN MODEL moved.on_tiny FROM moved.rows FEATURES (e) LABEL species BACKBONE moved.tiny OPTIONS (epochs = 2)"
+    )
+    before = scores(spark, "moved.on_tiny", "image", "shop.holdout")
+    for model in ("on_tiny", "tiny"):
+        spark.sql(f"EXPORT MODEL moved.{model} TO 'file:{tmp_path}/{model}'")
+    spark.sql("DROP MODEL moved.on_tiny")
+    spark.sql("DROP MODEL moved.tiny")
+    row = one(spark, f"IMPORT MODEL moved.on_tiny FROM 'file:{tmp_path}/on_tiny'")
+    assert row.message.startswith("its backbone became moved.tiny version 1")
+    assert same(scores(spark, "moved.on_tiny", "image", "shop.holdout"), before)
+    refused(
+        spark, f"IMPORT OR REPLACE MODEL moved.tiny FROM 'file:{tmp_path}/on_tiny'", "MODEL_KIND_MISMATCH", "backbone"
+    )
+    alone = one(spark, f"IMPORT MODEL moved.tiny FROM 'file:{tmp_path}/tiny'")
+    assert (alone.status, alone.version) == ("EXISTS", 1)
+    other = one(spark, f"IMPORT MODEL moved.tiny2 FROM 'file:{tmp_path}/tiny' COMMENT 'mine'")
+    assert (other.status, other.is_default) == ("IMPORTED", True)
+    width = "SELECT size(embed('moved.{0}', image)) AS n FROM shop.holdout LIMIT 1"
+    assert one(spark, width.format("tiny2")).n == one(spark, width.format("tiny")).n == 19
+
+
+def damage(folder: Path, change: Any) -> None:
+    """Changes the list of an export as somebody would who wants it to be read."""
+    listing = folder / "sqlext-export.json"
+    values = json.loads(listing.read_text())
+    change(values)
+    listing.write_text(json.dumps(values))
+
+
+def test_nothing_of_a_folder_is_trusted(spark: SparkSession, moved: str, exported: Path, tmp_path: Path) -> None:
+    import shutil
+
+    def broken(name: str) -> Path:
+        return Path(shutil.copytree(exported, tmp_path / name))
+
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"s")
+    folder = broken("outside")
+    outside = {"size": 1, "sha256": hashlib.sha256(b"s").hexdigest()}
+    damage(folder, lambda v: v["files"].update({"model/../../secret": outside}))
+    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{folder}'", "EXPORT_DAMAGED", "names 'model/../../secret'")
+
+    folder = broken("tampered")
+    head = folder / "model" / "head.onnx"
+    head.write_bytes(bytes([*head.read_bytes()[:-1], 7]))
+    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{folder}'", "EXPORT_DAMAGED", "model/head.onnx was changed")
+    digest = hashlib.sha256(head.read_bytes()).hexdigest()
+    damage(folder, lambda v: v["files"]["model/head.onnx"].update(sha256=digest))
+    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{folder}'", "EXPORT_DAMAGED", "not the one in model/manifest.json")
+
+    folder = broken("missing")
+    (folder / "backbone" / "network.onnx").unlink()
+    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{folder}'", "EXPORT_DAMAGED", "backbone/network.onnx is missing")
+
+    folder = broken("newer")
+    damage(folder, lambda v: v.update(sqlext_export=99, release="9.0"))
+    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{folder}'", "MODEL_FORMAT_TOO_NEW", "Use 9.0 or newer")
+
+    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}'", "UNKNOWN_FORMAT", "ONNX")
+    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{secret}'", "UNKNOWN_FORMAT", "ONNX")
+    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}/none'", "FILE_NOT_FOUND", f"file:{tmp_path}/none")
+    assert "x" not in {row.model for row in spark.sql("SHOW MODELS IN moved").collect()}
