@@ -97,6 +97,8 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "22023",
         "Say which column of the source holds the labels: EVALUATE MODEL {model} FROM .. LABEL column.",
     ),
+    "INVALID_TUNE": ("22023", "TUNE {problem}."),
+    "CANNOT_TRAIN_AGAIN": ("0A000", "{model} cannot be trained again: {problem}. {made}"),
     # --- backbones and engines --------------------------------------------------------------------------------------
     "BACKBONE_NOT_FOUND": ("42P01", "There is no backbone {model}. {hint}"),
     "NOT_A_CLASSIFIER": ("42809", "{model} is an imported {kind}; TRAIN needs a name of its own for the new model."),

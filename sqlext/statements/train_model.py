@@ -75,7 +75,7 @@ class TrainModel(Statement, Explained):
         self.architecture, self.backbone = clauses.architecture, clauses.backbone
         self.validation = clauses.validation or Validation()
         self.tune, self.comment, self.properties = clauses.tune, clauses.comment, clauses.properties
-        self.given = clauses.given
+        self.given, self.clauses_end = clauses.given, clauses.end
         self.raw_options = clauses.options
         self.options = resolve(clauses.options, OPTIONS, foreign=FOREIGN_OPTIONS)
         if self.source is not None:
@@ -116,20 +116,25 @@ class TrainModel(Statement, Explained):
         )
 
     def run(self, context: Context) -> list[ResultRow]:
+        from sqlext.training.again import again
         from sqlext.training.run import train
 
+        if self.source is None:
+            return again(context, self, lambda there, full: full.run(there))
         self._refuse_what_is_later()
         return [train(context, self)]
 
     def explain(self, context: Context, mode: str) -> str:
+        from sqlext.training.again import again
         from sqlext.training.explain import explain
 
+        if self.source is None:
+            return again(context, self, lambda there, full: full.explain(there, mode))
         self._refuse_what_is_later()
         return explain(context, self, mode)
 
     def _refuse_what_is_later(self) -> None:
         later = {
-            "TRAIN MODEL without FROM": (self.source is None, self.name.offset),
             "TUNE": (self.tune is not None, self.given.get("TUNE")),
             "regression by TARGET": (self.target is not None, self.given.get("TARGET")),
             "USING mlp": (self.architecture == "mlp", self.given.get("USING")),

@@ -63,7 +63,7 @@ class Tune:
 
 @dataclass
 class Clauses:
-    """What was written behind the model's name; ``given`` are the words of the clauses, with their offsets."""
+    """What was written behind the model's name; ``given`` are the words of the clauses, with their offsets, up to ``end``."""
 
     source: Source | None = None
     features: list[Name] = field(default_factory=list)
@@ -77,6 +77,7 @@ class Clauses:
     options: list[RawOption] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
+    end: int = 0
 
 
 def read_clauses(reader: TokenReader, clauses: Clauses, *, ends: Callable[[TokenReader], bool] | None = None) -> None:
@@ -109,6 +110,7 @@ def read_clauses(reader: TokenReader, clauses: Clauses, *, ends: Callable[[Token
         clauses.given[word] = offset
         readers[word](reader)
         reader.clause(offset, list(readers).index(word))
+    clauses.end = reader.last_end
 
 
 def _architecture(reader: TokenReader) -> str:

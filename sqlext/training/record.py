@@ -138,6 +138,7 @@ class Outcome:
             "held_out": {"rows": self.scored.rows, "frequent_label": self.frequent_label},
             "training": {"options": plan.options, "split_seed": plan.split_seed, "figures": self.figures()},
             "statement": self.sql,
+            "namespace": plan.source.sparkSession.catalog.currentDatabase(),  # what unqualified names in it mean
             "details": self._details(),
         }
 

@@ -18,6 +18,7 @@ from sqlext.statements.show_models import ShowModels
 from sqlext.statements.show_training_history import ShowTrainingHistory
 from sqlext.statements.show_training_runs import ShowTrainingRuns
 from sqlext.statements.train_model import TrainModel
+from sqlext.training.again import full_text
 
 
 def error_of(sql: str) -> SqlExtError:
@@ -104,6 +105,30 @@ def test_create_model_as(query: str, behind_from: str) -> None:
     assert create.source is not None
     assert (create.source.sql, create.source.is_query, create.replace) == (behind_from, True, True)
     assert (str(create.label), create.options["epochs"], create.comment) == ("y", 3, "c")
+
+
+def test_training_again_puts_the_statement_together_anew() -> None:
+    again = parse_statement(
+        "TRAIN MODEL m OPTIONS (promote = 'never', seed = 7) PROPERTIES (b = 'it\\'s') COMMENT 'new'"
+    )
+    written = (
+        "CREATE OR REPLACE MODEL m LABEL y -- the class\n OPTIONS (epochs = 3, seed = 1e0, 'early_stop' true) /* x */ "
+        "PROPERTIES (a = 1) VALIDATE NONE -- all\n AS SELECT x, y FROM t WHERE day = current_date() -- today's"
+    )
+    assert isinstance(again, TrainModel)
+    text = full_text("db.m", again, written.replace("1e0", "1"))
+    assert text.splitlines()[:2] == ["TRAIN MODEL `db`.`m`", "FROM (SELECT x, y FROM t WHERE day = current_date())"]
+    full = parse_statement(text)
+    assert isinstance(full, TrainModel)
+    assert (str(full.label), full.validation.kind, full.comment) == ("y", "none", "new")
+    assert [(o.key, o.value) for o in full.raw_options] == [
+        ("epochs", 3),
+        ("seed", 7),
+        ("early_stop", True),
+        ("promote", "never"),
+    ]
+    assert full.properties == {"a": "1", "b": "it's"}
+    assert full_text("db.m", again, text) == text
 
 
 def test_query_is_taken_verbatim() -> None:

@@ -1,0 +1,244 @@
+"""TUNE as a list of trials: each is the statement with options of its own, checked before any job.
+
+GRID takes every combination of IN (..); RANDOM draws from IN and BETWEEN, seeded by OPTIONS seed, so that the same
+statement tries the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlext.errors import SqlExtError, nearest
+from sqlext.options import Option, resolve
+from sqlext.tokens import RawOption
+from sqlext.training.clauses import Tune, TuneItem
+from sqlext.training.options import (
+    CLASSIFICATION_METRICS,
+    LOWER_IS_BETTER,
+    OPTIMIZERS,
+    OPTIONS,
+    REGRESSION_METRICS,
+    check_together,
+)
+
+if TYPE_CHECKING:
+    from sqlext.statements.train_model import TrainModel
+
+MOST = 1000  # trials of one statement
+DEFAULT_TRIALS = 10
+VAL_LOSS = "val_loss"
+TUNABLE = (
+    "epochs",
+    "early_stop",
+    "early_stop_patience",
+    "min_loss",
+    "batch_size",
+    "optimizer",
+    "learning_rate",
+    "momentum",
+    "dampening",
+    "weight_decay",
+    "clip_norm",
+    "learning_rate_decay",
+    "standardize",
+    "class_weights",
+    "hidden",
+    "dropout",
+)
+_OF_SOME_OPTIMIZERS = ("learning_rate", "momentum", "dampening", "learning_rate_decay")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Which trial is best: by ``metric`` on the validation rows."""
+
+    metric: str
+    lower: bool
+
+    def better(self, value: float | None, than: float | None) -> bool:
+        if value is None or math.isnan(value):
+            return False
+        return than is None or (value < than if self.lower else value > than)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """``statement`` is TRAIN with the options of this trial; ``tried`` are those that TUNE chose."""
+
+    statement: TrainModel
+    tried: dict[str, Any]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{key} = {_shown(value)}" for key, value in self.tried.items())
+
+
+def goal_of(statement: TrainModel) -> Goal:
+    """What MAXIMIZE, MINIMIZE or option metric asks for; default accuracy, rmse.
+
+    :raises SqlExtError: INVALID_TUNE for an unknown metric, or the wrong direction.
+    """
+    tune = _tune(statement)
+    known = (*(REGRESSION_METRICS if statement.regression else CLASSIFICATION_METRICS), VAL_LOSS)
+    metric = tune.metric or statement.options["metric"] or known[0]
+    if metric not in known:
+        raise _invalid(f"cannot rank by {metric}. {nearest(metric, known, limit=10)}", tune.offset)
+    lower = metric in LOWER_IS_BETTER or metric == VAL_LOSS
+    if tune.direction is not None and (tune.direction == "minimize") != lower:
+        right = "MINIMIZE" if lower else "MAXIMIZE"
+        raise _invalid(
+            f"has the better {metric} at the {'lower' if lower else 'higher'} end: write {right} {metric}", tune.offset
+        )
+    return Goal(metric, lower)
+
+
+def trials_of(statement: TrainModel) -> list[Trial]:
+    """The trials in the order in which they run.
+
+    :raises SqlExtError: INVALID_TUNE, UNKNOWN_OPTION, INVALID_OPTION_VALUE and its kin, at the item's position.
+    """
+    tune = _tune(statement)
+    if statement.validation.kind == "none":
+        raise _invalid("needs validation rows to compare trials; VALIDATE NONE leaves none", tune.offset)
+    goal_of(statement)
+    choices = [_checked(item) for item in tune.items]
+    random_search = tune.method == "random" or (tune.method is None and any(i.values is None for i in tune.items))
+    draw = _drawn(tune, choices, statement.options["seed"]) if random_search else _grid(tune, choices, statement)
+    found: dict[str, Trial] = {}
+    wanted = (tune.trials or DEFAULT_TRIALS) if random_search else MOST
+    for values in draw:
+        trial = _trial(statement, tune, values)
+        found.setdefault(str(trial), trial)
+        if len(found) == wanted:
+            break
+    return list(found.values())
+
+
+def _tune(statement: TrainModel) -> Tune:
+    assert statement.tune is not None
+    return statement.tune
+
+
+def _invalid(problem: str, offset: int) -> SqlExtError:
+    return SqlExtError("INVALID_TUNE", problem=problem.rstrip("."), offset=offset)
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+
+def _checked(item: TuneItem) -> TuneItem:
+    """The item with typed values."""
+    option = next((o for o in OPTIONS if o.name == item.option), None)
+    if option is None:
+        raise SqlExtError("UNKNOWN_OPTION", option=item.option, hint=nearest(item.option, TUNABLE), offset=item.offset)
+    if item.option not in TUNABLE:
+        raise _invalid(f"cannot vary {item.option}; it varies {', '.join(TUNABLE)}", item.offset)
+    if item.values is not None:
+        return TuneItem(item.option, tuple(_read(option, v, item) for v in item.values), offset=item.offset)
+    return _range(option, item)
+
+
+def _range(option: Option, item: TuneItem) -> TuneItem:
+    low, high = (_read(option, value, item) for value in (item.low, item.high))
+    if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in (low, high)):
+        raise _invalid(f"takes {item.option} by IN (..): BETWEEN is for numbers", item.value_offset)
+    if low >= high:
+        raise _invalid(f"has an empty range: {item.option} BETWEEN {low} AND {high}", item.value_offset)
+    if item.log and low <= 0:
+        raise _invalid(f"draws LOG ranges above 0 only: {item.option} begins at {low}", item.value_offset)
+    return TuneItem(item.option, None, low, high, item.log, item.offset, item.value_offset)
+
+
+def _read(option: Option, value: Any, item: TuneItem) -> Any:
+    try:
+        return option.read(value)
+    except ValueError as accepted:
+        raise SqlExtError(
+            "INVALID_OPTION_VALUE", option=option.name, value=value, accepted=accepted, offset=item.value_offset
+        ) from None
+
+
+# --- combinations -------------------------------------------------------------------------------------------------
+
+
+def _grid(tune: Tune, items: list[TuneItem], statement: TrainModel) -> Iterator[tuple[Any, ...]]:
+    ranges = [item for item in items if item.values is None]
+    if ranges:
+        problem = f"BY GRID takes IN (..); {ranges[0].option} BETWEEN has no end of values: write BY RANDOM"
+        raise _invalid(problem, ranges[0].offset)
+    size = math.prod(len(item.values or ()) for item in items)
+    if size > MOST and (tune.trials or size) > MOST:
+        raise _invalid(f"has {size:,} combinations; at most {MOST:,} trials run: write TRIALS n", tune.offset)
+    combinations = itertools.product(*(item.values or () for item in items))
+    if tune.trials is None or tune.trials >= size:
+        return iter(combinations)
+    chosen = set(random.Random(statement.options["seed"]).sample(range(size), tune.trials))  # noqa: S311
+    return (values for i, values in enumerate(combinations) if i in chosen)
+
+
+def _drawn(tune: Tune, items: list[TuneItem], seed: int) -> Iterator[tuple[Any, ...]]:
+    """Draws that may repeat; enough of them, so that few combinations are all met."""
+    if (tune.trials or 0) > MOST:
+        raise _invalid(f"runs at most {MOST:,} trials", tune.offset)
+    generator = random.Random(seed)  # noqa: S311
+    return (tuple(_draw(generator, item) for item in items) for _ in range(20 * (tune.trials or DEFAULT_TRIALS)))
+
+
+def _draw(generator: random.Random, item: TuneItem) -> Any:
+    if item.values is not None:
+        return generator.choice(item.values)
+    low, high, whole = item.low, item.high, isinstance(item.low, int) and isinstance(item.high, int)
+    if item.log:
+        value = math.exp(generator.uniform(math.log(low), math.log(high)))
+        return min(max(round(value), low), high) if whole else min(max(float(f"{value:.6g}"), low), high)
+    return generator.randint(low, high) if whole else float(f"{generator.uniform(low, high):.6g}")
+
+
+def _trial(statement: TrainModel, tune: Tune, values: tuple[Any, ...]) -> Trial:
+    """The statement with these options; what has no meaning for the trial's own optimizer is left out of it."""
+    tried = {item.option: value for item, value in zip(tune.items, values, strict=True)}
+    optimizer = tried.get("optimizer", statement.options["optimizer"])
+    if "optimizer" in tried:
+        unknown = set(_OF_SOME_OPTIMIZERS) - OPTIMIZERS[optimizer]
+        tried = {key: value for key, value in tried.items() if key not in unknown}
+    trial = copy.copy(statement)
+    kept = [o for o in statement.raw_options if o.key not in tried]
+    where = {item.option: item for item in tune.items}
+    trial.raw_options = kept + [
+        RawOption(key, _raw(value), where[key].offset, where[key].value_offset) for key, value in tried.items()
+    ]
+    trial.options = resolve(trial.raw_options, OPTIONS)
+    trial.tune = None
+    _check(trial, tune)
+    return Trial(trial, tried)
+
+
+def _check(trial: TrainModel, tune: Tune) -> None:
+    """Options that contradict each other; those written in OPTIONS for another optimizer than the trial's are let pass."""
+    tuned = {item.option for item in tune.items}
+    check_together(
+        trial.options,
+        trial.raw_options,
+        architecture=trial.architecture,
+        regression=trial.regression,
+        replace=trial.replace,
+        tuned=tuned if "optimizer" in tuned else (),
+    )
+
+
+def _raw(value: Any) -> Any:
+    """As the option's reader takes it again."""
+    if isinstance(value, dict):
+        import json
+
+        return json.dumps(value)
+    return value
+
+
+def _shown(value: Any) -> str:
+    return f"'{value}'" if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)

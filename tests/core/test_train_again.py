@@ -1,0 +1,55 @@
+"""TRAIN MODEL m without FROM: the default version's statement once more."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.sql import SparkSession
+from results import one
+
+from sqlext.catalog import ModelCatalog, ModelRef
+
+
+def test_the_same_again(spark: SparkSession, database: str) -> None:
+    spark.sql("CREATE TABLE t AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(40)")
+    made = one(
+        spark,
+        "CREATE MODEL m LABEL y COMMENT 'made' OPTIONS (epochs = 2, early_stop = false) AS SELECT * FROM t -- all of it",
+    )
+    spark.sql("USE default")  # `t` means the table of the database in which the statement was written
+    spark.sql("INSERT INTO " + database + ".t SELECT array(0.0D, 5e-3), 0 FROM range(2)")
+    more = one(spark, f"TRAIN MODEL {database}.m")
+    assert (more.version, more.status, more.epochs, more.rows_trained) == (2, "READY", 2, made.rows_trained + 2)
+    text = one(spark, f"EXPLAIN TRAIN MODEL {database}.m OPTIONS (epochs = 3)").plan
+    assert "epochs = 3" in text
+    assert "(SELECT * FROM t)" in text
+    third = one(spark, f"TRAIN MODEL {database}.m OPTIONS (epochs = 3, promote = 'never') COMMENT 'third'")
+    assert (third.version, third.epochs, third.is_default) == (3, 3, False)
+    fourth = one(spark, f"TRAIN OR REPLACE MODEL {database}.m")
+    assert (fourth.version, fourth.epochs, fourth.is_default) == (4, 2, True)  # as version 2, the default, was
+    assert fourth.val_loss == pytest.approx(more.val_loss, abs=1e-6)
+    assert one(spark, f"TRAIN MODEL IF NOT EXISTS {database}.m").status == "EXISTS"
+    catalog = ModelCatalog(spark)
+    manifest = catalog.read_manifest(catalog.resolve(ModelRef.parse(f"{database}.m", "default")))
+    assert "FROM (SELECT * FROM t)" in manifest["statement"]
+    assert spark.catalog.currentDatabase() == "default"
+
+
+def test_what_cannot_be_trained_again_shows_its_statement(spark: SparkSession, database: str, shop: str) -> None:
+    spark.sql("CREATE TEMP VIEW passing AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(40)")
+    train = "TRAIN MODEL m FROM passing LABEL y OPTIONS (epochs = 1)"
+    spark.sql(train)
+    assert one(spark, "TRAIN MODEL m").version == 2  # the clone of the session has its views
+    spark.sql("DROP VIEW passing")
+    for sql in ("TRAIN MODEL m", "EXPLAIN TRAIN MODEL m"):
+        with pytest.raises(AnalysisException, match=r"SOURCE_NOT_FOUND.*passing") as caught:
+            spark.sql(sql)
+        assert "FROM passing" in str(caught.value)
+    with pytest.raises(AnalysisException, match="CANNOT_TRAIN_AGAIN.*LABEL is none of them") as caught:
+        spark.sql("TRAIN MODEL m LABEL y")
+    assert "line 1 pos 14" in str(caught.value)
+    assert "FROM passing" in str(caught.value)
+    with pytest.raises(AnalysisException, match="CANNOT_TRAIN_AGAIN.*imported"):
+        spark.sql("TRAIN MODEL models.small")
+    with pytest.raises(AnalysisException, match="MODEL_NOT_FOUND.*a new one needs FROM"):
+        spark.sql("TRAIN MODEL nothing OPTIONS (epochs = 1)")
