@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from sqlext.catalog.drop import Dropped
 from sqlext.catalog.entry import BACKBONE, FORMAT_VERSION, MODEL_ID, ModelEntry, ModelVersion, entry
 from sqlext.catalog.files import Files
 from sqlext.catalog.metastore import Metastore
-from sqlext.catalog.names import DEFAULT, LATEST, ModelName, ModelRef
+from sqlext.catalog.names import DEFAULT, LATEST, ModelName, ModelRef, name_pattern
 from sqlext.catalog.publish import MANIFEST, Publication, release
 from sqlext.errors import SqlExtError, nearest
 
@@ -108,7 +107,7 @@ class ModelCatalog:
         return table
 
     def _model_tables(self, namespace: str, pattern: str | None) -> Sequence[dict[str, Any]]:
-        matches = _pattern(pattern)
+        matches = name_pattern(pattern)
         names = [name for name in self.metastore.table_names(namespace) if matches(name)]
         tables = self.metastore.tables(namespace, names) if names else []
         return [table for table in tables if MODEL_ID in table["properties"]]
@@ -144,10 +143,15 @@ class ModelCatalog:
         return next((v for v in found.versions if v.version == int(number)), None) if found else None
 
     def _holders(self, model_id: str) -> Iterable[ModelName]:
+        for name, table in self.model_tables_everywhere():
+            if table["properties"][MODEL_ID] == model_id:
+                yield name
+
+    def model_tables_everywhere(self) -> Iterable[tuple[ModelName, dict[str, Any]]]:
+        """The tables of models as JSON, also of those without a version, in all databases."""
         for namespace in self.metastore.databases():
             for table in self._model_tables(namespace, None):
-                if table["properties"][MODEL_ID] == model_id:
-                    yield ModelName(namespace, table["identifier"]["table"])
+                yield ModelName(namespace, table["identifier"]["table"]), table
 
     # --- files of a version -----------------------------------------------------------------------------------
 
@@ -267,14 +271,6 @@ class ModelCatalog:
             :meth:`drop_model`.
         """
         return drop.drop_version(self, name, version)
-
-
-def _pattern(pattern: str | None) -> Callable[[str], bool]:
-    if pattern is None:
-        return lambda name: True
-    parts = (".*".join(map(re.escape, re.split(r"[*%]", part.strip()))) for part in pattern.split("|"))
-    compiled = re.compile("|".join(parts), re.IGNORECASE)
-    return lambda name: compiled.fullmatch(name) is not None
 
 
 def _check_format(what: object, found: int, writer: str) -> None:

@@ -101,6 +101,18 @@ class Metastore:
             raise
         return True
 
+    def alter_table(self, name: ModelName, properties: Mapping[str, str], comment: str | None) -> None:
+        """Replaces properties and comment of a table (reads it first). Free text: no SQL is made of it."""
+        table = self._external.getTable(name.namespace, name.name)
+        own = {key: value for key, value in properties.items() if key not in ("comment", "transient_lastDdlTime")}
+        changed = _copy(table, {11: self._map(own), 14: self._jvm.scala.Option.apply(comment)})
+        self._state.catalog().alterTable(changed)
+        self.refresh(name)
+
+    def rename_table(self, name: ModelName, to: ModelName) -> None:
+        """Within the database; the folders of an external table and of its partitions stay where they are."""
+        self.spark.sql(f"ALTER TABLE {name.sql} RENAME TO {to.sql}")
+
     def drop_table(self, name: ModelName) -> None:
         """Forgets an external table and all its partitions; files stay."""
         self.spark.sql(f"DROP TABLE IF EXISTS {name.sql}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlext.errors import SqlExtError
@@ -96,6 +97,15 @@ def alias_name(text: str) -> str:
     if not _IDENTIFIER.fullmatch(alias) or alias.isdigit() or alias in (LATEST, DEFAULT):
         raise SqlExtError("INVALID_ALIAS", alias=text)
     return alias
+
+
+def name_pattern(pattern: str | None) -> Callable[[str], bool]:
+    """Whether a name fits a pattern of SHOW TABLES: ``*`` and ``|``; ``%`` is taken as ``*``; None fits all."""
+    if pattern is None:
+        return lambda name: True
+    parts = (".*".join(map(re.escape, re.split(r"[*%]", part.strip()))) for part in pattern.split("|"))
+    compiled = re.compile("|".join(parts), re.IGNORECASE)
+    return lambda name: compiled.fullmatch(name) is not None
 
 
 def _identifiers(text: str) -> tuple[list[str], int]:

@@ -170,6 +170,23 @@ class RunStore:
             _owned[run_id].cancelled.set()
         return run
 
+    def rename(self, name: ModelName, to: str) -> None:
+        """Lets ended runs follow their model to its new name. A run that may not be written keeps the old one."""
+        folder = _folder(self.metastore.database_location(name.namespace))
+        for run in self.list(name.namespace, name.name):
+            if not run.is_live:
+                with suppress(SqlExtError):
+                    self.files.write(f"{folder}/{run.run_id}.json", replace(run, model=to).to_json())
+
+    def forget(self, run: Run) -> None:
+        """Removes the record of a run that has ended.
+
+        :raises SqlExtError: FOLDER_ACCESS_DENIED.
+        """
+        folder = _folder(self.metastore.database_location(run.namespace))
+        for ending in ("json", "cancel"):
+            self.files.delete(f"{folder}/{run.run_id}.{ending}")
+
     def _namespaces(self, run_id: str) -> Iterable[str]:
         owner = _owned.get(run_id)
         return [owner.run.namespace] if owner else self.metastore.databases()

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from sqlext.catalog.hive import ModelCatalog
 
 _locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by model_id: a RENAME does not change it
-_ATTEMPTS = 20
+ATTEMPTS = 20
+
+
+def lock_of(model_id: str) -> threading.Lock:
+    """Keeps changes of one model apart within this process."""
+    return _locks[model_id]
 
 
 class _LostError(Exception):
@@ -39,7 +44,7 @@ def set_parameters(
     removed = set(unset)
     policy = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(_LostError),
-        stop=tenacity.stop_after_attempt(_ATTEMPTS),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
         wait=tenacity.wait_random(0, 0.1),
         reraise=True,
     )
@@ -58,7 +63,7 @@ def set_parameters(
         try:
             policy(attempt)
         except _LostError:
-            raise SqlExtError("VERSION_CONFLICT", version=version, attempts=_ATTEMPTS) from None
+            raise SqlExtError("VERSION_CONFLICT", version=version, attempts=ATTEMPTS) from None
 
 
 def set_alias(catalog: ModelCatalog, name: ModelName, alias: str, number: int) -> None:

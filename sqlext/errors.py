@@ -30,8 +30,8 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "DATABASE_NOT_FOUND": ("42704", "Database {database} was not found. {hint}"),
     "DEFAULT_VERSION_DROP": (
         "2BP01",
-        "Version {version} is the default of {model} and other versions are there; a version that is trained or imported with "
-        "promote = 'always' becomes the default, DROP MODEL {model} drops all.",
+        "Version {version} is the default of {model} and other versions are there: make another one the default by "
+        "ALTER MODEL {model} SET DEFAULT VERSION n first; DROP MODEL {model} drops all.",
     ),
     "FOLDER_ACCESS_DENIED": ("42501", "{user} has no {right} permission on {folder}: {reason}"),
     "INVALID_ALIAS": (
@@ -50,8 +50,14 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "Model {model} is a {kind}; a {wanted} cannot become a version of it. Drop it first, or choose another name.",
     ),
     "PERMISSION_DENIED": ("42501", "No {right} on {model}: {reason}"),
+    "NAME_IN_USE": ("42P07", "{name} is a {kind} already; choose another name."),
+    "PROPERTY_NOT_FOUND": ("42704", "Model {model} has no property '{key}'. {hint}"),
+    "RENAME_ACROSS_DATABASES": (
+        "0A000",
+        "{model} keeps its database: RENAME TO gives another name in it, not {to}. EXPORT MODEL and IMPORT MODEL carry a model elsewhere.",
+    ),
     "RUN_HAS_ENDED": ("55000", "Run {run_id} has ended: it is {status}."),
-    "RUN_NOT_FOUND": ("42704", "There is no training run '{run_id}'."),
+    "RUN_NOT_FOUND": ("42704", "There is no training run '{run_id}'; SHOW TRAINING RUNS lists those of a database."),
     "VERSION_CONFLICT": ("40001", "{version} changed under all {attempts} attempts to change it; try again."),
     "PUBLISH_CONFLICT": ("40001", "{model} changed under all {attempts} attempts to publish a version; try again."),
     # --- networks and images ------------------------------------------------------------------------------------

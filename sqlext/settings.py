@@ -42,6 +42,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("precision", "string", "auto", "Precision of classify and its kin: auto, f32 or bf16."),
     Setting("embed.precision", "string", "f32", "Precision of embed and embed_resnet: f32 or bf16."),
     Setting("models.idle", "duration", "30m", "Executors forget a model that no query has bound for this long."),
+    Setting(
+        "runs.keep", "duration", "90d", "PURGE forgets runs that ended longer ago; a version's own run stays with it."
+    ),
     Setting("batch.maxBytes", "bytes", "16m", "Bytes of one batch that is handed to the Python worker."),
     Setting("batch.maxRows", "int", "10000", "Rows of one batch that is handed to the Python worker."),
     Setting("python", "string", None, "The Python with bigdl-sqlext that serves this driver.", static=True),

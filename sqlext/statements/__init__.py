@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlext.errors import SqlExtError
+from sqlext.statements.alter_model import AlterModel
 from sqlext.statements.base import Context, Explained, ResultRow, Statement
+from sqlext.statements.cancel_training import CancelTraining
+from sqlext.statements.comment_on_model import CommentOnModel
 from sqlext.statements.create_model import CreateModel
 from sqlext.statements.describe_model import DescribeModel
 from sqlext.statements.drop_model import DropModel
 from sqlext.statements.evaluate_model import EvaluateModel
 from sqlext.statements.export_model import ExportModel
 from sqlext.statements.import_model import ImportModel
+from sqlext.statements.purge_models import PurgeModels
 from sqlext.statements.show_model_versions import ShowModelVersions
 from sqlext.statements.show_models import ShowModels
 from sqlext.statements.show_training_history import ShowTrainingHistory
@@ -39,6 +43,10 @@ STATEMENTS: tuple[type[Statement], ...] = (
     ShowModelVersions,
     ShowTrainingHistory,
     ShowTrainingRuns,
+    CancelTraining,
+    AlterModel,
+    CommentOnModel,
+    PurgeModels,
     DescribeModel,
     DropModel,
 )

@@ -62,6 +62,23 @@ class Context:
         return ModelRef(self.model_name(reference.name), reference.version, reference.alias)
 
 
+CHANGED: Mapping[str, str] = {
+    "model": "STRING",
+    "version": "INT",
+    "status": "STRING",
+    "message": "STRING",
+    "size_bytes": "BIGINT",
+}
+"""Result columns of the statements that change or remove models."""
+
+
+def changed(
+    model: object, status: str, message: str | None = None, *, version: int | None = None, size_bytes: int | None = None
+) -> ResultRow:
+    """A row of :data:`CHANGED`."""
+    return dict(zip(CHANGED, (str(model), version, status, message, size_bytes), strict=True))
+
+
 def located(offset: int, call: Callable[[], _T]) -> _T:
     """Runs ``call``; an error without a position of its own gets this one."""
     try:

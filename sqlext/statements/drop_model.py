@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sqlext.errors import SqlExtError
-from sqlext.statements.base import Context, ResultRow, Statement, located
+from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, located
 from sqlext.tokens import Name, TokenReader
 
 if TYPE_CHECKING:
     from sqlext.catalog import Dropped
+
+MISSING = ("MODEL_NOT_FOUND", "MODEL_VERSION_NOT_FOUND", "DATABASE_NOT_FOUND")
 
 
 @dataclass(frozen=True)
@@ -23,38 +26,35 @@ class DropModel(Statement):
     name: Name
     version: int | None
     if_exists: bool
+    version_offset: int = 0
 
     NAME = "DROP MODEL"
     HEADS = (("DROP", "MODEL"),)
-    OUTPUT: ClassVar[dict[str, str]] = {
-        "model": "STRING",
-        "version": "INT",
-        "status": "STRING",
-        "message": "STRING",
-        "size_bytes": "BIGINT",
-    }
+    OUTPUT: ClassVar[Mapping[str, str]] = CHANGED
 
     @classmethod
     def parse(cls, reader: TokenReader) -> DropModel:
         reader.need("DROP", "MODEL")
         if_exists = reader.take("IF", "EXISTS")
         name = reader.name("a model name")
-        version = reader.integer("a version number") if reader.take("VERSION") else None
+        has_version = reader.take("VERSION")
+        offset = reader.offset
+        version = reader.integer("a version number") if has_version else None
         reader.end("VERSION or the end of the statement")
-        return cls(name, version, if_exists)
+        return cls(name, version, if_exists, offset)
 
     def run(self, context: Context) -> list[ResultRow]:
         name = context.model_name(self.name)
         try:
-            dropped = located(self.name.offset, lambda: self._drop(context))
+            located(self.name.offset, lambda: context.catalog.get(name))
+            offset = self.name.offset if self.version is None else self.version_offset
+            dropped = located(offset, lambda: self._drop(context))
         except SqlExtError as error:
-            if not (self.if_exists and error.error_class in ("MODEL_NOT_FOUND", "MODEL_VERSION_NOT_FOUND")):
+            if not (self.if_exists and error.error_class in MISSING):
                 raise
-            row = {"model": str(name), "version": self.version, "status": "NOT_FOUND", "message": "nothing to drop"}
-            return [row | {"size_bytes": 0}]
+            return [changed(name, "NOT_FOUND", "nothing to drop", version=self.version, size_bytes=0)]
         kept = f"kept, as it is not this model's: {', '.join(dropped.kept)}" if dropped.kept else None
-        row = {"model": str(name), "version": self.version, "status": "DROPPED", "message": kept}
-        return [row | {"size_bytes": dropped.size_bytes}]
+        return [changed(name, "DROPPED", kept, version=self.version, size_bytes=dropped.size_bytes)]
 
     def _drop(self, context: Context) -> Dropped:
         name, catalog = context.model_name(self.name), context.catalog

@@ -168,6 +168,10 @@ ORDER = [
     "show_training_runs",
     "export_model",
     "describe_model",
+    "alter_model",
+    "comment_on_model",
+    "purge_models",
+    "cancel_training",
 ]
 
 

@@ -7,12 +7,16 @@ import pytest
 from sqlext import statements
 from sqlext.errors import SqlExtError
 from sqlext.statements import parse_statement
+from sqlext.statements.alter_model import AlterModel
+from sqlext.statements.cancel_training import CancelTraining
+from sqlext.statements.comment_on_model import CommentOnModel
 from sqlext.statements.create_model import CreateModel
 from sqlext.statements.describe_model import DescribeModel
 from sqlext.statements.drop_model import DropModel
 from sqlext.statements.evaluate_model import EvaluateModel
 from sqlext.statements.export_model import ExportModel
 from sqlext.statements.import_model import ImportModel
+from sqlext.statements.purge_models import PurgeModels
 from sqlext.statements.show_model_versions import ShowModelVersions
 from sqlext.statements.show_models import ShowModels
 from sqlext.statements.show_training_history import ShowTrainingHistory
@@ -157,6 +161,21 @@ def test_clause_words_are_no_keywords_elsewhere() -> None:
         ("SHOW TRAINING HISTORY MODEL a.b ALIAS prod", ShowTrainingHistory),
         ("SHOW TRAINING HISTORY FOR RUN '0a1b'", ShowTrainingHistory),
         ("SHOW TRAINING RUNS", ShowTrainingRuns),
+        ("CANCEL TRAINING '0a1b'", CancelTraining),
+        ("ALTER MODEL IF EXISTS a.b RENAME TO c;", AlterModel),
+        ("ALTER MODEL m SET DEFAULT VERSION latest", AlterModel),
+        ("ALTER MODEL m SET DEFAULT VERSION 3", AlterModel),
+        ("ALTER MODEL m SET ALIAS prod = 2", AlterModel),
+        ("ALTER MODEL m UNSET ALIAS prod", AlterModel),
+        ("ALTER MODEL m SET PROPERTIES ('a.b' = 'x', c 2)", AlterModel),
+        ("ALTER MODEL m UNSET PROPERTIES IF EXISTS (a.b, 'c')", AlterModel),
+        ("ALTER MODEL m DROP VERSION 1", AlterModel),
+        ("ALTER MODEL m PURGE KEEP 2 VERSIONS", AlterModel),
+        ("ALTER MODEL m PURGE KEEP 2 VERSIONS OLDER THAN 30 DAYS", AlterModel),
+        ("COMMENT ON MODEL a.b IS 'text'", CommentOnModel),
+        ("COMMENT ON MODEL a.b IS null", CommentOnModel),
+        ("PURGE MODELS FROM a LIKE 'x*|y' KEEP 0 VERSIONS OLDER THAN 7 DAYS ORPHANS DRY RUN", PurgeModels),
+        ("PURGE MODELS 'x' ORPHANS", PurgeModels),
         ("SHOW TRAINING RUNS IN a FOR MODEL a.b", ShowTrainingRuns),
         ("DESC MODEL EXTENDED a.b@", None),
         ("DESCRIBE MODEL FORMATTED a.b VERSION 2", DescribeModel),
@@ -249,6 +268,21 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
         ("DROP MODEL m VERSION x", "SYNTAX_ERROR", 1, 21, "version number"),
         ("DESCRIBE MODEL m VERSION x", "SYNTAX_ERROR", 1, 25, "version number"),
         ("SHOW MODELS LIKE", "SYNTAX_ERROR", 1, 16, "pattern"),
+        ("CANCEL TRAINING 12", "SYNTAX_ERROR", 1, 16, "run_id in quotes"),
+        ("ALTER MODEL m", "SYNTAX_ERROR", 1, 13, "one of RENAME TO, SET DEFAULT VERSION"),
+        ("ALTER MODEL m SET VERSION 2", "SYNTAX_ERROR", 1, 14, "SET ALIAS"),
+        ("ALTER MODEL m SET DEFAULT VERSION newest", "SYNTAX_ERROR", 1, 34, "a version number or LATEST"),
+        ("ALTER MODEL m SET ALIAS 3 = 2", "SYNTAX_ERROR", 1, 24, "a name, not a number"),
+        ("ALTER MODEL m SET ALIAS prod 2", "SYNTAX_ERROR", 1, 29, "="),
+        ("ALTER MODEL m SET ALIAS prod = 2.5", "SYNTAX_ERROR", 1, 31, "a version number"),
+        ("ALTER MODEL m UNSET PROPERTIES ()", "SYNTAX_ERROR", 1, 32, "a property"),
+        ("ALTER MODEL m PURGE", "SYNTAX_ERROR", 1, 19, "KEEP n VERSIONS or OLDER THAN n DAYS"),
+        ("ALTER MODEL m PURGE KEEP -1 VERSIONS", "SYNTAX_ERROR", 1, 25, "0 or more"),
+        ("COMMENT ON MODEL m 'x'", "SYNTAX_ERROR", 1, 19, "IS"),
+        ("COMMENT ON MODEL m IS 3", "SYNTAX_ERROR", 1, 22, "a comment in quotes, or NULL"),
+        ("PURGE MODELS", "SYNTAX_ERROR", 1, 12, "what is to be purged"),
+        ("PURGE MODELS DRY RUN", "SYNTAX_ERROR", 1, 13, "what is to be purged"),
+        ("PURGE MODELS KEEP 2 VERSIONS RUN", "SYNTAX_ERROR", 1, 29, "DRY RUN"),
         ("SHOW MODEL VERSIONS", "SYNTAX_ERROR", 1, 19, "a model name"),
         ("SHOW MODEL VERSIONS m VERSION 2", "SYNTAX_ERROR", 1, 22, "end of the statement"),
         ("SHOW TRAINING HISTORY m", "SYNTAX_ERROR", 1, 22, "MODEL and a model name, or RUN"),

@@ -1,0 +1,150 @@
+"""What crashes leave behind: folders that no partition owns, and the records of runs that nobody needs any more."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlext.catalog.entry import path_of
+from sqlext.catalog.files import FileInfo
+from sqlext.catalog.history import FILE as HISTORY
+from sqlext.catalog.publish import DROPPED, MANIFEST
+from sqlext.catalog.purge import KEPT, PURGED, WOULD_PURGE, Purged
+from sqlext.catalog.runs import READY, RunStore
+
+if TYPE_CHECKING:
+    from sqlext.catalog.hive import ModelCatalog
+
+_MODEL = re.compile(r"(\w+)-([0-9a-f]{12})")
+_VERSION = re.compile(r"v(\d+)-(\w+)")
+_OURS = {HISTORY, "_model"}
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A version's folder that no partition owns; ``model_id`` is that of the folder it lies in."""
+
+    path: str
+    name: str
+    number: int
+    model_id: str
+    info: FileInfo
+
+
+def purge_orphans(
+    catalog: ModelCatalog, namespace: str, matches: Callable[[str], bool], *, dry_run: bool, now: datetime | None = None
+) -> list[Purged]:
+    """Removes version folders of a database that no partition owns and that nobody has touched for a day.
+
+    Only folders by our names, with nothing in them but what we write, below a model's folder whose id their manifest repeats
+    (a crash while files are written leaves none). Others are listed and kept.
+    """
+    database_folder = catalog.metastore.database_location(namespace)
+    now, owned = now or datetime.now(UTC), _owned(catalog)
+    rows = []
+    for folder in _unowned(catalog, database_folder, owned):
+        if not matches(folder.name) or now - _touched(catalog, folder) < _DAY:
+            continue
+        reason = _not_ours(catalog, folder)
+        status = KEPT if reason else WOULD_PURGE if dry_run else PURGED
+        message = f"{reason}: {folder.path}" if reason else f"no partition owns {folder.path}"
+        size = catalog.files.size(folder.path)
+        if status == PURGED:
+            catalog.files.delete(folder.path, recursive=True)
+            _remove_model_folder(catalog, folder.path.rpartition("/")[0], owned)
+        rows.append(Purged(f"{namespace}.{folder.name}", folder.number, status, message, size))
+    return rows
+
+
+def _owned(catalog: ModelCatalog) -> set[str]:
+    """The folders of all tables and partitions of models, in whatever database: without scheme and host."""
+    found: set[str] = set()
+    for name, table in catalog.model_tables_everywhere():
+        found |= {_bare(path_of(thing)) for thing in (table, *catalog.metastore.partitions(name))}
+    return found
+
+
+def _bare(path: str) -> str:
+    return re.sub(r"^[A-Za-z][\w+.-]*:(//[^/]*)?", "", path)
+
+
+def _unowned(catalog: ModelCatalog, database_folder: str, owned: set[str]) -> Iterator[_Folder]:
+    for model in catalog.files.list(database_folder):
+        named = _MODEL.fullmatch(model.name)
+        if not (named and model.is_folder):
+            continue
+        for info in catalog.files.list(f"{database_folder}/{model.name}"):
+            numbered = _VERSION.fullmatch(info.name)
+            path = f"{database_folder}/{model.name}/{info.name}"
+            if numbered and info.is_folder and _bare(path) not in owned:
+                yield _Folder(path, named[1], int(numbered[1]), named[2], info)
+
+
+def _touched(catalog: ModelCatalog, folder: _Folder) -> datetime:
+    """When anything in the folder was last written."""
+    inside = [*catalog.files.list(folder.path), *catalog.files.list(f"{folder.path}/_model")]
+    return datetime.fromtimestamp(max(info.modified_ms for info in [folder.info, *inside]) / 1000, UTC)
+
+
+def _not_ours(catalog: ModelCatalog, folder: _Folder) -> str | None:
+    """Why a folder is not taken for one that a publish or a drop of ours has left."""
+    others = {i.name for i in catalog.files.list(folder.path) if not i.name.startswith(".")} - _OURS
+    if others:
+        return f"it holds {', '.join(sorted(others)[:3])}, which no training writes"
+    try:
+        manifest = json.loads(catalog.files.read(f"{folder.path}/_model/{MANIFEST}"))
+    except (FileNotFoundError, ValueError):
+        return None  # the crash came before the manifest
+    return None if manifest.get("model_id") == folder.model_id else "its manifest is of another model"
+
+
+def _remove_model_folder(catalog: ModelCatalog, folder: str, owned: set[str]) -> None:
+    """With the last version of a model whose table is gone, its folder and its marks of dropped versions go."""
+    if _bare(folder) in owned or any(info.name != DROPPED for info in catalog.files.list(folder)):
+        return
+    for mark in catalog.files.list(f"{folder}/{DROPPED}"):
+        if mark.name.isdigit():
+            catalog.files.delete(f"{folder}/{DROPPED}/{mark.name}")
+    catalog.files.delete(f"{folder}/{DROPPED}")
+    catalog.files.delete(folder)  # goes only when nothing else is in it
+
+
+def purge_runs(
+    catalog: ModelCatalog, namespace: str, matches: Callable[[str], bool], keep: timedelta, *, dry_run: bool
+) -> list[Purged]:
+    """Forgets runs that ended longer ago than ``keep``; a READY run stays as long as its version. One row, or none."""
+    store, now = RunStore(catalog.spark), datetime.now(UTC)
+    published = {v.run_id for entry in catalog.list(namespace) for v in entry.versions}
+    old = [
+        run
+        for run in store.list(namespace)
+        if not run.is_live
+        and matches(run.model)
+        and now - (run.finished_at or run.updated_at or now) > keep
+        and not (run.status == READY and run.run_id in published)
+    ]
+    if not dry_run:
+        for run in old:
+            store.forget(run)
+    return _told(namespace, [run.model for run in old], keep, WOULD_PURGE if dry_run else PURGED)
+
+
+def _told(namespace: str, models: Iterable[str], keep: timedelta, status: str) -> list[Purged]:
+    counts: dict[str, int] = {}
+    for model in models:
+        counts[model] = counts.get(model, 0) + 1
+    return [
+        Purged(
+            f"{namespace}.{model}", None, status, f"{count} training runs that ended more than {_age(keep)} ago", None
+        )
+        for model, count in sorted(counts.items())
+    ]
+
+
+def _age(keep: timedelta) -> str:
+    return f"{keep.days} days" if keep >= _DAY else f"{int(keep.total_seconds())} s"

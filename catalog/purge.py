@@ -1,0 +1,105 @@
+"""PURGE: removes old versions by rule, and never one that somebody may count on. It does not fail on those: it says why it kept them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlext.catalog.drop import is_ours
+from sqlext.catalog.entry import BACKBONE, ModelEntry, ModelVersion
+from sqlext.errors import SqlExtError
+
+if TYPE_CHECKING:
+    from sqlext.catalog.hive import ModelCatalog
+
+PURGED, KEPT, WOULD_PURGE = "PURGED", "KEPT", "WOULD PURGE"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which versions may go: those besides the newest ``keep`` and older than ``days``; with both, when both allow it."""
+
+    keep: int | None = None
+    days: int | None = None
+    dry_run: bool = False
+
+    def keeps(self, version: ModelVersion, newer: int, now: datetime) -> str | None:
+        """Why a version stays that has ``newer`` newer ones; None when it may go."""
+        if self.keep is not None and newer < self.keep:
+            return f"one of the newest {self.keep}"
+        if self.days is not None and now - version.created_at <= timedelta(days=self.days):
+            return f"not older than {self.days} days"
+        return None
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What became of one version, or of a folder or of runs that belong to none (``version`` None)."""
+
+    model: str
+    version: int | None
+    status: str
+    message: str | None
+    size_bytes: int | None
+
+
+def backbones_in_use(catalog: ModelCatalog) -> dict[str, list[str]]:
+    """The models that need each backbone version, by its id; over all that the caller can see."""
+    users: defaultdict[str, set[str]] = defaultdict(set)
+    for entry in catalog.everywhere():
+        for version in entry.versions:
+            if version.backbone_id:
+                users[version.backbone_id].add(str(entry.name))
+    return {version_id: sorted(names) for version_id, names in users.items()}
+
+
+def purge_model(
+    catalog: ModelCatalog,
+    entry: ModelEntry,
+    rule: Rule,
+    users: Mapping[str, Sequence[str]],
+    now: datetime | None = None,
+) -> list[Purged]:
+    """A row per version, newest first, and one for each partition that is no version; the caller has checked DROP."""
+    now = now or datetime.now(UTC)
+    rows = []
+    for newer, version in enumerate(reversed(entry.versions)):
+        reasons = [*_protections(entry, version, users), rule.keeps(version, newer, now)]
+        kept = [reason for reason in reasons if reason]
+        rows.append(_kept(version, "; ".join(kept)) if kept else _purge(catalog, version, rule))
+    own = str(entry.name)
+    return rows + [Purged(own, None, KEPT, f"no version of this model: {path}", None) for path in entry.foreign]
+
+
+def _protections(entry: ModelEntry, version: ModelVersion, users: Mapping[str, Sequence[str]]) -> list[str]:
+    reasons = ["the default"] if version is entry.default else []
+    reasons += [f"alias {alias}" for alias in sorted(version.aliases)]
+    if version.kind == BACKBONE and users.get(version.id):
+        reasons.append(f"backbone of {', '.join(users[version.id])}")
+    return reasons
+
+
+def _purge(catalog: ModelCatalog, version: ModelVersion, rule: Rule) -> Purged:
+    if not is_ours(catalog, version):
+        return _kept(version, f"its folder was not written by this model: {version.location}")
+    if rule.dry_run:
+        return Purged(str(version.name), version.version, WOULD_PURGE, None, version.size_bytes)
+    try:
+        catalog.drop_version(version.name, version.version)
+    except (
+        SqlExtError
+    ) as error:  # it got an alias, or became the default, since we looked; or its files may not be removed
+        return _kept(version, str(error))
+    return Purged(str(version.name), version.version, PURGED, None, version.size_bytes)
+
+
+def _kept(version: ModelVersion, reason: str) -> Purged:
+    return Purged(str(version.name), version.version, KEPT, reason, version.size_bytes)
+
+
+def keep_model(entry: ModelEntry, reason: str) -> list[Purged]:
+    """All versions kept for one reason, newest first."""
+    return [_kept(version, reason) for version in reversed(entry.versions)]

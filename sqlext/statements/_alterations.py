@@ -1,0 +1,221 @@
+"""What ALTER MODEL can change: one class per form."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from sqlext.errors import SqlExtError
+from sqlext.statements._purging import PurgeClauses, purge_rows, purge_runs
+from sqlext.statements.base import Context, ResultRow, changed
+from sqlext.tokens import Name, TokenReader
+
+if TYPE_CHECKING:
+    from sqlext.catalog import ModelEntry
+
+ALTERED = "ALTERED"
+
+
+class Alteration(ABC):
+    """``offset`` is where an error points that has no position of its own."""
+
+    WORDS: ClassVar[tuple[str, ...]]
+    offset: int
+
+    @classmethod
+    @abstractmethod
+    def read(cls, reader: TokenReader) -> Alteration:
+        """Reads what follows :attr:`WORDS`."""
+
+    @abstractmethod
+    def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
+        """Carries it out on a model that is there."""
+
+
+@dataclass(frozen=True)
+class RenameTo(Alteration):
+    to: Name
+    offset: int
+    WORDS = ("RENAME", "TO")
+
+    @classmethod
+    def read(cls, reader: TokenReader) -> RenameTo:
+        offset = reader.offset
+        return cls(reader.name("a model name"), offset)
+
+    def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
+        from sqlext.catalog import ModelName, alter
+
+        to = ModelName.of(self.to.parts, entry.name.namespace)
+        if to.namespace != entry.name.namespace:
+            raise SqlExtError("RENAME_ACROSS_DATABASES", model=entry.name, to=to, offset=self.offset)
+        alter.rename(context.catalog, entry.name, to)
+        return [changed(to, ALTERED, f"was {entry.name}")]
+
+
+@dataclass(frozen=True)
+class SetDefaultVersion(Alteration):
+    """``version`` None: LATEST."""
+
+    version: int | None
+    offset: int
+    WORDS = ("SET", "DEFAULT", "VERSION")
+
+    @classmethod
+    def read(cls, reader: TokenReader) -> SetDefaultVersion:
+        offset = reader.offset
+        if reader.take("LATEST"):
+            return cls(None, offset)
+        return cls(reader.integer("a version number or LATEST"), offset)
+
+    def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
+        before, catalog = entry.default.version, context.catalog
+        if self.version is not None:
+            catalog.pin(entry.name, self.version)
+            message = f"the default stays {self.version} until told otherwise; it was {before}"
+            return [changed(entry.name, ALTERED, message, version=self.version)]
+        latest = catalog.follow_latest(entry.name).version
+        message = f"the default is {latest} and follows later versions; it was {before}"
+        return [changed(entry.name, ALTERED, message, version=latest)]
+
+
+@dataclass(frozen=True)
+class SetAlias(Alteration):
+    alias: str
+    version: int
+    alias_offset: int
+    offset: int
+    WORDS = ("SET", "ALIAS")
+
+    @classmethod
+    def read(cls, reader: TokenReader) -> SetAlias:
+        alias_offset = reader.offset
+        alias = reader.identifier("an alias (a name, not a number)")
+        reader.need("=")
+        offset = reader.offset
+        return cls(alias, reader.integer("a version number"), alias_offset, offset)
+
+    def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
+        from sqlext.catalog import alias_name
+        from sqlext.statements.base import located
+
+        alias = located(self.alias_offset, lambda: alias_name(self.alias))
+        before = entry.aliases.get(alias)
+        context.catalog.set_alias(entry.name, alias, self.version)
+        was = f"; it was {before.version}" if before and before.version != self.version else ""
+        return [changed(entry.name, ALTERED, f"alias {alias} is version {self.version}{was}", version=self.version)]
+
+
+@dataclass(frozen=True)
+class UnsetAlias(Alteration):
+    alias: str
+    offset: int
+    WORDS = ("UNSET", "ALIAS")
+
+    @classmethod
+    def read(cls, reader: TokenReader) -> UnsetAlias:
+        offset = reader.offset
+        return cls(reader.identifier("an alias"), offset)
+
+    def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
+        before = entry.aliases.get(self.alias.lower())
+        context.catalog.unset_alias(entry.name, self.alias)
+        version = before.version if before else None
+        return [changed(entry.name, ALTERED, f"alias {self.alias.lower()} is gone", version=version)]
+
+
+@dataclass(frozen=True)
+class SetProperties(Alteration):
+    properties: dict[str, str]
+    offset: int
+    WORDS = ("SET", "PROPERTIES")
+
+    @classmethod
+    def read(cls, reader: TokenReader) -> SetProperties:
+        offset = reader.offset
+        return cls(reader.properties(), offset)
+
+    def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
+        from sqlext.catalog import alter
+
+        alter.set_properties(context.catalog, entry.name, self.properties)
+        return [changed(entry.name, ALTERED, f"set {', '.join(self.properties)}")]
+
+
+@dataclass(frozen=True)
+class UnsetProperties(Alteration):
+    keys: tuple[str, ...]
+    if_exists: bool
+    offset: int
+    WORDS = ("UNSET", "PROPERTIES")
+
+    @classmethod
+    def read(cls, reader: TokenReader) -> UnsetProperties:
+        if_exists = reader.take("IF", "EXISTS")
+        offset = reader.offset
+        reader.need("(")
+        keys = [str(reader.name("a property"))]
+        while reader.take(","):
+            keys.append(str(reader.name("a property")))
+        reader.need(")")
+        return cls(tuple(keys), if_exists, offset)
+
+    def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
+        from sqlext.catalog import alter
+
+        gone = alter.unset_properties(context.catalog, entry.name, self.keys, if_exists=self.if_exists)
+        return [changed(entry.name, ALTERED, f"removed {', '.join(gone)}" if gone else "nothing to remove")]
+
+
+@dataclass(frozen=True)
+class DropVersion(Alteration):
+    version: int
+    offset: int
+    WORDS = ("DROP", "VERSION")
+
+    @classmethod
+    def read(cls, reader: TokenReader) -> DropVersion:
+        offset = reader.offset
+        return cls(reader.integer("a version number"), offset)
+
+    def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
+        dropped = context.catalog.drop_version(entry.name, self.version)
+        kept = f"kept, as it is not this model's: {', '.join(dropped.kept)}" if dropped.kept else None
+        return [changed(entry.name, "DROPPED", kept, version=self.version, size_bytes=dropped.size_bytes)]
+
+
+@dataclass(frozen=True)
+class Purge(Alteration):
+    clauses: PurgeClauses
+    offset: int
+    WORDS = ("PURGE",)
+
+    @classmethod
+    def read(cls, reader: TokenReader) -> Purge:
+        offset = reader.offset
+        clauses = PurgeClauses.read(reader)
+        if clauses.is_empty:
+            reader.fail("KEEP n VERSIONS or OLDER THAN n DAYS: what is to be purged")
+        return cls(clauses, offset)
+
+    def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
+        from sqlext.catalog.purge import backbones_in_use, purge_model
+
+        context.catalog.check(entry.name, "DROP")
+        users = backbones_in_use(context.catalog) if entry.kind == "backbone" else {}
+        found = purge_model(context.catalog, entry, self.clauses.rule(), users)
+        runs = purge_runs(context, entry.name.namespace, lambda name: name == entry.name.name, dry_run=False)
+        return purge_rows([*found, *runs])
+
+
+ALTERATIONS: tuple[type[Alteration], ...] = (
+    RenameTo,
+    SetDefaultVersion,
+    SetAlias,
+    UnsetAlias,
+    SetProperties,
+    UnsetProperties,
+    DropVersion,
+    Purge,
+)

@@ -1,0 +1,73 @@
+"""What PURGE MODELS and ALTER MODEL .. PURGE have in common: the clauses and the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlext.statements.base import Context, ResultRow, changed
+from sqlext.tokens import TokenReader
+
+if TYPE_CHECKING:
+    from sqlext.catalog.purge import Purged, Rule
+
+
+@dataclass(frozen=True)
+class PurgeClauses:
+    """``[KEEP n VERSIONS] [OLDER THAN n DAYS]``"""
+
+    keep: int | None
+    days: int | None
+
+    @classmethod
+    def read(cls, reader: TokenReader) -> PurgeClauses:
+        keep = days = None
+        if reader.take("KEEP"):
+            keep = _count(reader, "how many of the newest versions to keep")
+            reader.need("VERSIONS")
+        if reader.take("OLDER"):
+            reader.need("THAN")
+            days = _count(reader, "a number of days")
+            reader.need("DAYS")
+        return cls(keep, days)
+
+    @property
+    def is_empty(self) -> bool:
+        return self.keep is None and self.days is None
+
+    def rule(self, *, dry_run: bool = False) -> Rule:
+        from sqlext.catalog.purge import Rule
+
+        return Rule(self.keep, self.days, dry_run)
+
+
+def _count(reader: TokenReader, what: str) -> int:
+    offset = reader.offset
+    number = reader.integer(what)
+    if number < 0:
+        reader.fail(f"{what}: 0 or more", offset)
+    return number
+
+
+def purge_rows(found: Iterable[Purged]) -> list[ResultRow]:
+    return [changed(p.model, p.status, p.message, version=p.version, size_bytes=p.size_bytes) for p in found]
+
+
+def purge_runs(context: Context, namespace: str, matches: Callable[[str], bool], *, dry_run: bool) -> list[Purged]:
+    """Forgets runs that are older than ``spark.sqlext.runs.keep``.
+
+    :raises SqlExtError: INVALID_SETTING, FOLDER_ACCESS_DENIED.
+    """
+    from sqlext.catalog.orphans import purge_runs
+    from sqlext.errors import SqlExtError
+    from sqlext.settings import duration_seconds
+
+    text = context.setting("runs.keep") or "90d"
+    try:
+        keep = timedelta(seconds=duration_seconds(text))
+    except (KeyError, ValueError):
+        accepted = "a duration such as 90d or 12h"
+        raise SqlExtError("INVALID_SETTING", setting="spark.sqlext.runs.keep", value=text, accepted=accepted) from None
+    return purge_runs(context.catalog, namespace, matches, keep, dry_run=dry_run)

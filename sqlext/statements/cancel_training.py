@@ -1,0 +1,45 @@
+"""CANCEL TRAINING: asks the driver that trains to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, located
+from sqlext.tokens import TokenReader
+
+
+@dataclass(frozen=True)
+class CancelTraining(Statement):
+    """``CANCEL TRAINING 'run_id'``: the run ends within seconds or after its epoch; published versions stay as they are."""
+
+    run_id: str
+    offset: int
+
+    NAME = "CANCEL TRAINING"
+    HEADS = (("CANCEL", "TRAINING"),)
+    OUTPUT: ClassVar[Mapping[str, str]] = CHANGED
+
+    @classmethod
+    def parse(cls, reader: TokenReader) -> CancelTraining:
+        reader.need("CANCEL", "TRAINING")
+        offset = reader.offset
+        run_id = reader.string("a run_id in quotes (SHOW TRAINING RUNS lists them)")
+        reader.end("the end of the statement")
+        return cls(run_id, offset)
+
+    def run(self, context: Context) -> list[ResultRow]:
+        return located(self.offset, lambda: self._cancel(context))
+
+    def _cancel(self, context: Context) -> list[ResultRow]:
+        from sqlext.catalog import RunStore
+
+        store = RunStore(context.spark)
+        run = store.find(self.run_id)
+        if context.catalog.metastore.table(run.name) is not None:
+            context.catalog.check(run.name, "ALTER")
+        run = store.request_cancel(self.run_id)
+        where = f"in phase {run.phase}" if run.phase else f"while {run.status}"
+        message = f"asked to stop {where}; SHOW TRAINING RUNS IN {run.namespace} says when it has"
+        return [changed(run.name, "CANCELLING", message)]

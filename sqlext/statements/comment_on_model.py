@@ -1,0 +1,39 @@
+"""COMMENT ON MODEL: says what a model is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, located
+from sqlext.tokens import Name, TokenReader
+
+
+@dataclass(frozen=True)
+class CommentOnModel(Statement):
+    """``COMMENT ON MODEL name IS ('text' | NULL)``: NULL removes the comment."""
+
+    name: Name
+    comment: str | None
+
+    NAME = "COMMENT ON MODEL"
+    HEADS = (("COMMENT", "ON", "MODEL"),)
+    OUTPUT: ClassVar[Mapping[str, str]] = CHANGED
+
+    @classmethod
+    def parse(cls, reader: TokenReader) -> CommentOnModel:
+        reader.need("COMMENT", "ON", "MODEL")
+        name = reader.name("a model name")
+        reader.need("IS")
+        comment = None if reader.take("NULL") else reader.string("a comment in quotes, or NULL")
+        reader.end("the end of the statement")
+        return cls(name, comment)
+
+    def run(self, context: Context) -> list[ResultRow]:
+        from sqlext.catalog import alter
+
+        name = context.model_name(self.name)
+        located(self.name.offset, lambda: context.catalog.get(name))
+        before = located(self.name.offset, lambda: alter.set_comment(context.catalog, name, self.comment))
+        return [changed(name, "ALTERED", f"before: {before}" if before else None)]
