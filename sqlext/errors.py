@@ -82,6 +82,17 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     ),
     "INVALID_FEATURES": ("42K09", "Column {column} cannot be used as FEATURES: {problem}."),
     "COLUMN_TYPE_DIFFERS": ("42K09", "Column {column} {problem}."),
+    "INVALID_TARGET": ("42K09", "Column {column} cannot be used as TARGET: {problem}."),
+    "INVALID_VALIDATION_COLUMN": (
+        "42K09",
+        "Column {column} cannot be used as VALIDATE BY: {problem}. It takes BOOLEAN (true validates) or STRING values train, "
+        "validation and test.",
+    ),
+    "BACKBONE_WITHOUT_IMAGE": (
+        "42K09",
+        "BACKBONE goes with an image, or with an array that it made; FEATURES are columns of numbers ({columns}).",
+    ),
+    "WARM_START_MISMATCH": ("42809", "{model} cannot be the start of this training: {reason}."),
     "INVALID_LABEL": ("42K09", "Column {column} cannot be used as LABEL: {problem}."),
     "TOO_FEW_CLASSES": ("22023", "{source} has {count} in column {column}; a classifier needs two or more classes."),
     "NO_ROWS": ("22023", "{source} has no rows that can be used: {reason}."),
@@ -141,10 +152,6 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "42601",
         "Without FORMAT, IMPORT reads the folder of an EXPORT, which has its own {clause}; leave the clause out, or write "
         "FORMAT {formats} if '{path}' is a file of that kind.",
-    ),
-    "IS_A_FOLDER": (
-        "58030",
-        "'{path}' is a folder; FORMAT {format} reads one file. Leave FORMAT out if EXPORT MODEL wrote the folder.",
     ),
     "EXPORT_DAMAGED": ("58030", "'{path}' cannot be imported: {reason}."),
     "EXPORT_TARGET_EXISTS": ("58030", "'{path}' {reason}."),

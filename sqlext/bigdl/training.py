@@ -73,6 +73,7 @@ def train_head(
     name: str = "model",
     row_count: int | None = None,
     placement: Placement | None = None,
+    initial: list[np.ndarray[Any, np.dtype[np.float32]]] | None = None,
 ) -> TrainedHead:
     """Trains a head on the executors.
 
@@ -83,6 +84,7 @@ def train_head(
     :param name: of the model, for errors and the description of jobs ("TRAIN MODEL shop.flowers: epoch 3/20").
     :param row_count: of ``rows``, where the caller knows it.
     :param placement: where to train; default: by size and settings (placement.py).
+    :param initial: weights to start from, of the shapes of ``head``; default: BigDL's own, by the seed.
     :raises SqlExtError: BIGDL_MISSING, TRAINING_TOO_LARGE, TRAINING_DIVERGED.
     """
     if sentence := missing(spark):
@@ -94,7 +96,8 @@ def train_head(
         _runs[run] = waiting
         try:
             with _job_description(spark, f"TRAIN MODEL {name}: epoch 1/{settings.epochs}"):
-                answer = _train(spark, rows, _request(run, f"TRAIN MODEL {name}", head, settings, placement))
+                request = _request(run, f"TRAIN MODEL {name}", head, settings, placement)
+                answer = _train(spark, rows, request, _flat(initial))
         finally:
             del _runs[run]
     if waiting.failure is not None:
@@ -110,9 +113,15 @@ def save_head(
     They are BigDL's protobuf, the same bytes for the same weights. BigDL alone reads them, with
     ``Model.loadModel(definition, weights)``; the output is log-probabilities, or the value.
     """
-    flat = np.concatenate([np.asarray(w, dtype="<f4").ravel() for w in weights])
     definition = folder / "model.bigdl"
-    _glue(spark).save(json.dumps(_head(head)), bytearray(flat.tobytes()), str(definition), f"{definition}.weights")
+    _glue(spark).save(json.dumps(_head(head)), _flat(weights), str(definition), f"{definition}.weights")
+
+
+def _flat(weights: list[np.ndarray[Any, np.dtype[np.float32]]] | None) -> bytearray | None:
+    """All weights one after the other, as the JVM takes them."""
+    if weights is None:
+        return None
+    return bytearray(np.concatenate([np.asarray(w, dtype="<f4").ravel() for w in weights]).tobytes())
 
 
 def _glue(spark: SparkSession) -> Any:
@@ -120,9 +129,9 @@ def _glue(spark: SparkSession) -> Any:
     return jvm.org.apache.spark.sql.sqlext.BigDLTraining
 
 
-def _train(spark: SparkSession, rows: DataFrame, request: dict[str, Any]) -> Any:
+def _train(spark: SparkSession, rows: DataFrame, request: dict[str, Any], initial: bytearray | None) -> Any:
     columns = rows.selectExpr("CAST(features AS ARRAY<FLOAT>)", "CAST(target AS DOUBLE)", "validates")
-    return _glue(spark).train(columns._jdf, json.dumps(request))
+    return _glue(spark).train(columns._jdf, json.dumps(request), initial)
 
 
 def _head(head: HeadSpec) -> dict[str, Any]:

@@ -14,25 +14,6 @@ from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together
 __all__ = ["FOREIGN_OPTIONS", "OPTIONS", "TrainModel"]
 
 
-_LATER_OPTIONS = frozenset(
-    [
-        "async",
-        "tensorboard",
-        "max_runtime",
-        "early_stop_patience",
-        "min_loss",
-        "dampening",
-        "clip_norm",
-        "learning_rate_decay",
-        "standardize",
-        "metric",
-        "class_weights",
-        "precision",
-        "warm_start",
-    ]
-)
-
-
 class TrainModel(Statement, Explained):
     """``TRAIN [OR REPLACE] MODEL [IF NOT EXISTS] name FROM source [FEATURES (c, ..)] LABEL c | TARGET c [USING linear | mlp]
     [BACKBONE m] [VALIDATE SPLIT f [TEST f] [GROUP c] [SEED n] | BY c | FROM source | NONE] [TUNE (..)] [COMMENT s]
@@ -85,6 +66,10 @@ class TrainModel(Statement, Explained):
     def regression(self) -> bool:
         return self.target is not None
 
+    def option_offset(self, key: str) -> int | None:
+        """Where an option's value stands; None when it was not written."""
+        return next((option.value_offset for option in self.raw_options if option.key == key), None)
+
     @classmethod
     def parse(cls, reader: TokenReader) -> TrainModel:
         creation, clauses = reader.creation("TRAIN"), Clauses()
@@ -136,20 +121,8 @@ class TrainModel(Statement, Explained):
     def _refuse_what_is_later(self) -> None:
         later = {
             "TUNE": (self.tune is not None, self.given.get("TUNE")),
-            "regression by TARGET": (self.target is not None, self.given.get("TARGET")),
-            "USING mlp": (self.architecture == "mlp", self.given.get("USING")),
-            "PROPERTIES": (bool(self.properties), self.given.get("PROPERTIES")),
-            "VALIDATE BY": (self.validation.kind == "by", self.given.get("VALIDATE")),
-            "SPLIT with TEST or GROUP": (
-                bool(self.validation.test_fraction or self.validation.group),
-                self.given.get("VALIDATE"),
-            ),
-            "promote = 'if_better'": (self.options["promote"] == "if_better", self.given.get("OPTIONS")),
-            **{
-                f"option {option.key}": (True, option.offset)
-                for option in self.raw_options
-                if option.key in _LATER_OPTIONS and self.options[option.key] not in (False, "always", "auto")
-            },
+            "option async": (self.options["async"], self.option_offset("async")),
+            "option tensorboard": (self.options["tensorboard"] is not None, self.option_offset("tensorboard")),
         }
         for feature, (asked, offset) in later.items():
             if asked:

@@ -120,4 +120,4 @@ def _features_column(frame: Any, manifest: dict[str, Any], source: Source, label
             return find_column(frame, Name(tuple(column.split(".")), source.offset), source)
         except SqlExtError:
             pass  # another name: the only image (or array) column will do
-    return find_features(frame, [], Name(tuple(label.text.split(".")), source.offset), source)
+    return find_features(frame, [], [Name(tuple(label.text.split(".")), source.offset)], source).columns[0]

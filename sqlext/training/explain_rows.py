@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -62,7 +62,7 @@ class Found:
 
 def features_of(plan: TrainPlan) -> tuple[ColumnOf, ...]:
     """The columns that FEATURES names or that were found."""
-    return (plan.embedder.features,)
+    return plan.features.columns
 
 
 def look(plan: TrainPlan, *, regression: bool) -> Found:
@@ -83,7 +83,7 @@ def look(plan: TrainPlan, *, regression: bool) -> Found:
         rows, null_labels = row["n"], row["n"] - row["known"]
         target = (row[2], row[3], row[4]) if row["known"] else None
     else:
-        known = read_labels(head, plan.label, plan.source_text)
+        known = read_labels(replace(plan, source=head))
         rows, null_labels = known.rows, known.null_rows
         counted = head.groupBy(label.cast("string").alias("text")).count().where("text IS NOT NULL").collect()
         by_name = {row.text: row["count"] for row in counted}

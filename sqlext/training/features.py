@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from sqlext.training.sources import ColumnOf
+from sqlext.training.sources import ColumnOf, Features
 from sqlext.udfs._models import apply_steps, embedding_steps
-from sqlext.udfs.base import Argument, is_image
+from sqlext.udfs.base import Argument
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,59 +27,62 @@ NULL_LABEL = "NULL label"
 
 @dataclass(frozen=True)
 class Embedder:
-    """How features are made: by a backbone, or taken as they are (an array column, ``backbone`` None)."""
+    """How features are made: by a backbone, or taken as they are (an array or columns, ``choice`` None)."""
 
-    features: ColumnOf
+    features: Features
     backbone: ModelVersion | None
     choice: Choice | None
 
     @property
     def embeds(self) -> bool:
-        return is_image(self.features.type)
+        return self.features.kind == "image"
 
 
-def feature_rows(spark: SparkSession, source: DataFrame, label: ColumnOf, embedder: Embedder, rows: int) -> DataFrame:
-    """Columns label, label_text STRING, row_hash BIGINT, features ARRAY<FLOAT> and error STRING (why a row is bad).
+def feature_rows(
+    spark: SparkSession,
+    source: DataFrame,
+    label: ColumnOf,
+    embedder: Embedder,
+    rows: int,
+    *,
+    keep: Mapping[str, str] | None = None,
+) -> DataFrame:
+    """Columns label, label_text STRING, row_hash BIGINT, features ARRAY<FLOAT>, error STRING (why a row is bad), and ``keep``.
 
     ``rows`` is the source's row count: a source of few partitions is spread over the cores first. Rows without a label
-    are not decoded.
+    are not decoded. ``keep`` are further columns, name -> SQL over the source.
     """
-    name = embedder.features
+    features, kept = embedder.features, keep or {}
     frame = source.select(
         F.expr(label.sql).alias("label"),
         F.expr(label.sql).cast("string").alias("label_text"),
-        F.xxhash64(F.expr(name.sql)).alias("row_hash"),
-        F.expr(name.sql).alias("given"),
+        F.expr(features.hash_sql).alias("row_hash"),
+        features.values().alias("given"),
+        *[F.expr(sql).alias(name) for name, sql in kept.items()],
     )
+    own = ["label", "label_text", "row_hash", *kept]
     if not embedder.embeds:
-        return _array_rows(frame)
+        return frame.select(*own, F.col("given").alias("features"), _error(_array_error()))
     frame = frame.withColumn("given", F.when(F.col("label").isNotNull(), F.col("given")))
     frame = _spread(spark, frame, rows)
     assert embedder.backbone is not None
     assert embedder.choice is not None
-    steps = embedding_steps(spark, embedder.backbone, Argument(name.type, "given"), embedder.choice)
-    return apply_steps(frame, steps).select(
-        "label",
-        "label_text",
-        "row_hash",
-        F.col("embedded.embedding").alias("features"),
-        _error(F.col("embedded.error")),
-    )
+    steps = embedding_steps(spark, embedder.backbone, Argument(features.columns[0].type, "given"), embedder.choice)
+    embedded = apply_steps(frame, steps)
+    return embedded.select(*own, F.col("embedded.embedding").alias("features"), _error(F.col("embedded.error")))
 
 
-def _error(error: F.Column) -> F.Column:  # type: ignore[name-defined]
+def _error(error: Column) -> Column:
     return F.when(F.col("label").isNull(), F.lit(NULL_LABEL)).otherwise(error).alias("error")
 
 
-def _array_rows(frame: DataFrame) -> DataFrame:
-    values = F.col("given").cast("array<float>")
-    bad = F.expr("exists(CAST(given AS ARRAY<FLOAT>), x -> x IS NULL OR isnan(x) OR abs(x) = float('infinity'))")
-    error = (
-        F.when(values.isNull() | (F.size(values) == 0), F.lit("no features"))
+def _array_error() -> Column:
+    bad = F.expr("exists(given, x -> x IS NULL OR isnan(x) OR abs(x) = float('infinity'))")
+    return (
+        F.when(F.col("given").isNull() | (F.size("given") == 0), F.lit("no features"))
         .when(bad, F.lit("NULL, NaN or infinite value in the features"))
         .otherwise(F.lit(None).cast("string"))
     )
-    return frame.select("label", "label_text", "row_hash", values.alias("features"), _error(error))
 
 
 def _spread(spark: SparkSession, frame: DataFrame, rows: int) -> DataFrame:

@@ -1,62 +1,89 @@
-"""The rows that validate, scored by the published head and stored with the version."""
+"""The rows that validate or test, scored by the published head and stored with the version."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sqlext.networks.head import Head
-from sqlext.statements.base import Context
-from sqlext.udfs import _worker
-from sqlext.udfs._models import PREDICTION, scalar_udf
-
-if TYPE_CHECKING:
-    from sqlext.training.plan import TrainPlan
-    from sqlext.training.rows import Rows
+from sqlext.networks.head import Head, softmax
+from sqlext.training.split import TRAIN, VALIDATION
 
 FILE = "held_out.parquet"
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One entry per held-out row; ``scores`` is (rows, classes), probabilities in the order of the model's labels."""
+    """One entry per held-out row; ``split`` is validation or test.
+
+    Classification: ``scores`` is (rows, classes), probabilities in the order of the model's labels. Regression:
+    ``target`` and ``predicted_value``, in the target's units. What does not apply is None or NaN.
+    """
 
     row_hash: npt.NDArray[np.int64]
     split: list[str]
-    label: list[str]
-    predicted_label: list[str]
+    label: list[Any]
+    predicted_label: list[Any]
     score: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
+    target: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    predicted_value: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     @property
     def rows(self) -> int:
-        return len(self.label)
+        return len(self.split)
 
     @property
     def accuracy(self) -> float | None:
-        if not self.rows:
+        """Of the rows with a label."""
+        if not self.rows or self.label[0] is None:
             return None
         return float(np.mean(np.array(self.label, dtype=object) == np.array(self.predicted_label, dtype=object)))
 
+    def of_split(self, split: str) -> HeldOut:
+        """The rows of one split alone."""
+        keep = [i for i, s in enumerate(self.split) if s == split]
+        return HeldOut(
+            self.row_hash[keep],
+            [self.split[i] for i in keep],
+            [self.label[i] for i in keep],
+            [self.predicted_label[i] for i in keep],
+            self.score[keep],
+            self.scores[keep] if len(self.scores) else self.scores,
+            self.target[keep],
+            self.predicted_value[keep],
+        )
+
     def write(self, folder: Path) -> None:
         """As Parquet, with the columns that sqlext_held_out() shows and the scores that EVALUATE needs."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         columns: dict[str, Any] = {
             "split": self.split,
             "row_hash": self.row_hash,
             "label": self.label,
             "predicted_label": self.predicted_label,
             "score": self.score,
-            "scores": list(self.scores),
+            "scores": self.scores.tolist() if len(self.scores) else [None] * self.rows,
+            "target": self.target,
+            "predicted_value": self.predicted_value,
         }
-        pd.DataFrame(columns).to_parquet(folder / FILE, index=False)
+        schema = _schema(pa)
+        arrays = [pa.array(columns[f.name], f.type, from_pandas=True) for f in schema]  # NaN becomes NULL
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / FILE)
 
     @classmethod
     def read(cls, data: bytes) -> HeldOut:
@@ -66,28 +93,76 @@ class HeldOut:
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> HeldOut:
+        """From the columns of the file; earlier releases wrote neither target nor predicted_value."""
+
+        def numbers(name: str) -> npt.NDArray[np.float64]:
+            return frame[name].to_numpy(dtype=np.float64) if name in frame else np.full(len(frame), np.nan)
+
+        scores = [s for s in frame["scores"].tolist() if s is not None]
         return cls(
             frame["row_hash"].to_numpy(dtype=np.int64),
             frame["split"].tolist(),
             frame["label"].tolist(),
             frame["predicted_label"].tolist(),
-            frame["score"].to_numpy(dtype=np.float64),
-            np.stack(frame["scores"].tolist()) if len(frame) else np.zeros((0, 0)),
+            numbers("score"),
+            np.stack(scores) if scores else np.zeros((0, 0)),
+            numbers("target"),
+            numbers("predicted_value"),
         )
 
 
-def score(context: Context, plan: TrainPlan, rows: Rows, head: Head, labels: Sequence[str]) -> HeldOut:
-    """Scores the held-out rows on the executors, in f32."""
-    spec = _worker.ScoringSpec(key="held-out", head=head, labels=tuple(labels), width=head.width)
-    predict = scalar_udf(partial(_worker.predict_arrays, spec=spec), PREDICTION, "score_held_out")
-    scored = rows.usable.where("validates").withColumn("scored", predict(F.col("features")))
-    frame = scored.select(
-        F.lit("validation").alias("split"),
+def _schema(pa: Any) -> pa.Schema:
+    return pa.schema(
+        [
+            ("split", pa.string()),
+            ("row_hash", pa.int64()),
+            ("label", pa.string()),
+            ("predicted_label", pa.string()),
+            ("score", pa.float64()),
+            ("scores", pa.list_(pa.float64())),
+            ("target", pa.float64()),
+            ("predicted_value", pa.float64()),
+        ]
+    )
+
+
+def score(usable: DataFrame, head: Head, labels: Sequence[str], *, regression: bool = False) -> HeldOut:
+    """Scores the rows of ``usable`` (see rows.py) that do not train, on the executors, in f32; also with another model's head."""
+    held_out = usable.where(F.col("side") != TRAIN)
+    frame = held_out.select(
+        F.col("side").alias("split"),
         "row_hash",
-        F.col("label_text").alias("label"),
-        F.col("scored.label").alias("predicted_label"),
-        F.col("scored.score").alias("score"),
-        F.col("scored.scores").alias("scores"),
+        "label_text",
+        "target",
+        _forward(head)(F.col("features")).alias("output"),
     ).toPandas()
     # One order whatever the partitions were, so that the same run writes the same file.
-    return HeldOut.of(frame.sort_values(["row_hash", "label"], ignore_index=True))
+    frame = frame.sort_values(["split", "row_hash", "label_text"], ascending=[False, True, True], ignore_index=True)
+    outputs = np.array(frame["output"].tolist(), dtype=np.float32).reshape(len(frame), head.outputs)
+    empty = np.full(len(frame), np.nan)
+    row_hash, split = frame["row_hash"].to_numpy(dtype=np.int64), frame["split"].tolist()
+    if regression:
+        target, nothing = frame["target"].to_numpy(dtype=np.float64), [None] * len(frame)
+        value = outputs[:, 0].astype(np.float64)
+        return HeldOut(row_hash, split, nothing, nothing, empty, np.zeros((0, 0)), target, value)
+    scores = softmax(outputs)
+    best = scores.argmax(axis=1) if len(frame) else np.zeros(0, dtype=int)
+    predicted = [labels[i] for i in best]
+    top = scores[np.arange(len(frame)), best]
+    return HeldOut(row_hash, split, frame["label_text"].tolist(), predicted, top, scores, empty, empty)
+
+
+def _forward(head: Head) -> Callable[..., Any]:
+    """A UDF: unscaled features ARRAY<FLOAT> -> the head's outputs, ARRAY<FLOAT>."""
+    from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
+
+    def outputs(features: pd.Series) -> pd.Series:
+        given = np.stack([np.asarray(row, dtype=np.float32) for row in features])
+        return pd.Series(list(head.logits(given)))
+
+    outputs.__annotations__ = {"features": pd.Series, "return": pd.Series}
+    outputs.__name__ = "score_held_out"
+    return pandas_udf(outputs, "array<float>")  # type: ignore[call-overload, no-any-return]
+
+
+__all__ = ["FILE", "VALIDATION", "HeldOut", "score"]

@@ -1,23 +1,29 @@
-"""The classes of a training source: found by one cheap pass over the label column."""
+"""The classes of a training source, or the rows of a regression: found by one cheap pass over the label column."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sqlext.errors import SqlExtError
-from sqlext.training.sources import ColumnOf
+from sqlext.training.split import TEST, TRAIN, VALIDATION
+
+if TYPE_CHECKING:
+    from sqlext.training.plan import TrainPlan
 
 MAX_CLASSES = 10_000
 
 
 @dataclass(frozen=True)
 class Labels:
-    """``names`` are the distinct non-NULL values as strings, sorted in their own type; ``rows`` counts all rows."""
+    """``names`` are the training rows' distinct non-NULL values as strings, sorted in their own type; none in a regression.
+
+    ``rows`` counts all rows of the source.
+    """
 
     names: tuple[str, ...]
     rows: int
@@ -32,30 +38,63 @@ class Labels:
         return [names for names in alike.values() if len(names) > 1]
 
 
-def read_labels(source: DataFrame, label: ColumnOf, source_text: str) -> Labels:
-    """Counts rows by label.
+def read_labels(plan: TrainPlan) -> Labels:
+    """Counts rows by label and, with VALIDATE BY, by side.
 
-    :raises SqlExtError: NO_ROWS, TOO_FEW_CLASSES, INVALID_LABEL (fractions, more than 10,000 values).
+    :raises SqlExtError: NO_ROWS, TOO_FEW_CLASSES, INVALID_LABEL (fractions, more than 10,000 values),
+        INVALID_VALIDATION_COLUMN.
     """
-    counted = source.groupBy(F.expr(label.sql).alias("label")).count().orderBy("label")
-    rows = (
-        counted.select("label", F.col("label").cast("string").alias("text"), "count").limit(MAX_CLASSES + 2).collect()
-    )
-    known = [row for row in rows if row.label is not None]
-    total, null_rows = sum(row["count"] for row in rows), sum(row["count"] for row in rows if row.label is None)
-    if not known:
-        reason = f"column {label.text} is NULL in all {total}" if total else "it is empty"
-        raise SqlExtError("NO_ROWS", source=source_text, reason=reason)
-    _check(known, label, source_text)
+    side = F.expr(plan.side_sql) if plan.side_sql else F.lit(TRAIN)
+    value = F.expr(plan.label.sql)
+    key = value.isNull().cast("int") if plan.regression else value
+    counted = plan.source.groupBy(key.alias("label"), side.alias("side")).count().orderBy("label")
+    text = F.col("label").cast("string").alias("text")
+    rows = counted.select("label", text, "side", "count").limit(3 * (MAX_CLASSES + 2)).collect()
+    _check_sides(plan, Counter({row.side: row["count"] for row in rows}))
+    total = sum(row["count"] for row in rows)
+    if plan.regression:
+        null_rows = sum(row["count"] for row in rows if row.label == 1)
+        _need_rows(plan, total, known=total - null_rows)
+        return Labels((), total, null_rows)
+    known = [row for row in rows if row.label is not None and row.side == TRAIN]
+    null_rows = sum(row["count"] for row in rows if row.label is None)
+    _need_rows(plan, total, known=len(known))
+    _check(known, plan)
     return Labels(tuple(row.text for row in known), total, null_rows)
 
 
-def _check(known: list[Any], label: ColumnOf, source_text: str) -> None:
-    many = len(known) > MAX_CLASSES
-    fractions = label.type.typeName() in ("double", "float", "decimal") and any(float(r.label) % 1 for r in known)
+def _need_rows(plan: TrainPlan, total: int, known: int) -> None:
+    if not known:
+        reason = f"column {plan.label.text} is NULL in all {total}" if total else "it is empty"
+        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason)
+
+
+def _check_sides(plan: TrainPlan, found: Collection[str | None]) -> None:
+    """The values of VALIDATE BY's column must be sides."""
+    column = plan.side
+    if column is None:
+        return
+    boolean = column.type.typeName() == "boolean"
+    accepted = (TRAIN, VALIDATION) if boolean else (TRAIN, VALIDATION, TEST)
+    others = sorted("NULL" if side is None else f"'{side}'" for side in found if side not in accepted)
+    if others:
+        values = ", ".join(others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
+        problem = f"it holds {values}"
+        offset = plan.validation.column.offset if plan.validation.column else None
+        raise SqlExtError("INVALID_VALIDATION_COLUMN", column=column.text, problem=problem, offset=offset)
+    if found and TRAIN not in found:
+        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=f"none trains by column {column.text}")
+
+
+def _check(known: list[Any], plan: TrainPlan) -> None:
+    label, many = plan.label, len(known) > MAX_CLASSES
+    fractional = label.type.typeName() in ("double", "float", "decimal")
+    fractions = [r.text for r in known if float(r.label) % 1] if fractional else []
     if many or fractions:
-        what = f"more than {MAX_CLASSES:,} distinct values" if many else f"fractional numbers such as {known[0].text}"
-        problem = f"it has {what}, which are no classes; predicting a number is regression (TARGET, not available in this release)"
-        raise SqlExtError("INVALID_LABEL", column=label.text, problem=problem)
+        what = f"more than {MAX_CLASSES:,} distinct values" if many else f"fractional numbers such as {fractions[0]}"
+        problem = f"it has {what}, which are no classes; to predict a number write TARGET {label.text} instead of LABEL"
+        raise SqlExtError("INVALID_LABEL", column=label.text, problem=problem, offset=plan.label_offset)
     if len(known) < 2:
-        raise SqlExtError("TOO_FEW_CLASSES", source=source_text, count=f"only '{known[0].text}'", column=label.text)
+        raise SqlExtError(
+            "TOO_FEW_CLASSES", source=plan.source_text, count=f"only '{known[0].text}'", column=label.text
+        )

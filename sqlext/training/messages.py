@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from sqlext.training.features import NULL_LABEL
 from sqlext.training.metrics import wilson_interval
+from sqlext.training.sources import is_vector
+from sqlext.training.split import VALIDATION
 
 if TYPE_CHECKING:
     from sqlext.catalog import ModelEntry, ModelVersion
     from sqlext.training.plan import TrainPlan
     from sqlext.training.record import Outcome
+
+_MOST_COLUMNS = 20
 
 
 def reasons(why: Counter[str]) -> str:
@@ -30,63 +34,128 @@ def bad_rows_query(plan: TrainPlan, why: Counter[str]) -> str:
 
 
 def _bad_features(plan: TrainPlan) -> str:
-    column = plan.embedder.features.text
-    if plan.embedder.embeds:
-        return f"image_error({column}) IS NOT NULL"
-    return f"{column} IS NULL OR exists({column}, x -> x IS NULL OR isnan(x))"
+    features = plan.features
+    if features.kind == "image":
+        return f"image_error({features.text}) IS NOT NULL"
+    if features.kind == "columns":
+        return " OR ".join(f"{column.text} IS NULL OR isnan({column.text})" for column in features.columns)
+    if is_vector(features.columns[0].type):
+        return f"{features.text} IS NULL"
+    return f"{features.text} IS NULL OR exists({features.text}, x -> x IS NULL OR isnan(x))"
 
 
 def trained(outcome: Outcome, entry: ModelEntry, version: ModelVersion) -> str:
     """The message of a READY row."""
-    parts = [_default(entry, version), _accuracy(outcome), _placement(outcome), *_data(outcome)]
+    parts = [_default(outcome, entry, version), _quality(outcome), _placement(outcome), _columns(outcome.plan)]
+    parts += _data(outcome)
     skipped = outcome.rows.skipped_why
     if skipped:
         parts.append(f"skipped {reasons(skipped)}: {bad_rows_query(outcome.plan, skipped)}")
     return "; ".join(part for part in parts if part)
 
 
-def _default(entry: ModelEntry, version: ModelVersion) -> str:
+def _default(outcome: Outcome, entry: ModelEntry, version: ModelVersion) -> str:
+    """Why the default stayed, and the ALTER that changes it."""
     if entry.default.version == version.version:
-        return ""
-    why = "pinned" if entry.default.pinned else "promote = 'never'"
-    return f"default stays {entry.default.version}: {why}"
+        reason = outcome.promotion.reason
+        return f"is the default now: {reason}" if reason else ""
+    why = "pinned" if entry.default.pinned else outcome.promotion.reason
+    change = f"ALTER MODEL {version.name} SET DEFAULT VERSION LATEST changes it"
+    return f"default stays {entry.default.version}: {why} ({change})"
+
+
+# --- how good it is -----------------------------------------------------------------------------------------------
+
+
+def _quality(outcome: Outcome) -> str:
+    if outcome.metric_value is None:
+        return _no_metric(outcome)
+    if outcome.plan.regression:
+        return _regression(outcome)
+    if outcome.plan.metric == "accuracy":
+        return _accuracy(outcome)
+    name = outcome.plan.metric
+    value, base = outcome.metric_value, outcome.baseline
+    return (
+        f"{name} {value:.3f}" + (f", without a model {base:.3f}; " if base is not None else "; ") + _accuracy(outcome)
+    )
+
+
+def _no_metric(outcome: Outcome) -> str:
+    if outcome.rows.validated:
+        return f"{outcome.plan.metric} is not defined on these rows"
+    kind = outcome.plan.validation.kind
+    why = {"none": "VALIDATE NONE", "split": "rows with identical features stay on one side"}
+    return f"no validation rows ({why.get(kind, 'VALIDATE ' + outcome.plan.validation.text)})"
 
 
 def _accuracy(outcome: Outcome) -> str:
-    scored = outcome.scored
-    if scored.accuracy is None:
-        why = (
-            "VALIDATE NONE"
-            if outcome.plan.validation.kind == "none"
-            else "rows with identical features stay on one side"
-        )
-        return f"no held-out rows ({why})"
-    low, high = wilson_interval(scored.accuracy, scored.rows)
-    baseline = outcome.baseline or 0.0
+    scored = outcome.validated
+    accuracy, frequent = scored.accuracy or 0.0, outcome.frequent_label
+    low, high = wilson_interval(accuracy, scored.rows)
+    share = outcome.rows.validated[frequent] / scored.rows
     text = (
-        f"accuracy {scored.accuracy:.3f} on {scored.rows} rows ({low:.3f} to {high:.3f}, Wilson 95 %); "
-        f"always '{outcome.frequent_label}' would give {baseline:.3f}"
+        f"accuracy {accuracy:.3f} on {scored.rows} rows ({low:.3f} to {high:.3f}, Wilson 95 %); "
+        f"always '{frequent}' would give {share:.3f}"
     )
-    if baseline >= low:
-        text += ": the model is not shown to be better than that"
-    return text
+    return text + (": the model is not shown to be better than that" if share >= low else "")
+
+
+def _regression(outcome: Outcome) -> str:
+    value, base, name = outcome.metric_value, outcome.baseline, outcome.plan.metric
+    assert value is not None
+    text = f"{name} {value:.6g} on {outcome.validated.rows} rows"
+    if base is None:
+        return text
+    better = value > base if name == "r2" else value < base
+    text += f"; always the mean {outcome.mean:.6g} would give {base:.6g}"
+    return text + ("" if better else ": the model is not better than that")
 
 
 def _placement(outcome: Outcome) -> str:
     trained = outcome.trained
     where = f"trained on {trained.executors} executor{'s' if trained.executors != 1 else ''}"
-    ended = {"early_stop": f", stopped early; epoch {trained.best_epoch} is published"}.get(trained.stopped or "", "")
-    return where + ended + (f" ({trained.note})" if trained.note else "")
+    ended = {
+        "early_stop": f", stopped early; epoch {trained.best_epoch} is published",
+        "min_loss": f", ended by min_loss after epoch {len(trained.history)}",
+        "max_runtime": f", ended by max_runtime after epoch {len(trained.history)}",
+    }
+    waited = f", after {outcome.waited:.0f} s in the queue" if outcome.waited >= 0.5 else ""
+    return where + waited + ended.get(trained.stopped or "", "") + (f" ({trained.note})" if trained.note else "")
+
+
+# --- what it learned from -----------------------------------------------------------------------------------------
+
+
+def _columns(plan: TrainPlan) -> str:
+    """The columns used and left out."""
+    used, left = [c.text for c in plan.features.columns], list(plan.features.left_out)
+    text = f"features: {_list(used)}"
+    return text + (f" (left out: {_list(left)})" if left else "")
+
+
+def _list(names: list[str]) -> str:
+    shown = ", ".join(names[:_MOST_COLUMNS])
+    return shown + (f" and {len(names) - _MOST_COLUMNS} more" if len(names) > _MOST_COLUMNS else "")
 
 
 def _data(outcome: Outcome) -> list[str]:
-    plan, parts = outcome.plan, []
+    plan, parts = outcome.plan, list(outcome.warnings)
     if plan.validation.kind == "split" and plan.validation.fraction > 0.5:
         parts.append(f"SPLIT {plan.validation.fraction:g} is the share that validates; the smaller rest trained")
     if outcome.rows.shared:
-        parts.append(f"{outcome.rows.shared} validation rows have the features of a training row")
-    unseen = sorted(set(outcome.rows.held_out) - set(outcome.labels.names))
-    if unseen:
-        parts.append(f"validation labels unseen in training: {', '.join(unseen[:5])}")
-    parts += [f"labels that look alike: {', '.join(repr(n) for n in names)}" for names in outcome.labels.lookalikes[:3]]
+        what = "held-out" if outcome.rows.tested else VALIDATION
+        parts.append(f"{outcome.rows.shared} {what} rows have the features of a training row")
+    if plan.architecture == "mlp" and not plan.hidden:
+        parts.append("USING mlp without hidden layers is linear: OPTIONS (hidden = '256,64') adds two")
+    if not plan.regression:
+        unseen = sorted(set(outcome.rows.held_out) - set(outcome.labels.names))
+        if unseen:
+            parts.append(f"validation labels unseen in training: {', '.join(map(repr, unseen[:5]))}")
+        parts += [
+            f"labels that look alike: {', '.join(repr(n) for n in names)}" for names in outcome.labels.lookalikes[:3]
+        ]
+    if plan.options["precision"] == "bf16" and outcome.precision["use"] != "bf16":
+        reason = outcome.precision.get("reason", "the recorded check did not pass")
+        parts.append(f"scores in f32, not bf16: {reason}")
     return parts

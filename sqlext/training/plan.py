@@ -6,56 +6,116 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
+from pyspark.sql.types import BooleanType
 
-from sqlext.bigdl.training import TrainSettings
+from sqlext.bigdl.records import TrainSettings
 from sqlext.catalog import ModelEntry, ModelName, ModelRef, ModelVersion
 from sqlext.catalog.backbones import require_backbone
 from sqlext.engines.choose import choose_for_embedding
 from sqlext.errors import SqlExtError
 from sqlext.settings import setting
 from sqlext.statements.base import Context, located
-from sqlext.statements.train_model import TrainModel
+from sqlext.tokens import Name
 from sqlext.training.clauses import Validation
+from sqlext.training.defaults import resolve_defaults, settings_of
 from sqlext.training.features import Embedder
-from sqlext.training.sources import ColumnOf, find_column, find_features, find_label, read_source
-from sqlext.udfs.base import is_image
+from sqlext.training.sources import (
+    ColumnOf,
+    Features,
+    find_column,
+    find_features,
+    find_label,
+    find_side,
+    find_target,
+    read_source,
+)
+from sqlext.training.split import side_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from sqlext.statements.train_model import TrainModel
 
-DEFAULT_BATCH = 32
+KINDS = {False: "classifier", True: "regressor"}
 
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """What will be trained. ``backbone`` made the features (or will); ``options`` are resolved, as DESCRIBE shows them."""
+    """What will be trained. ``backbone`` made the features (or will); ``options`` are resolved, as DESCRIBE shows them.
+
+    ``label`` is the column to predict: classes, or the numbers of a ``regression``. ``side`` and ``group`` are the
+    columns of VALIDATE BY and of SPLIT .. GROUP.
+    """
 
     name: ModelName
     existing: ModelEntry | None
     source: DataFrame
     source_text: str
     label: ColumnOf
+    label_offset: int
+    regression: bool
     embedder: Embedder
     validation: Validation
     validation_rows: DataFrame | None
+    side: ColumnOf | None
+    group: ColumnOf | None
+    architecture: str
     options: dict[str, Any]
     settings: TrainSettings
-    standardize: bool
+    start: ModelVersion | None = None  # warm_start
 
     @property
     def backbone(self) -> ModelVersion | None:
         return self.embedder.backbone
 
     @property
+    def features(self) -> Features:
+        return self.embedder.features
+
+    @property
+    def standardize(self) -> bool:
+        return bool(self.options["standardize"])
+
+    @property
+    def task(self) -> str:
+        return "regression" if self.regression else "classification"
+
+    @property
+    def kind(self) -> str:
+        """As the catalog and SHOW MODELS call it."""
+        return KINDS[self.regression]
+
+    @property
+    def epoch_metric(self) -> str:
+        """What BigDL measures after each epoch."""
+        return "rmse" if self.regression else "accuracy"
+
+    @property
+    def metric(self) -> str:
+        """What metric_value is."""
+        return str(self.options["metric"])
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Widths of the hidden layers; none in a linear head."""
+        return tuple(int(width) for width in self.options["hidden"].split(",") if width)
+
+    @property
     def split_seed(self) -> int:
         """SEED of VALIDATE fixes the split; else OPTIONS seed does."""
         return self.validation.seed if self.validation.seed is not None else int(self.options["seed"])
+
+    @property
+    def side_sql(self) -> str | None:
+        """VALIDATE BY as SQL over the source: train, validation or test."""
+        if self.side is None:
+            return None
+        return side_sql(self.side.sql, boolean=isinstance(self.side.type, BooleanType))
 
 
 def existing_model(context: Context, statement: TrainModel) -> tuple[ModelName, ModelEntry | None]:
     """The model of that name, if there is one; training onto it needs ALTER.
 
-    :raises SqlExtError: DATABASE_NOT_FOUND, NOT_A_MODEL for a table or view of that name, NOT_A_CLASSIFIER for a backbone.
+    :raises SqlExtError: DATABASE_NOT_FOUND, NOT_A_MODEL for a table or view of that name, NOT_A_CLASSIFIER for a backbone,
+        MODEL_KIND_MISMATCH for a regressor where a classifier is to be trained, or the other way round.
     """
     name = context.model_name(statement.name)
 
@@ -64,9 +124,13 @@ def existing_model(context: Context, statement: TrainModel) -> tuple[ModelName, 
         return context.catalog.find(name)
 
     entry: ModelEntry | None = located(statement.name.offset, find)
-    if entry is not None and entry.kind != "classifier":
+    if entry is not None and entry.kind not in KINDS.values():
         raise SqlExtError("NOT_A_CLASSIFIER", model=name, kind=entry.kind, offset=statement.name.offset)
     if entry is not None and not statement.if_not_exists:
+        wanted = KINDS[statement.regression]
+        if entry.kind != wanted:
+            offset = statement.name.offset
+            raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=entry.kind, wanted=wanted, offset=offset)
         context.catalog.check(name, "ALTER")
     return name, entry
 
@@ -76,29 +140,43 @@ def make_plan(context: Context, statement: TrainModel, name: ModelName, existing
 
     :raises SqlExtError: with the position of what is wrong.
     """
-    source = read_source(context, statement.source)
-    label = find_label(source, statement.label, statement.source)
-    features = find_features(source, statement.features, statement.label, statement.source)
+    wanted = statement.target or statement.label
+    assert statement.source is not None, "TRAIN without FROM has been resolved before"
+    assert wanted is not None
+    source, validation = read_source(context, statement.source), statement.validation
+    find = find_target if statement.regression else find_label
+    label = find(source, wanted, statement.source)
+    side = find_side(source, validation.column, statement.source) if validation.column else None
+    group = find_column(source, validation.group, statement.source) if validation.group else None
+    others = [name for name in (wanted, validation.column, validation.group) if name is not None]
+    features = find_features(source, statement.features, others, statement.source)
     embedder = _embedder(context, statement, features)
-    options, settings = _options(statement, embedded=embedder.backbone is not None)
+    options = resolve_defaults(statement, embedded=embedder.backbone is not None)
     return TrainPlan(
         name=name,
         existing=existing,
         source=source,
         source_text=statement.source.text,
         label=label,
+        label_offset=wanted.offset,
+        regression=statement.regression,
         embedder=embedder,
-        validation=statement.validation,
-        validation_rows=_validation_rows(context, statement, features, label),
+        validation=validation,
+        validation_rows=_validation_rows(context, statement, [label, *features.columns]),
+        side=side,
+        group=group,
+        architecture=statement.architecture,
         options=options,
-        settings=settings,
-        standardize=embedder.backbone is None,
+        settings=settings_of(options),
+        start=_start(context, statement),
     )
 
 
-def _embedder(context: Context, statement: TrainModel, features: ColumnOf) -> Embedder:
-    """An image needs a backbone, named or by default; an array may say which one made it."""
-    given, image = statement.backbone, is_image(features.type)
+def _embedder(context: Context, statement: TrainModel, features: Features) -> Embedder:
+    """An image needs a backbone, named or by default; an array may say which one made it; columns take none."""
+    given, image = statement.backbone, features.kind == "image"
+    if given is not None and features.kind == "columns":
+        raise SqlExtError("BACKBONE_WITHOUT_IMAGE", columns=features.text, offset=given.name.offset)
     if given is None and not image:
         return Embedder(features, None, None)
     if given is not None:
@@ -115,53 +193,32 @@ def _embedder(context: Context, statement: TrainModel, features: ColumnOf) -> Em
     return Embedder(features, version, replace(choice, precision="f32") if choice else None)
 
 
-def _options(statement: TrainModel, *, embedded: bool) -> tuple[dict[str, Any], TrainSettings]:
-    options = dict(statement.options)
-    validates = statement.validation.kind != "none"
-    if options["early_stop"] is None:
-        options["early_stop"] = not embedded and validates
-    elif options["early_stop"] and not validates:
-        raise SqlExtError(
-            "INVALID_OPTION_VALUE",
-            option="early_stop",
-            value=True,
-            accepted="false with VALIDATE NONE: there are no validation rows",
-        )
-    if options["epochs"] is None:
-        options["epochs"] = 100 if options["early_stop"] and not embedded else 20
-    if options["learning_rate"] is None:
-        options["learning_rate"] = 1e-3 if embedded else 1e-2
-    if options["optimizer"] == "sgd" and options["momentum"] is None:
-        options["momentum"] = 0.9
-    return options, _settings(options)
-
-
-def _settings(options: Mapping[str, Any]) -> TrainSettings:
-    return TrainSettings(
-        epochs=options["epochs"],
-        batch_size=options["batch_size"],
-        optimizer=options["optimizer"],
-        learning_rate=options["learning_rate"],
-        momentum=options["momentum"],
-        dampening=None,
-        weight_decay=options["weight_decay"],
-        early_stop=options["early_stop"],
-        seed=options["seed"],
-    )
-
-
-def _validation_rows(context: Context, statement: TrainModel, features: ColumnOf, label: ColumnOf) -> DataFrame | None:
+def _validation_rows(context: Context, statement: TrainModel, columns: list[ColumnOf]) -> DataFrame | None:
     """The rows of VALIDATE FROM, with the training source's columns of the same types."""
     source = statement.validation.source
     if source is None:
         return None
+    assert statement.source is not None
     rows = read_source(context, source)
-    for column, name in ((label, statement.label), (features, None)):
-        from sqlext.tokens import Name
-
-        wanted = name or Name(tuple(column.text.split(".")), source.offset)
-        found = find_column(rows, Name(wanted.parts, source.offset), source)
+    for column in columns:
+        found = find_column(rows, Name(tuple(column.text.split(".")), source.offset), source)
         if found.type.simpleString() != column.type.simpleString():
             problem = f"is {found.type.simpleString()} in {source.text}, {column.type.simpleString()} in {statement.source.text}"
             raise SqlExtError("COLUMN_TYPE_DIFFERS", column=column.text, problem=problem, offset=source.offset)
     return rows
+
+
+def _start(context: Context, statement: TrainModel) -> ModelVersion | None:
+    """The version that warm_start names; what it must agree in with this training is checked when labels and width are known."""
+    text = statement.options["warm_start"]
+    if text is None:
+        return None
+    offset = statement.option_offset("warm_start")
+    reference = located(offset, lambda: ModelRef.parse(text, context.catalog.current_namespace()))
+    version = located(offset, lambda: context.catalog.resolve(reference))
+    located(offset, lambda: context.catalog.check(version.name, "SELECT"))
+    wanted = KINDS[statement.regression]
+    if version.kind != wanted:
+        reason = f"it is a {version.kind}, and this is a {wanted}"
+        raise SqlExtError("WARM_START_MISMATCH", model=version, reason=reason, offset=offset)
+    return version

@@ -14,6 +14,7 @@ from sqlext.settings import setting
 from sqlext.statements.base import Context
 from sqlext.training.features import Embedder, feature_rows
 from sqlext.training.held_out import HeldOut
+from sqlext.training.split import VALIDATION
 
 if TYPE_CHECKING:
     from sqlext.training.plan import TrainPlan
@@ -29,6 +30,7 @@ def check(
 ) -> dict[str, Any]:
     """``use`` is bf16 when accuracy moves at most 0.5 points and no label flips whose top-two margin is above 0.1."""
     reason = _why_not(context, plan, scored)
+    scored = scored.of_split(VALIDATION)
     if reason:
         return {"use": "f32", "reason": reason}
     sample = scored.row_hash[:SAMPLE]
@@ -42,8 +44,12 @@ def check(
 def _why_not(context: Context, plan: TrainPlan, scored: HeldOut) -> str | None:
     if plan.backbone is None or not plan.embedder.embeds:
         return "arrays are scored in f32"
-    if not scored.rows:
-        return "there are no held-out rows to compare"
+    if plan.regression:
+        return "numbers are predicted in f32"
+    if plan.options["precision"] == "f32":
+        return "OPTIONS say precision = 'f32'"
+    if VALIDATION not in scored.split:
+        return "there are no validation rows to compare"
     if setting(context.spark, "precision") == "f32":
         return "spark.sqlext.precision is f32"
     if setting(context.spark, "engine") not in ("auto", "openvino"):
@@ -56,9 +62,8 @@ def _why_not(context: Context, plan: TrainPlan, scored: HeldOut) -> str | None:
 def _embedded_in_bf16(context: Context, plan: TrainPlan, hashes: list[int]) -> dict[int, Any]:
     """row_hash -> features, of the sampled rows, through openvino in bf16."""
     source = plan.validation_rows if plan.validation_rows is not None else plan.source
-    image = plan.embedder.features
-    picked = source.where(F.xxhash64(F.expr(image.sql)).isin(hashes))
-    low = Embedder(image, plan.backbone, Choice("openvino", "bf16"))
+    picked = source.where(F.expr(plan.features.hash_sql).isin(hashes))
+    low = Embedder(plan.features, plan.backbone, Choice("openvino", "bf16"))
     # Not filtered in Spark: its optimizer would move the filter, and with it the network, below the exchange, too.
     found = feature_rows(context.spark, picked, plan.label, low, len(hashes)).select("row_hash", "features").toPandas()
     pairs = zip(found["row_hash"], found["features"], strict=True)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlext.bigdl.training import TrainedHead
 from sqlext.networks.head import Head
+from sqlext.training.fit import Fitted
 from sqlext.training.held_out import HeldOut
 from sqlext.training.labels import Labels
 from sqlext.training.metrics import most_frequent
 from sqlext.training.plan import TrainPlan
+from sqlext.training.promotion import Promotion
+from sqlext.training.quality import baseline, quality
+from sqlext.training.split import VALIDATION
 
 if TYPE_CHECKING:
     from sqlext.statements.train_model import TrainModel
@@ -23,29 +28,54 @@ _MAX_PARAMETER = 1000  # of free text; the metastore takes 4,000
 
 @dataclass(frozen=True)
 class Outcome:
-    """Everything that is known when the weights are there."""
+    """Everything that is known when the weights are there and the held-out rows are scored."""
 
     plan: TrainPlan
     statement: TrainModel
     labels: Labels
     rows: Rows
-    trained: TrainedHead
-    head: Head
+    fitted: Fitted
     scored: HeldOut
     precision: dict[str, Any]
+    promotion: Promotion
+    warnings: list[str]
+    sources: list[dict[str, Any]]
+    namespace: str
     sql: str
-    image_shape: tuple[int, ...] | None  # what the backbone sees; None for arrays
+    image_shape: tuple[int, ...] | None  # what the backbone sees; None for arrays and columns
+    waited: float = 0.0  # seconds in the queue
 
     @property
-    def frequent_label(self) -> str:
+    def trained(self) -> TrainedHead:
+        return self.fitted.trained
+
+    @property
+    def head(self) -> Head:
+        return self.fitted.head
+
+    @cached_property
+    def validated(self) -> HeldOut:
+        """The rows that the metric is over: test rows count only in EVALUATE."""
+        return self.scored.of_split(VALIDATION)
+
+    @property
+    def mean(self) -> float | None:
+        """Of a regression's training targets."""
+        return self.fitted.target.mean if self.fitted.target else None
+
+    @property
+    def frequent_label(self) -> str | None:
         """The training label that occurs most often; the first in sorted order when several do."""
-        return most_frequent(list(self.rows.trained.elements()))
+        return None if self.plan.regression else most_frequent(list(self.rows.trained.elements()))
 
-    @property
+    @cached_property
+    def metric_value(self) -> float | None:
+        return quality(self.plan.metric, self.validated, self.labels.names)
+
+    @cached_property
     def baseline(self) -> float | None:
-        """Accuracy on the held-out rows of always answering the most frequent training label."""
-        held_out = self.rows.held_out
-        return held_out[self.frequent_label] / sum(held_out.values()) if held_out else None
+        """The metric, on the validation rows, of always answering the most frequent training label (the mean)."""
+        return baseline(self.plan.metric, self.validated, self.rows.trained, self.labels.names, self.mean)
 
     def write(self, folder: Path) -> None:
         (folder / "head.onnx").write_bytes(self.head.to_onnx())
@@ -56,24 +86,24 @@ class Outcome:
         best = self.trained.history[self.trained.best_epoch - 1]
         return {
             "rows_trained": sum(self.rows.trained.values()),
-            "rows_validated": sum(self.rows.held_out.values()),
-            "rows_tested": 0,
+            "rows_validated": sum(self.rows.validated.values()),
+            "rows_tested": sum(self.rows.tested.values()),
             "rows_skipped": self.rows.skipped,
-            "classes": len(self.labels.names),
+            "classes": None if self.plan.regression else len(self.labels.names),
             "batch_size": self.trained.batch_size,
             "epochs": len(self.trained.history),
             "best_epoch": self.trained.best_epoch,
             "loss": best.loss,
             "val_loss": best.val_loss,
-            "metric_name": "accuracy",
-            "metric_value": self.scored.accuracy,
+            "metric_name": self.plan.metric,
+            "metric_value": self.metric_value,
             "baseline_value": self.baseline,
         }
 
     def history(self) -> Iterator[dict[str, Any]]:
         """A row per epoch, as the model's table has them."""
         for epoch in self.trained.history:
-            yield {k: v for k, v in asdict(epoch).items() if v is not None} | {"metric_name": "accuracy"}
+            yield {k: v for k, v in asdict(epoch).items() if v is not None} | {"metric_name": self.plan.epoch_metric}
 
     def parameters(self) -> dict[str, str]:
         """Of the partition: what SHOW MODELS and SHOW MODEL VERSIONS read without opening a file."""
@@ -81,6 +111,7 @@ class Outcome:
         kept = (
             "rows_trained",
             "rows_validated",
+            "rows_tested",
             "rows_skipped",
             "classes",
             "metric_name",
@@ -90,7 +121,9 @@ class Outcome:
         backbone = self.plan.backbone
         values = {
             **{name: figures[name] for name in kept},
-            "label_column": self.plan.label.text,
+            "target_column" if self.plan.regression else "label_column": self.plan.label.text,
+            "task": self.plan.task,
+            "comment": self.statement.comment,
             "source": self.plan.source_text,
             "validated_on": self.validated_on,
             "backbone": str(backbone) if backbone else None,
@@ -101,26 +134,28 @@ class Outcome:
     @property
     def validated_on(self) -> str:
         """Source and VALIDATE clause: metric values compare only where these agree."""
-        if self.plan.validation.kind == "split":
-            return (
-                f"{self.plan.source_text} VALIDATE SPLIT {self.plan.validation.fraction:g} SEED {self.plan.split_seed}"
-            )
-        return f"VALIDATE {self.plan.validation.text}"
+        validation = self.plan.validation
+        if validation.kind == "split":
+            more = f" TEST {validation.test_fraction:g}" if validation.test_fraction else ""
+            more += f" GROUP {validation.group}" if validation.group else ""
+            return f"{self.plan.source_text} VALIDATE SPLIT {validation.fraction:g}{more} SEED {self.plan.split_seed}"
+        source = f"{self.plan.source_text} " if validation.kind == "by" else ""
+        return f"{source}VALIDATE {validation.text}"
 
-    def manifest(self, run_id: str) -> dict[str, Any]:
+    def manifest(self) -> dict[str, Any]:
         """Everything needed to score, and to say where the model came from."""
         plan, backbone = self.plan, self.plan.backbone
-        return {
+        columns = [{"name": c.text, "type": c.type.simpleString()} for c in plan.features.columns]
+        own = {
             "model": str(plan.name),
+            "task": plan.task,
             "input": {
-                "kind": "image" if plan.embedder.embeds else "array",
-                "column": plan.embedder.features.text,
+                "kind": plan.features.kind,
+                "column": columns[0]["name"],
+                "columns": columns,
                 "shape": list(self.image_shape) if self.image_shape else None,
             },
             "width": self.rows.width,
-            "labels": list(self.labels.names),
-            "label_column": plan.label.text,
-            "label_type": plan.label.type.simpleString(),
             "backbone": {
                 "model": str(backbone.name),
                 "model_id": backbone.model_id,
@@ -129,17 +164,58 @@ class Outcome:
             }
             if backbone
             else None,
-            "scores_kind": "logits",
             "precision": self.precision,
-            "class_counts": [
-                {"label": name, "trained": self.rows.trained[name], "held_out": self.rows.held_out[name]}
-                for name in self.labels.names
-            ],
-            "held_out": {"rows": self.scored.rows, "frequent_label": self.frequent_label},
-            "training": {"options": plan.options, "split_seed": plan.split_seed, "figures": self.figures()},
+            "held_out": {"rows": self.scored.rows, "frequent_label": self.frequent_label, "target_mean": self.mean},
+            "training": {
+                "options": plan.options,
+                "clauses": self._clauses(),
+                "split_seed": plan.split_seed,
+                "figures": self.figures(),
+            },
+            "sources": self.sources,
+            "query": plan.source_text,
+            "namespace": self.namespace,  # what unqualified names in statement and query mean
+            "properties": self.statement.properties,
             "statement": self.sql,
-            "namespace": plan.source.sparkSession.catalog.currentDatabase(),  # what unqualified names in it mean
             "details": self._details(),
+        }
+        return own | (self._target() if plan.regression else self._classes())
+
+    def _classes(self) -> dict[str, Any]:
+        trained, held_out = self.rows.trained, self.rows.held_out
+        return {
+            "labels": list(self.labels.names),
+            "label_column": self.plan.label.text,
+            "label_type": self.plan.label.type.simpleString(),
+            "scores_kind": "logits",
+            "class_counts": [
+                {"label": name, "trained": trained[name], "held_out": held_out[name]} for name in self.labels.names
+            ],
+        }
+
+    def _target(self) -> dict[str, Any]:
+        assert self.fitted.target is not None
+        return {
+            "labels": None,
+            "target_column": self.plan.label.text,
+            "target_type": self.plan.label.type.simpleString(),
+            "scores_kind": "value",
+            "target_scaling": {"mean": self.fitted.target.mean, "std": self.fitted.target.std, "folded": True},
+        }
+
+    def _clauses(self) -> dict[str, Any]:
+        """The clauses as they were resolved, for SHOW CREATE MODEL."""
+        plan, validation = self.plan, self.plan.validation
+        return {
+            "source": plan.source_text,
+            "features": [c.text for c in plan.features.columns],
+            "target" if plan.regression else "label": plan.label.text,
+            "architecture": plan.architecture,
+            "backbone": {"model": str(plan.backbone.name), "version": plan.backbone.version} if plan.backbone else None,
+            "validate": validation.text,
+            "seed": validation.seed,
+            "comment": self.statement.comment,
+            "written_options": {option.key: option.value for option in self.statement.raw_options},
         }
 
     def _precision(self) -> str:
@@ -161,7 +237,7 @@ class Outcome:
             "validated_on": self.validated_on,
             "statement": self.sql,
             "backbone": str(plan.backbone) if plan.backbone else None,
-            "layers": f"Linear({self.head.width} -> {self.head.outputs}), LogSoftMax; {self.head.parameters:,} trained parameters",
+            "layers": self._layers(),
             "options": ", ".join(f"{k} = {str(v).lower()}" for k, v in sorted(options.items())),
             "engines": f"features by {plan.embedder.choice.engine} in {plan.embedder.choice.precision}"
             if plan.embedder.choice
@@ -170,5 +246,12 @@ class Outcome:
             "trained_on": f"{trained.executors} executor{'s' if trained.executors != 1 else ''}"
             + (", distributed" if trained.distributed else ", one task"),
             "reproducible": str(trained.reproducible).lower(),
-            "metric": f"accuracy {self.scored.accuracy}" if self.scored.accuracy is not None else None,
+            "metric": f"{plan.metric} {self.metric_value}" if self.metric_value is not None else None,
         }
+
+    def _layers(self) -> str:
+        """'Linear(3 -> 64), ReLU, Linear(64 -> 2), LogSoftMax; 386 trained parameters'."""
+        shapes = [w.shape for w in self.head.weights[::2]]
+        layers = ", ReLU, ".join(f"Linear({shape[1]} -> {shape[0]})" for shape in shapes)
+        end = "" if self.plan.regression else ", LogSoftMax"
+        return f"{layers}{end}; {self.head.parameters:,} trained parameters"

@@ -16,24 +16,35 @@ from sqlext.training import messages
 from sqlext.training.features import feature_rows, watching
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
-from sqlext.training.split import split_by_hash
+from sqlext.training.split import TEST, TRAIN, VALIDATION, split_by_hash
 
 if TYPE_CHECKING:
     from sqlext.training.runs import RunRecorder
 
+# target: class index (NULL: a label unseen in training), or the value of a regression. side: train, validation or test.
+_COLUMNS = ("label_text", "row_hash", "features", "target", "side")
+
 
 @dataclass
 class Rows:
-    """Feature rows of a run. ``usable``: label_text, row_hash, features, target (NULL: a label unseen in training), validates."""
+    """Feature rows of a run. ``usable``: label_text, row_hash, features, target, side.
+
+    The counters are rows by label; a regression has one entry, ''.
+    """
 
     usable: DataFrame
     width: int
     trained: Counter[str]
-    held_out: Counter[str]
+    validated: Counter[str]
+    tested: Counter[str]
     skipped: int
     skipped_why: Counter[str]
-    shared: int  # validation rows whose features are among the training rows, too
+    shared: int  # held-out rows whose features are among the training rows, too
     cached: list[DataFrame] = field(default_factory=list)
+
+    @property
+    def held_out(self) -> Counter[str]:
+        return self.validated + self.tested
 
     def release(self) -> None:
         for frame in self.cached:
@@ -52,39 +63,40 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
     bad = _bad_rows(plan, marked, total)
     split = _split(context, plan, labels, marked.where("error IS NULL"))
     split.persist(StorageLevel.MEMORY_AND_DISK)
-    counts = split.groupBy("label_text", "validates", F.col("target").isNull().alias("unknown")).count().collect()
+    counted = _counts(plan, split)
     rows = Rows(
         usable=split,
         width=width,
-        trained=Counter({r.label_text: r["count"] for r in counts if not r.validates}),
-        held_out=Counter({r.label_text: r["count"] for r in counts if r.validates}),
+        trained=counted[TRAIN],
+        validated=counted[VALIDATION],
+        tested=counted[TEST],
         skipped=sum(bad.values()),
         skipped_why=bad,
         shared=_shared(plan, split),
         cached=[split, everything],
     )
-    missing = [name for name in labels.names if not rows.trained[name]]
-    if missing:
-        rows.release()
-        reason = f"all rows of class '{missing[0]}' are bad rows"
-        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason)
+    _need_training_rows(plan, labels, rows)
     return rows
 
 
 def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFrame, int]:
-    """Feature rows of the training source and of VALIDATE FROM's, told apart by ``given_to_validate``."""
+    """Feature rows of the training source and of VALIDATE FROM's, told apart by ``given_side``; ``unit`` stays together."""
     embedder, spark = plan.embedder, context.spark
-    rows = feature_rows(spark, plan.source, plan.label, embedder, labels.rows)
-    rows = rows.withColumn("given_to_validate", F.lit(False))
+    own = plan.features.hash_sql
+    # A row without a group stands for itself.
+    unit = f"CASE WHEN {plan.group.sql} IS NULL THEN {own} ELSE xxhash64({plan.group.sql}) END" if plan.group else own
+    keep = {"given_side": plan.side_sql or f"'{TRAIN}'", "unit": unit}
+    rows = feature_rows(spark, plan.source, plan.label, embedder, labels.rows, keep=keep)
     if plan.validation_rows is None:
         return rows, labels.rows
     count = plan.validation_rows.count()
-    extra = feature_rows(spark, plan.validation_rows, plan.label, embedder, count)
-    return rows.unionByName(extra.withColumn("given_to_validate", F.lit(True))), labels.rows + count
+    keep = {"given_side": f"'{VALIDATION}'", "unit": own}
+    extra = feature_rows(spark, plan.validation_rows, plan.label, embedder, count, keep=keep)
+    return rows.unionByName(extra), labels.rows + count
 
 
 def _width(context: Context, plan: TrainPlan, sizes: list[Any]) -> int:
-    """Length of the features: the backbone's, or what most rows have."""
+    """Length of the features: the backbone's, the number of columns, or what most rows have."""
     good = {row.width: row["count"] for row in sizes if row.error is None}
     if not good:
         why = ", ".join(f"{row['count']} x {row.error}" for row in sizes[:3]) or "it is empty"
@@ -98,7 +110,7 @@ def _width(context: Context, plan: TrainPlan, sizes: list[Any]) -> int:
             "BACKBONE_WIDTH",
             backbone=plan.backbone.name,
             expected=expected,
-            column=plan.embedder.features.text,
+            column=plan.features.text,
             width=common,
         )
     return expected
@@ -132,26 +144,43 @@ def _bad_rows(plan: TrainPlan, rows: DataFrame, total: int) -> Counter[str]:
 
 
 def _split(context: Context, plan: TrainPlan, labels: Labels, rows: DataFrame) -> DataFrame:
-    """Adds ``target`` (class index) and ``validates``."""
+    """Adds ``target`` and ``side``."""
     spark = context.spark
-    index = spark.createDataFrame(
-        [(n, float(i)) for i, n in enumerate(labels.names)], "label_text string, target double"
-    )
-    rows = rows.join(F.broadcast(index), "label_text", "left")
+    if plan.regression:
+        rows = rows.withColumn("target", F.col("label").cast("double"))
+    else:
+        index = [(name, float(i)) for i, name in enumerate(labels.names)]
+        classes = spark.createDataFrame(index, "label_text string, target double")
+        rows = rows.join(F.broadcast(classes), "label_text", "left")
     if plan.validation.kind != "split":
-        return rows.withColumn("validates", F.col("given_to_validate")).select(*_COLUMNS)
+        return rows.withColumnRenamed("given_side", "side").select(*_COLUMNS)
     # Labels and hashes alone are ranked: the windows' shuffles carry no features.
-    slim = rows.select("label_text", "row_hash").withColumnRenamed("label_text", "label")
-    sides = split_by_hash(slim, plan.validation.fraction, plan.split_seed).select("row_hash", "validates").distinct()
-    return rows.join(sides, "row_hash").select(*_COLUMNS)
+    ranked = F.lit("") if plan.regression else F.col("label_text")
+    slim = rows.select(ranked.alias("label"), "unit")
+    split = split_by_hash(slim, plan.validation.fraction, plan.split_seed, test=plan.validation.test_fraction)
+    return rows.join(split.select("unit", "side").distinct(), "unit").select(*_COLUMNS)
 
 
-_COLUMNS = ("label_text", "row_hash", "features", "target", "validates")
+def _counts(plan: TrainPlan, split: DataFrame) -> dict[str, Counter[str]]:
+    """Rows by side, then by label."""
+    key = F.lit("") if plan.regression else F.col("label_text")
+    counts: dict[str, Counter[str]] = {side: Counter() for side in (TRAIN, VALIDATION, TEST)}
+    for row in split.groupBy(key.alias("key"), "side").count().collect():
+        counts[row.side][row.key] = row["count"]
+    return counts
 
 
 def _shared(plan: TrainPlan, rows: DataFrame) -> int:
-    """Validation rows with the features of a training row: none after a split by hash."""
-    if plan.validation.kind != "source":
+    """Held-out rows with the features of a training row: none after a split of the rows by their hash."""
+    if plan.validation.kind == "none" or (plan.validation.kind == "split" and plan.group is None):
         return 0
-    trained = rows.where("NOT validates").select("row_hash").distinct()
-    return rows.where("validates").join(trained, "row_hash", "leftsemi").count()
+    trained = rows.where(F.col("side") == TRAIN).select("row_hash").distinct()
+    return rows.where(F.col("side") != TRAIN).join(trained, "row_hash", "leftsemi").count()
+
+
+def _need_training_rows(plan: TrainPlan, labels: Labels, rows: Rows) -> None:
+    missing = [name for name in labels.names if not rows.trained[name]]
+    reason = f"all rows of class '{missing[0]}' are bad rows or held out" if missing else "none is left to train on"
+    if missing or not rows.trained:
+        rows.release()
+        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason)

@@ -6,25 +6,26 @@ metastore call last). Each reports rows done of rows total; a failure in any of 
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
-from sqlext.bigdl.training import Epoch, HeadSpec, TrainedHead, save_head, train_head
+from sqlext.bigdl.training import save_head
 from sqlext.errors import SqlExtError
-from sqlext.networks.head import Head
 from sqlext.statements.base import Context, ResultRow
-from sqlext.training import held_out, messages, precision, record
+from sqlext.training import held_out, messages, precision, promotion
+from sqlext.training.fit import fit
 from sqlext.training.labels import Labels, read_labels
 from sqlext.training.plan import TrainPlan, existing_model, make_plan
+from sqlext.training.quality import quality
+from sqlext.training.record import Outcome
 from sqlext.training.rows import Rows, prepare
 from sqlext.training.runs import RunRecorder
+from sqlext.training.split import VALIDATION
+from sqlext.training.suspicious import suspicious_columns
 
 if TYPE_CHECKING:
-    from sqlext.catalog import ModelEntry, ModelVersion
+    from sqlext.catalog import Draft, ModelEntry, ModelVersion
     from sqlext.statements.train_model import TrainModel
 
 
@@ -38,41 +39,22 @@ def train(context: Context, statement: TrainModel) -> ResultRow:
     _need_bigdl(context)
     with (
         RunRecorder(context, plan, statement) as run,
-        context.catalog.draft(name, "classifier", statement.comment, run_id=run.run_id) as draft,
+        context.catalog.draft(name, plan.kind, statement.comment, statement.properties, run_id=run.run_id) as draft,
     ):
-        labels = _read_labels(plan, run)
+        run.phase("reading")
+        labels = read_labels(plan)
         rows = prepare(context, plan, labels, run)
         try:
-            trained, head = _train(context, plan, labels, rows, run)
-            scored = held_out.score(context, plan, rows, head, labels.names)
-            checked = precision.check(context, plan, head, labels.names, scored, run)
+            outcome = _outcome(context, plan, statement, labels, rows, run)
         finally:
             rows.release()
         run.phase("publishing")
-        shape = _image_shape(context, plan)
-        outcome = record.Outcome(
-            plan, statement, labels, rows, trained, head, scored, checked, context.sql.strip(), shape
-        )
-        outcome.write(draft.local)
-        save_head(context.spark, _head_spec(rows.width, labels), trained.weights, draft.local)
-        version = context.catalog.publish(
-            draft,
-            outcome.history(),
-            outcome.manifest(draft.run_id),
-            outcome.parameters(),
-            promote=plan.options["promote"] == "always",
-        )
+        version = _publish(context, outcome, draft)
         run.ready(version, outcome)
     if existing is not None and statement.replace:
         for older in context.catalog.replaceable(existing):
             context.catalog.drop_version(name, older.version)
     return _row(context, version, outcome, int((time.monotonic() - started) * 1000))
-
-
-def _image_shape(context: Context, plan: TrainPlan) -> tuple[int, ...] | None:
-    if plan.backbone is None or not plan.embedder.embeds:
-        return None
-    return tuple(context.catalog.read_manifest(plan.backbone)["input"]["shape"])
 
 
 def _need_bigdl(context: Context) -> None:
@@ -83,58 +65,56 @@ def _need_bigdl(context: Context) -> None:
         raise SqlExtError("BIGDL_MISSING", reason=reason)
 
 
-def _read_labels(plan: TrainPlan, run: RunRecorder) -> Labels:
-    run.phase("reading")
-    return read_labels(plan.source, plan.label, plan.source_text)
-
-
-# --- training -----------------------------------------------------------------------------------------------------
-
-
-def _head_spec(width: int, labels: Labels) -> HeadSpec:
-    return HeadSpec(width=width, classes=len(labels.names))
-
-
-def _train(context: Context, plan: TrainPlan, labels: Labels, rows: Rows, run: RunRecorder) -> tuple[TrainedHead, Head]:
-    known = rows.usable.where("target IS NOT NULL")
-    mean, std = _scaling(known) if plan.standardize else (None, None)
-    scaled = known if mean is None or std is None else _scaled(known, mean, std)
-    trained_rows, held_out_rows = sum(rows.trained.values()), sum(rows.held_out.values())
-    run.phase("training", trained_rows * plan.settings.epochs)
-
-    def on_epoch(epoch: Epoch) -> bool:
-        return run.epoch(epoch, trained_rows)
-
-    trained = train_head(
-        context.spark,
-        scaled.select("features", "target", "validates"),
-        _head_spec(rows.width, labels),
-        plan.settings,
-        on_epoch,
-        name=str(plan.name),
-        row_count=trained_rows + held_out_rows,
+def _outcome(
+    context: Context, plan: TrainPlan, statement: TrainModel, labels: Labels, rows: Rows, run: RunRecorder
+) -> Outcome:
+    """Trains, scores the held-out rows and decides what they decide, while the feature rows are still kept."""
+    fitted = fit(context, plan, statement, labels, rows, run)
+    scored = held_out.score(rows.usable, fitted.head, labels.names, regression=plan.regression)
+    value = quality(plan.metric, scored.of_split(VALIDATION), labels.names)
+    return Outcome(
+        plan=plan,
+        statement=statement,
+        labels=labels,
+        rows=rows,
+        fitted=fitted,
+        scored=scored,
+        precision=precision.check(context, plan, fitted.head, labels.names, scored, run),
+        promotion=promotion.decide(context, plan, rows, value),
+        warnings=suspicious_columns(plan, rows.usable),
+        sources=_sources(context, plan),
+        namespace=context.catalog.current_namespace(),
+        sql=context.sql.strip(),
+        image_shape=_image_shape(context, plan),
+        waited=run.waited,
     )
-    if trained.stopped == "cancelled":
-        raise SqlExtError("TRAINING_CANCELLED", model=plan.name, run_id=run.run_id)
-    return trained, Head(tuple(trained.weights), mean, std)
 
 
-def _scaling(rows: DataFrame) -> tuple[Any, Any]:
-    """Mean and standard deviation (1 for a constant column) of each feature over the training rows."""
-    from pyspark.ml.functions import array_to_vector
-    from pyspark.ml.stat import Summarizer
-
-    vectors = rows.where("NOT validates").select(array_to_vector(F.col("features")).alias("v"))
-    summary = vectors.select(Summarizer.metrics("mean", "std").summary(F.col("v")).alias("s")).select("s.*").first()
-    assert summary is not None
-    mean, std = (np.asarray(summary[key].toArray(), dtype=np.float32) for key in ("mean", "std"))
-    return mean, np.where(std > 0, std, np.float32(1))
+def _image_shape(context: Context, plan: TrainPlan) -> tuple[int, ...] | None:
+    if plan.backbone is None or not plan.embedder.embeds:
+        return None
+    return tuple(context.catalog.read_manifest(plan.backbone)["input"]["shape"])
 
 
-def _scaled(rows: DataFrame, mean: Any, std: Any) -> DataFrame:
-    literal = [F.array(*[F.lit(float(x)) for x in values]) for values in (mean, std)]
-    scaled = F.transform("features", lambda x, i: ((x - literal[0][i]) / literal[1][i]).cast("float"))
-    return rows.withColumn("features", scaled)
+def _sources(context: Context, plan: TrainPlan) -> list[dict[str, Any]]:
+    """The tables and folders that were read, with their files as they are now."""
+    jvm: Any = context.spark._jvm
+    found = [json.loads(jvm.org.apache.spark.sql.sqlext.SourceFiles.json(plan.source._jdf))]
+    if plan.validation_rows is not None:
+        found.append(json.loads(jvm.org.apache.spark.sql.sqlext.SourceFiles.json(plan.validation_rows._jdf)))
+    return [dict(source) for part in found for source in part]
+
+
+def _publish(context: Context, outcome: Outcome, draft: Draft) -> ModelVersion:
+    outcome.write(draft.local)
+    save_head(context.spark, outcome.fitted.spec, list(outcome.head.weights), draft.local)
+    return context.catalog.publish(
+        draft,
+        outcome.history(),
+        outcome.manifest(),
+        outcome.parameters(),
+        promote=outcome.promotion.promote,
+    )
 
 
 # --- result -------------------------------------------------------------------------------------------------------
@@ -143,11 +123,12 @@ def _scaled(rows: DataFrame, mean: Any, std: Any) -> DataFrame:
 def _exists(entry: ModelEntry) -> ResultRow:
     version = entry.default
     row = {"model": str(entry.name), "version": version.version, "run_id": version.run_id, "status": "EXISTS"}
+    task = "regression" if entry.kind == "regressor" else "classification"
     message = f"{entry.name} exists; nothing was trained"
-    return row | {"task": "classification", "message": message, "is_default": True}
+    return row | {"task": task, "message": message, "is_default": True}
 
 
-def _row(context: Context, version: ModelVersion, outcome: record.Outcome, duration_ms: int) -> ResultRow:
+def _row(context: Context, version: ModelVersion, outcome: Outcome, duration_ms: int) -> ResultRow:
     entry = context.catalog.get(version.name)
     is_default = entry.default.version == version.version
     return {
@@ -155,7 +136,7 @@ def _row(context: Context, version: ModelVersion, outcome: record.Outcome, durat
         "version": version.version,
         "run_id": version.run_id,
         "status": "READY",
-        "task": "classification",
+        "task": outcome.plan.task,
         **outcome.figures(),
         "duration_ms": duration_ms,
         "message": messages.trained(outcome, entry, version),

@@ -45,6 +45,7 @@ class RunRecorder:
         self.store = RunStore(context.spark)
         self.run_id = new_id()
         self.waited = 0.0
+        self.began = time.monotonic()  # when it got its place; max_runtime counts from here
         self._phase, self._total = "reading", 0
 
     def __enter__(self) -> RunRecorder:
@@ -56,7 +57,7 @@ class RunRecorder:
             run_id=self.run_id,
             status="RUNNING" if free else "QUEUED",
             epochs=self.plan.settings.epochs,
-            metric_name="accuracy",
+            metric_name=self.plan.epoch_metric,
             options=options,
             statement=self.context.sql.strip(),
         )
@@ -71,7 +72,8 @@ class RunRecorder:
                 error = self._cancelled()
                 self.store.finish(self.run_id, "CANCELLED", error=str(error))
                 raise error
-        self.waited = time.monotonic() - started
+        self.began = time.monotonic()
+        self.waited = self.began - started
         self.store.update(self.run_id, status="RUNNING")
 
     def __exit__(
@@ -116,7 +118,7 @@ class RunRecorder:
 
     def epoch(self, epoch: Epoch, rows: int) -> bool:
         """Records a finished epoch; False when the training is to stop."""
-        row = asdict(epoch) | {"metric_name": "accuracy", "recorded_at": epoch.recorded_at.isoformat()}
+        row = asdict(epoch) | {"metric_name": self.plan.epoch_metric, "recorded_at": epoch.recorded_at.isoformat()}
         self.store.record_epoch(self.run_id, row)
         self.store.update(self.run_id, rows_done=rows * epoch.epoch)
         loss = f"loss {epoch.loss:.4f}" + (f", val_loss {epoch.val_loss:.4f}" if epoch.val_loss is not None else "")

@@ -1,32 +1,46 @@
-"""Which rows train and which validate: decided by hashes, so that the same rows always give the same split."""
+"""Which rows train, validate and test: decided by hashes, so that the same rows always give the same split."""
 
 from __future__ import annotations
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
-def split_by_hash(rows: DataFrame, fraction: float, seed: int) -> DataFrame:
-    """Adds ``validates BOOLEAN`` to rows with ``label`` and ``row_hash BIGINT``.
 
-    Within each class, rows are ranked by hash(seed, features); the first round(fraction * n) validate, at least one of
-    each class with two rows or more, and never all of them. Rows with identical features share a rank and so a side, also
-    across classes.
+def split_by_hash(rows: DataFrame, fraction: float, seed: int, *, test: float = 0.0) -> DataFrame:
+    """Adds ``side STRING`` (train, validation, test) to rows with ``label`` and ``unit BIGINT``.
+
+    A unit is what stays together: the hash of a row's features, or of its group. Within each class, rows are ranked by
+    hash(seed, unit); the first round(fraction * n) validate, at least one of each class with two units or more, the next
+    round(test * n) test, and never do all of them. Units stay on one side across classes, too.
     """
     by_class = Window.partitionBy("label")
     order = by_class.orderBy("_rank").rangeBetween(Window.unboundedPreceding, Window.currentRow)
     ranked = (
-        rows.withColumn("_rank", F.xxhash64(F.lit(seed), F.col("row_hash")))
+        rows.withColumn("_rank", F.xxhash64(F.lit(seed), F.col("unit")))
         .withColumn("_n", F.count(F.lit(1)).over(by_class))
         .withColumn("_upto", F.count(F.lit(1)).over(order))
         .withColumn("_first", F.col("_rank") == F.min("_rank").over(by_class))
         .withColumn("_last", F.col("_rank") == F.max("_rank").over(by_class))
     )
-    wanted = F.greatest(F.round(F.lit(fraction) * F.col("_n")), F.lit(1.0))
+    validating = F.greatest(F.round(F.lit(fraction) * F.col("_n")), F.lit(1.0))
+    testing = F.round(F.lit(test) * F.col("_n"))
     # `_first`: a class whose first rank alone is more than its share (many identical rows) still validates.
-    chosen = (F.col("_n") > 1) & ~F.col("_last") & ((F.col("_upto") <= wanted) | F.col("_first"))
-    flagged = ranked.withColumn("_chosen", chosen)
-    together = Window.partitionBy("row_hash")
-    return flagged.withColumn("validates", F.max("_chosen").over(together)).drop(
-        "_rank", "_n", "_upto", "_first", "_last", "_chosen"
+    side = (
+        F.when((F.col("_n") == 1) | F.col("_last"), F.lit(0))
+        .when((F.col("_upto") <= validating) | F.col("_first"), F.lit(2))
+        .when(F.col("_upto") <= validating + testing, F.lit(1))
+        .otherwise(F.lit(0))
     )
+    together = Window.partitionBy("unit")
+    flagged = ranked.withColumn("_side", side).withColumn("_side", F.max("_side").over(together))
+    names = F.array(F.lit(TRAIN), F.lit(TEST), F.lit(VALIDATION))
+    return flagged.withColumn("side", names[F.col("_side")]).drop("_rank", "_n", "_upto", "_first", "_last", "_side")
+
+
+def side_sql(column: str, *, boolean: bool) -> str:
+    """VALIDATE BY: a BOOLEAN or STRING column as a side; another value stays as it is, NULL stays NULL."""
+    if boolean:
+        return f"CASE WHEN {column} THEN '{VALIDATION}' WHEN NOT {column} THEN '{TRAIN}' END"
+    return f"lower(trim({column}))"

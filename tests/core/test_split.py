@@ -9,8 +9,9 @@ from sqlext.training.split import split_by_hash
 
 
 def sides(spark: SparkSession, sql: str, fraction: float, seed: int = 42) -> list[tuple[str, int, bool]]:
-    rows = spark.sql(sql).withColumn("row_hash", F.xxhash64("x"))
-    return [(r.label, r.x, r.validates) for r in split_by_hash(rows, fraction, seed).orderBy("label", "x").collect()]
+    rows = spark.sql(sql).withColumn("unit", F.xxhash64("x"))
+    split = split_by_hash(rows, fraction, seed).orderBy("label", "x").collect()
+    return [(r.label, r.x, r.side == "validation") for r in split]
 
 
 def test_shares_hold_within_each_class(spark: SparkSession) -> None:
@@ -38,3 +39,12 @@ def test_identical_features_stay_on_one_side(spark: SparkSession) -> None:
         by_features.setdefault(x, set()).add(validates)
     assert all(len(found) == 1 for found in by_features.values())
     assert 0 < sum(v for _, _, v in rows) < 100
+
+
+def test_test_rows_come_after_validation_rows_and_do_not_move_them(spark: SparkSession) -> None:
+    rows = spark.sql("SELECT id AS x, if(id < 40, 'a', 'b') AS label, xxhash64(id) AS unit FROM range(100)")
+    without, tested = ({r.x: r.side for r in split_by_hash(rows, 0.2, 42, test=t).collect()} for t in (0.0, 0.3))
+    assert {x for x, side in without.items() if side == "validation"} == {
+        x for x, side in tested.items() if side == "validation"
+    }
+    assert sorted(x < 40 for x, side in tested.items() if side == "test") == [False] * 18 + [True] * 12

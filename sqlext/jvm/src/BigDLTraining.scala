@@ -40,20 +40,28 @@ object BigDLTraining {
   def toJson(value: Any): String = JsonMethods.compact(Extraction.decompose(value).snakizeKeys)
   private def fromJson[T: Manifest](json: String): T = JsonMethods.parse(json).camelizeKeys.extract[T]
 
-  /** @param rows features ARRAY<FLOAT>, target DOUBLE, validates BOOLEAN, without nulls */
-  def train(rows: DataFrame, request: String): TrainAnswer = {
+  /**
+   * @param rows features ARRAY<FLOAT>, target DOUBLE, validates BOOLEAN, without nulls
+   * @param initial weights to start from, little-endian float32, or null
+   */
+  def train(rows: DataFrame, request: String, initial: Array[Byte]): TrainAnswer = {
     EpochEndpoint.start()
     val asked = fromJson[TrainRequest](request)
+    val start = Option(initial).map(floats)
     val trained =
-      if (asked.executors == 0) holding(engine.readLock())(OneTask.train(rows, asked))
-      else holding(engine.writeLock())(Distributed.train(rows, asked))
+      if (asked.executors == 0) holding(engine.readLock())(OneTask.train(rows, asked, start))
+      else holding(engine.writeLock())(Distributed.train(rows, asked, start))
     new TrainAnswer(trained)
   }
 
   def save(head: String, weights: Array[Byte], definition: String, weightFile: String): Unit = {
-    val floats = new Array[Float](weights.length / 4)
-    ByteBuffer.wrap(weights).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(floats)
-    BigDLHead.save(fromJson[HeadSpec](head), floats, definition, weightFile)
+    BigDLHead.save(fromJson[HeadSpec](head), floats(weights), definition, weightFile)
+  }
+
+  private def floats(bytes: Array[Byte]): Array[Float] = {
+    val values = new Array[Float](bytes.length / 4)
+    ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(values)
+    values
   }
 
   private def holding[T](lock: Lock)(body: => T): T = {
@@ -73,19 +81,20 @@ object BigDLTraining {
 /** BigDL's LocalOptimizer inside one executor task: rows come in through a shuffle, weights and records go out; none passes the driver. */
 private[sqlext] object OneTask {
 
-  def train(rows: DataFrame, request: TrainRequest): Trained =
+  def train(rows: DataFrame, request: TrainRequest, start: Option[Array[Float]]): Trained =
     rows.repartition(1).queryExecution.toRdd
-      .mapPartitions(part => Iterator.single(inTask(part.map(BigDLTraining.read(_, request.head)), request)))
+      .mapPartitions(part => Iterator.single(inTask(part.map(BigDLTraining.read(_, request.head)), request, start)))
       .collect().head
 
   /** One core, or sums would depend on how a batch is cut; rows in an order of their own, or it would on the partitions. */
-  private def inTask(rows: Iterator[(Boolean, Sample[Float])], request: TrainRequest): Trained = {
+  private def inTask(rows: Iterator[(Boolean, Sample[Float])], request: TrainRequest, start: Option[Array[Float]]): Trained = {
     val settings = request.settings
     SqlExtAccess.useCores(1, 1)
     val (validation, training) = rows.toArray.partition(_._1)
     val (train, valid) = (inOrder(training.map(_._2)), inOrder(validation.map(_._2)))
     RandomGenerator.RNG.setSeed(settings.seed)
     val head = BigDLHead.build(request.head, settings.weightDecay)
+    start.foreach(BigDLHead.load(head, _))
     val batch = math.min(settings.batchSize, train.length)
     val data = (DataSet.array(train.clone()) -> SampleToMiniBatch[Float](batch, parallelizing = false)).asInstanceOf[LocalDataSet[MiniBatch[Float]]]
     val optimizer = new LocalOptimizer[Float](head, data, BigDLHead.criterion(request.head, settings))
@@ -114,11 +123,11 @@ private[sqlext] object OneTask {
 /** BigDL's DistriOptimizer on all executors, rows and weights staying there; each epoch is scored by one job over the same cached rows. */
 private[sqlext] object Distributed {
 
-  def train(rows: DataFrame, request: TrainRequest): Trained = {
+  def train(rows: DataFrame, request: TrainRequest, start: Option[Array[Float]]): Trained = {
     val sc = rows.sparkSession.sparkContext
     val cachedBefore = sc.getPersistentRDDs.keySet
     SqlExtAccess.useCores(request.executors, request.cores)
-    try fit(sc, rows.queryExecution.toRdd, request)
+    try fit(sc, rows.queryExecution.toRdd, request, start)
     // BigDL leaves the rows, their order and, after a failure, its models in the executors.
     finally (sc.getPersistentRDDs -- cachedBefore).values.filter(ours).foreach(_.unpersist(blocking = false))
   }
@@ -127,11 +136,12 @@ private[sqlext] object Distributed {
     Set("cached dataset", "original index", "shuffled index", "Cached Transformer", "Thread Model RDD", "validation rows")
   private def ours(rdd: RDD[_]): Boolean = leftBehind(rdd.name)
 
-  private def fit(sc: SparkContext, source: RDD[InternalRow], request: TrainRequest): Trained = {
+  private def fit(sc: SparkContext, source: RDD[InternalRow], request: TrainRequest, start: Option[Array[Float]]): Trained = {
     val (spec, settings, executors) = (request.head, request.settings, request.executors)
     def samples(validating: Boolean): RDD[Sample[Float]] = source.map(BigDLTraining.read(_, spec)).filter(_._1 == validating).map(_._2)
     RandomGenerator.RNG.setSeed(settings.seed)
     val head = BigDLHead.build(spec, settings.weightDecay)
+    start.foreach(BigDLHead.load(head, _))
     val train = DataSet.rdd(samples(validating = false), executors)
     val data = (train -> SampleToMiniBatch[Float](settings.batchSize, partitionNum = Some(executors)))
       .asInstanceOf[DistributedDataSet[MiniBatch[Float]]]

@@ -1,0 +1,156 @@
+"""BigDL's part of a training: settings completed by the rows, numbers scaled, and what comes back in the user's units."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from sqlext.bigdl.training import Epoch, HeadSpec, TrainedHead, TrainSettings, train_head
+from sqlext.errors import SqlExtError
+from sqlext.networks.head import Head
+from sqlext.statements.base import Context
+from sqlext.training.scaling import Floats, TargetScale, feature_scaling, scale_features, start_weights
+from sqlext.training.split import TEST, VALIDATION
+
+if TYPE_CHECKING:
+    from sqlext.statements.train_model import TrainModel
+    from sqlext.training.labels import Labels
+    from sqlext.training.plan import TrainPlan
+    from sqlext.training.rows import Rows
+    from sqlext.training.runs import RunRecorder
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """``trained`` has its history in the target's own units; ``head`` takes unscaled features and answers in them, too."""
+
+    trained: TrainedHead
+    head: Head
+    spec: HeadSpec
+    target: TargetScale | None
+
+
+def fit(
+    context: Context, plan: TrainPlan, statement: TrainModel, labels: Labels, rows: Rows, run: RunRecorder
+) -> Fitted:
+    """Trains the head on the rows that train, measured on those that validate; test rows never get here."""
+    spec = _spec(plan, labels, rows.width)
+    used = rows.usable.where(F.col("target").isNotNull() & (F.col("side") != TEST))
+    mean, std = feature_scaling(used) if plan.standardize else (None, None)
+    target = TargetScale.of(used) if plan.regression else None
+    scaled = used if mean is None or std is None else scale_features(used, mean, std)
+    scaled = scaled if target is None else target.scale(scaled)
+    start = _start(context, plan, statement, labels, spec, (mean, std, target))
+    trained_rows = sum(rows.trained.values())
+    settings = _settings(plan, statement, labels, rows, run, target)
+    run.phase("training", trained_rows * settings.epochs)
+
+    def on_epoch(epoch: Epoch) -> bool:
+        return run.epoch(epoch if target is None else target.in_units(epoch), trained_rows)
+
+    trained = train_head(
+        context.spark,
+        scaled.select("features", "target", (F.col("side") == VALIDATION).alias("validates")),
+        spec,
+        settings,
+        on_epoch,
+        name=str(plan.name),
+        row_count=trained_rows + sum(rows.validated.values()),
+        initial=start,
+    )
+    if trained.stopped == "cancelled":
+        raise SqlExtError("TRAINING_CANCELLED", model=plan.name, run_id=run.run_id)
+    if target is not None:
+        history = [target.in_units(epoch) for epoch in trained.history]
+        trained = replace(trained, weights=target.fold(trained.weights), history=history)
+    return Fitted(trained, Head(tuple(trained.weights), mean, std), spec, target)
+
+
+def _spec(plan: TrainPlan, labels: Labels, width: int) -> HeadSpec:
+    classes = None if plan.regression else len(labels.names)
+    return HeadSpec(width=width, classes=classes, hidden=plan.hidden, dropout=float(plan.options["dropout"]))
+
+
+def _settings(
+    plan: TrainPlan,
+    statement: TrainModel,
+    labels: Labels,
+    rows: Rows,
+    run: RunRecorder,
+    target: TargetScale | None,
+) -> TrainSettings:
+    """min_loss on the scale that BigDL sees; what is left of max_runtime, which counts from the run's first phase."""
+    min_loss, runtime = plan.options["min_loss"], plan.options["max_runtime"]
+    if min_loss is not None and target is not None:
+        min_loss /= target.std**2
+    left = None if runtime is None else max(runtime - (time.monotonic() - run.began), 0.001)
+    weights = class_weights(plan.options["class_weights"], labels.names, rows, statement)
+    return replace(plan.settings, min_loss=min_loss, max_runtime=left, class_weights=weights)
+
+
+def class_weights(option: Any, names: Sequence[str], rows: Rows, statement: TrainModel) -> list[float] | None:
+    """Weights by class index: 'auto' is n / (k * n_c) over the training rows, else by label value.
+
+    :raises SqlExtError: INVALID_OPTION_VALUE when a label has none, or a weight has no label.
+    """
+    if option is None:
+        return None
+    if option == "auto":
+        total = sum(rows.trained.values())
+        return [total / (len(names) * rows.trained[name]) for name in names]
+    wrong = [
+        f"{what} {', '.join(repr(label) for label in found[:5])}"
+        for what, found in (
+            ("no weight for", [name for name in names if name not in option]),
+            ("no such label as", [label for label in option if label not in names]),
+        )
+        if found
+    ]
+    if wrong:
+        raise SqlExtError(
+            "INVALID_OPTION_VALUE",
+            option="class_weights",
+            value=next(o.value for o in statement.raw_options if o.key == "class_weights"),
+            accepted=f"a weight for each label ({'; '.join(wrong)})",
+            offset=statement.option_offset("class_weights"),
+        )
+    return [float(option[name]) for name in names]
+
+
+def _start(
+    context: Context,
+    plan: TrainPlan,
+    statement: TrainModel,
+    labels: Labels,
+    spec: HeadSpec,
+    scaling: tuple[Floats | None, Floats | None, TargetScale | None],
+) -> list[Floats] | None:
+    """The weights of warm_start's model, made to fit the scaling of this training.
+
+    :raises SqlExtError: WARM_START_MISMATCH.
+    """
+    version = plan.start
+    if version is None:
+        return None
+    manifest = context.catalog.read_manifest(version)
+    head = Head.from_onnx(context.catalog.read_bytes(version, "head.onnx"))
+    shapes = [w.shape for w in head.weights]
+    reason = None
+    if list(manifest.get("labels") or ()) != list(labels.names):
+        reason = f"its labels are {_some(manifest['labels'])}, here they are {_some(labels.names)}"
+    elif head.width != spec.width:
+        reason = f"it takes {head.width} numbers, here there are {spec.width}"
+    elif shapes != spec.shapes:
+        reason = "its layers are " + " and ".join(f"{s[1]} -> {s[0]}" for s in shapes[::2])
+    if reason:
+        offset = statement.option_offset("warm_start")
+        raise SqlExtError("WARM_START_MISMATCH", model=version, reason=reason, offset=offset)
+    return start_weights(head, *scaling)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

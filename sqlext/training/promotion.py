@@ -1,0 +1,117 @@
+"""promote = 'if_better': the current default, scored on the new run's own validation rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from sqlext.engines.choose import choose_for_embedding
+from sqlext.errors import SqlExtError
+from sqlext.networks.head import Head
+from sqlext.statements.base import Context
+from sqlext.training.features import Embedder, feature_rows
+from sqlext.training.held_out import score
+from sqlext.training.quality import is_better, quality
+from sqlext.training.sources import ColumnOf, Features, find_column
+from sqlext.training.split import VALIDATION
+
+if TYPE_CHECKING:
+    from sqlext.catalog import ModelVersion
+    from sqlext.training.plan import TrainPlan
+    from sqlext.training.rows import Rows
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """Whether the new version becomes the default, and why (not), as message says it."""
+
+    promote: bool
+    reason: str = ""
+
+
+def decide(context: Context, plan: TrainPlan, rows: Rows, value: float | None) -> Promotion:
+    """What the option promote means for a version of that metric ``value``."""
+    option = plan.options["promote"]
+    existing = context.catalog.find(plan.name)  # read again: another run may have published meanwhile
+    if existing is None or option == "always":
+        return Promotion(True)
+    if option == "never":
+        return Promotion(False, "promote = 'never'")
+    default = existing.default
+    try:
+        before = default_value(context, plan, rows, default)
+    except SqlExtError as error:
+        return Promotion(False, f"{default.version} cannot be scored on these rows ({error})")
+    if before is None or value is None:
+        return Promotion(False, f"there is no {plan.metric} on these rows")
+    shown = _figures(before, value)
+    return Promotion(is_better(plan.metric, value, before), f"{default.version} scores {shown[0]}, this {shown[1]}")
+
+
+def _figures(*values: float) -> list[str]:
+    """With as many digits as it takes to tell them apart."""
+    for digits in (3, 6):
+        shown = [f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.{digits + 3}g}" for value in values]
+        if len(set(shown)) == len(set(values)):
+            break
+    return shown
+
+
+def default_value(context: Context, plan: TrainPlan, rows: Rows, default: ModelVersion) -> float | None:
+    """The metric of the current default over this run's validation rows.
+
+    :raises SqlExtError: COLUMN_NOT_FOUND and others, when its features cannot be had from this source.
+    """
+    manifest = context.catalog.read_manifest(default)
+    head = Head.from_onnx(context.catalog.read_bytes(default, "head.onnx"))
+    labels = list(manifest.get("labels") or ())
+    usable = rows.usable.where(F.col("side") == VALIDATION)
+    features = _features(plan, manifest)
+    if features.hash_sql != plan.features.hash_sql or default.backbone_id != _id(plan.backbone):
+        usable = _with_other_features(context, plan, usable, manifest, features)
+    scored = score(usable.where(F.size("features") == head.width), head, labels, regression=plan.regression)
+    return quality(plan.metric, scored, labels)
+
+
+def _id(version: ModelVersion | None) -> str | None:
+    return version.id if version else None
+
+
+def _features(plan: TrainPlan, manifest: dict[str, Any]) -> Features:
+    """The default's features among the columns of this source; an image or array may have another name by now."""
+    given = manifest["input"]
+    if given["kind"] == plan.features.kind and given["kind"] != "columns":
+        return plan.features
+    from sqlext.tokens import Name, Source
+
+    names = [c["name"] for c in given.get("columns") or [{"name": given["column"]}]]
+    source = Source(plan.source_text, plan.source_text, 0, is_query=False)
+    columns = [find_column(plan.source, Name(tuple(name.split(".")), 0), source) for name in names]
+    return Features(given["kind"], tuple(ColumnOf(c.text, c.sql, c.type) for c in columns))
+
+
+def _with_other_features(
+    context: Context, plan: TrainPlan, usable: DataFrame, manifest: dict[str, Any], features: Features
+) -> DataFrame:
+    """The validation rows with the features that the default takes, made from the source once more."""
+    from sqlext.catalog.backbones import recorded_backbone
+
+    recorded, backbone, choice = manifest.get("backbone"), None, None
+    if recorded:
+        assert plan.existing is not None
+        backbone = recorded_backbone(context.catalog, recorded, plan.existing.default)
+    if features.kind == "image":
+        assert backbone is not None
+        choice = replace(choose_for_embedding(context.spark, context.catalog.read_manifest(backbone)), precision="f32")
+    source = plan.validation_rows if plan.validation_rows is not None else plan.source
+    hashes = usable.select("row_hash").distinct()
+    picked = source.withColumn("_row_hash", F.expr(plan.features.hash_sql))
+    picked = picked.join(F.broadcast(hashes), picked["_row_hash"] == hashes["row_hash"], "leftsemi").drop("_row_hash")
+    made = feature_rows(context.spark, picked, plan.label, Embedder(features, backbone, choice), 0)
+    target = F.col("label").cast("double") if plan.regression else F.lit(None).cast("double")
+    return made.where("error IS NULL").select(
+        "label_text", "row_hash", "features", target.alias("target"), F.lit(VALIDATION).alias("side")
+    )

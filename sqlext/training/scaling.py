@@ -1,0 +1,88 @@
+"""Scaling of features and targets by the training rows: trained on scaled numbers, answered in the user's own units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from sqlext.bigdl.records import Epoch
+from sqlext.networks.head import Head
+from sqlext.training.split import TRAIN
+
+Floats = npt.NDArray[np.float32]
+
+
+def feature_scaling(rows: DataFrame) -> tuple[Floats, Floats]:
+    """Mean and standard deviation (1 for a constant feature) of each feature over the training rows, (width,) each."""
+    from pyspark.ml.functions import array_to_vector
+    from pyspark.ml.stat import Summarizer
+
+    vectors = rows.where(F.col("side") == TRAIN).select(array_to_vector(F.col("features")).alias("v"))
+    summary = vectors.select(Summarizer.metrics("mean", "std").summary(F.col("v")).alias("s")).select("s.*").first()
+    assert summary is not None
+    mean, std = (np.asarray(summary[key].toArray(), dtype=np.float32) for key in ("mean", "std"))
+    return mean, np.where(std > 0, std, np.float32(1))
+
+
+def scale_features(rows: DataFrame, mean: Floats, std: Floats) -> DataFrame:
+    centre, width = (F.array(*[F.lit(float(x)) for x in values]) for values in (mean, std))
+    scaled = F.transform("features", lambda x, i: ((x - centre[i]) / width[i]).cast("float"))
+    return rows.withColumn("features", scaled)
+
+
+@dataclass(frozen=True)
+class TargetScale:
+    """Mean and standard deviation (1 for a constant target) of a regression's target over the training rows."""
+
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, rows: DataFrame) -> TargetScale:
+        target = rows.where(F.col("side") == TRAIN).select(
+            F.mean("target").alias("m"), F.stddev_pop("target").alias("s")
+        )
+        found = target.first()
+        assert found is not None
+        return cls(float(found.m), float(found.s) or 1.0)
+
+    def scale(self, rows: DataFrame) -> DataFrame:
+        return rows.withColumn("target", (F.col("target") - self.mean) / self.std)
+
+    def in_units(self, epoch: Epoch) -> Epoch:
+        """An epoch on the scaled target -> losses in the target's units squared, rmse in its units."""
+        square = self.std**2
+        return replace(
+            epoch,
+            loss=epoch.loss * square,
+            val_loss=None if epoch.val_loss is None else epoch.val_loss * square,
+            metric_value=None if epoch.metric_value is None else epoch.metric_value * self.std,
+        )
+
+    def fold(self, weights: Sequence[Floats]) -> list[Floats]:
+        """The last layer answers in the target's own units."""
+        *others, weight, bias = weights
+        own = bias.astype(np.float64) * self.std + self.mean
+        return [*others, (weight.astype(np.float64) * self.std).astype(np.float32), own.astype(np.float32)]
+
+    def unfold(self, weights: Sequence[Floats]) -> list[Floats]:
+        """The reverse of :meth:`fold`."""
+        *others, weight, bias = weights
+        own = (bias.astype(np.float64) - self.mean) / self.std
+        return [*others, (weight.astype(np.float64) / self.std).astype(np.float32), own.astype(np.float32)]
+
+
+def start_weights(head: Head, mean: Floats | None, std: Floats | None, target: TargetScale | None) -> list[Floats]:
+    """The weights that answer as ``head`` does, for features scaled by ``mean`` and ``std`` and a target scaled so."""
+    own = [np.float64(0) if v is None else v.astype(np.float64) for v in (head.mean, mean)]
+    wide = [np.float64(1) if v is None else v.astype(np.float64) for v in (head.std, std)]
+    first, bias, *rest = head.weights
+    weight = first.astype(np.float64) / wide[0]
+    shifted = bias.astype(np.float64) + weight @ np.broadcast_to(own[1] - own[0], (head.width,))
+    weights = [(weight * wide[1]).astype(np.float32), shifted.astype(np.float32), *rest]
+    return weights if target is None else target.unfold(weights)

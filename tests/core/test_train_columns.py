@@ -1,0 +1,164 @@
+"""TRAIN MODEL on numeric columns and ML vectors: which columns, how they are scaled, what message says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.sql import Row, SparkSession
+from results import one
+
+from sqlext.catalog import ModelCatalog, ModelRef
+
+# Three columns of scales 1, 1e2 and 1e5. 8 of 100 labels are wrong: 0.92 is what a perfect model reaches.
+SCALES = """SELECT a, b * 1e2 AS b, c * 1e5 AS c, IF(rand({seed} + 90) < 0.08, a + b + c <= 0, a + b + c > 0) AS y
+  FROM (SELECT randn({seed}) AS a, randn({seed} + 30) AS b, randn({seed} + 60) AS c FROM range(0, 1000, 1, 1))"""
+
+
+@pytest.fixture(scope="module")
+def numbers(spark: SparkSession) -> Iterator[str]:
+    """Database `numbers` with a table of columns of every kind (200 rows)."""
+    spark.sql("CREATE DATABASE numbers")
+    spark.sql("USE numbers")
+    spark.sql(
+        "CREATE TABLE t STORED AS PARQUET AS SELECT id AS n, CAST(id AS DOUBLE) AS row_number, a, CAST(b AS DECIMAL(20, 6)) AS b, "
+        "id % 7 AS whole, a > 0 AS flag, 4.5D AS constant, 10D + IF(a + b > 0, 1, 0) AS copy, 'x' AS path, "
+        "IF(a + b > 0, 'yes', IF(id % 50 = 2, ' Yes', 'no')) AS y, id % 10 AS shop, "
+        "CASE id % 5 WHEN 0 THEN 'validation' WHEN 1 THEN 'test' ELSE 'TRAIN' END AS part, id % 4 = 0 AS held "
+        "FROM (SELECT id, randn(1) AS a, randn(2) * 1e5 AS b FROM range(0, 200, 1, 1))"
+    )
+    yield "numbers"
+    spark.sql("USE default")
+    spark.sql("DROP DATABASE numbers CASCADE")
+
+
+def manifest(spark: SparkSession, model: str) -> dict[str, Any]:
+    catalog = ModelCatalog(spark)
+    return catalog.read_manifest(catalog.resolve(ModelRef.parse(model, "numbers")))
+
+
+def error(spark: SparkSession, sql: str) -> str:
+    with pytest.raises(AnalysisException) as caught:
+        spark.sql(sql)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_columns_of_any_scale_train_without_options(spark: SparkSession, numbers: str, seed: int) -> None:
+    row = one(spark, f"TRAIN MODEL scales FROM ({SCALES.format(seed=seed)}) LABEL y")
+    assert (row.rows_trained, row.rows_validated) == (800, 200)
+    assert row.metric_value >= 0.88
+    assert "features: a, b, c" in row.message
+
+
+@pytest.fixture(scope="module")
+def trained(spark: SparkSession, numbers: str) -> Row:
+    """By FEATURES left out: FLOAT, DOUBLE and DECIMAL columns but label and split."""
+    return one(spark, "TRAIN MODEL m FROM t LABEL y VALIDATE BY part COMMENT 'c' PROPERTIES (Team = 'fruit')")
+
+
+def test_columns_left_out_are_found_by_rule_and_named(spark: SparkSession, trained: Row) -> None:
+    assert "features: row_number, a, b, constant, copy (left out: n, whole, flag, path, shop, held)" in trained.message
+    assert "row_number is unique per row: is it a row number?" in trained.message
+    assert "labels that look alike: ' Yes', 'yes'" in trained.message
+    assert "a is unique" not in trained.message  # measured values are unique by themselves
+    saved = manifest(spark, "m")
+    assert saved["input"]["kind"] == "columns"
+    assert saved["input"]["columns"][2] == {"name": "b", "type": "decimal(20,6)"}
+    assert (saved["width"], saved["task"], saved["kind"]) == (5, "classification", "classifier")
+
+
+def test_validate_by_a_column(spark: SparkSession, trained: Row, numbers: str) -> None:
+    assert (trained.rows_trained, trained.rows_validated, trained.rows_tested) == (120, 40, 40)
+    row = one(
+        spark, "TRAIN MODEL by_flag FROM t FEATURES (a, whole, flag) LABEL y VALIDATE BY held OPTIONS (epochs = 1)"
+    )
+    assert (row.rows_trained, row.rows_validated, row.rows_tested) == (150, 50, 0)
+    assert "left out: n, row_number, b, constant, copy, path, shop, part)" in row.message
+    sides = "(SELECT *, IF(n = 3, NULL, IF(n < 9, 'valid', part)) AS side FROM t)"
+    assert "it holds 'valid', NULL" in error(spark, f"TRAIN MODEL x FROM {sides} FEATURES (a) LABEL y VALIDATE BY side")
+    assert "INVALID_VALIDATION_COLUMN" in error(spark, "TRAIN MODEL x FROM t FEATURES (a) LABEL y VALIDATE BY n")
+
+
+def test_the_held_out_rows_say_which_split_they_are_of(spark: SparkSession, trained: Row, numbers: str) -> None:
+    catalog = ModelCatalog(spark)
+    version = catalog.resolve(ModelRef.parse("numbers.m@1", "default"))
+    rows = spark.read.parquet(f"{version.model_folder}/held_out.parquet")
+    assert {r.split: r["count"] for r in rows.groupBy("split").count().collect()} == {"validation": 40, "test": 40}
+    key = "xxhash64(row_number, a, b, constant, copy)"
+    spark.sql(f"SELECT {key} AS row_hash, lower(part) AS part, y FROM t").createOrReplaceTempView("hashes")
+    joined = rows.join(spark.table("hashes"), "row_hash")
+    assert joined.where("split = part AND label = y").count() == 80
+    right = rows.where("split = 'validation' AND label = predicted_label").count()
+    assert trained.metric_value == right / 40  # the test rows do not count
+
+
+def test_groups_stay_together(spark: SparkSession, numbers: str) -> None:
+    row = one(
+        spark,
+        "TRAIN MODEL grouped FROM t FEATURES (a, b) LABEL y VALIDATE SPLIT 0.2 TEST 0.2 GROUP shop SEED 3 OPTIONS (epochs = 1)",
+    )
+    assert row.rows_trained % 20 == row.rows_validated % 20 == row.rows_tested % 20 == 0  # shops have 20 rows each
+    assert row.rows_validated >= 20 <= row.rows_tested
+    assert row.rows_trained + row.rows_validated + row.rows_tested == 200
+
+
+def test_copies_of_the_label_are_named(spark: SparkSession, numbers: str) -> None:
+    row = one(
+        spark,
+        "TRAIN MODEL copies FROM (SELECT copy, a, copy > 10 AS y FROM t) FEATURES (copy, a) LABEL y OPTIONS (epochs = 1)",
+    )
+    assert "copy is a 1:1 image of the label y" in row.message
+    assert "a is a 1:1" not in row.message
+
+
+def test_an_ml_vector(spark: SparkSession, numbers: str) -> None:
+    from pyspark.ml.linalg import Vectors
+
+    rows = [
+        (
+            Vectors.sparse(4, [i % 2], [9.0]) if i % 3 else Vectors.dense(9.0 * (i % 2 == 0), 9.0 * (i % 2), 0, 0),
+            i % 2,
+            i,
+        )
+        for i in range(40)
+    ]
+    spark.createDataFrame(rows, ["v", "y", "d"]).createOrReplaceTempView("vectors")
+    row = one(spark, "TRAIN MODEL vector FROM vectors LABEL y OPTIONS (epochs = 40)")
+    assert row.metric_value == 1.0
+    assert "features: v (left out: d)" in row.message
+    assert manifest(spark, "vector")["input"]["kind"] == "array"
+
+
+@pytest.mark.parametrize(
+    ("clauses", "says"),
+    [
+        ("FEATURES (path) LABEL y", "read_image(path)"),
+        ("FEATURES (a, path) LABEL y", "string is neither"),
+        ("FEATURES (a, y) LABEL y", "what the model is to predict"),
+        ("FEATURES (a, array_column) LABEL y", "COLUMN_NOT_FOUND"),
+        ("FEATURES (a) LABEL b", "write TARGET b instead of LABEL"),
+        ("FEATURES (a) TARGET y", "classes are predicted by LABEL y"),
+        ("FEATURES (a) LABEL y BACKBONE models.small", "BACKBONE_WITHOUT_IMAGE"),
+        (
+            'FEATURES (a) LABEL y OPTIONS (class_weights = \'{"no": 1, "maybe": 2}\')',
+            "no weight for ' Yes', 'yes'; no such label as 'maybe'",
+        ),
+        ("FEATURES (a) LABEL y OPTIONS (warm_start = 'm@1')", "WARM_START_MISMATCH"),
+    ],
+)
+def test_errors_say_what_to_write(spark: SparkSession, trained: Row, clauses: str, says: str) -> None:
+    assert says in error(spark, f"TRAIN MODEL x FROM t {clauses}")
+
+
+def test_columns_are_not_clear(spark: SparkSession, numbers: str) -> None:
+    message = error(spark, "TRAIN MODEL x FROM (SELECT n, path, y FROM t) LABEL y")
+    assert "FEATURES_NOT_CLEAR" in message
+    assert "n bigint, path string" in message
+    assert "array columns are u, v" in error(
+        spark, "TRAIN MODEL x FROM (SELECT array(a) u, array(a) v, y FROM t) LABEL y"
+    )
+    images = "(SELECT CAST('x' AS BINARY) AS image, a, y FROM t)"
+    assert "an image stands alone" in error(spark, f"TRAIN MODEL x FROM {images} FEATURES (image, a) LABEL y")
