@@ -79,7 +79,7 @@ def changed(
     return dict(zip(CHANGED, (str(model), version, status, message, size_bytes), strict=True))
 
 
-def located(offset: int, call: Callable[[], _T]) -> _T:
+def located(offset: int | None, call: Callable[[], _T]) -> _T:
     """Runs ``call``; an error without a position of its own gets this one."""
     try:
         return call()

@@ -14,9 +14,10 @@ from sqlext.catalog import ModelVersion
 from sqlext.errors import SqlExtError
 from sqlext.statements.base import Context, ResultRow
 from sqlext.tokens import Name, Source
+from sqlext.training.columns import find_features
 from sqlext.training.held_out import FILE, HeldOut
 from sqlext.training.metrics import classification
-from sqlext.training.sources import ColumnOf, find_column, find_features, find_label, read_source
+from sqlext.training.sources import ColumnOf, find_column, find_label, read_source
 from sqlext.udfs._models import apply_steps, prediction_steps
 from sqlext.udfs.base import Argument
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from sqlext.training.sources import ColumnOf, Features
+from sqlext.training.columns import Features
+from sqlext.training.sources import ColumnOf
 from sqlext.udfs._models import apply_steps, embedding_steps
 from sqlext.udfs.base import Argument
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from sqlext.training.columns import is_vector
 from sqlext.training.features import NULL_LABEL
 from sqlext.training.metrics import wilson_interval
-from sqlext.training.sources import is_vector
 from sqlext.training.split import VALIDATION
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _no_metric(outcome: Outcome) -> str:
 
 def _accuracy(outcome: Outcome) -> str:
     scored = outcome.validated
-    accuracy, frequent = scored.accuracy or 0.0, outcome.frequent_label
+    accuracy, frequent = scored.accuracy or 0.0, str(outcome.frequent_label)
     low, high = wilson_interval(accuracy, scored.rows)
     share = outcome.rows.validated[frequent] / scored.rows
     text = (

@@ -17,13 +17,12 @@ from sqlext.settings import setting
 from sqlext.statements.base import Context, located
 from sqlext.tokens import Name
 from sqlext.training.clauses import Validation
+from sqlext.training.columns import Features, find_features
 from sqlext.training.defaults import resolve_defaults, settings_of
 from sqlext.training.features import Embedder
 from sqlext.training.sources import (
     ColumnOf,
-    Features,
     find_column,
-    find_features,
     find_label,
     find_side,
     find_target,

@@ -12,10 +12,11 @@ from sqlext.engines.choose import choose_for_embedding
 from sqlext.errors import SqlExtError
 from sqlext.networks.head import Head
 from sqlext.statements.base import Context
+from sqlext.training.columns import Features
 from sqlext.training.features import Embedder, feature_rows
 from sqlext.training.held_out import score
 from sqlext.training.quality import is_better, quality
-from sqlext.training.sources import ColumnOf, Features, find_column
+from sqlext.training.sources import ColumnOf, find_column
 from sqlext.training.split import VALIDATION
 
 if TYPE_CHECKING:

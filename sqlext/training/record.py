@@ -1,4 +1,4 @@
-"""What a finished training leaves behind: the files of the version, its manifest, its history and its partition parameters."""
+"""What a finished training leaves behind: files, figures, history and partition parameters (manifest: manifest.py)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sqlext.networks.head import Head
 from sqlext.training.fit import Fitted
 from sqlext.training.held_out import HeldOut
 from sqlext.training.labels import Labels
+from sqlext.training.manifest import manifest_of
 from sqlext.training.metrics import most_frequent
 from sqlext.training.plan import TrainPlan
 from sqlext.training.promotion import Promotion
@@ -100,6 +101,9 @@ class Outcome:
             "baseline_value": self.baseline,
         }
 
+    def manifest(self) -> dict[str, Any]:
+        return manifest_of(self)
+
     def history(self) -> Iterator[dict[str, Any]]:
         """A row per epoch, as the model's table has them."""
         for epoch in self.trained.history:
@@ -121,7 +125,8 @@ class Outcome:
         backbone = self.plan.backbone
         values = {
             **{name: figures[name] for name in kept},
-            "target_column" if self.plan.regression else "label_column": self.plan.label.text,
+            "label_column": self.plan.label.text,
+            "target_column": self.plan.label.text if self.plan.regression else None,
             "task": self.plan.task,
             "comment": self.statement.comment,
             "source": self.plan.source_text,
@@ -141,117 +146,3 @@ class Outcome:
             return f"{self.plan.source_text} VALIDATE SPLIT {validation.fraction:g}{more} SEED {self.plan.split_seed}"
         source = f"{self.plan.source_text} " if validation.kind == "by" else ""
         return f"{source}VALIDATE {validation.text}"
-
-    def manifest(self) -> dict[str, Any]:
-        """Everything needed to score, and to say where the model came from."""
-        plan, backbone = self.plan, self.plan.backbone
-        columns = [{"name": c.text, "type": c.type.simpleString()} for c in plan.features.columns]
-        own = {
-            "model": str(plan.name),
-            "task": plan.task,
-            "input": {
-                "kind": plan.features.kind,
-                "column": columns[0]["name"],
-                "columns": columns,
-                "shape": list(self.image_shape) if self.image_shape else None,
-            },
-            "width": self.rows.width,
-            "backbone": {
-                "model": str(backbone.name),
-                "model_id": backbone.model_id,
-                "version": backbone.version,
-                "location": backbone.location,
-            }
-            if backbone
-            else None,
-            "precision": self.precision,
-            "held_out": {"rows": self.scored.rows, "frequent_label": self.frequent_label, "target_mean": self.mean},
-            "training": {
-                "options": plan.options,
-                "clauses": self._clauses(),
-                "split_seed": plan.split_seed,
-                "figures": self.figures(),
-            },
-            "sources": self.sources,
-            "query": plan.source_text,
-            "namespace": self.namespace,  # what unqualified names in statement and query mean
-            "properties": self.statement.properties,
-            "statement": self.sql,
-            "details": self._details(),
-        }
-        return own | (self._target() if plan.regression else self._classes())
-
-    def _classes(self) -> dict[str, Any]:
-        trained, held_out = self.rows.trained, self.rows.held_out
-        return {
-            "labels": list(self.labels.names),
-            "label_column": self.plan.label.text,
-            "label_type": self.plan.label.type.simpleString(),
-            "scores_kind": "logits",
-            "class_counts": [
-                {"label": name, "trained": trained[name], "held_out": held_out[name]} for name in self.labels.names
-            ],
-        }
-
-    def _target(self) -> dict[str, Any]:
-        assert self.fitted.target is not None
-        return {
-            "labels": None,
-            "target_column": self.plan.label.text,
-            "target_type": self.plan.label.type.simpleString(),
-            "scores_kind": "value",
-            "target_scaling": {"mean": self.fitted.target.mean, "std": self.fitted.target.std, "folded": True},
-        }
-
-    def _clauses(self) -> dict[str, Any]:
-        """The clauses as they were resolved, for SHOW CREATE MODEL."""
-        plan, validation = self.plan, self.plan.validation
-        return {
-            "source": plan.source_text,
-            "features": [c.text for c in plan.features.columns],
-            "target" if plan.regression else "label": plan.label.text,
-            "architecture": plan.architecture,
-            "backbone": {"model": str(plan.backbone.name), "version": plan.backbone.version} if plan.backbone else None,
-            "validate": validation.text,
-            "seed": validation.seed,
-            "comment": self.statement.comment,
-            "written_options": {option.key: option.value for option in self.statement.raw_options},
-        }
-
-    def _precision(self) -> str:
-        """The recorded check in words."""
-        check = self.precision
-        if "rows" not in check:
-            return f"{check['use']}: {check['reason']}"
-        return (
-            f"{check['use']}: on {check['rows']} rows accuracy {check['accuracy_bf16']:.4f} in bf16, "
-            f"{check['accuracy_f32']:.4f} in f32; {check['flipped']} labels differ"
-        )
-
-    def _details(self) -> dict[str, Any]:
-        """What DESCRIBE MODEL EXTENDED shows, as it shows it."""
-        plan, trained = self.plan, self.trained
-        options = {k: v for k, v in plan.options.items() if v is not None} | {"batch_size": trained.batch_size}
-        return {
-            "source": plan.source_text,
-            "validated_on": self.validated_on,
-            "statement": self.sql,
-            "backbone": str(plan.backbone) if plan.backbone else None,
-            "layers": self._layers(),
-            "options": ", ".join(f"{k} = {str(v).lower()}" for k, v in sorted(options.items())),
-            "engines": f"features by {plan.embedder.choice.engine} in {plan.embedder.choice.precision}"
-            if plan.embedder.choice
-            else None,
-            "precision": self._precision(),
-            "trained_on": f"{trained.executors} executor{'s' if trained.executors != 1 else ''}"
-            + (", distributed" if trained.distributed else ", one task"),
-            "reproducible": str(trained.reproducible).lower(),
-            "metric": f"{plan.metric} {self.metric_value}" if self.metric_value is not None else None,
-        }
-
-    def _layers(self) -> str:
-        """'Linear(3 -> 64), ReLU, Linear(64 -> 2), LogSoftMax; 386 trained parameters'."""
-        shapes = [w.shape for w in self.head.weights[::2]]
-        layers = ", ReLU, ".join(f"Linear({shape[1]} -> {shape[0]})" for shape in shapes)
-        end = "" if self.plan.regression else ", LogSoftMax"
-        return f"{layers}{end}; {self.head.parameters:,} trained parameters"
