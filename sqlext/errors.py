@@ -58,6 +58,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     ),
     "RUN_HAS_ENDED": ("55000", "Run {run_id} has ended: it is {status}."),
     "RUN_NOT_FOUND": ("42704", "There is no training run '{run_id}'; SHOW TRAINING RUNS lists those of a database."),
+    "STATEMENT_NOT_KEPT": ("0A000", "{model} does not keep the statement that made it, so there is none to show."),
     "VERSION_CONFLICT": ("40001", "{version} changed under all {attempts} attempts to change it; try again."),
     "PUBLISH_CONFLICT": ("40001", "{model} changed under all {attempts} attempts to publish a version; try again."),
     # --- networks and images ------------------------------------------------------------------------------------

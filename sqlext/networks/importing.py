@@ -170,6 +170,7 @@ def _publish(
         promote = existing is None or statement.replace or statement.options["promote"] == "always"
         parameters = {"content": fingerprint(file, labels), "sha256": file.sha256, "source": statement.path}
         manifest = manifest_of(name, statement.path, f"FORMAT {statement.format}", file, labels, checked)
+        manifest["source"]["options"] = {k: statement.options[k] for k in ("input", "output", "embedding", "scores")}
         version = catalog.publish(draft, (), manifest, parameters, promote=promote)
     entry = catalog.get(name)
     message = _message(statement, file, checked, entry, version)

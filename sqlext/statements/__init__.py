@@ -21,6 +21,7 @@ from sqlext.statements.evaluate_model import EvaluateModel
 from sqlext.statements.export_model import ExportModel
 from sqlext.statements.import_model import ImportModel
 from sqlext.statements.purge_models import PurgeModels
+from sqlext.statements.show_create_model import ShowCreateModel
 from sqlext.statements.show_model_versions import ShowModelVersions
 from sqlext.statements.show_models import ShowModels
 from sqlext.statements.show_training_history import ShowTrainingHistory
@@ -41,6 +42,7 @@ STATEMENTS: tuple[type[Statement], ...] = (
     ExportModel,
     ShowModels,
     ShowModelVersions,
+    ShowCreateModel,
     ShowTrainingHistory,
     ShowTrainingRuns,
     CancelTraining,

@@ -164,6 +164,7 @@ ORDER = [
     "import_model",
     "show_models",
     "show_model_versions",
+    "show_create_model",
     "show_training_history",
     "show_training_runs",
     "export_model",

@@ -17,6 +17,7 @@ from sqlext.statements.evaluate_model import EvaluateModel
 from sqlext.statements.export_model import ExportModel
 from sqlext.statements.import_model import ImportModel
 from sqlext.statements.purge_models import PurgeModels
+from sqlext.statements.show_create_model import ShowCreateModel
 from sqlext.statements.show_model_versions import ShowModelVersions
 from sqlext.statements.show_models import ShowModels
 from sqlext.statements.show_training_history import ShowTrainingHistory
@@ -161,6 +162,7 @@ def test_clause_words_are_no_keywords_elsewhere() -> None:
         ("SHOW TRAINING HISTORY MODEL a.b ALIAS prod", ShowTrainingHistory),
         ("SHOW TRAINING HISTORY FOR RUN '0a1b'", ShowTrainingHistory),
         ("SHOW TRAINING RUNS", ShowTrainingRuns),
+        ("SHOW CREATE MODEL m VERSION 2", ShowCreateModel),
         ("CANCEL TRAINING '0a1b'", CancelTraining),
         ("ALTER MODEL IF EXISTS a.b RENAME TO c;", AlterModel),
         ("ALTER MODEL m SET DEFAULT VERSION latest", AlterModel),
@@ -283,6 +285,7 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
         ("PURGE MODELS", "SYNTAX_ERROR", 1, 12, "what is to be purged"),
         ("PURGE MODELS DRY RUN", "SYNTAX_ERROR", 1, 13, "what is to be purged"),
         ("PURGE MODELS KEEP 2 VERSIONS RUN", "SYNTAX_ERROR", 1, 29, "DRY RUN"),
+        ("SHOW CREATE MODEL m 2", "SYNTAX_ERROR", 1, 20, "VERSION, ALIAS"),
         ("SHOW MODEL VERSIONS", "SYNTAX_ERROR", 1, 19, "a model name"),
         ("SHOW MODEL VERSIONS m VERSION 2", "SYNTAX_ERROR", 1, 22, "end of the statement"),
         ("SHOW TRAINING HISTORY m", "SYNTAX_ERROR", 1, 22, "MODEL and a model name, or RUN"),

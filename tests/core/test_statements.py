@@ -73,6 +73,16 @@ def test_describe_model(spark: SparkSession, flowers: Row) -> None:
     details = {name: value for name, (value, _) in extended.items()}
     assert details["Backbone"] == "models.small@1"
     assert details["Source"] == "shop.images"
+    assert extended["(1) models.small@1"] == ("(3x64x64 -> 160)", "frozen")
+    assert extended["(2) Linear"] == ("(160 -> 5)", "805 trained parameters")
+    assert extended["(3) LogSoftMax"] == ("", "")
+    assert (details["Is Default"], details["Rows Trained"], details["Rows Validated"]) == ("true", "80", "40")
+    assert [name for name in extended if name.startswith("#")] == [
+        "# Output",
+        "# Classes",
+        "# Layers",
+        "# Detailed Model Information",
+    ]
     assert "Linear(160 -> 5)" in details["Layers"]
     assert "epochs = 15" in details["Options"]
     assert details["Reproducible"] == "true"

@@ -1,0 +1,91 @@
+"""SHOW CREATE MODEL: its text, run again, makes the same model."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.sql import SparkSession
+from results import one
+
+from sqlext.catalog import ModelCatalog, ModelName
+
+
+def shown(spark: SparkSession, model: str) -> str:
+    row = one(spark, f"SHOW CREATE MODEL {model}")
+    assert list(row.asDict()) == ["createmodel_stmt"]
+    return str(row.createmodel_stmt)
+
+
+def test_a_trained_model(spark: SparkSession, database: str) -> None:
+    spark.sql(
+        "CREATE TABLE t AS SELECT array(1.0D * (id % 3), sin(id), cos(id * id)) AS `the x`, cast(id % 3 AS STRING) AS y FROM range(90)"
+    )
+    first = one(
+        spark,
+        "TRAIN MODEL m FROM t LABEL y VALIDATE SPLIT 0.3 COMMENT 'it\\'s \\\\ mine' "
+        "OPTIONS (optimizer = 'sgd', learning_rate = 3e-2, batch_size = 7, epochs = 4, promote = 'never', seed 9)",
+    )
+    spark.sql("ALTER MODEL m SET PROPERTIES (`team.a` = 'x y')")
+    text = shown(spark, "m")
+    assert text.startswith(
+        f"TRAIN MODEL {database}.m\n  FROM {database}.t\n  FEATURES (`the x`)\n  LABEL y\n  USING linear\n"
+    )
+    assert "\n  VALIDATE SPLIT 0.3 SEED 9\n  COMMENT 'it\\'s \\\\ mine'\n  OPTIONS (\n    batch_size = 7,\n" in text
+    assert text.endswith("\n  PROPERTIES (\n    'team.a' = 'x y')")
+    assert "promote" not in text
+    spark.sql("ALTER MODEL m UNSET PROPERTIES (team.a)")
+    text = shown(spark, "m")
+    assert "PROPERTIES" not in text
+    spark.sql("USE default")  # the text stands on its own
+    try:
+        again = one(spark, text)
+    finally:
+        spark.sql(f"USE {database}")
+    assert (again.model, again.version, again.rows_trained) == (f"{database}.m", 2, first.rows_trained)
+    assert again.val_loss == pytest.approx(first.val_loss, abs=1e-6)
+    assert (again.metric_value, again.epochs) == (first.metric_value, first.epochs)
+    assert shown(spark, "m VERSION 2") == text
+    versions = spark.sql("SHOW MODEL VERSIONS m").collect()
+    assert len({v.validated_on.replace(f"{database}.", "") for v in versions}) == 1
+
+
+def test_a_query_and_a_renamed_backbone(spark: SparkSession, database: str, shop: str) -> None:
+    spark.sql("IMPORT MODEL bb FROM 'sqlext:small' FORMAT ONNX")
+    first = one(
+        spark,
+        "CREATE MODEL m FEATURES features LABEL species BACKBONE bb VALIDATE FROM (SELECT * FROM shop.emb WHERE NOT train) "
+        "OPTIONS (epochs = 2) AS SELECT * FROM shop.emb WHERE train",
+    )
+    spark.sql("ALTER MODEL bb RENAME TO other")
+    text = shown(spark, "m VERSION 1")
+    assert text.startswith(
+        f"-- names without a database in the query are those of {database}\nTRAIN MODEL {database}.m\n"
+    )
+    assert f"\n  BACKBONE {database}.other VERSION 1\n" in text
+    again = one(spark, text)
+    assert (again.version, again.rows_validated) == (2, first.rows_validated)
+    assert again.val_loss == pytest.approx(first.val_loss, abs=1e-6)
+
+
+def test_an_imported_model(spark: SparkSession, database: str) -> None:
+    spark.sql("IMPORT MODEL bb FROM 'sqlext:small' FORMAT ONNX COMMENT 'tried out' OPTIONS (resize = 'squash:70')")
+    text = shown(spark, "bb")
+    assert text.startswith(
+        f"IMPORT MODEL {database}.bb\n  FROM 'sqlext:small'\n  FORMAT ONNX\n  COMMENT 'tried out'\n  OPTIONS (\n"
+    )
+    again = one(spark, text)
+    assert (again.status, again.version) == ("EXISTS", 1)  # the same content and options
+    entry = ModelCatalog(spark).get(ModelName(database, "bb"))
+    other = one(spark, text.replace(f"{database}.bb", "copy"))
+    copy = ModelCatalog(spark).get(ModelName(database, "copy"))
+    assert (other.status, copy.default.parameters["sqlext.content"]) == (
+        "IMPORTED",
+        entry.default.parameters["sqlext.content"],
+    )
+
+
+def test_errors(spark: SparkSession, database: str) -> None:
+    with pytest.raises(AnalysisException, match=r"MODEL_NOT_FOUND.*line 1 pos 18"):
+        spark.sql("SHOW CREATE MODEL nobody")
+    spark.sql("CREATE TABLE model (a INT)")
+    assert spark.sql("SHOW CREATE TABLE model").columns == ["createtab_stmt"]
