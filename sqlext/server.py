@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sqlext.errors import SqlExtError
+
+logger = logging.getLogger("sqlext")
+
+DATABASE = "sqlext"
+VIEWS = {"models": "sqlext_models"}
 
 
 def start_thrift_server(spark: SparkSession, host: str = "127.0.0.1", port: int = 10000) -> int:
@@ -40,6 +47,16 @@ def start_thrift_server(spark: SparkSession, host: str = "127.0.0.1", port: int 
     except Py4JJavaError as error:
         raise SqlExtError("SERVER_NOT_STARTED", host=host, port=port, reason=_root(error.java_exception)) from None
     return int(list(server.getServices())[-1].getPortNumber())  # its last service is the one that listens
+
+
+def make_views(spark: SparkSession) -> None:
+    """The views of :data:`VIEWS` in the database `sqlext`, where they are missing and this server may make them."""
+    try:
+        spark.sql(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+        for view, function in VIEWS.items():
+            spark.sql(f"CREATE VIEW IF NOT EXISTS {DATABASE}.{view} AS SELECT * FROM {function}()")
+    except PySparkException as error:
+        logger.warning("The views of database %s were not made: %s", DATABASE, str(error).partition("\n")[0])
 
 
 def _root(exception: Any) -> str:

@@ -12,17 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import StructType
 
+from sqlext.udfs._hidden import warn_of_hidden
 from sqlext.udfs._tables import TableFunction
 from sqlext.udfs.base import Argument, Binding, Call, SqlFunction
 from sqlext.udfs.classify import Classify
 from sqlext.udfs.classify_score import ClassifyScore
 from sqlext.udfs.classify_score_of import ClassifyScoreOf
+from sqlext.udfs.classify_topk import ClassifyTopk
 from sqlext.udfs.cosine_similarity import CosineSimilarity
 from sqlext.udfs.embed import Embed
 from sqlext.udfs.embed_resnet import EmbedResnet
+from sqlext.udfs.image_data_url import ImageDataUrl
 from sqlext.udfs.image_error import ImageErrorFunction
 from sqlext.udfs.image_info import ImageInfo
 from sqlext.udfs.predict import Predict
+from sqlext.udfs.predict_error import PredictError
+from sqlext.udfs.predict_value import PredictValue
+from sqlext.udfs.read_image import ReadImage
+from sqlext.udfs.sqlext_held_out import SqlextHeldOut
+from sqlext.udfs.sqlext_models import SqlextModels
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,13 +44,18 @@ FUNCTIONS: tuple[SqlFunction, ...] = (
     Classify(),
     ClassifyScore(),
     ClassifyScoreOf(),
+    ClassifyTopk(),
     Predict(),
+    PredictValue(),
+    PredictError(),
+    ReadImage(),
+    ImageDataUrl(),
     CosineSimilarity(),
     ImageInfo(),
     ImageErrorFunction(),
 )
 
-TABLE_FUNCTIONS: tuple[TableFunction, ...] = ()
+TABLE_FUNCTIONS: tuple[TableFunction, ...] = (SqlextModels(), SqlextHeldOut())
 
 
 def bind(spark: SparkSession, function: str, namespace: list[str], arguments: list[dict[str, Any]]) -> dict[str, Any]:
@@ -53,6 +66,7 @@ def bind(spark: SparkSession, function: str, namespace: list[str], arguments: li
     name = function.lower().removeprefix("sqlext_")
     target = next(f for f in FUNCTIONS if f.name == name)
     given = tuple(_argument(i, a) for i, a in enumerate(arguments))
+    warn_of_hidden(spark, name, ".".join(namespace))
     bound: Binding = target.bind(Call(spark, function.lower(), ".".join(namespace), given))
     steps = [{"name": s.name, "udf": s.udf, "arguments": list(s.arguments)} for s in bound.steps]
     return {"steps": steps, "result": bound.result}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PREDICTION = "struct<label:string,score:double,value:double,error:string,version:int,scores:array<double>>"
 EMBEDDING = "struct<embedding:array<float>,error:string>"
 TENSOR = "struct<tensor:array<float>,error:string>"
+THUMBNAIL = "struct<url:string>"
 INSPECTION = "struct<width:int,height:int,channels:int,format:string,error:string>"
 
 
@@ -143,6 +144,21 @@ def inspection_steps(spark: SparkSession, image: Argument) -> tuple[Step, ...]:
         lambda: _Bound(scalar_udf(_worker.inspect_images, INSPECTION, "inspect_image", struct_input=struct)),
     )
     return (Step("inspected", key, (image_sql(image),)),)
+
+
+def thumbnail_steps(spark: SparkSession, image: Argument, side: Argument) -> tuple[Step, ...]:
+    """One step `thumbnail` with THUMBNAIL's field."""
+    from sqlext.udfs import _worker
+
+    struct = is_image_struct(image.type)
+    key = _register(
+        spark,
+        f"image_data_url{_suffix(struct)}",
+        lambda: _Bound(
+            scalar_udf(_worker.data_urls, THUMBNAIL, "image_data_url", struct_input=struct, inputs=2),
+        ),
+    )
+    return (Step("thumbnail", key, (image_sql(image), f"CAST({side.sql} AS INT)")),)
 
 
 def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument, choice: Choice) -> tuple[Step, ...]:

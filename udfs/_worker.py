@@ -6,6 +6,8 @@ Within a batch equal inputs are scored once (a join that fans out repeats its im
 
 from __future__ import annotations
 
+import base64
+import io
 import pickle  # reads only the broadcast files that our own driver wrote
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -270,6 +272,26 @@ def _inspect(value: Any) -> tuple[int | None, int | None, int | None, str | None
     except images.ImageError as error:
         return None, None, None, None, str(error)
     return info.width, info.height, info.channels, info.format, None
+
+
+def data_urls(values: pd.Series | pd.DataFrame, sides: pd.Series) -> pd.DataFrame:
+    """Column url: a JPEG of each picture, no side longer than its row of ``sides``; NULL without either."""
+    pairs = zip(_rows(values), sides, strict=True)
+    urls = [
+        None if value is None or pd.isna(side) or side < 1 else _data_url(value, int(side)) for value, side in pairs
+    ]
+    return pd.DataFrame({"url": _column(urls)})
+
+
+def _data_url(value: Any, side: int) -> str | None:
+    try:
+        image = images.decode(value)
+    except images.ImageError:
+        return None
+    image.thumbnail((side, side))
+    encoded = io.BytesIO()
+    image.save(encoded, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
 
 
 @lru_cache(maxsize=1)

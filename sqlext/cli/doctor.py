@@ -21,6 +21,8 @@ from sqlext.cli.common import open_session, session_options
 from sqlext.errors import SqlExtError
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from sqlext.catalog import ModelEntry
 
 OK, MISSING, NOTE = "ok", "missing", "note"
@@ -62,8 +64,8 @@ def command(form: str, warehouse: str | None, master: str | None, conf: tuple[st
     checks = list(environment())
     backbone = None
     if (warehouse or master or conf) and not any(check.status == MISSING for check in checks):
-        found, backbone = default_backbone(warehouse, master, conf)
-        checks.append(found)
+        found, backbone = of_the_metastore(warehouse, master, conf)
+        checks += found
     else:
         advice = "give --warehouse DIR, or --conf of your metastore, to look for it"
         checks.append(Check("default backbone", NOTE, "not looked for", advice))
@@ -197,22 +199,40 @@ def engines() -> Iterator[Check]:
         yield Check(f"engine {name}", OK if reason is None else MISSING if none else NOTE, found, reason or "")
 
 
-def default_backbone(
+def of_the_metastore(
     warehouse: str | None, master: str | None, conf: tuple[str, ...]
-) -> tuple[Check, ModelEntry | None]:
+) -> tuple[list[Check], ModelEntry | None]:
+    """What takes a session to see, and the default backbone."""
+    spark = open_session(warehouse, master, conf)
+    try:
+        found, backbone = default_backbone(spark)
+        return [found, functions(spark)], backbone
+    finally:
+        spark.stop()
+
+
+def functions(spark: SparkSession) -> Check:
+    """Persistent functions that our short names hide."""
+    from sqlext.udfs._hidden import hidden_functions
+
+    hidden = list(hidden_functions(spark))
+    if not hidden:
+        return Check("functions", OK, "no persistent function is hidden")
+    advice = "call them with their database, or list the short names to register in spark.sqlext.functions"
+    return Check("functions", NOTE, f"built-in names hide {', '.join(hidden)}", advice)
+
+
+def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
     """The model that TRAIN without BACKBONE and embed_resnet() use."""
     from sqlext.catalog import ModelCatalog, ModelName
     from sqlext.settings import setting
 
-    spark = open_session(warehouse, master, conf)
     try:
         name = setting(spark, "backbone") or setting(spark, "resnet") or ""
         catalog = ModelCatalog(spark)
         entry = catalog.find(ModelName.of(tuple(name.split(".")), catalog.current_namespace()))
     except SqlExtError as error:
         return Check("default backbone", NOTE, str(error)), None
-    finally:
-        spark.stop()
     if entry is None:
         advice = f"IMPORT MODEL {name} FROM 'file:..' FORMAT ONNX, or 'sqlext:small' to try things out"
         return Check("default backbone", NOTE, f"{name} is not there", advice), None

@@ -34,8 +34,9 @@ def command(host: str, port: int, warehouse: str | None, master: str | None, con
 
     spark = open_session(warehouse, master, (*_only_the_warehouse(warehouse, conf), *conf))
     try:
-        from sqlext.server import start_thrift_server
+        from sqlext.server import make_views, start_thrift_server
 
+        make_views(spark)
         listening = start_thrift_server(spark, host=host, port=port)
     except Exception as error:
         spark.stop()

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from sqlext.cli.statements import split
 from sqlext.errors import ERROR_CLASSES, SqlExtError
 from sqlext.statements import STATEMENTS, parse_statement
-from sqlext.udfs import FUNCTIONS
+from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
@@ -106,7 +106,11 @@ def test_our_statements_parse(page: Path) -> None:
 
 
 def test_the_examples_of_the_functions_name_known_functions() -> None:
-    known = {f.name for f in FUNCTIONS} | {f"sqlext_{f.name}" for f in FUNCTIONS} | {"sqlext_bigdl_forward"}
+    known = (
+        {f.name for f in (*FUNCTIONS, *TABLE_FUNCTIONS)}
+        | {f"sqlext_{f.name}" for f in FUNCTIONS}
+        | {"sqlext_bigdl_forward"}
+    )
     for page in PAGES:
         for name in re.findall(r"\b(sqlext_\w+)\(", page.read_text()):
             assert name in known, f"{names(page)} speaks of {name}(), which does not exist"

@@ -48,6 +48,24 @@ def test_columns_structs_and_arrays_say_the_same(tiny: SparkSession, features: s
     assert row.score + row.other == pytest.approx(1)
 
 
+def test_topk_value_and_error(tiny: SparkSession) -> None:
+    row = one(
+        tiny,
+        "SELECT classify_topk('arrays', array(1, 3, 2), 2) AS two, classify_topk('arrays', array(0, 0, 0), 9) AS equal, "
+        "classify_topk('cols', a, b, 1) AS of_columns, classify_topk('arrays', array(1), 2) AS none, "
+        "predict_value('price', a, b) AS value, predict_error('price', a, b) AS well, "
+        "predict_error('cols', struct(a, NULL AS b)) AS why FROM (SELECT 1.5D AS a, 3 AS b)",
+    )
+    assert [pair.label for pair in row.two] == ["c1", "c2"]
+    assert [pair.score for pair in row.two] == pytest.approx([0.6652, 0.2447], abs=1e-4)
+    assert [pair.label for pair in row.equal] == ["c0", "c1", "c2"]
+    assert [pair.label for pair in row.of_columns] == ["c1"]
+    assert row.none is None
+    assert (row.value, row.well, row.why) == (200_000.0, None, "NULL, NaN or infinite value in b")
+    schema = tiny.sql("SELECT classify_topk('cols', 1, 2, 1) AS t, predict_value('price', 1, 2) AS v").schema
+    assert schema.simpleString() == "struct<t:array<struct<label:string,score:double>>,v:double>"
+
+
 def test_vectors_are_arrays(tiny: SparkSession) -> None:
     rows = [(Vectors.dense(1, 5, 2),), (Vectors.sparse(3, {2: 4.0}),), (Vectors.dense(1, 2),), (None,)]
     tiny.createDataFrame(rows, _vector_schema()).createOrReplaceTempView("vectors")
@@ -97,6 +115,12 @@ def test_a_missing_number_is_named_and_fails_no_query(tiny: SparkSession) -> Non
             "classify('price', a, b)",
             r"WRONG_KIND_OF_MODEL.*classifier.*tiny.price is a regressor.*predict_value\('price'",
         ),
+        ("predict_value('cols', a, b)", r"WRONG_KIND_OF_MODEL.*regressor.*tiny.cols is a classifier.*classify\('cols'"),
+        (
+            "classify_topk('arrays', array(a, a, a), 0)",
+            r"INVALID_ARGUMENTS.*classify_topk\(model, features, k\).*from 1",
+        ),
+        ("classify_topk('arrays', array(a, a, a), b + rand())", "INVALID_ARGUMENTS.*constant whole number"),
         ("classify_score_of('price', 'c0', a, b)", "WRONG_KIND_OF_MODEL.*predict_value"),
         ("classify_score_of('cols', 'c9', a, b)", "UNKNOWN_LABEL.*c0"),
         ("classify_score_of('cols', 'c0')", "INVALID_ARGUMENTS.*3 arguments or more, got 2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 
 import numpy as np
@@ -70,6 +71,19 @@ def test_exif_rotation_is_undone(spark: SparkSession, flowers: Row) -> None:
     )
     assert row.same == pytest.approx(1.0, abs=1e-6)
     assert (row.i.width, row.i.height) == (60, 40)
+
+
+def test_thumbnails(spark: SparkSession, odd: str) -> None:
+    rows = spark.sql(
+        "SELECT name, image_data_url(image, 20) AS url, image_data_url(image, NULL) AS none FROM odd"
+    ).collect()
+    for row in rows:
+        assert (row.url is None) == (ODD[row.name][1] is not None), row
+        assert row.none is None
+    url = next(row.url for row in rows if row.name == "png")
+    assert url.startswith("data:image/jpeg;base64,")
+    thumbnail = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    assert (thumbnail.format, thumbnail.size) == ("JPEG", (20, 13))
 
 
 def test_image_structs_are_images(spark: SparkSession, flowers: Row, flower_files: object) -> None:
@@ -170,6 +184,8 @@ def test_new_sessions_have_the_functions(spark: SparkSession, flowers: Row) -> N
         ("classify_score_of('shop.flowers', 'dasy', image)", r"UNKNOWN_LABEL.*Did you mean daisy\?"),
         ("embed('shop.flowers', image)", "NOT_A_BACKBONE.*classifier.*models.small"),
         ("embed('models.small', species)", "INVALID_ARGUMENTS.*BINARY"),
+        ("image_data_url(image, 0)", "INVALID_ARGUMENTS.*max_side.*from 1"),
+        ("image_data_url(1, 10)", "INVALID_ARGUMENTS.*BINARY or an image struct, got int"),
         ("image_info(1)", "INVALID_ARGUMENTS.*BINARY or an image struct, got int"),
         ("cosine_similarity(image, 1)", "cosine_similarity"),
     ],

@@ -19,7 +19,8 @@ from sqlext.preprocessing import ACCEPTED
 from sqlext.settings import SETTINGS
 from sqlext.statements import STATEMENTS, export_model, import_model, train_model
 from sqlext.statements.base import Statement
-from sqlext.udfs import FUNCTIONS
+from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
+from sqlext.udfs._tables import TableFunction
 from sqlext.udfs.base import SqlFunction
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,7 @@ def ids(thing: object) -> str:
 def test_every_file_is_listed() -> None:
     for folder, listed, exempt, where in (
         ("sqlext/statements", STATEMENTS, NO_STATEMENTS, "STATEMENTS in sqlext/statements/__init__.py"),
-        ("udfs", FUNCTIONS, NO_FUNCTIONS, "FUNCTIONS in udfs/__init__.py"),
+        ("udfs", (*FUNCTIONS, *TABLE_FUNCTIONS), NO_FUNCTIONS, "FUNCTIONS in udfs/__init__.py"),
     ):
         files = {p.stem for p in (ROOT / folder).glob("*.py") if not p.stem.startswith("_")} - exempt
         known = {module(thing) for thing in listed}
@@ -78,9 +79,9 @@ def test_every_file_is_listed() -> None:
         )
 
 
-@pytest.mark.parametrize("thing", [*STATEMENTS, *FUNCTIONS], ids=ids)
-def test_has_a_page_a_readme_row_and_a_test(thing: type[Statement] | SqlFunction) -> None:
-    if isinstance(thing, SqlFunction):
+@pytest.mark.parametrize("thing", [*STATEMENTS, *FUNCTIONS, *TABLE_FUNCTIONS], ids=ids)
+def test_has_a_page_a_readme_row_and_a_test(thing: type[Statement] | SqlFunction | TableFunction) -> None:
+    if isinstance(thing, SqlFunction | TableFunction):
         name, page, used = thing.name, DOCS / "functions" / f"{module(thing)}.md", rf"\b{thing.name}\("
         assert module(thing) == name, f"udfs/{module(thing)}.py defines {name}: name the file after the function"
     else:
@@ -95,7 +96,7 @@ def test_has_a_page_a_readme_row_and_a_test(thing: type[Statement] | SqlFunction
 
 
 def test_no_page_is_left_over() -> None:
-    for folder, listed in (("statements", STATEMENTS), ("functions", FUNCTIONS)):
+    for folder, listed in (("statements", STATEMENTS), ("functions", (*FUNCTIONS, *TABLE_FUNCTIONS))):
         pages = {p.stem for p in (DOCS / folder).glob("*.md")}
         left = pages - {module(thing) for thing in listed}
         assert not left, f"docs/{folder}: {sorted(left)} describe nothing that is listed"
@@ -157,6 +158,21 @@ def test_signature_and_return_type_equal_the_code(function: SqlFunction) -> None
     assert f"Returns **{returns[1]}**" in text, f"{page.name}: write 'Returns **{returns[1]}**'"
     assert "NULL" in text or "errors are those of" in text.lower(), f"{page.name}: say what NULL gives"
     assert "```sql" in text, f"{page.name}: give an example"
+
+
+@pytest.mark.parametrize("function", TABLE_FUNCTIONS, ids=ids)
+def test_columns_of_table_functions_equal_the_code(function: TableFunction) -> None:
+    page = DOCS / "functions" / f"{module(function)}.md"
+    text = page.read_text()
+    assert f"```text\n{function.signature}\n```" in text, f"{page.name}: show the signature {function.signature}"
+    same = [s for s in STATEMENTS if s.OUTPUT is function.OUTPUT]
+    if same:
+        assert f"../statements/{module(same[0])}.md" in text, (
+            f"{page.name}: say that its columns are those of {same[0].NAME}"
+        )
+    else:
+        documented = [(row[0], row[1]) for row in table(page, "column", "type", "meaning")]
+        assert documented == list(function.OUTPUT.items()), f"the table of {page.name} differs from OUTPUT"
 
 
 def test_settings_equal_the_code() -> None:

@@ -4,6 +4,7 @@ import java.io.{IOException, InterruptedIOException}
 import java.nio.channels.ClosedByInterruptException
 
 import scala.collection.JavaConverters._
+import scala.util.Try
 
 import org.apache.commons.io.IOUtils
 import org.apache.hadoop.conf.Configuration
@@ -11,6 +12,7 @@ import org.apache.hadoop.fs.Path
 import org.apache.spark.SparkContext
 import org.apache.spark.broadcast.Broadcast
 import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.catalyst.analysis.TypeCheckResult
 import org.apache.spark.sql.catalyst.expressions.{Expression, ImplicitCastInputTypes, UnaryExpression}
 import org.apache.spark.sql.catalyst.expressions.codegen.CodegenFallback
 import org.apache.spark.sql.types.{AbstractDataType, BinaryType, DataType, StringType}
@@ -31,6 +33,17 @@ case class ReadImage(child: Expression, files: AllowedFiles)
   override def nullable: Boolean = true
   override def foldable: Boolean = false // the driver would read it while it plans
   override def prettyName: String = "read_image"
+
+  /** A constant path is refused before anything runs. */
+  override def checkInputDataTypes(): TypeCheckResult = {
+    val checked = super.checkInputDataTypes()
+    if (checked.isSuccess && child.foldable) {
+      val refused = Try(Option(child.eval()).flatMap(p => files.refusal(p.toString))).toOption.flatten
+      refused.foreach(why => throw Errors.analysis("PATH_NOT_ALLOWED", "42501", why))
+    }
+    checked
+  }
+
   override protected def stringArgs: Iterator[Any] = Iterator(child)
   override protected def nullSafeEval(path: Any): Any = files.read(path.asInstanceOf[UTF8String].toString)
   override protected def withNewChildInternal(path: Expression): ReadImage = copy(child = path)
@@ -40,24 +53,24 @@ case class ReadImage(child: Expression, files: AllowedFiles)
 case class AllowedFiles(folders: Option[Seq[String]])(settings: Broadcast[SerializableConfiguration]) {
 
   def read(text: String): Array[Byte] = try {
-    val (conf, given) = (settings.value.value, new Path(text))
-    // Normalised: no '..' is left to lead out of a folder.
-    val path = new Path(AllowedFiles.qualified(given, conf).toUri.normalize())
-    if (!isAllowed(path)) throw new SqlExtRuntimeException(refusal(text))
-    val in = path.getFileSystem(conf).open(path)
+    refusal(text).foreach(why => throw new SqlExtRuntimeException(s"[PATH_NOT_ALLOWED] $why"))
+    val path = located(text)
+    val in = path.getFileSystem(settings.value.value).open(path)
     try IOUtils.toByteArray(in) finally in.close()
   } catch {
     case e @ (_: InterruptedIOException | _: ClosedByInterruptException) => throw e // the task was cancelled
     case _: IOException | _: IllegalArgumentException | _: UnsupportedOperationException => null
   }
 
-  private def isAllowed(path: Path): Boolean = folders.forall { allowed =>
-    val wanted = path.toUri.toString
+  /** Why the file may not be read. */
+  def refusal(text: String): Option[String] = folders.filterNot { allowed =>
+    val wanted = AllowedFiles.text(located(text))
     allowed.exists(folder => wanted == folder || wanted.startsWith(folder + "/"))
-  }
+  }.map(allowed => s"'$text' lies outside the folders that this server may read: " +
+    s"${if (allowed.isEmpty) "none" else allowed.mkString(", ")} (spark.sqlext.allowedPaths).")
 
-  private def refusal(text: String): String = s"[PATH_NOT_ALLOWED] '$text' lies outside the folders that this server " +
-    s"may read: ${folders.get.mkString(", ")} (spark.sqlext.allowedPaths)."
+  /** Normalised: no '..' is left to lead out of a folder. */
+  private def located(text: String): Path = AllowedFiles.located(new Path(text), settings.value.value)
 }
 
 object AllowedFiles {
@@ -67,11 +80,22 @@ object AllowedFiles {
     val session = SparkSession.active
     val conf = session.sessionState.newHadoopConf()
     val folders = session.conf.getOption(Settings.prefix + "allowedPaths").map(_.split(",").map(_.trim)
-      .filter(_.nonEmpty).map(f => qualified(new Path(f), conf).toUri.normalize().toString.stripSuffix("/")).toSeq)
+      .filter(_.nonEmpty).map(f => folder(new Path(f), conf)).toSeq)
     AllowedFiles(folders)(broadcast(session.sparkContext, conf))
   }
 
-  def qualified(path: Path, conf: Configuration): Path = path.getFileSystem(conf).makeQualified(path)
+  /** A file system that is not there at the moment must not take the other folders with it. */
+  private def folder(path: Path, conf: Configuration): String =
+    text(Try(located(path, conf)).getOrElse(path)).stripSuffix("/")
+
+  def located(path: Path, conf: Configuration): Path =
+    new Path(path.getFileSystem(conf).makeQualified(path).toUri.normalize())
+
+  /** One spelling for each path: normalize() writes `file:/a`, others `file:///a`. */
+  def text(path: Path): String = {
+    val uri = path.toUri
+    s"${uri.getScheme}:${Option(uri.getAuthority).map("//" + _).getOrElse("")}${uri.getPath}"
+  }
 
   /** One for all queries of the same settings. */
   private def broadcast(context: SparkContext, conf: Configuration): Broadcast[SerializableConfiguration] =

@@ -1,0 +1,110 @@
+"""Table functions: the columns of the SHOW statements, every database, views, joins, anew for each query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from catalog_models import publish
+from pyspark.errors import AnalysisException
+from pyspark.sql import SparkSession
+from results import one
+
+from sqlext.catalog import ModelCatalog, ModelName
+from sqlext.server import make_views
+from sqlext.udfs import TABLE_FUNCTIONS
+
+
+@pytest.fixture(scope="module")
+def registers(spark: SparkSession) -> Iterator[SparkSession]:
+    """Databases here and there with a model `m` each; here.m has two versions, the second with held-out rows."""
+    for database in ("here", "there"):
+        spark.sql(f"CREATE DATABASE {database}")
+        publish(ModelCatalog(spark), ModelName(database, "m"), metric_name="accuracy", metric_value="0.5")
+    catalog = ModelCatalog(spark)
+    with catalog.draft(ModelName("here", "m"), "classifier") as draft:
+        held_out(draft.local)
+        catalog.publish(draft, [], {"labels": ["ant", "bee"]})
+    yield spark
+    spark.sql("USE default")
+    for database in ("here", "there"):
+        spark.sql(f"DROP DATABASE {database} CASCADE")
+
+
+def held_out(folder: Path) -> None:
+    """As a training writes it, without the columns of a regression."""
+    rows = {"split": ["validation", "test"], "row_hash": [2**60 + 1, -5], "label": ["ant", "bee"]}
+    pd.DataFrame(
+        {**rows, "predicted_label": ["bee", "bee"], "score": [0.7, 0.9], "scores": [[0.3, 0.7], [0.1, 0.9]]}
+    ).to_parquet(folder / "held_out.parquet", index=False)
+
+
+def test_columns_are_fixed(spark: SparkSession) -> None:
+    for function in TABLE_FUNCTIONS:
+        call = f"{function.name}('here.m')" if "model" in function.signature.partition("(")[2] else f"{function.name}()"
+        if "here" in call:
+            continue
+        schema = spark.sql(f"SELECT * FROM {call} LIMIT 0").schema
+        assert [(f.name, f.dataType.simpleString().upper()) for f in schema] == list(function.OUTPUT.items())
+
+
+def test_models_of_every_database(registers: SparkSession) -> None:
+    rows = registers.sql("SELECT * FROM sqlext_models() WHERE model = 'm' ORDER BY namespace").collect()
+    shown = [registers.sql(f"SHOW MODELS IN {database}").first() for database in ("here", "there")]
+    assert rows == shown
+    assert [(row.namespace, row.versions) for row in rows] == [("here", 2), ("there", 1)]
+
+
+def test_views_joins_and_anew(registers: SparkSession, database: str) -> None:
+    registers.sql(f"CREATE VIEW {database}.seen AS SELECT namespace, model, versions FROM sqlext_models()")
+    sql = f"SELECT count(*) AS n, sum(versions) AS v FROM {database}.seen WHERE namespace = 'there'"
+    assert one(registers, sql) == (1, 1)
+    publish(ModelCatalog(registers), ModelName("there", "m"))
+    assert one(registers, sql) == (1, 2)
+    same = (
+        "SELECT count(*) AS n FROM sqlext_models() a JOIN sqlext_models() b USING (namespace, model) WHERE model = 'm'"
+    )
+    assert one(registers, same).n == 2
+    assert "sqlext_models" in one(registers, "EXPLAIN SELECT * FROM sqlext_models()").plan
+
+
+def test_held_out_rows(registers: SparkSession) -> None:
+    rows = registers.sql("SELECT * FROM sqlext_held_out('here.m@2') ORDER BY row_hash").collect()
+    assert rows[1] == ("here", "m", 2, "validation", 2**60 + 1, "ant", "bee", 0.7, None, None)
+    assert rows[0].split == "test"
+    assert registers.sql("SELECT * FROM sqlext_held_out('here.m@1')").collect() == []
+    assert [f.dataType.simpleString() for f in registers.table("here.m").schema][:1] != []
+
+
+def test_a_view_keeps_its_database(registers: SparkSession) -> None:
+    registers.sql("USE here")
+    registers.sql(
+        "CREATE VIEW there.mistakes AS SELECT namespace, version FROM sqlext_held_out('m') WHERE label <> predicted_label"
+    )
+    registers.sql("USE there")
+    assert one(registers, "SELECT * FROM mistakes") == ("here", 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("sqlext_held_out('here.n')", "MODEL_NOT_FOUND.*here.n.*here.m"),
+        ("sqlext_held_out('here.m@7')", "MODEL_VERSION_NOT_FOUND"),
+        ("sqlext_held_out()", r"INVALID_ARGUMENTS.*sqlext_held_out\(model\) takes 1 argument, got 0"),
+        ("sqlext_held_out(3)", "INVALID_ARGUMENTS.*constant string"),
+        ("sqlext_models('x')", r"INVALID_ARGUMENTS.*sqlext_models\(\) takes no argument, got 1"),
+    ],
+)
+def test_wrong_arguments(registers: SparkSession, call: str, says: str) -> None:
+    with pytest.raises(AnalysisException, match=says):
+        registers.sql(f"SELECT * FROM {call}")
+
+
+def test_a_server_makes_the_views_once(registers: SparkSession) -> None:
+    make_views(registers)
+    registers.sql("ALTER VIEW sqlext.models AS SELECT 1 AS changed")
+    make_views(registers)
+    assert registers.table("sqlext.models").columns == ["changed"]
+    registers.sql("DROP DATABASE sqlext CASCADE")

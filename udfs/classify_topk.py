@@ -1,0 +1,54 @@
+"""classify_topk(model, features, k): the k most probable labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark.sql.types import IntegralType
+
+from sqlext.udfs.base import Binding, Call, SqlFunction, text_literal
+
+
+class ClassifyTopk(SqlFunction):
+    """ARRAY<STRUCT<label STRING, score DOUBLE>>: the k labels with the highest probabilities, highest first."""
+
+    name = "classify_topk"
+    signature = "classify_topk(model, features, k)"
+    usage = "_FUNC_(model, features, k) - Returns the k most probable labels with their probabilities."
+    arguments = """
+    Arguments:
+      * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
+      * features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
+        column names, or the columns themselves in trained order
+      * k - a constant whole number from 1
+    """
+    examples = """
+    Examples:
+      > SELECT _FUNC_('shop.flowers', image, 2) FROM shop.new_images;
+       [{"label":"daisy","score":0.9731},{"label":"tulip","score":0.0212}]
+    """
+
+    def bind(self, call: Call) -> Binding:
+        from sqlext.udfs._models import prediction_steps
+        from sqlext.udfs._prediction import CLASSIFIER, resolve_model
+
+        self.expect_at_least(call, 3)
+        version, manifest = resolve_model(self, call, wanted=CLASSIFIER)
+        k = self._count(call)
+        steps = prediction_steps(call.spark, version, call.arguments[1:-1], self.signature)
+        return Binding(steps, _topk(k, manifest))
+
+    def _count(self, call: Call) -> int:
+        k = call.arguments[-1]
+        if not k.constant or not isinstance(k.type, IntegralType) or k.value is None or int(k.value) < 1:
+            raise self.invalid(call, "needs k, the last argument, as a constant whole number from 1")
+        return int(k.value)
+
+
+def _topk(k: int, manifest: dict[str, Any]) -> str:
+    """SQL over `scored.scores`: equal scores in the order of the labels, as classify() takes the first of them."""
+    labels = manifest.get("labels")
+    known = f"array({', '.join(map(text_literal, labels))})" if labels else None
+    label = f"get({known}, x.i)" if known else "CAST(x.i AS STRING)"  # a network without labels: the 0-based index
+    ranked = "array_sort(transform(scored.scores, (s, i) -> named_struct('s', -s, 'i', i)))"
+    return f"transform(slice({ranked}, 1, {k}), x -> named_struct('label', {label}, 'score', -x.s))"

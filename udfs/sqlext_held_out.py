@@ -1,0 +1,78 @@
+"""sqlext_held_out(model): the rows that a training held out, with what the model said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pyspark.sql.types import StringType
+
+from sqlext.udfs._tables import TableFunction, TableRow
+from sqlext.udfs.base import Call
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+FILE = "held_out.parquet"
+
+
+class SqlextHeldOut(TableFunction):
+    """One row per held-out row of a version; none for a version trained with VALIDATE NONE or an imported network.
+
+    ``row_hash`` is Spark's ``xxhash64`` of the feature columns: join it with the source to see the rows themselves.
+    """
+
+    name = "sqlext_held_out"
+    signature = "sqlext_held_out(model)"
+    usage = "_FUNC_(model) - Returns the rows that training held out, with their label and prediction."
+    arguments = """
+    Arguments:
+      * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
+    """
+    examples = """
+    Examples:
+      > SELECT label, predicted_label, count(*) FROM _FUNC_('shop.flowers') GROUP BY 1, 2;
+    """
+    OUTPUT: ClassVar[dict[str, str]] = {
+        "namespace": "STRING",
+        "model": "STRING",
+        "version": "INT",
+        "split": "STRING",
+        "row_hash": "BIGINT",
+        "label": "STRING",
+        "predicted_label": "STRING",
+        "score": "DOUBLE",
+        "target": "DOUBLE",
+        "predicted_value": "DOUBLE",
+    }
+
+    def bind(self, call: Call) -> dict[str, Any]:
+        from sqlext.catalog import ModelCatalog, ModelRef
+
+        if len(call.arguments) != 1:
+            raise self.invalid(call, f"takes 1 argument, got {len(call.arguments)}")
+        model = call.arguments[0]
+        if not model.constant or not isinstance(model.type, StringType) or model.value is None:
+            raise self.invalid(call, "needs a model name as a constant string")
+        catalog = ModelCatalog(call.spark)
+        version = catalog.resolve(ModelRef.parse(str(model.value), call.namespace))
+        catalog.check(version.name, "SELECT")
+        # The version that the name means now, by its id: a query that runs while the model changes keeps it.
+        return {"version": version.id, "namespace": version.name.namespace, "model": version.name.name}
+
+    def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
+        import io
+
+        import pandas as pd
+
+        from sqlext.catalog import ModelCatalog, ModelName
+
+        catalog = ModelCatalog(spark)
+        name = ModelName(bound["namespace"], bound["model"])
+        version = catalog.find_version(bound["version"], name)
+        if version is None or FILE not in catalog.read_manifest(version).get("files", {}):
+            return []
+        stored = pd.read_parquet(io.BytesIO(catalog.read_bytes(version, FILE)))
+        told = {"namespace": name.namespace, "model": name.name, "version": version.version}
+        frame = stored.assign(**told).reindex(columns=list(self.OUTPUT)).astype(object)
+        return frame.where(frame.notna(), None).to_dict("records")  # type: ignore[return-value]

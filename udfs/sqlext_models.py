@@ -1,0 +1,28 @@
+"""sqlext_models(): SHOW MODELS of every database as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from sqlext.statements.show_models import ShowModels
+from sqlext.udfs._tables import TableFunction, TableRow, every_database
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class SqlextModels(TableFunction):
+    """One row per model, with the columns of SHOW MODELS, over every database that the caller can see."""
+
+    name = "sqlext_models"
+    signature = "sqlext_models()"
+    usage = "_FUNC_() - Returns the models of every database, one row each."
+    examples = """
+    Examples:
+      > SELECT namespace, model, metric_value FROM _FUNC_() WHERE kind = 'classifier';
+    """
+    OUTPUT = ShowModels.OUTPUT
+
+    def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
+        return every_database(spark, lambda context, database: ShowModels(database, None).run(context))
