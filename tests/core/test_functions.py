@@ -12,6 +12,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
 from results import one
 
+from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
+
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
@@ -157,6 +159,47 @@ def test_permanent_view_keeps_its_database(spark: SparkSession, database: str, f
     spark.sql(f"CREATE VIEW {database}.scored AS SELECT id, classify('flowers', image) AS label FROM shop.holdout")
     spark.sql("USE default")
     assert one(spark, f"SELECT count(label) AS n FROM {database}.scored").n == 40
+
+
+def test_every_function_answers_to_both_names(spark: SparkSession) -> None:
+    shown = {row.function for row in spark.sql("SHOW FUNCTIONS").collect()}
+    for function in FUNCTIONS:
+        assert {function.name, f"sqlext_{function.name}"} <= shown
+        described = spark.sql(f"DESCRIBE FUNCTION sqlext_{function.name}").collect()
+        assert any(f"sqlext_{function.name}(" in row[0] for row in described), function.name
+    assert {function.name for function in TABLE_FUNCTIONS} <= shown
+
+
+def test_synonyms_bind_like_the_short_names(spark: SparkSession, flowers: Row) -> None:
+    row = one(
+        spark,
+        "SELECT sqlext_classify('shop.flowers', image) AS l, sqlext_classify_topk('shop.flowers', image, 1)[0].label AS k, "
+        "sqlext_predict('shop.flowers', image).label AS p, sqlext_predict_error('shop.flowers', image) AS e, "
+        "sqlext_classify_score_of('shop.flowers', 'daisy', image) AS o, sqlext_image_data_url(image, 9) AS u, "
+        "sqlext_embed('models.small', image) AS x FROM shop.holdout ORDER BY id LIMIT 1",
+    )
+    assert row.l == row.k == row.p
+    assert row.e is None
+    assert row.o is not None
+    assert row.u.startswith("data:image/jpeg")
+    assert len(row.x) == 160
+
+
+def test_a_hidden_function_is_named(
+    spark: SparkSession, database: str, flowers: Row, caplog: pytest.LogCaptureFixture
+) -> None:
+    from sqlext.cli.doctor import functions
+
+    assert functions(spark).status == "ok"
+    spark.sql("CREATE FUNCTION image_error AS 'org.apache.hadoop.hive.ql.udf.generic.GenericUDFUpper'")
+    check = functions(spark)
+    assert (check.status, f"{database}.image_error" in check.found) == ("note", True)
+    assert "spark.sqlext.functions" in check.advice
+    for _ in range(2):
+        spark.sql("SELECT image_error(image) FROM shop.holdout LIMIT 0").collect()
+    named = [r.getMessage() for r in caplog.records if f"{database}.image_error" in r.getMessage()]
+    assert len(named) == 1
+    assert one(spark, f"SELECT {database}.image_error('up') AS u").u == "UP"
 
 
 def test_new_sessions_have_the_functions(spark: SparkSession, flowers: Row) -> None:

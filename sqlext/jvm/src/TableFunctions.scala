@@ -38,7 +38,8 @@ case class PythonTableExec(name: String, bound: String, output: Seq[Attribute]) 
 
   override protected def stringArgs: Iterator[Any] = Iterator(name, output)
 
-  @transient private lazy val rows: Seq[InternalRow] = {
+  /** Asked for when the plan runs, not when it is made. */
+  private def rows(): Seq[InternalRow] = {
     val answer = Hub.call(session, "tableRows", Map("function" -> name, "bound" -> Hub.json.readTree(bound)))
     val toUnsafe = UnsafeProjection.create(output, output)
     val columns = StructType(output.map(a => StructField(a.name, a.dataType)))
@@ -47,16 +48,17 @@ case class PythonTableExec(name: String, bound: String, output: Seq[Attribute]) 
   }
 
   override protected def doExecute(): RDD[InternalRow] = {
-    longMetric("numOutputRows").add(rows.size)
-    if (rows.isEmpty) sparkContext.emptyRDD else sparkContext.parallelize(rows, 1)
+    val made = counted(rows())
+    if (made.isEmpty) sparkContext.emptyRDD else sparkContext.parallelize(made, 1)
   }
 
-  override def executeCollect(): Array[InternalRow] = {
-    longMetric("numOutputRows").add(rows.size)
-    rows.toArray
-  }
+  override def executeCollect(): Array[InternalRow] = counted(rows()).toArray
+  override def executeTake(n: Int): Array[InternalRow] = counted(rows().take(n)).toArray
 
-  override def executeTake(n: Int): Array[InternalRow] = rows.take(n).toArray
+  private def counted(made: Seq[InternalRow]): Seq[InternalRow] = {
+    longMetric("numOutputRows").add(made.size)
+    made
+  }
 }
 
 object TableFunctionStrategy extends Strategy {

@@ -1,0 +1,40 @@
+"""sqlext_model_versions(): SHOW MODEL VERSIONS of every model as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from sqlext.errors import SqlExtError
+from sqlext.statements.base import Context
+from sqlext.statements.show_model_versions import ShowModelVersions, version_rows
+from sqlext.tokens import Name
+from sqlext.udfs._tables import TableFunction, TableRow, every_database
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class SqlextModelVersions(TableFunction):
+    """One row per version, with the columns of SHOW MODEL VERSIONS, of every model that the caller may SELECT from."""
+
+    name = "sqlext_model_versions"
+    signature = "sqlext_model_versions()"
+    usage = "_FUNC_() - Returns the versions of the models of every database, one row each."
+    examples = """
+    Examples:
+      > SELECT namespace, model, version, metric_value FROM _FUNC_() WHERE is_default;
+    """
+    OUTPUT = ShowModelVersions.OUTPUT
+
+    def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
+        return every_database(spark, _of_database)
+
+
+def _of_database(context: Context, database: Name) -> Iterable[TableRow]:
+    for entry in context.catalog.list(str(database)):
+        try:
+            context.catalog.check(entry.name, "SELECT")
+        except SqlExtError:
+            continue  # a model of somebody else's is left out, as SHOW TABLES leaves it out where rights hide tables
+        yield from version_rows(context, entry)

@@ -1,0 +1,28 @@
+"""sqlext_training_runs(): SHOW TRAINING RUNS of every database as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from sqlext.statements.show_training_runs import ShowTrainingRuns, run_rows
+from sqlext.udfs._tables import TableFunction, TableRow, every_database
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class SqlextTrainingRuns(TableFunction):
+    """One row per run, with the columns of SHOW TRAINING RUNS, over every database that the caller can see."""
+
+    name = "sqlext_training_runs"
+    signature = "sqlext_training_runs()"
+    usage = "_FUNC_() - Returns the training runs of every database, one row each."
+    examples = """
+    Examples:
+      > SELECT model, status, phase, rows_done, rows_total FROM _FUNC_() WHERE status = 'RUNNING';
+    """
+    OUTPUT = ShowTrainingRuns.OUTPUT
+
+    def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
+        return every_database(spark, lambda context, database: run_rows(context, str(database)))
