@@ -154,6 +154,10 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "Without FORMAT, IMPORT reads the folder of an EXPORT, which has its own {clause}; leave the clause out, or write "
         "FORMAT {formats} if '{path}' is a file of that kind.",
     ),
+    "IS_A_FOLDER": (
+        "58030",
+        "'{path}' is a folder; FORMAT {format} reads one file. Leave FORMAT out if EXPORT MODEL wrote the folder.",
+    ),
     "EXPORT_DAMAGED": ("58030", "'{path}' cannot be imported: {reason}."),
     "EXPORT_TARGET_EXISTS": ("58030", "'{path}' {reason}."),
     "BACKBONE_NOT_PLACED": ("42809", "The export's backbone cannot be published here as {backbone}: {reason}"),

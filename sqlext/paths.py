@@ -53,16 +53,19 @@ def check_allowed(spark: SparkSession, path: str) -> Any:
 
 
 @contextmanager
-def local_file(spark: SparkSession, path: str) -> Iterator[Path]:
+def local_file(spark: SparkSession, path: str, format: str = "ONNX") -> Iterator[Path]:
     """A local copy of the file, or the file itself where it is on this machine; external data lies beside it.
 
-    :raises SqlExtError: FILE_NOT_FOUND naming the scheme it was looked up in, PATH_NOT_ALLOWED.
+    :param format: what reads it, for the error.
+    :raises SqlExtError: FILE_NOT_FOUND naming the scheme it was looked up in, IS_A_FOLDER, PATH_NOT_ALLOWED.
     """
     target = check_allowed(spark, path)
     conf = spark._jsparkSession.sessionState().newHadoopConf()
     system = target.getFileSystem(conf)
-    if not system.exists(target) or system.getFileStatus(target).isDirectory():
+    if not system.exists(target):
         raise SqlExtError("FILE_NOT_FOUND", path=path, looked_up=target.toString())
+    if system.getFileStatus(target).isDirectory():
+        raise SqlExtError("IS_A_FOLDER", path=path, format=format)
     if target.toUri().getScheme() == "file":
         yield Path(target.toUri().getPath())
         return

@@ -1,12 +1,12 @@
-"""EXPORT MODEL: a version as a folder to carry to another warehouse."""
+"""EXPORT MODEL: a version as a folder to carry to another warehouse, or as a network for other tools."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from sqlext.errors import SqlExtError
 from sqlext.options import Option, boolean, resolve
+from sqlext.statements._formats import read_format
 from sqlext.statements.base import Context, ResultRow, Statement
 from sqlext.tokens import ModelReference, RawOption, TokenReader
 
@@ -17,13 +17,14 @@ OPTIONS = (Option("overwrite", boolean, False, "whether an export that is there 
 class _Clauses:
     path: str = ""
     path_offset: int = 0
+    format: str | None = None
     options: list[RawOption] = field(default_factory=list)
 
 
 class ExportModel(Statement):
-    """``EXPORT MODEL name [VERSION n | ALIAS a] TO 'path' [OPTIONS (overwrite = true)]``
+    """``EXPORT MODEL name [VERSION n | ALIAS a] TO 'path' [FORMAT ONNX] [OPTIONS (overwrite = true)]``
 
-    Writes one folder with all that the version has, its backbone included; IMPORT MODEL without FORMAT reads it.
+    Without FORMAT one folder with all that the version has, its backbone included; IMPORT MODEL without FORMAT reads it.
     """
 
     NAME = "EXPORT MODEL"
@@ -43,6 +44,7 @@ class ExportModel(Statement):
     def __init__(self, model: ModelReference, clauses: _Clauses) -> None:
         self.model = model
         self.path, self.path_offset = clauses.path, clauses.path_offset
+        self.format = clauses.format  # None: a folder with all that the version has
         self.options = resolve(clauses.options, OPTIONS)
 
     @classmethod
@@ -53,7 +55,7 @@ class ExportModel(Statement):
         reader.clauses(
             {
                 "TO": lambda r: _path(r, clauses),
-                "FORMAT": _no_format,
+                "FORMAT": lambda r: setattr(clauses, "format", read_format(r, "EXPORT")),
                 "OPTIONS": lambda r: setattr(clauses, "options", r.options()),
             }
         )
@@ -72,9 +74,3 @@ def _path(reader: TokenReader, clauses: _Clauses) -> None:
     clauses.path = reader.string("a path in quotes")
     if not clauses.path:
         reader.fail("a path in quotes", clauses.path_offset)
-
-
-def _no_format(reader: TokenReader) -> None:
-    offset = reader.offset
-    name = reader.identifier("a format").upper()
-    raise SqlExtError("FEATURE_NOT_AVAILABLE", feature=f"EXPORT .. FORMAT {name}", offset=offset)

@@ -1,9 +1,10 @@
-"""EXPORT MODEL without FORMAT: the files of a version, of its backbone and its history in one folder."""
+"""EXPORT MODEL: all that a version has in one folder, or its network in one file."""
 
 from __future__ import annotations
 
 import posixpath
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -30,31 +31,41 @@ _OF_THE_PLACE = {
 }
 
 
+@dataclass(frozen=True)
+class _Exported:
+    """What was staged."""
+
+    size_bytes: int
+    sha256: str
+    message: str | None
+
+
 def export(context: Context, statement: ExportModel) -> ResultRow:
     """Carries out EXPORT MODEL and returns its one row."""
     catalog = context.catalog
     version = located(statement.model.name.offset, lambda: catalog.resolve(context.model_ref(statement.model)))
     catalog.check(version.name, "SELECT")
     path = located(statement.path_offset, lambda: _target(context, statement))
-    overwrite = bool(statement.options["overwrite"])
-    located(statement.path_offset, lambda: target.check(catalog.files, path, overwrite=overwrite))
+    place = {"overwrite": bool(statement.options["overwrite"]), "folder": statement.format is None}
+    located(statement.path_offset, lambda: target.check(catalog.files, path, **place))
     with TemporaryDirectory(prefix="sqlext-export-") as folder:
         staged = Path(folder) / "export"
         report("reading", 0)
-        listing, message = _stage(catalog, version, staged)
+        stage = {None: _stage, "ONNX": _stage_onnx}[statement.format]
+        exported = stage(catalog, version, staged)
         report("publishing", 0)
-        located(statement.path_offset, lambda: target.place(catalog.files, staged, path, overwrite=overwrite))
-        return {
-            "model": str(version.name),
-            "version": version.version,
-            "format": FOLDER,
-            "location": path,
-            "size_bytes": listing.size_bytes + (staged / LISTING).stat().st_size,
-            "sha256": sha256(staged / LISTING),
-            "status": "EXPORTED",
-            "message": message,
-            "is_default": catalog.get(version.name).default.version == version.version,
-        }
+        located(statement.path_offset, lambda: target.place(catalog.files, staged, path, **place))
+    return {
+        "model": str(version.name),
+        "version": version.version,
+        "format": statement.format or FOLDER,
+        "location": path,
+        "size_bytes": exported.size_bytes,
+        "sha256": exported.sha256,
+        "status": "EXPORTED",
+        "message": exported.message,
+        "is_default": catalog.get(version.name).default.version == version.version,
+    }
 
 
 def _target(context: Context, statement: ExportModel) -> str:
@@ -64,8 +75,8 @@ def _target(context: Context, statement: ExportModel) -> str:
     return path
 
 
-def _stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> tuple[Listing, str | None]:
-    """Fills a local folder; the message names the backbone that went along."""
+def _stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> _Exported:
+    """Fills a local folder; the message names the backbone that goes along."""
     manifest = _copy(catalog, version, staged / MODEL)
     backbone = recorded_backbone(catalog, manifest["backbone"], version) if manifest.get("backbone") else None
     if backbone is not None:
@@ -76,7 +87,18 @@ def _stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> tuple[
     stored = {name: Stored(p.stat().st_size, sha256(p)) for name, p in files.items()}
     listing = Listing(release(), _part(catalog, version), _part(catalog, backbone) if backbone else None, stored)
     (staged / LISTING).write_bytes(listing.to_bytes())
-    return listing, f"with its backbone {backbone.name} version {backbone.version}" if backbone else None
+    size = listing.size_bytes + (staged / LISTING).stat().st_size
+    message = f"with its backbone {backbone.name} version {backbone.version}" if backbone else None
+    return _Exported(size, sha256(staged / LISTING), message)
+
+
+def _stage_onnx(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> _Exported:
+    """Writes the graph; the message says what goes in and what comes out."""
+    from sqlext.transfer.graphs import graph_of, message, with_metadata
+
+    model, described = graph_of(catalog, version)
+    staged.write_bytes(with_metadata(model, described))
+    return _Exported(staged.stat().st_size, sha256(staged), message(model, described))
 
 
 def _copy(catalog: ModelCatalog, version: ModelVersion, folder: Path) -> dict[str, Any]:

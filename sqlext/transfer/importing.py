@@ -14,16 +14,16 @@ from sqlext.catalog.entry import KINDS
 from sqlext.errors import SqlExtError
 from sqlext.networks.check import CheckResult
 from sqlext.networks.graph import load_network
-from sqlext.networks.importing import (
+from sqlext.networks.imported import (
     NetworkFile,
     convert_and_check,
     engines_that_cannot,
     fingerprint,
     manifest_of,
-    replaceable,
     result_row,
     same_content,
 )
+from sqlext.networks.importing import replaceable
 from sqlext.networks.onnx_file import parse
 from sqlext.paths import check_allowed
 from sqlext.preprocessing import Preprocessing

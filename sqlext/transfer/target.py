@@ -9,11 +9,14 @@ from pathlib import Path
 
 from sqlext.catalog.files import FileInfo, Files
 from sqlext.errors import SqlExtError
+from sqlext.networks.graph import PRODUCER
 from sqlext.transfer.listing import LISTING, Listing, is_listing
 
+_START = 64  # bytes of an ONNX file in which its writer's name stands
 
-def check(files: Files, path: str, *, overwrite: bool) -> None:
-    """That nothing is at ``path``, or with ``overwrite`` a folder that EXPORT wrote and that nobody has added to.
+
+def check(files: Files, path: str, *, overwrite: bool, folder: bool = True) -> None:
+    """That nothing is at ``path``, or with ``overwrite`` what EXPORT wrote: a folder that nobody has added to, or a file.
 
     :raises SqlExtError: EXPORT_TARGET_EXISTS with the reason.
     """
@@ -21,19 +24,18 @@ def check(files: Files, path: str, *, overwrite: bool) -> None:
     if there is None:
         return
     if not overwrite:
-        hint = "exists; OPTIONS (overwrite = true) replaces an export" if there.is_folder else "is a file that exists"
-        raise _refused(path, hint)
-    foreign = _foreign(files, path, there)
+        raise _refused(path, "exists; OPTIONS (overwrite = true) replaces an export")
+    foreign = (_foreign if folder else _foreign_file)(files, path, there)
     if foreign:
         raise _refused(path, f"{foreign}; overwrite = true replaces exports alone, and nothing was deleted")
 
 
-def place(files: Files, staged: Path, path: str, *, overwrite: bool) -> None:
+def place(files: Files, staged: Path, path: str, *, overwrite: bool, folder: bool = True) -> None:
     """Brings a staged file or folder to ``path``, replacing what :func:`check` lets pass."""
     part = f"{posixpath.dirname(path)}/.{posixpath.basename(path)}.{uuid.uuid4().hex}.part"
     try:
         files.upload(staged, part)
-        check(files, path, overwrite=overwrite)
+        check(files, path, overwrite=overwrite, folder=folder)
         files.delete(path, recursive=True)
         files.rename(part, path)
     except BaseException:
@@ -55,6 +57,13 @@ def _foreign(files: Files, path: str, there: FileInfo) -> str | None:
     listed = {LISTING, *Listing.from_bytes(data, path).files}
     added = sorted(set(_names(files, path)) - listed)
     return f"has other files than those of an EXPORT ({', '.join(added[:3])})" if added else None
+
+
+def _foreign_file(files: Files, path: str, there: FileInfo) -> str | None:
+    """The writer's name stands at the start of what we write."""
+    if there.is_folder:
+        return "is a folder, not a file that EXPORT wrote"
+    return None if PRODUCER.encode() in files.start(path, _START) else "is a file that EXPORT has not written"
 
 
 def _names(files: Files, folder: str, prefix: str = "") -> list[str]:

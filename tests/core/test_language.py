@@ -266,6 +266,7 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
         ("EXPORT MODEL m TO 'x' OPTIONS (overwrite = 1)", "INVALID_OPTION_VALUE", 1, 43, "true or false"),
         ("EXPORT MODEL m TO 'x' OPTIONS (replace = true)", "UNKNOWN_OPTION", 1, 31, "overwrite"),
         ("EXPORT MODEL m TO 'x' FORMAT torch", "FEATURE_NOT_AVAILABLE", 1, 29, "TORCH"),
+        ("EXPORT MODEL m FORMAT onx TO 'x'", "UNKNOWN_FORMAT", 1, 22, "ONNX"),
         ("IMPORT MODEL m FROM 'x' FORMAT keras", "FEATURE_NOT_AVAILABLE", 1, 31, "KERAS"),
         ("DROP MODEL m VERSION x", "SYNTAX_ERROR", 1, 21, "version number"),
         ("DESCRIBE MODEL m VERSION x", "SYNTAX_ERROR", 1, 25, "version number"),

@@ -14,8 +14,6 @@ from pyspark.sql import Row, SparkSession
 from results import one
 from small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build
 
-SCORES = "SELECT id, predict('{0}', features) AS p FROM shop.emb ORDER BY id, train LIMIT 40"
-
 
 def plain(row: Row) -> dict[str, Any]:
     return row.asDict()
@@ -23,7 +21,7 @@ def plain(row: Row) -> dict[str, Any]:
 
 def scores(spark: SparkSession, model: str, column: str = "features", table: str = "shop.emb") -> list[Row]:
     return spark.sql(
-        f"SELECT p.* FROM (SELECT id, predict('{model}', {column}) AS p FROM {table}) ORDER BY id"
+        f"SELECT p.* FROM (SELECT id, xxhash64({column}) AS h, predict('{model}', {column}) AS p FROM {table}) ORDER BY id, h"
     ).collect()
 
 
@@ -205,3 +203,77 @@ def test_nothing_of_a_folder_is_trusted(spark: SparkSession, moved: str, exporte
     refused(spark, f"IMPORT MODEL moved.x FROM 'file:{secret}'", "UNKNOWN_FORMAT", "ONNX")
     refused(spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}/none'", "FILE_NOT_FOUND", f"file:{tmp_path}/none")
     assert "x" not in {row.model for row in spark.sql("SHOW MODELS IN moved").collect()}
+
+
+# --- ONNX -----------------------------------------------------------------------------------------------------------
+
+
+def test_onnx_of_a_backbone_is_the_same_content(spark: SparkSession, moved: str, tmp_path: Path) -> None:
+    row = one(spark, f"EXPORT MODEL models.small TO 'file:{tmp_path}/small.onnx' FORMAT ONNX")
+    assert row.format == "ONNX" and row.sha256 == hashlib.sha256((tmp_path / "small.onnx").read_bytes()).hexdigest()
+    assert one(spark, f"IMPORT MODEL models.small FROM '{tmp_path}/small.onnx'").status == "EXISTS"
+    refused(
+        spark,
+        f"EXPORT MODEL models.small TO 'file:{tmp_path}/small.onnx' FORMAT ONNX",
+        "EXPORT_TARGET_EXISTS",
+        "overwrite",
+    )
+    again = one(
+        spark, f"EXPORT MODEL models.small TO 'file:{tmp_path}/small.onnx' FORMAT ONNX OPTIONS (overwrite = true)"
+    )
+    assert again.sha256 == row.sha256
+    (tmp_path / "data.csv").write_text("a,b")
+    sql = f"EXPORT MODEL models.small TO 'file:{tmp_path}/data.csv' FORMAT ONNX OPTIONS (overwrite = true)"
+    refused(spark, sql, "EXPORT_TARGET_EXISTS", "nothing was deleted")
+
+
+def test_onnx_of_a_head_on_arrays_imports_as_a_classifier(spark: SparkSession, moved: str, tmp_path: Path) -> None:
+    row = one(spark, f"EXPORT MODEL shop.head TO 'file:{tmp_path}/head.onnx' FORMAT ONNX")
+    assert (
+        row.message
+        == "input 'features' takes the features, N x width, unscaled; output 'logits' (logits: their softmax is the scores)"
+    )
+    got = one(spark, f"IMPORT MODEL moved.head_onnx FROM 'file:{tmp_path}/head.onnx'")
+    assert (got.format, got.status, got.version, got.is_default) == ("ONNX", "IMPORTED", 1, True)
+    assert same(scores(spark, "moved.head_onnx"), scores(spark, "shop.head"))
+    assert one(spark, f"IMPORT MODEL moved.head_onnx FROM 'file:{tmp_path}/head.onnx'").status == "EXISTS"
+    evaluated = one(spark, "EVALUATE MODEL moved.head_onnx FROM shop.emb")
+    assert evaluated.accuracy == one(spark, "EVALUATE MODEL shop.head FROM shop.emb").accuracy
+    spark.sql("DESCRIBE MODEL EXTENDED moved.head_onnx").collect()
+    refused(spark, f"IMPORT MODEL moved.x FROM '{tmp_path}/head.onnx' LABELS ('a')", "LABELS_MISMATCH", "1 labels")
+    refused(spark, f"IMPORT MODEL models.small FROM '{tmp_path}/head.onnx'", "MODEL_KIND_MISMATCH", "classifier")
+    spark.sql("SET spark.sqlext.engine = bigdl")
+    try:
+        assert same(scores(spark, "moved.head_onnx"), scores(spark, "shop.head"))
+    finally:
+        spark.sql("RESET spark.sqlext.engine")
+
+
+def test_onnx_of_a_classifier_of_images_answers_the_same(
+    spark: SparkSession, moved: str, flowers: Row, tmp_path: Path
+) -> None:
+    spark.sql("SET spark.sqlext.precision = f32")
+    try:
+        spark.sql(f"EXPORT MODEL shop.flowers VERSION 1 TO 'file:{tmp_path}/flowers.onnx' FORMAT ONNX")
+        spark.sql(f"IMPORT MODEL moved.flowers_onnx FROM 'file:{tmp_path}/flowers.onnx' FORMAT ONNX")
+        answers = [scores(spark, m, "image", "shop.holdout") for m in ("moved.flowers_onnx", "shop.flowers@1")]
+        assert same(*answers)
+        embedding = "SELECT embed('{0}', image) AS e FROM shop.holdout ORDER BY id LIMIT 3"
+        mine, theirs = (spark.sql(embedding.format(m)).collect() for m in ("moved.flowers_onnx", "models.small"))
+        assert [row.e for row in mine] == [pytest.approx(row.e, abs=1e-5) for row in theirs]
+    finally:
+        spark.sql("RESET spark.sqlext.precision")
+
+
+def test_what_a_file_is_not_is_said(spark: SparkSession, moved: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}/empty.onnx'", "INVALID_NETWORK", "the file is empty")
+    refused(
+        spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}' FORMAT ONNX", "IS_A_FOLDER", "FORMAT ONNX reads one file"
+    )
+    refused(
+        spark,
+        f"IMPORT MODEL moved.x FROM '{tmp_path}/none.onnx'",
+        "FILE_NOT_FOUND",
+        f"looked up as file:{tmp_path}/none.onnx",
+    )

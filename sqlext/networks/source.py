@@ -1,0 +1,76 @@
+"""The file that IMPORT names, as ONNX bytes and what the file itself says of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+
+from sqlext.errors import SqlExtError
+from sqlext.networks.onnx_file import invalid
+from sqlext.paths import local_file
+from sqlext.transfer.graphs import EXPORT_KEY, PREPROCESSING_KEY, Described
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SMALL = "sqlext:small"
+_SMALL_FILE = Path(__file__).with_name("small.onnx")
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """``data``: ONNX; ``sha256``: of the file; ``folder``: where its external weights may lie; ``described``: what
+    EXPORT wrote; ``options``: of IMPORT, as the file gives them.
+    """
+
+    data: bytes
+    sha256: str
+    folder: Path | None
+    described: Described | None
+    options: dict[str, Any]
+
+
+@contextmanager
+def open_graph(spark: SparkSession, path: str, format: str | None) -> Iterator[GraphFile]:
+    """:raises SqlExtError: FILE_NOT_FOUND, IS_A_FOLDER, PATH_NOT_ALLOWED, NOT_IN_PACKAGE, INVALID_NETWORK."""
+    if path.startswith("sqlext:"):
+        if path != SMALL:
+            raise SqlExtError("NOT_IN_PACKAGE", path=path, there=SMALL)
+        yield _onnx(_SMALL_FILE)
+        return
+    with local_file(spark, path, str(format)) as file:
+        yield _onnx(file)
+
+
+def _onnx(file: Path) -> GraphFile:
+    data = file.read_bytes()
+    if not data:
+        raise invalid("the file is empty")
+    properties = _properties(data)
+    described = Described.from_json(properties.get(EXPORT_KEY, ""))
+    options = described.options if described else _preprocessing(properties)
+    return GraphFile(data, hashlib.sha256(data).hexdigest(), file.parent, described, options)
+
+
+def _properties(data: bytes) -> dict[str, str]:
+    """An ONNX file's metadata; of what is no ONNX nothing: reading the network says what is wrong with it."""
+    try:
+        return {p.key: p.value for p in onnx.load_from_string(data).metadata_props}
+    except Exception:  # protobuf's DecodeError, whose module differs between its releases
+        return {}
+
+
+def _preprocessing(properties: dict[str, str]) -> dict[str, Any]:
+    """What the file records under `sqlext.preprocessing`; OPTIONS override it."""
+    try:
+        found = json.loads(properties.get(PREPROCESSING_KEY, "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,161 @@
+"""A version as one ONNX graph that any runtime can run, and that IMPORT reads again with labels and preprocessing.
+
+A trained model on images becomes its backbone with the trained layers behind it. What a graph cannot say travels in its
+metadata under the key ``sqlext.export``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+
+from sqlext.catalog import ModelCatalog, ModelVersion
+from sqlext.catalog.backbones import recorded_backbone
+from sqlext.networks.graph import PRODUCER
+from sqlext.networks.head import Head
+from sqlext.networks.wiring import Wiring
+
+EXPORT_KEY = "sqlext.export"
+PREPROCESSING_KEY = "sqlext.preprocessing"
+# What of a trained model's manifest says how its features are given and what its outputs mean.
+OF_A_HEAD = ("kind", "task", "input", "width", "labels", "label_column", "label_type", "target_column")
+
+
+@dataclass(frozen=True)
+class Described:
+    """What ``sqlext.export`` holds. ``options`` are those of IMPORT (names of tensors, preprocessing); ``head``: of a
+    graph that is a trained model's layers alone, OF_A_HEAD; ``regression``: the one output is a value.
+    """
+
+    labels: tuple[str, ...] | None
+    options: dict[str, Any]
+    head: dict[str, Any] | None = None
+    regression: bool = False
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "labels": list(self.labels) if self.labels else None,
+                "options": self.options,
+                "head": self.head,
+                "regression": self.regression,
+            },
+            ensure_ascii=False,
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Described | None:
+        """None for what EXPORT did not write."""
+        try:
+            values = json.loads(text)
+            labels = None if values["labels"] is None else tuple(str(label) for label in values["labels"])
+            head = None if values["head"] is None else dict(values["head"])
+            return cls(labels, dict(values["options"]), head, bool(values["regression"]))
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+def graph_of(catalog: ModelCatalog, version: ModelVersion) -> tuple[onnx.ModelProto, Described]:
+    """The version as a graph, without metadata, and what the metadata is to say.
+
+    :raises SqlExtError: BACKBONE_MISSING.
+    """
+    manifest = catalog.read_manifest(version)
+    if manifest["kind"] == "backbone":
+        network = _network(catalog, version)
+        return network, described_network(manifest, network)
+    head = Head.from_onnx(catalog.read_bytes(version, "head.onnx"))
+    labels = tuple(manifest["labels"]) if manifest.get("labels") else None
+    if manifest["input"]["kind"] != "image":
+        kept = {key: manifest[key] for key in OF_A_HEAD if manifest.get(key) is not None}
+        return onnx.load_from_string(head.to_onnx()), Described(labels, {}, kept, regression=labels is None)
+    backbone = recorded_backbone(catalog, manifest["backbone"], version)
+    model = with_head(_network(catalog, backbone), head)
+    options = catalog.read_manifest(backbone)["input"]["preprocessing"] | {
+        "output": model.graph.output[0].name,
+        "embedding": _embedding(_network(catalog, backbone)),
+        "scores": "logits",
+    }
+    return model, Described(labels, options, regression=labels is None)
+
+
+def described_network(manifest: Mapping[str, Any], model: onnx.ModelProto) -> Described:
+    """Of an imported network: its outputs by name, so that IMPORT need not look for them."""
+    names = [output.name for output in model.graph.output]
+    options = dict(manifest["input"]["preprocessing"])
+    options |= {"output": names[-1], "embedding": names[0], "scores": manifest["scores_kind"]}
+    return Described(tuple(manifest["labels"]) if manifest.get("labels") else None, options)
+
+
+def message(model: onnx.ModelProto, described: Described) -> str:
+    """What goes into the graph and what comes out, for those who run it elsewhere."""
+    outputs = " and ".join(f"'{output.name}'" for output in model.graph.output)
+    given = (
+        "the features, N x width, unscaled" if described.head else "N x 3 x S x S, preprocessed as its metadata says"
+    )
+    means = (
+        " (logits: their softmax is the scores)"
+        if described.labels and described.options.get("scores") != "probabilities"
+        else ""
+    )
+    return f"input '{model.graph.input[0].name}' takes {given}; output {outputs}{means}"
+
+
+def with_metadata(model: onnx.ModelProto, described: Described) -> bytes:
+    """The file: the same bytes for the same version."""
+    values = {EXPORT_KEY: described.to_json()}
+    preprocessing = {k: v for k, v in described.options.items() if k not in ("output", "embedding", "scores")}
+    if preprocessing:
+        values[PREPROCESSING_KEY] = json.dumps(preprocessing)
+    helper.set_model_props(model, values)
+    model.producer_name = PRODUCER
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def with_head(network: onnx.ModelProto, head: Head) -> onnx.ModelProto:
+    """The network from its input to its embedding, and the trained layers behind it. Output: N x classes `logits`."""
+    embedding, source = _embedding(network), network.graph.input[0].name
+    needed = Wiring(network.graph).needed([embedding], source)
+    nodes = [node for node in network.graph.node if node.output[0] in needed.produced]
+    weights = [tensor for tensor in network.graph.initializer if tensor.name in needed.tensors]
+    taken = needed.tensors | {name for node in nodes for name in (*node.output, node.name)}
+    # Names of the head's own, whatever the network's are; its input is the embedding.
+    prefix = next(p for p in ("head", *(f"head_{i}" for i in range(2, 100))) if not _begins(taken, p))
+    trained = onnx.load_from_string(head.to_onnx()).graph
+    names = {name: f"{prefix}/{name}" for name in _names(trained)} | {"features": embedding}
+    for node in trained.node:
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+        node.name = node.output[0]
+        nodes.append(node)
+    for tensor in trained.initializer:
+        tensor.name = names[tensor.name]
+        weights.append(tensor)
+    output = helper.make_tensor_value_info(names["logits"], TensorProto.FLOAT, ["N", head.outputs])
+    graph = helper.make_graph(nodes, "network", [network.graph.input[0]], [output], weights)
+    model = helper.make_model(graph, opset_imports=network.opset_import, producer_name=PRODUCER)
+    model.ir_version = network.ir_version
+    return model
+
+
+def _network(catalog: ModelCatalog, version: ModelVersion) -> onnx.ModelProto:
+    return onnx.load_from_string(catalog.local_copy(version, "network.onnx").read_bytes())
+
+
+def _embedding(network: onnx.ModelProto) -> str:
+    """The first output of a network as it is kept."""
+    return str(network.graph.output[0].name)
+
+
+def _begins(names: set[str], prefix: str) -> bool:
+    return any(name.startswith(f"{prefix}/") for name in names)
+
+
+def _names(graph: onnx.GraphProto) -> set[str]:
+    return {name for node in graph.node for name in (*node.input, *node.output)}

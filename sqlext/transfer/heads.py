@@ -1,0 +1,116 @@
+"""The trained layers of a model on arrays or columns, alone in a file that EXPORT wrote: imported as a trained model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import onnx
+
+import sqlext.bigdl
+from sqlext.catalog import ModelEntry, ModelName
+from sqlext.catalog.entry import CLASSIFIER, REGRESSOR
+from sqlext.errors import SqlExtError
+from sqlext.networks.head import Head
+from sqlext.networks.imported import result_row, same_content
+from sqlext.networks.importing import replaceable
+from sqlext.networks.onnx_file import invalid, parse
+from sqlext.networks.source import GraphFile
+from sqlext.progress import report
+from sqlext.statements.base import Context, ResultRow, located
+from sqlext.transfer.graphs import OF_A_HEAD
+
+if TYPE_CHECKING:
+    from sqlext.statements.import_model import ImportModel
+
+
+def import_head(
+    context: Context,
+    statement: ImportModel,
+    name: ModelName,
+    existing: ModelEntry | None,
+    graph: GraphFile,
+    labels: tuple[str, ...] | None,
+) -> ResultRow:
+    """Publishes the head as a classifier or regressor with the labels of the file, or those of LABELS."""
+    head, described = located(statement.path_offset, lambda: _read(graph))
+    labels = labels or (tuple(map(str, described["labels"])) if described.get("labels") else None)
+    kind = CLASSIFIER if labels else REGRESSOR
+    if labels and (len(labels) != head.outputs or len(set(labels)) != len(labels)):
+        values = {"given": len(labels), "distinct": len(set(labels)), "outputs": head.outputs}
+        raise SqlExtError("LABELS_MISMATCH", offset=statement.labels_offset, **values)
+    if existing is not None and existing.kind != kind:
+        offset = statement.name.offset
+        raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=existing.kind, wanted=kind, offset=offset)
+    older = replaceable(context, statement, existing)
+    same = same_content(existing, graph.sha256)
+    if same is not None and existing is not None:
+        return _row(statement, existing, same.version, "EXISTS", f"version {same.version} has the same content")
+    with context.catalog.draft(name, kind, statement.comment) as draft:
+        (draft.local / "head.onnx").write_bytes(head.to_onnx())
+        _write_bigdl(context, head, kind, draft.local)
+        report("publishing", 0)
+        promote = existing is None or statement.replace or statement.options["promote"] == "always"
+        parameters = {"content": graph.sha256, "sha256": graph.sha256, "source": statement.path}
+        if described.get("label_column"):
+            parameters["label_column"] = str(described["label_column"])
+        manifest = _manifest(name, statement, graph, head, described | {"labels": list(labels) if labels else None})
+        version = context.catalog.publish(draft, (), manifest, parameters, promote=promote)
+    for replaced in older:
+        context.catalog.drop_version(name, replaced.version)
+    return _row(statement, context.catalog.get(name), version.version, "IMPORTED", "")
+
+
+def _read(graph: GraphFile) -> tuple[Head, dict[str, Any]]:
+    """The layers, and what of :data:`OF_A_HEAD` the file says."""
+    assert graph.described is not None
+    described = {key: value for key, value in (graph.described.head or {}).items() if key in OF_A_HEAD}
+    parse(graph.data, None)
+    try:
+        head = Head.from_onnx(graph.data)
+        rebuilt = onnx.load_from_string(head.to_onnx()).graph
+        if rebuilt.node != onnx.load_from_string(graph.data).graph.node:
+            raise ValueError("other layers")
+    except (KeyError, IndexError, ValueError):
+        raise invalid("it is not a trained model's layers as EXPORT writes them") from None
+    given = described.get("input")
+    if not isinstance(given, dict) or given.get("kind") == "image" or described.get("width") != head.width:
+        raise invalid("what it says of its features does not fit its layers")
+    return head, described
+
+
+def _write_bigdl(context: Context, head: Head, kind: str, folder: Any) -> None:
+    from sqlext.bigdl.records import HeadSpec
+    from sqlext.bigdl.training import save_head
+
+    if sqlext.bigdl.missing(context.spark) is None:
+        hidden = tuple(int(weight.shape[0]) for weight in head.weights[:-2:2])
+        spec = HeadSpec(head.width, None if kind == REGRESSOR else head.outputs, hidden)
+        save_head(context.spark, spec, list(head.weights), folder)
+
+
+def _manifest(
+    name: ModelName, statement: ImportModel, graph: GraphFile, head: Head, described: dict[str, Any]
+) -> dict[str, Any]:
+    kept = {key: value for key, value in described.items() if key != "kind"}
+    sizes = " -> ".join(str(n) for n in [head.width, *(w.shape[0] for w in head.weights[::2])])
+    return kept | {
+        "model": str(name),
+        "backbone": None,
+        "scores_kind": "logits",
+        "precision": {"use": "f32", "reason": "arrays are scored in f32"},
+        "source": {"path": statement.path, "format": statement.format, "sha256": graph.sha256},
+        "statement": None,
+        "details": {
+            "source": f"{statement.path} (FORMAT {statement.format}, sha256 {graph.sha256})",
+            "layers": f"Linear({sizes}); {head.parameters:,} parameters",
+            "precision": "f32: arrays are scored in f32",
+        },
+    }
+
+
+def _row(statement: ImportModel, entry: ModelEntry, number: int, status: str, note: str) -> ResultRow:
+    version = entry.version(number)
+    notes = [note] if note else []
+    if entry.default.version != number:
+        notes.append(f"default stays {entry.default.version}; OPTIONS (promote = 'always') changes it")
+    return result_row(version, entry, status, "; ".join(notes), format=str(statement.format))
