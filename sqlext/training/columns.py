@@ -68,13 +68,21 @@ def find_features(frame: DataFrame, given: list[Name], others: list[Name], sourc
     apart = {str(name).lower() for name in others}
     columns = [find_column(frame, name, source) for name in given] if given else _by_rule(frame, apart, source)
     for name, column in zip(given, columns, strict=False):
-        _check_feature(name, column, alone=len(given) == 1)
         if str(name).lower() == str(others[0]).lower():
             problem = "it is what the model is to predict"
             raise SqlExtError("INVALID_FEATURES", column=column.text, problem=problem, offset=name.offset)
+        _check_feature(name, column, alone=len(given) == 1)
+    _check_distinct(given)
     used = {column.text.lower() for column in columns} | {column.text.lower().split(".")[0] for column in columns}
     left_out = tuple(c for c in frame.columns if c.lower() not in apart | used)
     return Features(_kind(columns[0].type), tuple(columns), left_out)
+
+
+def _check_distinct(given: list[Name]) -> None:
+    for i, name in enumerate(given):
+        if str(name).lower() in {str(other).lower() for other in given[:i]}:
+            problem = "FEATURES names it twice"
+            raise SqlExtError("INVALID_FEATURES", column=name, problem=problem, offset=name.offset)
 
 
 def _kind(kind: DataType) -> str:

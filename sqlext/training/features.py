@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, FloatType
 
 from sqlext.training.columns import Features
 from sqlext.training.sources import ColumnOf
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 ROWS_PER_TASK = 64  # of images: some seconds each, so that progress moves and a lost executor costs little
 NULL_LABEL = "NULL label"
+NO_NUMBER = "NaN or infinite target"
 
 
 @dataclass(frozen=True)
@@ -62,19 +64,26 @@ def feature_rows(
         *[F.expr(sql).alias(name) for name, sql in kept.items()],
     )
     own = ["label", "label_text", "row_hash", *kept]
+    of_numbers = isinstance(label.type, (FloatType, DoubleType))
     if not embedder.embeds:
-        return frame.select(*own, F.col("given").alias("features"), _error(_array_error()))
+        return frame.select(*own, F.col("given").alias("features"), _error(_array_error(), of_numbers=of_numbers))
     frame = frame.withColumn("given", F.when(F.col("label").isNotNull(), F.col("given")))
     frame = _spread(spark, frame, rows)
     assert embedder.backbone is not None
     assert embedder.choice is not None
     steps = embedding_steps(spark, embedder.backbone, Argument(features.columns[0].type, "given"), embedder.choice)
     embedded = apply_steps(frame, steps)
-    return embedded.select(*own, F.col("embedded.embedding").alias("features"), _error(F.col("embedded.error")))
+    return embedded.select(
+        *own, F.col("embedded.embedding").alias("features"), _error(F.col("embedded.error"), of_numbers=of_numbers)
+    )
 
 
-def _error(error: Column) -> Column:
-    return F.when(F.col("label").isNull(), F.lit(NULL_LABEL)).otherwise(error).alias("error")
+def _error(error: Column, *, of_numbers: bool) -> Column:
+    """NULL labels first, then targets that are no numbers, then ``error``."""
+    number = F.col("label").cast("double")
+    target = F.isnan(number) | (F.abs(number) == float("inf"))
+    why = F.when(F.col("label").isNull(), F.lit(NULL_LABEL))
+    return (why.when(target, F.lit(NO_NUMBER)) if of_numbers else why).otherwise(error).alias("error")
 
 
 def _array_error() -> Column:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from pyspark.sql.types import DoubleType, FloatType
+
 from sqlext.training.columns import is_vector
-from sqlext.training.features import NULL_LABEL
+from sqlext.training.features import NO_NUMBER, NULL_LABEL
 from sqlext.training.metrics import wilson_interval
 from sqlext.training.split import VALIDATION
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from sqlext.catalog import ModelEntry, ModelVersion
     from sqlext.training.plan import TrainPlan
     from sqlext.training.record import Outcome
+    from sqlext.training.sources import ColumnOf
 
 _MOST_COLUMNS = 20
 
@@ -26,9 +29,11 @@ def reasons(why: Counter[str]) -> str:
 def bad_rows_query(plan: TrainPlan, why: Counter[str]) -> str:
     """The SELECT that lists the rows that cannot be used."""
     tests = []
-    if set(why) - {NULL_LABEL}:
+    if set(why) - {NULL_LABEL, NO_NUMBER}:
         tests.append(_bad_features(plan))
-    if NULL_LABEL in why:
+    if NO_NUMBER in why:
+        tests.append(_bad_number(plan.label))
+    elif NULL_LABEL in why:
         tests.append(f"{plan.label.text} IS NULL")
     return f"SELECT * FROM {plan.source_text} WHERE {' OR '.join(tests)}"
 
@@ -38,10 +43,16 @@ def _bad_features(plan: TrainPlan) -> str:
     if features.kind == "image":
         return f"image_error({features.text}) IS NOT NULL"
     if features.kind == "columns":
-        return " OR ".join(f"{column.text} IS NULL OR isnan({column.text})" for column in features.columns)
+        return " OR ".join(_bad_number(column) for column in features.columns)
     if is_vector(features.columns[0].type):
         return f"{features.text} IS NULL"
     return f"{features.text} IS NULL OR exists({features.text}, x -> x IS NULL OR isnan(x))"
+
+
+def _bad_number(column: ColumnOf) -> str:
+    if not isinstance(column.type, (FloatType, DoubleType)):
+        return f"{column.text} IS NULL"
+    return f"{column.text} IS NULL OR isnan({column.text}) OR abs({column.text}) > 3.4e38"
 
 
 def trained(outcome: Outcome, entry: ModelEntry, version: ModelVersion) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn import metrics as sk
 
 from sqlext.training.held_out import HeldOut
-from sqlext.training.metrics import classification, most_frequent
+from sqlext.training.metrics import classification
 from sqlext.training.options import LOWER_IS_BETTER, REGRESSION_METRICS
 
 
@@ -45,10 +45,15 @@ def baseline(
         return None
     if mean is not None:
         return quality(metric, replace(rows, predicted_value=np.full(rows.rows, mean)), labels)
-    frequent = most_frequent(list(trained.elements()))
+    frequent = most_frequent(trained)
     total = sum(trained.values())
     shares = np.tile([trained[label] / total for label in labels], (rows.rows, 1))
     return quality(metric, replace(rows, predicted_label=[frequent] * rows.rows, scores=shares), labels)
+
+
+def most_frequent(trained: Counter[str]) -> str:
+    """Of labels with their rows; the first in the order of the labels when several are as frequent."""
+    return min(trained.items(), key=lambda item: (-item[1], item[0]))[0]
 
 
 def is_better(metric: str, new: float, old: float) -> bool:

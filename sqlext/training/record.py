@@ -14,10 +14,9 @@ from sqlext.training.fit import Fitted
 from sqlext.training.held_out import HeldOut
 from sqlext.training.labels import Labels
 from sqlext.training.manifest import manifest_of
-from sqlext.training.metrics import most_frequent
 from sqlext.training.plan import TrainPlan
 from sqlext.training.promotion import Promotion
-from sqlext.training.quality import baseline, quality
+from sqlext.training.quality import baseline, most_frequent, quality
 from sqlext.training.split import VALIDATION
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Outcome:
     @property
     def frequent_label(self) -> str | None:
         """The training label that occurs most often; the first in sorted order when several do."""
-        return None if self.plan.regression else most_frequent(list(self.rows.trained.elements()))
+        return None if self.plan.regression else most_frequent(self.rows.trained)
 
     @cached_property
     def metric_value(self) -> float | None:

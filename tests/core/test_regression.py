@@ -107,6 +107,15 @@ def test_a_start_from_the_version_before_and_no_promotion(spark: SparkSession, p
         spark.sql("TRAIN MODEL prices FROM houses FEATURES (rooms) LABEL area")
 
 
+def test_targets_that_are_no_numbers_are_skipped_and_listed(spark: SparkSession, houses: str) -> None:
+    spark.sql(
+        "CREATE TABLE odd AS SELECT area, price FROM houses UNION ALL SELECT 1.0D, double('NaN') UNION ALL SELECT 1.0D, NULL"
+    )
+    row = one(spark, "TRAIN MODEL odd_prices FROM odd TARGET price OPTIONS (epochs = 1)")
+    assert row.rows_skipped == 2
+    assert spark.sql(row.message[row.message.index("SELECT") :]).count() == 2
+
+
 def test_scaling_folds_and_unfolds() -> None:
     random = np.random.default_rng(1)
     target = TargetScale(200_000.0, 30_000.0)

@@ -138,6 +138,7 @@ def test_an_ml_vector(spark: SparkSession, numbers: str) -> None:
         ("FEATURES (path) LABEL y", "read_image(path)"),
         ("FEATURES (a, path) LABEL y", "string is neither"),
         ("FEATURES (a, y) LABEL y", "what the model is to predict"),
+        ("FEATURES (a, A) LABEL y", "names it twice"),
         ("FEATURES (a, array_column) LABEL y", "COLUMN_NOT_FOUND"),
         ("FEATURES (a) LABEL b", "write TARGET b instead of LABEL"),
         ("FEATURES (a) TARGET y", "classes are predicted by LABEL y"),
