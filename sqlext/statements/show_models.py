@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from sqlext.errors import SqlExtError
 from sqlext.statements.base import Context, ResultRow, Statement
 from sqlext.tokens import Name, TokenReader
 
@@ -57,10 +59,26 @@ def model_rows(context: Context, namespace: str, pattern: str | None = None) -> 
 
     :raises SqlExtError: DATABASE_NOT_FOUND.
     """
-    return [_row(entry) for entry in context.catalog.list(namespace, pattern)]
+    known: dict[str, str] = {}
+    return [_row(entry, _backbone(context, entry, known)) for entry in context.catalog.list(namespace, pattern)]
 
 
-def _row(entry: ModelEntry) -> ResultRow:
+def _backbone(context: Context, entry: ModelEntry, known: dict[str, str]) -> str | None:
+    """`database.model@version` as it is called now; where it is gone, as it was called. ``known`` saves looking twice."""
+    from sqlext.catalog import ModelName
+
+    told, version_id = entry.default.parameters.get("sqlext.backbone"), entry.default.backbone_id
+    if told is None or version_id is None:
+        return told
+    if version_id not in known:
+        known[version_id] = told
+        with suppress(SqlExtError):
+            hint = ModelName.parse(told.partition("@")[0], entry.name.namespace)
+            known[version_id] = str(context.catalog.find_version(version_id, hint) or told)
+    return known[version_id]
+
+
+def _row(entry: ModelEntry, backbone: str | None) -> ResultRow:
     default, parameters = entry.default, entry.default.parameters
     return {
         "namespace": entry.name.namespace,
@@ -68,7 +86,7 @@ def _row(entry: ModelEntry) -> ResultRow:
         "version": default.version,
         "versions": len(entry.versions),
         "kind": entry.kind,
-        "backbone": parameters.get("sqlext.backbone"),
+        "backbone": backbone,
         "label_column": parameters.get("sqlext.label_column"),
         "metric_name": default.metric_name,
         "metric_value": default.metric_value,

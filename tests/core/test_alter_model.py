@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from pyspark import InheritableThread
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from results import one
 from tiny_models import publish
 
-from sqlext.catalog import ModelCatalog, ModelName, RunStore
+from sqlext.catalog import ModelCatalog, ModelName, RunStore, alter
 from sqlext.statements.base import CHANGED
 
 FIRST, SECOND = [[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]  # the second model answers the opposite
@@ -113,6 +114,21 @@ def test_properties_and_comment(spark: SparkSession, m: str, database: str) -> N
     with pytest.raises(AnalysisException, match=r"NOT_A_MODEL.*line 1 pos 17"):
         spark.sql("CREATE TABLE plain (a INT)")
         spark.sql("COMMENT ON MODEL plain IS 'x'")
+
+
+def test_two_sessions_set_different_properties(spark: SparkSession, m: str, database: str) -> None:
+    name, sessions = ModelName(database, "m"), [spark.newSession(), spark.newSession()]
+
+    def change(session: SparkSession, key: str) -> None:
+        for i in range(3):
+            alter.set_properties(ModelCatalog(session), name, {f"{key}{i}": str(i)})
+
+    threads = [InheritableThread(target=change, args=(s, k)) for s, k in zip(sessions, "ab", strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ModelCatalog(spark).get(name).properties) == ["a0", "a1", "a2", "b0", "b1", "b2"]
 
 
 def test_missing_models(spark: SparkSession, database: str) -> None:

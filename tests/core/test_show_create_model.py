@@ -33,9 +33,6 @@ def test_a_trained_model(spark: SparkSession, database: str) -> None:
     assert "\n  VALIDATE SPLIT 0.3 SEED 9\n  COMMENT 'it\\'s \\\\ mine'\n  OPTIONS (\n    batch_size = 7,\n" in text
     assert text.endswith("\n  PROPERTIES (\n    'team.a' = 'x y')")
     assert "promote" not in text
-    spark.sql("ALTER MODEL m UNSET PROPERTIES (team.a)")
-    text = shown(spark, "m")
-    assert "PROPERTIES" not in text
     spark.sql("USE default")  # the text stands on its own
     try:
         again = one(spark, text)
@@ -47,6 +44,39 @@ def test_a_trained_model(spark: SparkSession, database: str) -> None:
     assert shown(spark, "m VERSION 2") == text
     versions = spark.sql("SHOW MODEL VERSIONS m").collect()
     assert len({v.validated_on.replace(f"{database}.", "") for v in versions}) == 1
+
+
+def test_columns_weights_and_groups(spark: SparkSession, database: str) -> None:
+    """What was left out is found by rule, and spelled out; JSON and a group survive."""
+    spark.sql("CREATE TABLE t AS SELECT id % 5 AS grp, sin(id) AS a, cos(id) * 1e3 AS b, id % 2 AS y FROM range(60)")
+    first = one(
+        spark,
+        "TRAIN MODEL m FROM t LABEL y USING mlp VALIDATE SPLIT 0.2 TEST 0.2 GROUP grp "
+        "OPTIONS (hidden = '4', epochs = 3, class_weights = '{\"0\": 2.0, \"1\": 1}', metric = 'f1_score')",
+    )
+    text = shown(spark, "m")
+    for part in ("FEATURES (a, b)", "USING mlp", "SPLIT 0.2 TEST 0.2 GROUP grp SEED 42", "hidden = '4'", "f1_score"):
+        assert part in text
+    again = one(spark, text)
+    for column in ("rows_trained", "rows_validated", "rows_tested", "metric_name"):
+        assert again[column] == first[column], column
+    assert again.val_loss == pytest.approx(first.val_loss, abs=1e-6)
+    described = {r.col_name: (r.data_type, r.comment) for r in spark.sql("DESCRIBE MODEL EXTENDED m").collect()}
+    assert [described[c][0] for c in ("a", "b")] == ["double", "double"]
+    assert described["(1) Linear"] == ("(2 -> 4)", "12 trained parameters")
+    assert described["(2) ReLU"] == ("", "")
+    assert "bytes" in described[f"Table {database}.t"][1]
+
+
+def test_a_regression(spark: SparkSession, database: str) -> None:
+    spark.sql("CREATE TABLE t AS SELECT sin(id) AS a, id * 1.0D AS b, 2e5 + 1e3 * sin(id) AS price FROM range(40)")
+    first = one(spark, "TRAIN MODEL m FROM t TARGET price VALIDATE NONE OPTIONS (epochs = 2)")
+    text = shown(spark, "m")
+    assert "\n  TARGET price\n" in text
+    assert "\n  VALIDATE NONE\n" in text
+    assert one(spark, text).loss == pytest.approx(first.loss, rel=1e-6)
+    rows = [(r.col_name, r.data_type) for r in spark.sql("DESCRIBE MODEL m").collect()]
+    assert rows == [("a", "double"), ("b", "double"), ("", ""), ("# Output", ""), ("value", "double")]
 
 
 def test_a_query_and_a_renamed_backbone(spark: SparkSession, database: str, shop: str) -> None:
