@@ -17,7 +17,7 @@ from sqlext.catalog import ModelCatalog, ModelRef
 from sqlext.networks.head import Head
 from sqlext.training.scaling import TargetScale, start_weights
 
-HOUSES = """SELECT area, rooms * 1e-3 AS rooms, 200000 + 400 * (area - 100) + 9000 * rooms + 4000 * randn({seed} + 60) AS price
+HOUSES = """SELECT area, rooms * 1e-3 AS rooms, 200000 + 400 * (area - 100) + 9000 * rooms + 2000 * randn({seed} + 60) AS price
   FROM (SELECT 100 + 30 * randn({seed}) AS area, randn({seed} + 30) AS rooms FROM range(0, 300, 1, 1))"""
 
 
@@ -51,7 +51,7 @@ def saved(spark: SparkSession, model: str) -> tuple[dict[str, Any], Head, pd.Dat
 def test_result_row(prices: Row) -> None:
     assert (prices.task, prices.classes, prices.metric_name) == ("regression", None, "rmse")
     assert (prices.rows_trained, prices.rows_validated, prices.rows_tested) == (210, 60, 30)
-    assert 3000 < prices.metric_value < 5500 < 10_000 < prices.baseline_value
+    assert 1500 < prices.metric_value < 2700 < 10_000 < prices.baseline_value
     assert f"rmse {prices.metric_value:.6g} on 60 rows; always the mean " in prices.message
 
 
@@ -60,7 +60,7 @@ def test_large_targets_train_without_options(spark: SparkSession, houses: str, s
     row = one(spark, f"TRAIN MODEL seeds FROM ({HOUSES.format(seed=seed)}) FEATURES (area, rooms) TARGET price")
     held_out = saved(spark, f"seeds@{row.version}")[2]
     errors = held_out.target - held_out.predicted_value
-    assert 1 - (errors**2).sum() / ((held_out.target - held_out.target.mean()) ** 2).sum() >= 0.9
+    assert 1 - (errors**2).sum() / ((held_out.target - held_out.target.mean()) ** 2).sum() >= 0.95
     assert np.sqrt((errors**2).mean()) == pytest.approx(row.metric_value)
 
 
@@ -100,7 +100,7 @@ def test_a_start_from_the_version_before_and_no_promotion(spark: SparkSession, p
         "TRAIN MODEL prices FROM houses FEATURES (rooms) TARGET price OPTIONS (promote = 'if_better', epochs = 2, min_loss = 1e12)",
     )
     assert worse.message.startswith(
-        "default stays 1: 1 scores 4"
+        "default stays 1: 1 scores "
     )  # the default's features are made anew for these rows
     assert "ended by min_loss after epoch 1" in worse.message
     with pytest.raises(AnalysisException, match="MODEL_KIND_MISMATCH"):
