@@ -115,12 +115,17 @@ def _accuracy(outcome: Outcome) -> str:
 def _regression(outcome: Outcome) -> str:
     value, base, name = outcome.metric_value, outcome.baseline, outcome.plan.metric
     assert value is not None
-    text = f"{name} {value:.6g} on {outcome.validated.rows} rows"
+    text = f"{name} {_number(value)} on {outcome.validated.rows} rows"
     if base is None:
         return text
     better = value > base if name == "r2" else value < base
-    text += f"; always the mean {outcome.mean:.6g} would give {base:.6g}"
+    text += f"; always the mean {_number(outcome.mean)} would give {_number(base)}"
     return text + ("" if better else ": the model is not better than that")
+
+
+def _number(value: float | None) -> str:
+    """Six digits, without an exponent where the number is large."""
+    return "" if value is None else f"{value:.0f}" if abs(value) >= 1e6 else f"{value:.6g}"
 
 
 def _placement(outcome: Outcome) -> str:

@@ -99,9 +99,7 @@ def test_a_start_from_the_version_before_and_no_promotion(spark: SparkSession, p
         spark,
         "TRAIN MODEL prices FROM houses FEATURES (rooms) TARGET price OPTIONS (promote = 'if_better', epochs = 2, min_loss = 1e12)",
     )
-    assert worse.message.startswith(
-        "default stays 1: 1 scores "
-    )  # the default's features are made anew for these rows
+    assert worse.message.startswith("default stays 1: 1 scores ")  # the default's features are made anew for these rows
     assert "ended by min_loss after epoch 1" in worse.message
     with pytest.raises(AnalysisException, match="MODEL_KIND_MISMATCH"):
         spark.sql("TRAIN MODEL prices FROM houses FEATURES (rooms) LABEL area")
