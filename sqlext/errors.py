@@ -104,16 +104,17 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "UNKNOWN_LABEL": ("22023", "Model {model} has no label '{label}'. {hint}"),
     "NO_HELD_OUT_ROWS": (
         "22023",
-        "Version {version} of {model} was trained without held-out rows; write EVALUATE MODEL {model} FROM a table.",
+        "Version {version} of {model} has no held-out rows ({trained}); write EVALUATE MODEL {model} VERSION {version} FROM a table.",
     ),
     "NOTHING_TO_EVALUATE": (
         "22023",
         "{model} is an imported network without held-out rows; write EVALUATE MODEL {model} FROM a table.",
     ),
+    "NO_CLASSES": ("42809", "{model} predicts a number and has no classes; leave {form} out."),
     "NO_LABELS": ("22023", "{model} has no labels, so there is nothing to compare; IMPORT it with LABELS."),
     "LABEL_NEEDED": (
         "22023",
-        "Say which column of the source holds the labels: EVALUATE MODEL {model} FROM .. LABEL column.",
+        "{model} was imported, so say which column of the source holds the labels: EVALUATE MODEL {model} FROM .. LABEL column.",
     ),
     "INVALID_TUNE": ("22023", "TUNE {problem}."),
     "CANNOT_TRAIN_AGAIN": ("0A000", "{model} cannot be trained again: {problem}. {made}"),

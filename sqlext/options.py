@@ -92,7 +92,10 @@ def resolve(
     for raw in given:
         option = known.get(raw.key)
         if option is None:
-            hint = f"Write {foreign[raw.key]}." if foreign and raw.key in foreign else nearest(raw.key, known, limit=30)
+            if foreign and raw.key in foreign:
+                hint = f"Write {foreign[raw.key]}."
+            else:
+                hint = nearest(raw.key, known, limit=30) or "There are no options here."
             raise SqlExtError("UNKNOWN_OPTION", option=raw.key, hint=hint, offset=raw.offset)
         try:
             values[raw.key] = option.read(raw.value)

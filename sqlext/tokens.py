@@ -144,8 +144,9 @@ class TokenReader:
             self.fail(" ".join(words))
 
     def need_any(self, what: str, *words: str) -> str:
+        """One of ``words``, each a word or several with blanks between."""
         for word in words:
-            if self.take(word):
+            if self.take(*word.split()):
                 return word
         self.fail(what)
 
@@ -267,13 +268,14 @@ class TokenReader:
 
     def clauses(
         self, readers: Mapping[str, Callable[[TokenReader], object]], later: Mapping[str, str] | None = None
-    ) -> None:
+    ) -> Mapping[str, int]:
         """Clauses in any order, each at most once, to the end of the statement.
 
-        :param readers: by the word that begins the clause.
+        :param readers: by the word (or words) that begin the clause.
         :param later: words of clauses that a later release may bring, with what they would do.
+        :returns: the clauses that were given, with where each begins.
         """
-        seen: set[str] = set()
+        seen: dict[str, int] = {}
         while not self.done:
             for word, what in (later or {}).items():
                 if self.at(word):
@@ -282,9 +284,10 @@ class TokenReader:
             word = self.need_any("one of " + ", ".join(w for w in readers if w not in seen), *readers)
             if word in seen:
                 raise SqlExtError("SYNTAX_ERROR", problem=f"{word} is given twice.", offset=offset)
-            seen.add(word)
+            seen[word] = offset
             readers[word](self)
             self.clause(offset, list(readers).index(word))
+        return seen
 
     def source(self) -> Source:
         """``tableName [VERSION | TIMESTAMP AS OF literal]`` or ``( query )``."""

@@ -1,25 +1,63 @@
-"""EVALUATE MODEL: metrics of one version on a source, or on the held-out rows recorded with it."""
+"""EVALUATE MODEL: metrics of versions on a source, or on the held-out rows recorded with them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sqlext.errors import SqlExtError
-from sqlext.statements.base import Context, ResultRow, Statement, located
-from sqlext.tokens import ModelReference, Name, Source, TokenReader
+from sqlext.options import Option, resolve
+from sqlext.statements.base import Context, ResultRow, Statement
+from sqlext.tokens import ModelReference, Name, RawOption, Source, TokenReader
+
+OPTIONS: tuple[Option, ...] = ()
+
+PER_CLASS = "PER CLASS"
+CONFUSION_MATRIX = "CONFUSION MATRIX"
+# Result columns of the two forms that list classes.
+FORMS: dict[str, dict[str, str]] = {
+    PER_CLASS: {
+        "model": "STRING",
+        "version": "INT",
+        "split": "STRING",
+        "label": "STRING",
+        "precision": "DOUBLE",
+        "recall": "DOUBLE",
+        "f1_score": "DOUBLE",
+        "support": "BIGINT",
+    },
+    CONFUSION_MATRIX: {
+        "model": "STRING",
+        "version": "INT",
+        "split": "STRING",
+        "expected_label": "STRING",
+        "predicted_label": "STRING",
+        "row_count": "BIGINT",
+    },
+}
+
+
+@dataclass
+class _Clauses:
+    source: Source | None = None
+    label: Name | None = None
+    form: str | None = None
+    options: list[RawOption] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class EvaluateModel(Statement):
-    """``EVALUATE MODEL name [VERSION n | ALIAS a] [FROM source] [LABEL column]``
+    """``EVALUATE MODEL name [VERSION n | ALIAS a], .. [FROM source] [LABEL column] [PER CLASS | CONFUSION MATRIX]``
 
-    Without FROM it answers from the rows that TRAIN held out and stored with the version; no image is read.
+    Several models are measured on the same rows, in one pass. Without FROM each answers from the rows that TRAIN held out
+    and stored with the version; no image is read. ``form`` is PER CLASS, CONFUSION MATRIX or None.
     """
 
-    model: ModelReference
+    models: tuple[ModelReference, ...]
     source: Source | None
     label: Name | None
+    form: str | None = None
 
     NAME = "EVALUATE MODEL"
     HEADS = (("EVALUATE", "MODEL"),)
@@ -48,17 +86,32 @@ class EvaluateModel(Statement):
     @classmethod
     def parse(cls, reader: TokenReader) -> EvaluateModel:
         reader.need("EVALUATE", "MODEL")
-        model = reader.model()
-        source = reader.source() if reader.take("FROM") else None
-        if source is None and reader.at("LABEL"):
-            problem = "LABEL says which column of a source holds the labels: write FROM before it."
-            raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=reader.offset)
-        label = reader.name("a column") if reader.take("LABEL") else None
-        reader.end("FROM, LABEL or the end of the statement")
-        return cls(model, source, label)
+        models = [reader.model()]
+        while reader.take(","):
+            models.append(reader.model())
+        clauses = _Clauses()
+        given = reader.clauses(
+            {
+                "FROM": lambda r: setattr(clauses, "source", r.source()),
+                "LABEL": lambda r: setattr(clauses, "label", r.name("a column")),
+                PER_CLASS: lambda _: setattr(clauses, "form", PER_CLASS),
+                CONFUSION_MATRIX: lambda _: setattr(clauses, "form", CONFUSION_MATRIX),
+                "OPTIONS": lambda r: setattr(clauses, "options", r.options()),
+            }
+        )
+        if PER_CLASS in given and CONFUSION_MATRIX in given:
+            problem = f"{PER_CLASS} and {CONFUSION_MATRIX} exclude each other; write two statements."
+            raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=max(given[PER_CLASS], given[CONFUSION_MATRIX]))
+        if clauses.source is None and clauses.label is not None:
+            problem = "LABEL says which column of a source holds the labels: add FROM, or leave LABEL out."
+            raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=given["LABEL"])
+        resolve(clauses.options, OPTIONS)
+        return cls(tuple(models), clauses.source, clauses.label, clauses.form)
+
+    def output(self) -> Mapping[str, str]:
+        return self.OUTPUT if self.form is None else FORMS[self.form]
 
     def run(self, context: Context) -> list[ResultRow]:
         from sqlext.training.evaluate import evaluate
 
-        version = located(self.model.name.offset, lambda: context.catalog.resolve(context.model_ref(self.model)))
-        return [evaluate(context, version, self.source, self.label)]
+        return evaluate(context, self)

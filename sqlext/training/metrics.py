@@ -1,4 +1,4 @@
-"""Metrics of a classifier, by scikit-learn, with the definitions that docs/statements/evaluate_model.md gives."""
+"""Metrics by scikit-learn, with the definitions that docs/statements/evaluate_model.md gives."""
 
 from __future__ import annotations
 
@@ -74,6 +74,69 @@ def _top_5(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], classe
     if classes <= 5 or not len(truth):
         return None
     return float(metrics.top_k_accuracy_score(truth, scores, k=5, labels=range(classes)))
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Metrics over rows with a target and a predicted value, in the target's own units; None where one is not defined."""
+
+    rows: int
+    rmse: float
+    mae: float
+    r2: float | None
+
+
+def regression(target: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> Regression:
+    """``r2`` compares with the mean of these rows; one row has none."""
+    return Regression(
+        rows=len(target),
+        rmse=rmse(target, predicted),
+        mae=float(metrics.mean_absolute_error(target, predicted)),
+        r2=float(metrics.r2_score(target, predicted)) if len(target) > 1 else None,
+    )
+
+
+def rmse(target: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> float:
+    """Root of the mean squared error."""
+    return math.sqrt(metrics.mean_squared_error(target, predicted))
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """Metrics of one class against all others; ``support``: rows with this label."""
+
+    label: str
+    precision: float
+    recall: float
+    f1_score: float
+    support: int
+
+
+def per_class(expected: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> list[ClassMetrics]:
+    """Of every label of the model and every other that occurs, in the order of :func:`in_order`; 0 where undefined."""
+    names = in_order(labels, expected)
+    found = metrics.precision_recall_fscore_support(expected, predicted, labels=names, average=None, zero_division=0)
+    return [
+        ClassMetrics(name, float(precision), float(recall), float(f1), int(support))
+        for name, precision, recall, f1, support in zip(names, *found, strict=True)
+    ]
+
+
+MAX_FULL_MATRIX = 100  # classes up to which zero cells are listed
+
+
+def confusion(expected: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> list[tuple[str, str, int]]:
+    """(expected label, predicted label, rows) by both labels; a label that the model never saw has its own rows."""
+    counts = Counter(zip(expected, predicted, strict=True))
+    zeros = len(labels) <= MAX_FULL_MATRIX
+    cells = ((e, p, counts[e, p]) for e in in_order(labels, expected) for p in labels)
+    return [(e, p, rows) for e, p, rows in cells if rows or zeros]
+
+
+def in_order(labels: Sequence[str], found: Sequence[str]) -> list[str]:
+    """The model's labels in their own order (2 before 10), and others that occur: among them by name, else behind."""
+    others = sorted(set(found) - set(labels))
+    return sorted([*labels, *others]) if list(labels) == sorted(labels) else [*labels, *others]
 
 
 def most_frequent(labels: Sequence[str]) -> str:
