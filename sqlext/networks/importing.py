@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from sqlext.catalog import ModelEntry, ModelName, ModelVersion
+from sqlext.catalog.drafts import MAX_VALUE
 from sqlext.errors import SqlExtError
 from sqlext.networks.check import CheckResult
 from sqlext.networks.graph import Network, read_network
@@ -150,6 +151,8 @@ def _publish(
         report("publishing", 0)
         promote = existing is None or statement.replace or statement.options["promote"] == "always"
         parameters = {"content": fingerprint(file, labels), "sha256": file.sha256, "source": statement.path}
+        if len(context.sql) <= MAX_VALUE:  # LABELS can be long
+            parameters["statement"] = context.sql.strip()
         manifest = manifest_of(name, statement.path, f"FORMAT {statement.format}", file, labels, checked)
         manifest["source"]["options"] = {k: statement.options[k] for k in ("input", "output", "embedding", "scores")}
         version = catalog.publish(draft, (), manifest, parameters, promote=promote)

@@ -98,7 +98,11 @@ def test_a_query_and_a_renamed_backbone(spark: SparkSession, database: str, shop
 
 
 def test_an_imported_model(spark: SparkSession, database: str) -> None:
-    spark.sql("IMPORT MODEL bb FROM 'sqlext:small' FORMAT ONNX COMMENT 'tried out' OPTIONS (resize = 'squash:70')")
+    sql = "IMPORT MODEL bb FROM 'sqlext:small' FORMAT ONNX COMMENT 'tried out' OPTIONS (resize = 'squash:70')"
+    spark.sql(sql)
+    version = one(spark, "SHOW MODEL VERSIONS bb")
+    assert (version.statement, version.comment, version.rows_trained) == (sql, "tried out", None)
+    assert spark.sql("SHOW TRAINING HISTORY MODEL bb").collect() == []
     text = shown(spark, "bb")
     assert text.startswith(
         f"IMPORT MODEL {database}.bb\n  FROM 'sqlext:small'\n  FORMAT ONNX\n  COMMENT 'tried out'\n  OPTIONS (\n"
