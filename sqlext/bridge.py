@@ -99,6 +99,12 @@ def _run(spark: SparkSession, request: Request) -> list[Request]:
     return list(statements.run(spark, request["payload"]))
 
 
+def _near_miss(_: SparkSession | None, request: Request) -> None:
+    from sqlext import statements
+
+    statements.near_miss(request["sql"])
+
+
 def _bind(spark: SparkSession, request: Request) -> Request:
     from sqlext import udfs
 
@@ -125,6 +131,7 @@ def _epoch(_: SparkSession | None, request: Request) -> Request:
 
 _METHODS: dict[str, Callable[[Any, Request], Any]] = {
     "parse": _parse,
+    "near_miss": _near_miss,
     "run": _run,
     "bind": _bind,
     "bindTable": _bind_table,

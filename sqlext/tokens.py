@@ -139,6 +139,10 @@ class TokenReader:
         """What was taken from token ``first`` up to here is one part."""
         self._parts.note(Part(kind, value, first, self._index, what))
 
+    def take_any(self, *words: str) -> bool:
+        """Consumes one of these words if it comes next."""
+        return any(self.take(word) for word in words)
+
     def need(self, *words: str) -> None:
         if not self.take(*words):
             self.fail(" ".join(words))
@@ -237,6 +241,25 @@ class TokenReader:
         text = self.sql[start : self._tokens[-1].end + 1]
         self._note("query", text, first, what)
         return text
+
+    # --- reading what is not a statement ---------------------------------------------------------------------------
+
+    def word(self) -> str | None:
+        """The next token if it is a word, as it was written."""
+        token = self.peek()
+        return token.text if token is not None and token.token_type not in _QUOTED and _names(token) else None
+
+    @property
+    def last_word(self) -> str:
+        return self._tokens[self._index - 1].text
+
+    def skip(self) -> str:
+        """Passes over a token, whatever it is."""
+        self._index += 1
+        return self.last_word
+
+    def restart(self) -> None:
+        self._index = 0
 
     # --- looking back -------------------------------------------------------------------------------------------
 

@@ -93,6 +93,21 @@ def parse(spark: SparkSession, sql: str, explain: str | None = None) -> Parsed:
     return Parsed(statement.NAME, schema, {"sql": sql})
 
 
+def near_miss(sql: str) -> None:
+    """Called by the shim for what Spark's parser has rejected.
+
+    :raises SqlExtError: SYNTAX_ERROR with the statement to write instead, where there is one.
+    """
+    from sqlext import near_misses
+
+    def call() -> None:
+        error = near_misses.near_miss(sql)
+        if error is not None:
+            raise error
+
+    _located(sql, call)
+
+
 def run(spark: SparkSession, payload: dict[str, Any]) -> list[ResultRow]:
     """Called by the shim when the statement's command runs. Parsing again costs 0.2 ms and keeps the payload plain text."""
     sql, explain = payload["sql"], payload.get("explain")

@@ -40,6 +40,7 @@ object Hub {
   }
 
   def detach(): Unit = attached.set(null)
+  def isAttached: Boolean = attached.get != null
 
   def languageDigest: String = Language.digest
 

@@ -22,6 +22,12 @@ object Language {
   lazy val heads: Set[Seq[String]] = items("heads").map(_.elements().asScala.map(_.asText).toList).toSet
   lazy val beginnings: Set[Seq[String]] = heads.flatMap(_.inits)
 
+  /** Words by which Python is asked about what Spark has rejected: at the beginning, and anywhere. */
+  lazy val nearMissFirst: Set[String] = nearMisses("first")
+  lazy val nearMissInside: Set[String] = nearMisses("inside")
+  private def nearMisses(key: String) =
+    root.get("near_misses").get(key).elements().asScala.map(_.asText).toSet
+
   lazy val functions: Seq[Function] = items("functions").map(f =>
     Function(text(f, "name"), text(f, "usage"), text(f, "arguments"), text(f, "examples"), option(f, "native")))
 

@@ -19,20 +19,34 @@ import org.apache.spark.sql.types.{DataType, StructType}
 class StatementParser(session: SparkSession, spark: ParserInterface) extends ParserInterface {
 
   override def parsePlan(sql: String): LogicalPlan = Statement.of(sql) match {
-    case None => spark.parsePlan(sql)
+    case None => try spark.parsePlan(sql) catch { case e: ParseException => throw nearMiss(sql).getOrElse(e) }
     // A head alone may mean something to Spark: DESCRIBE MODEL describes a table called model.
     case Some(s) if s.isBare => try spark.parsePlan(sql) catch { case _: ParseException => ours(s) }
     case Some(s) => ours(s)
   }
 
   private def ours(statement: Statement): LogicalPlan = {
-    val sql = SQLConf.withExistingConf(session.sessionState.conf)(new VariableSubstitution().substitute(statement.sql))
+    val sql = substituted(statement.sql)
     val parsed = Hub.call(session, "parse", Map("sql" -> sql, "explain" -> statement.explain), sql)
     val command = StatementCommand(
       parsed.get("statement").asText, parsed.get("schema").asText, parsed.get("payload").toString, sql)
     statement.explain.filterNot(_ => parsed.path("explained").asBoolean(false))
       .map(mode => ExplainCommand(command, ExplainMode.fromString(mode))).getOrElse(command)
   }
+
+  /** Python's error for what Spark has rejected and was meant for us; None: Spark's own stays. */
+  private def nearMiss(text: String): Option[ParseException] =
+    if (!Statement.mayBeMeant(text) || !Hub.isAttached) None
+    else {
+      val sql = substituted(text)
+      try { Hub.call(session, "near_miss", Map("sql" -> sql), sql); None } catch {
+        case e: SqlExtParseException => Some(e)
+        case _: SqlExtRuntimeException => None
+      }
+    }
+
+  private def substituted(sql: String): String =
+    SQLConf.withExistingConf(session.sessionState.conf)(new VariableSubstitution().substitute(sql))
 
   override def parseQuery(sql: String): LogicalPlan = spark.parseQuery(sql)
   override def parseExpression(sql: String): Expression = spark.parseExpression(sql)
@@ -68,6 +82,12 @@ object Statement {
     if (!isClosed) return None // Spark says what is wrong
     val sql = blank(text, start, closing.map(_.getStartIndex).toSet)
     Some(Statement(sql, if (explained) Some(mode) else None, body.isEmpty))
+  }
+
+  /** Whether Python is to be asked about a text that Spark has rejected. */
+  def mayBeMeant(text: String): Boolean = {
+    val tokens = SparkLexer.tokens(text).map(word).toSeq
+    tokens.headOption.exists(Language.nearMissFirst) || tokens.exists(Language.nearMissInside)
   }
 
   @tailrec private def isHead(words: List[String], tokens: BufferedIterator[Token]): Boolean =
