@@ -145,7 +145,7 @@ class TokenReader:
 
     def need(self, *words: str) -> None:
         if not self.take(*words):
-            self.fail(" ".join(words))
+            self.fail(" ".join(word if word.isalpha() else f"'{word}'" for word in words))
 
     def need_any(self, what: str, *words: str) -> str:
         """One of ``words``, each a word or several with blanks between."""
@@ -325,7 +325,7 @@ class TokenReader:
         for kind in ("VERSION", "TIMESTAMP"):
             if self.take(kind, "AS", "OF"):
                 start = self.offset
-                self.literal("a literal")
+                _ = self.string("") if self._at_string() else self.number("a version or a timestamp")
                 sql += f" {kind} AS OF {self.sql[start : self.last_end]}"
         end = self._tokens[self._index - 1].end + 1
         return Source(sql, self.sql[offset:end], offset, is_query=False)
@@ -360,12 +360,24 @@ class TokenReader:
                 raise SqlExtError("SYNTAX_ERROR", problem=f"{what} {key} is given twice.", offset=offset)
             self.take("=")
             value_offset = self.offset
-            found.append(RawOption(key, self.literal(f"a value for {what.lower()} {key}"), offset, value_offset))
+            value = self._list() if self.at("[") else self.literal(f"a value for {what.lower()} {key}")
+            found.append(RawOption(key, value, offset, value_offset))
             if self.take(")"):
                 self._note("options", sorted(found, key=lambda option: option.key), first)
                 return found
             if not self.take(","):
                 self.fail("',' or ')'")
+
+    def _at_string(self) -> bool:
+        token = self.peek()
+        return token is not None and token.token_type in STRINGS
+
+    def _list(self) -> str:
+        """``[..]`` as text: no option takes one, but those of other systems do, and their name says what to write."""
+        start = self.offset
+        while not self.done and not self.take("]"):
+            self.skip()
+        return self.sql[start : self.last_end]
 
     def literal(self, what: str) -> Any:
         """A string, a number, a boolean or a bare word."""

@@ -79,9 +79,10 @@ class TrainModel(Statement, Explained):
     @classmethod
     def of(cls, creation: Creation, clauses: Clauses, reader: TokenReader) -> Self:
         """The statement of these clauses; ``reader`` stands behind them."""
+        statement = cls(creation, clauses)  # an option of another system may say what LABEL does here
         if clauses.source is not None and clauses.label is None and clauses.target is None:
             reader.fail(f"LABEL (classification) or TARGET (regression): {cls.NAME} {creation.name} needs one of them")
-        return cls(creation, clauses)
+        return statement
 
     def _check(self, clauses: Clauses) -> None:
         if self.label is not None and self.target is not None:

@@ -15,6 +15,18 @@ from sqlext.tokens import ModelReference, Name, RawOption, Source, TokenReader
 ARCHITECTURES = ("linear", "mlp")
 _LATER_ARCHITECTURES = ("cnn", "finetune")
 
+# Clauses of other systems -> what to write here.
+FOREIGN_CLAUSES = {
+    "FROM": "AS and a query at the end; FROM belongs to TRAIN MODEL",
+    "FUNCTION": "classify('model', ..) in queries: a model needs no function of its own",
+    "INPUT": "FEATURES (column, ..)",
+    "OUTPUT": "LABEL column (classification) or TARGET column (regression)",
+    "PREDICTING": "LABEL column (classification) or TARGET column (regression)",
+    "REMOTE": "IMPORT MODEL name FROM 'path' for a network that is there already",
+    "TRANSFORM": "the expressions into the query that FROM or AS names",
+    "WITH": "OPTIONS (key = value, ..)",
+}
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -104,6 +116,10 @@ def read_clauses(reader: TokenReader, clauses: Clauses, *, ends: Callable[[Token
         del readers["FROM"]
     while not reader.done and not (ends is not None and ends(reader)):
         offset = reader.offset
+        for word, write in FOREIGN_CLAUSES.items():
+            if reader.at(word) and word not in readers:
+                problem = f"There is no clause {word} here. Write {write}."
+                raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=offset)
         word = reader.need_any("one of " + ", ".join(w for w in readers if w not in clauses.given), *readers)
         if word in clauses.given:
             raise SqlExtError("SYNTAX_ERROR", problem=f"{word} is given twice.", offset=offset)

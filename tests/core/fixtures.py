@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlext.cli.statements import split
 
+_EXPECTED = re.compile(r"--> ([A-Z_.]+) (?:(\d+):(\d+) )?(.+)")
 FOLDER = Path(__file__).parents[1] / "fixtures"
 
 
@@ -17,6 +19,33 @@ def accepted() -> list[tuple[str, str]]:
         text = _without_heading(statement.text)
         written, same = [*re.split(r"\s==>\s", text), text][:2]
         found.append((written.strip(), same.strip()))
+    return found
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A statement and the error that it must give; ``needs_session``: what only a catalog can tell."""
+
+    sql: str
+    error_class: str
+    line: int | None
+    pos: int | None
+    message: str
+    needs_session: bool
+
+
+def errors() -> list[Bad]:
+    """Each ends with ``--> CLASS line:column message``, or ``--> CLASS message`` where no position is known."""
+    found, text, needs_session = [], "", False
+    for line in (FOLDER / "errors.sql").read_text().splitlines():
+        if line.startswith("--> "):
+            error_class, line_number, pos, message = _EXPECTED.fullmatch(line).groups()  # type: ignore[union-attr]
+            at = (int(line_number), int(pos)) if line_number else (None, None)
+            found.append(Bad(text.removesuffix(";\n"), error_class, *at, message, needs_session))
+            text = ""
+        elif text or (line and not line.startswith("-- ")):
+            text += line + "\n"
+        needs_session = needs_session or line == "-- session"
     return found
 
 

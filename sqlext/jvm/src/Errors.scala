@@ -11,16 +11,25 @@ import org.apache.spark.sql.execution.QueryExecutionException
 // Errors for SQL users have neither a cause nor a stack trace: over JDBC stock Spark appends both to every message. The
 // Python traceback is in the driver's log, under the id that the message of an unexpected error ends with.
 
-/** Our error classes need no entry in error-classes.json; SQLSTATE reaches JDBC's getSQLState. */
+/**
+ * Our error classes need no entry in error-classes.json; SQLSTATE reaches JDBC's getSQLState.
+ *
+ * @param sql what the position counts in: shown below the message with a caret, as Spark shows it for a ParseException
+ */
 class SqlExtAnalysisException(
     message: String, errorClass: Option[String], state: Option[String],
-    line: Option[Int] = None, pos: Option[Int] = None)
+    line: Option[Int] = None, pos: Option[Int] = None, sql: Option[String] = None)
   extends AnalysisException(message, line = line, startPosition = pos, errorClass = errorClass) with NoStackTrace {
   override def getSqlState: String = state.orNull
 
+  override def getMessage: String = super.getMessage + (for (l <- line; p <- pos; text <- sql if text.nonEmpty) yield {
+    val (above, below) = text.split("\n").splitAt(l)
+    (above ++ (("-" * p + "^^^") +: below)).mkString("\n\n== SQL ==\n", "\n", "\n")
+  }).getOrElse("")
+
   /** The analyzer adds where the function stands in the query. */
   override def withPosition(origin: Origin): AnalysisException =
-    new SqlExtAnalysisException(message, errorClass, state, origin.line, origin.startPosition)
+    new SqlExtAnalysisException(message, errorClass, state, origin.line, origin.startPosition, origin.sqlText)
 }
 
 class SqlExtParseException(sql: String, message: String, errorClass: Option[String], state: Option[String], at: Origin)
@@ -42,7 +51,7 @@ object Errors {
     val (message, line, pos) = (error.get("message").asText, node("line").map(_.asInt), node("pos").map(_.asInt))
     error.get("kind").asText match {
       case "parse" => new SqlExtParseException(sql, message, name, state, Origin(line, pos))
-      case "analysis" => new SqlExtAnalysisException(message, name, state, line, pos)
+      case "analysis" => new SqlExtAnalysisException(message, name, state, line, pos, Some(sql))
       case _ => new SqlExtRuntimeException(message)
     }
   }
