@@ -26,7 +26,7 @@ _ML = {
     "GENERATE_EMBEDDING": "SELECT embed('{name}', image) FROM table",
     "GENERATE_TEXT_EMBEDDING": "SELECT embed('{name}', image) FROM table",
     "EVALUATE": "EVALUATE MODEL {name} FROM table",
-    "CONFUSION_MATRIX": "EVALUATE MODEL {name} FROM table CONFUSION MATRIX",
+    "CONFUSION_MATRIX": "EVALUATE MODEL {name} FROM table",
     "ROC_CURVE": "EVALUATE MODEL {name} FROM table",
     "TRAINING_INFO": "SHOW TRAINING HISTORY MODEL {name}",
     "TRIAL_INFO": "SHOW TRAINING RUNS FOR MODEL {name}",
@@ -232,8 +232,8 @@ def _ml_function(reader: TokenReader) -> SqlExtError | None:
 
 
 def _is_call_with_model(reader: TokenReader) -> bool:
-    opening, model = reader.peek(3), reader.peek(4)
-    return opening is not None and opening.text == "(" and model is not None and model.text.upper() == "MODEL"
+    texts = [token.text.upper() if token else "" for token in map(reader.peek, range(3, 6))]
+    return texts[:2] == ["(", "MODEL"] and texts[2] not in ("", ",", ")", ".")
 
 
 def _name(reader: TokenReader) -> str:
