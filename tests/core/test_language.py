@@ -206,7 +206,7 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
         ("TRAIN MODEL", "SYNTAX_ERROR", 1, 11, "a model name"),
         ("CREATE MODEL m LABEL y", "SYNTAX_ERROR", 1, 22, "AS and the query"),
         ("CREATE MODEL m LABEL y AS", "SYNTAX_ERROR", 1, 25, "a query"),
-        ("CREATE MODEL m FROM t LABEL y AS SELECT 1", "SYNTAX_ERROR", 1, 15, "found 'FROM'"),
+        ("CREATE MODEL m FROM t LABEL y AS SELECT 1", "SYNTAX_ERROR", 1, 15, "AS and a query"),
         ("CREATE MODEL m AS SELECT 1 AS y", "SYNTAX_ERROR", 1, 31, "CREATE MODEL m needs one"),
         ("CREATE OR REPLACE MODEL IF NOT EXISTS m LABEL y AS SELECT 1", "SYNTAX_ERROR", 1, 24, "exclude"),
         ("TRAIN MODEL m FROM t", "SYNTAX_ERROR", 1, 20, "LABEL"),
