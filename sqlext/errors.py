@@ -160,6 +160,10 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "'{path}' is a folder; FORMAT {format} reads one file. Leave FORMAT out if EXPORT MODEL wrote the folder.",
     ),
     "EXPORT_DAMAGED": ("58030", "'{path}' cannot be imported: {reason}."),
+    "EXPORT_NOT_POSSIBLE": (
+        "0A000",
+        "{model} cannot be exported as {format}: {reason}. EXPORT without FORMAT takes all.",
+    ),
     "EXPORT_TARGET_EXISTS": ("58030", "'{path}' {reason}."),
     "BACKBONE_NOT_PLACED": ("42809", "The export's backbone cannot be published here as {backbone}: {reason}"),
     "NOT_IN_PACKAGE": ("58030", "The package has no network '{path}'; it has '{there}'."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,10 +53,13 @@ def check_allowed(spark: SparkSession, path: str) -> Any:
 
 
 @contextmanager
-def local_file(spark: SparkSession, path: str, format: str = "ONNX") -> Iterator[Path]:
+def local_file(
+    spark: SparkSession, path: str, format: str = "ONNX", beside: Callable[[str], list[str]] = lambda _: []
+) -> Iterator[Path]:
     """A local copy of the file, or the file itself where it is on this machine; external data lies beside it.
 
     :param format: what reads it, for the error.
+    :param beside: from the file's name to those of other files in its folder that come along where they are there.
     :raises SqlExtError: FILE_NOT_FOUND naming the scheme it was looked up in, IS_A_FOLDER, PATH_NOT_ALLOWED.
     """
     target = check_allowed(spark, path)
@@ -71,7 +74,10 @@ def local_file(spark: SparkSession, path: str, format: str = "ONNX") -> Iterator
         return
     with TemporaryDirectory(prefix="sqlext-import-") as folder:
         copy = Path(folder) / target.getName()
-        jvm: Any = spark._jvm
-        destination = jvm.org.apache.hadoop.fs.Path(copy.as_uri())
-        system.copyToLocalFile(False, target, destination, True)
+        hadoop_path: Any = spark._jvm.org.apache.hadoop.fs.Path  # type: ignore[union-attr]
+        system.copyToLocalFile(False, target, hadoop_path(copy.as_uri()), True)
+        for name in beside(copy.name):
+            other = hadoop_path(target.getParent(), name)
+            if system.exists(other):
+                system.copyToLocalFile(False, other, hadoop_path((Path(folder) / name).as_uri()), True)
         yield copy

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import helper
 from py4j.java_gateway import JVMView
 from py4j.protocol import DEFAULT_JVM_ID, DEFAULT_JVM_NAME
@@ -30,7 +31,11 @@ SOCKET_BYTES = 64 * 1024
 
 def plan(network: Network) -> Plan:
     """All layers; ``problems`` counts the operators that BigDL lacks."""
-    model = network.model
+    return plan_graph(network.model)
+
+
+def plan_graph(model: onnx.ModelProto) -> Plan:
+    """:func:`plan` of a graph with one input and any outputs."""
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
     result = Plan(model.graph, shapes_of(model), opset)
     for proto in model.graph.node:
@@ -56,7 +61,14 @@ def convert(network: Network, jvm: Any) -> BigDLModule:
     :param jvm: ``spark._jvm``, with BigDL on its class path.
     :raises ValueError: an operator is missing; ask :func:`unsupported` first.
     """
-    layers = plan(network)
+    return build(plan(network), jvm)
+
+
+def build(layers: Plan, jvm: Any) -> BigDLModule:
+    """The layers as a BigDL graph in evaluation mode.
+
+    :raises ValueError: some of them are missing.
+    """
     if layers.problems:
         raise ValueError(f"BigDL lacks {', '.join(layers.problems)}")
     return _Builder(jvm).graph(layers)

@@ -45,6 +45,10 @@ def open_graph(spark: SparkSession, path: str, format: str | None) -> Iterator[G
             raise SqlExtError("NOT_IN_PACKAGE", path=path, there=SMALL)
         yield _onnx(_SMALL_FILE)
         return
+    if format == "BIGDL":
+        with local_file(spark, path, format, _beside) as file:
+            yield _bigdl(file)
+        return
     with local_file(spark, path, str(format)) as file:
         yield _onnx(file)
 
@@ -57,6 +61,39 @@ def _onnx(file: Path) -> GraphFile:
     described = Described.from_json(properties.get(EXPORT_KEY, ""))
     options = described.options if described else _preprocessing(properties)
     return GraphFile(data, hashlib.sha256(data).hexdigest(), file.parent, described, options)
+
+
+def weights_names(name: str) -> list[str]:
+    """What a definition's file of weights may be called; EXPORT writes the first."""
+    stem = name.rpartition(".")[0] or name
+    return list(dict.fromkeys([f"{name}.weights", f"{name}.bin", f"{stem}.weights", f"{stem}.bin"]))
+
+
+def description_name(name: str) -> str:
+    """The file in which EXPORT says what BigDL's form cannot hold."""
+    return f"{name}.json"
+
+
+def _beside(name: str) -> list[str]:
+    return [*weights_names(name), description_name(name)]
+
+
+def _bigdl(file: Path) -> GraphFile:
+    """BigDL's files as ONNX; BigDL itself never sees them."""
+    from sqlext.networks.bigdl_file import BigDLFile
+    from sqlext.networks.bigdl_to_onnx import convert
+
+    definition = file.read_bytes()
+    if not definition:
+        raise invalid("the file is empty")
+    weights = next((w for name in weights_names(file.name) if (w := file.with_name(name)).is_file()), None)
+    module = BigDLFile(definition, weights.read_bytes() if weights else None, file.name)
+    told = file.with_name(description_name(file.name))
+    described = Described.from_json(told.read_text(errors="replace")) if told.is_file() else None
+    width = described.head.get("width") if described and described.head else None
+    data = convert(module, width if isinstance(width, int) and width > 0 else None)
+    options = described.options if described else {}
+    return GraphFile(data, hashlib.sha256(definition).hexdigest(), None, described, options)
 
 
 def _properties(data: bytes) -> dict[str, str]:

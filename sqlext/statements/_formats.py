@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlext.errors import SqlExtError
 from sqlext.tokens import TokenReader
 
-FORMATS = ("ONNX",)
-LATER = ("BIGDL", "CAFFE", "TENSORFLOW", "KERAS", "TORCH")
+FORMATS = ("ONNX", "BIGDL")
+LATER = ("CAFFE", "TENSORFLOW", "KERAS", "TORCH")
 
 
 def read_format(reader: TokenReader, verb: str) -> str:

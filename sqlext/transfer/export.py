@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from sqlext.catalog.backbones import recorded_backbone
 from sqlext.catalog.entry import PREFIX
 from sqlext.catalog.publish import MANIFEST, release, sha256
 from sqlext.errors import SqlExtError
+from sqlext.networks.graph import PRODUCER
 from sqlext.paths import check_allowed
 from sqlext.progress import report
 from sqlext.statements.base import Context, ResultRow, located
@@ -31,6 +33,10 @@ _OF_THE_PLACE = {
 }
 
 
+# Format -> endings of the files beside the named one; None: a folder.
+_BESIDE: dict[str | None, tuple[str, ...] | None] = {None: None, "ONNX": (), "BIGDL": (".weights", ".json")}
+
+
 @dataclass(frozen=True)
 class _Exported:
     """What was staged."""
@@ -42,19 +48,20 @@ class _Exported:
 
 def export(context: Context, statement: ExportModel) -> ResultRow:
     """Carries out EXPORT MODEL and returns its one row."""
-    catalog = context.catalog
+    catalog, overwrite = context.catalog, bool(statement.options["overwrite"])
     version = located(statement.model.name.offset, lambda: catalog.resolve(context.model_ref(statement.model)))
     catalog.check(version.name, "SELECT")
     path = located(statement.path_offset, lambda: _target(context, statement))
-    place = {"overwrite": bool(statement.options["overwrite"]), "folder": statement.format is None}
-    located(statement.path_offset, lambda: target.check(catalog.files, path, **place))
+    beside = _BESIDE[statement.format]
+    located(statement.path_offset, lambda: target.check(catalog.files, path, overwrite=overwrite, beside=beside))
     with TemporaryDirectory(prefix="sqlext-export-") as folder:
         staged = Path(folder) / "export"
         report("reading", 0)
-        stage = {None: _stage, "ONNX": _stage_onnx}[statement.format]
+        stage = {None: _stage, "ONNX": _stage_onnx, "BIGDL": _stage_bigdl}[statement.format]
         exported = stage(catalog, version, staged)
         report("publishing", 0)
-        located(statement.path_offset, lambda: target.place(catalog.files, staged, path, **place))
+        move = partial(target.place, catalog.files, staged, path, overwrite=overwrite, beside=beside)
+        located(statement.path_offset, move)
     return {
         "model": str(version.name),
         "version": version.version,
@@ -99,6 +106,34 @@ def _stage_onnx(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> _
     model, described = graph_of(catalog, version)
     staged.write_bytes(with_metadata(model, described))
     return _Exported(staged.stat().st_size, sha256(staged), message(model, described))
+
+
+def _stage_bigdl(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> _Exported:
+    """Writes definition and weights as BigDL alone loads them, and beside them what BigDL's form cannot say."""
+    from sqlext.bigdl import missing, onnx_to_bigdl
+    from sqlext.transfer.graphs import graph_of, message
+
+    model, described = graph_of(catalog, version)
+    layers = onnx_to_bigdl.plan_graph(model)
+    reason = missing(catalog.spark)
+    if layers.problems:
+        reason = f"BigDL has no {', '.join(f'{name} x {count}' for name, count in sorted(layers.problems.items()))}"
+    if reason:
+        raise SqlExtError("EXPORT_NOT_POSSIBLE", model=version, format="BIGDL", reason=reason.rstrip("."))
+    module = onnx_to_bigdl.build(layers, catalog.spark.sparkContext._jvm)
+    module.setName(PRODUCER)
+    onnx_to_bigdl.save(module, staged.parent)
+    for name, end in zip(onnx_to_bigdl.FILES, ("", ".weights"), strict=True):
+        (staged.parent / name).rename(staged.with_name(staged.name + end))
+    # BigDL's layers carry the names of nodes, not of tensors.
+    layer = {made.output: made.name for made in layers.layers}
+    named = {
+        k: layer.get(layers.alias.get(v, v), v) for k, v in described.options.items() if k in ("output", "embedding")
+    }
+    told = replace(described, options=described.options | named)
+    staged.with_name(f"{staged.name}.json").write_text(told.to_json())
+    size = sum(staged.with_name(staged.name + end).stat().st_size for end in ("", ".weights", ".json"))
+    return _Exported(size, sha256(staged), message(model, described))
 
 
 def _copy(catalog: ModelCatalog, version: ModelVersion, folder: Path) -> dict[str, Any]:

@@ -23,7 +23,10 @@ from sqlext.networks.wiring import Wiring
 EXPORT_KEY = "sqlext.export"
 PREPROCESSING_KEY = "sqlext.preprocessing"
 # What of a trained model's manifest says how its features are given and what its outputs mean.
-OF_A_HEAD = ("kind", "task", "input", "width", "labels", "label_column", "label_type", "target_column")
+OF_A_HEAD = (
+    *("task", "input", "width", "scores_kind"),
+    *("labels", "label_column", "label_type", "target_column", "target_type"),
+)
 
 
 @dataclass(frozen=True)

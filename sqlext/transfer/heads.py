@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 
 import sqlext.bigdl
 from sqlext.catalog import ModelEntry, ModelName
@@ -51,8 +53,7 @@ def import_head(
         report("publishing", 0)
         promote = existing is None or statement.replace or statement.options["promote"] == "always"
         parameters = {"content": graph.sha256, "sha256": graph.sha256, "source": statement.path}
-        if described.get("label_column"):
-            parameters["label_column"] = str(described["label_column"])
+        parameters |= {k: str(described[k]) for k in ("label_column", "target_column", "task") if described.get(k)}
         manifest = _manifest(name, statement, graph, head, described | {"labels": list(labels) if labels else None})
         version = context.catalog.publish(draft, (), manifest, parameters, promote=promote)
     for replaced in older:
@@ -66,16 +67,45 @@ def _read(graph: GraphFile) -> tuple[Head, dict[str, Any]]:
     described = {key: value for key, value in (graph.described.head or {}).items() if key in OF_A_HEAD}
     parse(graph.data, None)
     try:
-        head = Head.from_onnx(graph.data)
-        rebuilt = onnx.load_from_string(head.to_onnx()).graph
-        if rebuilt.node != onnx.load_from_string(graph.data).graph.node:
-            raise ValueError("other layers")
+        head = _chain(onnx.load_from_string(graph.data).graph)
     except (KeyError, IndexError, ValueError):
         raise invalid("it is not a trained model's layers as EXPORT writes them") from None
     given = described.get("input")
     if not isinstance(given, dict) or given.get("kind") == "image" or described.get("width") != head.width:
         raise invalid("what it says of its features does not fit its layers")
     return head, described
+
+
+def _chain(graph: onnx.GraphProto) -> Head:
+    """The layers of a graph that is one chain: Sub and Div (in BigDL's form Add and Mul), then Gemm with Relu between.
+
+    :raises ValueError, KeyError, IndexError: it is something else.
+    """
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    nodes, current, scaling, weights = list(graph.node), graph.input[0].name, [], []
+    if nodes[0].op_type in ("Sub", "Add"):
+        scaling = [arrays[node.input[1]].reshape(-1).astype(np.float32) for node in nodes[:2]]
+        if [node.op_type for node in nodes[:2]] == ["Add", "Mul"]:
+            scaling = [-scaling[0], np.float32(1) / scaling[1]]
+        elif [node.op_type for node in nodes[:2]] != ["Sub", "Div"]:
+            raise ValueError("no scaling")
+    wanted = ["Gemm", "Relu"] * len(nodes)
+    for position, node in enumerate(nodes):
+        if node.input[0] != current:
+            raise ValueError("no chain")
+        current = node.output[0]
+        if position < len(scaling):
+            continue
+        if node.op_type != wanted[position - len(scaling)]:
+            raise ValueError(node.op_type)
+        if node.op_type == "Gemm":
+            weights += [arrays[name] for name in node.input[1:3]]
+    if len(weights) % 2 or current != graph.output[0].name or nodes[-1].op_type != "Gemm":
+        raise ValueError("no linear layer at its end")
+    for weight, bias in zip(weights[::2], weights[1::2], strict=True):
+        if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+            raise ValueError("sizes")
+    return Head(tuple(weights), *scaling)
 
 
 def _write_bigdl(context: Context, head: Head, kind: str, folder: Any) -> None:
@@ -91,12 +121,12 @@ def _write_bigdl(context: Context, head: Head, kind: str, folder: Any) -> None:
 def _manifest(
     name: ModelName, statement: ImportModel, graph: GraphFile, head: Head, described: dict[str, Any]
 ) -> dict[str, Any]:
-    kept = {key: value for key, value in described.items() if key != "kind"}
+    kind = "logits" if described["labels"] else "value"
     sizes = " -> ".join(str(n) for n in [head.width, *(w.shape[0] for w in head.weights[::2])])
-    return kept | {
+    return described | {
         "model": str(name),
         "backbone": None,
-        "scores_kind": "logits",
+        "scores_kind": kind,
         "precision": {"use": "f32", "reason": "arrays are scored in f32"},
         "source": {"path": statement.path, "format": statement.format, "sha256": graph.sha256},
         "statement": None,

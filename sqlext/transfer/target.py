@@ -12,35 +12,49 @@ from sqlext.errors import SqlExtError
 from sqlext.networks.graph import PRODUCER
 from sqlext.transfer.listing import LISTING, Listing, is_listing
 
-_START = 64  # bytes of an ONNX file in which its writer's name stands
+_START = 64  # bytes of a file in which its writer's name stands: ONNX's producer, the name of BigDL's graph
 
 
-def check(files: Files, path: str, *, overwrite: bool, folder: bool = True) -> None:
+def check(files: Files, path: str, *, overwrite: bool, beside: tuple[str, ...] | None) -> None:
     """That nothing is at ``path``, or with ``overwrite`` what EXPORT wrote: a folder that nobody has added to, or a file.
 
+    :param beside: for a file the endings of those that go with it (also of those that may be left from another
+        format); None: a folder.
     :raises SqlExtError: EXPORT_TARGET_EXISTS with the reason.
     """
     there = files.info(path)
-    if there is None:
+    taken = path if there else next((path + end for end in beside or () if files.info(path + end)), None)
+    if taken is None:
         return
     if not overwrite:
-        raise _refused(path, "exists; OPTIONS (overwrite = true) replaces an export")
-    foreign = (_foreign if folder else _foreign_file)(files, path, there)
+        raise _refused(taken, "exists; OPTIONS (overwrite = true) replaces an export")
+    if there is None:
+        raise _refused(taken, "is a file that EXPORT has not written; nothing was deleted")
+    foreign = (_foreign if beside is None else _foreign_file)(files, path, there)
     if foreign:
         raise _refused(path, f"{foreign}; overwrite = true replaces exports alone, and nothing was deleted")
 
 
-def place(files: Files, staged: Path, path: str, *, overwrite: bool, folder: bool = True) -> None:
-    """Brings a staged file or folder to ``path``, replacing what :func:`check` lets pass."""
-    part = f"{posixpath.dirname(path)}/.{posixpath.basename(path)}.{uuid.uuid4().hex}.part"
+def place(files: Files, staged: Path, path: str, *, overwrite: bool, beside: tuple[str, ...] | None) -> None:
+    """Brings a staged folder, or a file and those beside it, to ``path``, replacing what :func:`check` lets pass.
+
+    The file of that name itself goes first and comes last: who finds it finds the others too.
+    """
+    endings = ("", *(beside or ()))
+    folder, name = posixpath.split(path)
+    part = f"{folder}/.{name}.{uuid.uuid4().hex}.part"
     try:
-        files.upload(staged, part)
-        check(files, path, overwrite=overwrite, folder=folder)
-        files.delete(path, recursive=True)
-        files.rename(part, path)
+        for end in endings:
+            files.upload(staged.with_name(staged.name + end), part + end)
+        check(files, path, overwrite=overwrite, beside=beside)
+        for end in endings:
+            files.delete(path + end, recursive=beside is None)
+        for end in reversed(endings):
+            files.rename(part + end, path + end)
     except BaseException:
-        with suppress(Exception):
-            files.delete(part, recursive=True)
+        for end in endings:
+            with suppress(Exception):
+                files.delete(part + end, recursive=True)
         raise
 
 

@@ -189,6 +189,8 @@ def test_clause_words_are_no_keywords_elsewhere() -> None:
         ),
         ("IMPORT MODEL IF NOT EXISTS 'models.m' FROM 'x' FORMAT onnx", ImportModel),
         ("IMPORT MODEL m FROM 'hdfs:/exports/m' COMMENT 'c'", ImportModel),
+        ("EXPORT MODEL m TO 'hdfs:/m.bigdl' FORMAT bigdl", ExportModel),
+        ("IMPORT MODEL m FROM 'm' FORMAT BIGDL LABELS ('a', 'b')", ImportModel),
         ("EXPORT MODEL a.b VERSION 2 OPTIONS (overwrite true) TO 'file:/x'", ExportModel),
         ("export model `a`.b alias prod to 'x'", ExportModel),
     ],

@@ -277,3 +277,60 @@ def test_what_a_file_is_not_is_said(spark: SparkSession, moved: str, tmp_path: P
         "FILE_NOT_FOUND",
         f"looked up as file:{tmp_path}/none.onnx",
     )
+
+
+# --- BigDL's files ----------------------------------------------------------------------------------------------------
+
+
+def test_bigdls_files_of_a_network_import_with_the_same_answers(
+    spark: SparkSession, moved: str, flowers: Row, tmp_path: Path
+) -> None:
+    spark.sql("SET spark.sqlext.precision = f32")
+    try:
+        spark.sql(f"EXPORT MODEL shop.flowers VERSION 1 TO 'file:{tmp_path}/flowers.bigdl' FORMAT BIGDL")
+        row = one(spark, f"IMPORT MODEL moved.flowers_bigdl FROM 'file:{tmp_path}/flowers.bigdl' FORMAT BIGDL")
+        assert (row.format, row.status, row.message) == ("BIGDL", "IMPORTED", None)
+        answers = [scores(spark, m, "image", "shop.holdout") for m in ("moved.flowers_bigdl", "shop.flowers@1")]
+        assert same(*answers)
+    finally:
+        spark.sql("RESET spark.sqlext.precision")
+    (tmp_path / "flowers.bigdl.json").unlink()
+    alone = f"IMPORT MODEL moved.flowers_alone FROM 'file:{tmp_path}/flowers.bigdl' FORMAT BIGDL"
+    labels = ", ".join(
+        f"'{row.label}'" for row in spark.sql("SELECT DISTINCT species AS label FROM shop.images ORDER BY 1").collect()
+    )
+    squash = "resize = 'squash:64', mean = '.45 .45 .45', std = '.25 .25 .25'"
+    assert "color = rgb" in one(spark, f"{alone} LABELS ({labels}) OPTIONS (image_size = 64, {squash})").message
+    weights = tmp_path / "flowers.bigdl.weights"
+    weights.write_bytes(weights.read_bytes()[:-40] + bytes(40))
+    refused(spark, alone, "INVALID_NETWORK", "checksum differs")
+    weights.unlink()
+    refused(spark, alone, "INVALID_NETWORK", "must lie beside it")
+
+
+def test_bigdls_files_of_a_head_and_of_a_backbone(spark: SparkSession, moved: str, tmp_path: Path) -> None:
+    spark.sql(
+        "CREATE TABLE moved.points AS SELECT id % 2 = 0 AS even, array(id * 1e4, rand(1) + id % 2) AS x FROM range(60)"
+    )
+    spark.sql(
+        "TRAIN MODEL moved.parity FROM moved.points FEATURES (x) LABEL even OPTIONS (epochs = 5, standardize = true)"
+    )
+    spark.sql(f"EXPORT MODEL moved.parity TO 'file:{tmp_path}/head.bigdl' FORMAT BIGDL")
+    spark.sql(f"EXPORT MODEL moved.parity TO 'file:{tmp_path}/head.bigdl' FORMAT BIGDL OPTIONS (overwrite = true)")
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["head.bigdl", "head.bigdl.json", "head.bigdl.weights"]
+    spark.sql(f"IMPORT MODEL moved.parity_bigdl FROM 'file:{tmp_path}/head.bigdl' FORMAT BIGDL")
+    points = "(SELECT id, x FROM (SELECT monotonically_increasing_id() AS id, x FROM moved.points))"
+    both = [
+        spark.sql(f"SELECT id, classify_score('{m}', x) AS s FROM {points} ORDER BY id").collect()
+        for m in ("moved.parity", "moved.parity_bigdl")
+    ]
+    assert [r.s for r in both[0]] == [pytest.approx(r.s, abs=1e-6) for r in both[1]]
+    row = one(spark, f"EXPORT MODEL models.small TO 'file:{tmp_path}/small.bigdl' FORMAT BIGDL")
+    assert row.size_bytes == sum(f.stat().st_size for f in tmp_path.glob("small.*"))
+    spark.sql(f"IMPORT MODEL moved.small_bigdl FROM 'file:{tmp_path}/small.bigdl' FORMAT BIGDL")
+    embedding = "SELECT embed('{0}', image) AS e FROM shop.holdout ORDER BY id LIMIT 3"
+    mine, theirs = (spark.sql(embedding.format(m)).collect() for m in ("moved.small_bigdl", "models.small"))
+    assert [r.e for r in mine] == [pytest.approx(r.e, abs=1e-5) for r in theirs]
+    (tmp_path / "other.bigdl.weights").write_bytes(b"mine")
+    sql = f"EXPORT MODEL models.small TO 'file:{tmp_path}/other.bigdl' FORMAT BIGDL OPTIONS (overwrite = true)"
+    refused(spark, sql, "EXPORT_TARGET_EXISTS", "other.bigdl.weights")

@@ -1,0 +1,159 @@
+"""A network in BigDL's or Analytics Zoo's files -> ONNX, without a JVM: nothing that the file names is run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper, shape_inference
+
+from sqlext.networks.bigdl_file import BigDLFile, Module
+from sqlext.networks.bigdl_layers import LAYERS, Layer, UnsupportedLayerError
+from sqlext.networks.onnx_file import first_line, invalid
+
+INPUT = "image"
+_GRAPHS = ("StaticGraph", "DynamicGraph", "Graph", "Model")
+_NHWC = 1
+_DEEPEST = 60  # containers in containers
+
+
+def convert(file: BigDLFile, width: int | None = None) -> bytes:
+    """The network as ONNX: from N x C x H x W (all free), or with ``width`` from N x width.
+
+    :raises SqlExtError: INVALID_NETWORK, listing all layers that are not known.
+    """
+    builder = _Builder(file)
+    outputs = builder.outputs(file.root, [INPUT], 0)
+    if builder.unknown:
+        known = sum(builder.seen.values()) - sum(builder.unknown.values())
+        listed = ", ".join(f"{name} x {count}" for name, count in sorted(builder.unknown.items()))
+        raise invalid(
+            f"layers of {listed} are not supported ({known} of {sum(builder.seen.values())} layers are); supported: "
+            f"{', '.join(sorted(LAYERS))}"
+        )
+    sizes: list[Any] = ["N", width] if width else ["N", "C", "H", "W"]
+    names = [builder.copy_of_input() if name == INPUT else name for name in dict.fromkeys(outputs)]
+    graph = helper.make_graph(
+        builder.nodes,
+        "network",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, sizes)],
+        [onnx.ValueInfoProto(name=name) for name in names],
+        builder.weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = _with_output_sizes(model)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _with_output_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Outputs must declare sizes; where they hang on the picture's they are N x width."""
+    try:
+        model = shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:  # the C++ library's own class
+        raise invalid(f"its layers do not fit together: {first_line(error)}") from None
+    for value in model.graph.output:
+        kind = value.type.tensor_type
+        kind.elem_type = TensorProto.FLOAT
+        if not kind.HasField("shape"):
+            for name in ("N", "M"):
+                kind.shape.dim.add(dim_param=name)
+    return model
+
+
+class _Builder:
+    """``unknown`` and ``seen``: layers by type."""
+
+    def __init__(self, file: BigDLFile) -> None:
+        self.file = file
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+        self.unknown: Counter[str] = Counter()
+        self.seen: Counter[str] = Counter()
+        self._names: set[str] = {INPUT}
+
+    def outputs(self, module: Module, inputs: list[str], depth: int) -> list[str]:
+        """The tensors that a module returns for these."""
+        if depth > _DEEPEST:
+            raise invalid(f"its containers are nested more than {_DEEPEST} deep")
+        kind, parts = str(module.moduleType).rpartition(".")[2], list(module.subModules)
+        if kind == "Sequential":
+            for part in parts:
+                inputs = self.outputs(part, inputs, depth + 1)
+            return inputs
+        if kind in _GRAPHS and "inputNames" in module.attr:
+            return self._graph(module, inputs, depth)
+        if kind in ("ConcatTable", "Concat"):
+            return self._branches(module, kind, inputs, depth)
+        if len(parts) == 1 and kind not in LAYERS:
+            return self.outputs(parts[0], inputs, depth + 1)  # a Keras-style layer round one of BigDL's
+        return [self._layer(module, kind, inputs)]
+
+    def _graph(self, module: Module, inputs: list[str], depth: int) -> list[str]:
+        """Edges are the names of the modules before; visited without recursion, since chains are long."""
+        by_name = {_name(part): part for part in module.subModules}
+        starts = self.file.attribute(module, "inputNames") or []
+        done = {name: [inputs[min(i, len(inputs) - 1)]] for i, name in enumerate(starts)}
+        wanted = list(self.file.attribute(module, "outputNames") or [])
+        stack, open_ = list(reversed(wanted)), set[str]()
+        while stack:
+            name = stack[-1]
+            if name in done:
+                stack.pop()
+                continue
+            if name not in by_name:
+                raise invalid(f"its graph reads '{name}', which is not in it")
+            before = [n for n in by_name[name].preModules if n in by_name]
+            waiting = [n for n in before if n not in done]
+            if waiting and name in open_:
+                raise invalid(f"its graph has a loop at '{name}'")
+            open_.add(name)
+            if waiting:
+                stack += reversed(waiting)
+                continue
+            given = [tensor for n in before for tensor in done[n]] or inputs[:1]
+            done[name] = self.outputs(by_name[name], given, depth + 1)
+            stack.pop()
+        return [tensor for name in wanted for tensor in done[name]]
+
+    def _branches(self, module: Module, kind: str, inputs: list[str], depth: int) -> list[str]:
+        found = [tensor for part in module.subModules for tensor in self.outputs(part, inputs, depth + 1)]
+        if kind == "ConcatTable":
+            return found
+        self.seen[kind] += 1
+        name = self._unique(_name(module))
+        axis = int(self.file.attribute(module, "dimension", 2)) - 1
+        self.nodes.append(helper.make_node("Concat", found, [name], name=name, axis=axis))
+        return [name]
+
+    def _layer(self, module: Module, kind: str, inputs: list[str]) -> str:
+        self.seen[kind] += 1
+        layer = Layer(self.file, module, self._unique(_name(module)), inputs, self.nodes, self.weights)
+        try:
+            if kind not in LAYERS:
+                raise UnsupportedLayerError("")
+            if self.file.attribute(module, "format", 0) == _NHWC or not inputs:
+                raise UnsupportedLayerError("channels last")
+            return LAYERS[kind](layer)
+        except UnsupportedLayerError as reason:
+            self.unknown[f"{kind} ({reason})" if str(reason) else kind] += 1
+        except (TypeError, ValueError, IndexError):
+            self.unknown[f"{kind} (its settings cannot be read)"] += 1
+        return inputs[0] if inputs else INPUT
+
+    def copy_of_input(self) -> str:
+        """An output must be computed."""
+        name = self._unique("copy")
+        self.nodes.append(helper.make_node("Identity", [INPUT], [name], name=name))
+        return name
+
+    def _unique(self, name: str) -> str:
+        number, wanted = 2, name
+        while name in self._names:
+            name, number = f"{wanted}_{number}", number + 1
+        self._names.add(name)
+        return name
+
+
+def _name(module: Module) -> str:
+    return str(module.name or f"{str(module.moduleType).rpartition('.')[2]}{module.namePostfix}")

@@ -1,0 +1,129 @@
+"""BigDL's files read as data: the layers as ONNX, and what is refused before anything is read."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sqlext.engines.onnxruntime import onnxruntime
+from sqlext.errors import SqlExtError
+from sqlext.networks.bigdl_file import BigDLFile, _types
+from sqlext.networks.bigdl_to_onnx import convert
+
+NN = "com.intel.analytics.bigdl.nn."  # of BigDL 0.x; 2.x has .dllib. in it
+WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def module(kind: str, name: str = "", before: list[str] | None = None, **attributes: Any) -> Any:
+    made = _types()["Module"](moduleType=kind, name=name, preModules=before or [])
+    for key, value in attributes.items():
+        holder = made.attr[key]
+        if isinstance(value, list) and isinstance(value[0], str):
+            holder.dataType = 15
+            holder.arrayValue.str.extend(value)
+        elif isinstance(value, list):
+            holder.dataType = 15
+            holder.arrayValue.i32.extend(value)
+        elif isinstance(value, bool):
+            holder.dataType, holder.boolValue = 5, value
+        else:
+            holder.dataType, holder.int32Value = 0, value
+    return made
+
+
+def tensor(number: int, value: Any) -> Any:
+    types = _types()
+    strides = [int(np.prod(value.shape[i + 1 :])) for i in range(value.ndim)]
+    return types["Tensor"](
+        size=value.shape, stride=strides, offset=1, nElements=value.size, storage=types["Storage"](id=number)
+    )
+
+
+def linear(name: str = "fc", before: list[str] | None = None) -> Any:
+    made = module(f"{NN}Linear", name, before)
+    made.hasParameters = True
+    made.parameters.extend([tensor(7, WEIGHT), tensor(8, np.ones(2, np.float32))])
+    return made
+
+
+def stored(root: Any, **arrays: Any) -> bytes:
+    """The definition with its weights in it."""
+    holder = root.attr["global_storage"]
+    holder.dataType = 14
+    for key, value in {"7": WEIGHT, "8": np.ones(2, np.float32), **arrays}.items():
+        storage = holder.nameAttrListValue.attr[key].tensorValue.storage
+        storage.id = int(key)
+        storage.float_data.extend(value.reshape(-1).tolist())
+    return bytes(root.SerializeToString())
+
+
+def run(data: bytes, batch: Any, width: int | None = None) -> Any:
+    session = onnxruntime.InferenceSession(
+        convert(BigDLFile(data, None, "m"), width), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"image": batch})[0]
+
+
+def refused(data: bytes, says: str) -> None:
+    with pytest.raises(SqlExtError, match=re.escape(says)):
+        convert(BigDLFile(data, None, "m.bigdl"), 3)
+
+
+def test_a_chain_and_a_graph() -> None:
+    batch = np.array([[1, 2, 3], [0, -1, 1]], np.float32)
+    wanted = batch @ WEIGHT.T + 1
+    chain = module(f"{NN}Sequential")
+    chain.subModules.extend([linear(), module(f"{NN}ReLU", "r"), module(f"{NN}Dropout", "d")])
+    assert np.allclose(run(stored(chain), batch, 3), np.maximum(wanted, 0))
+    graph = module(f"{NN}StaticGraph", inputNames=["in"], outputNames=["sum"])
+    graph.subModules.extend(
+        [
+            module(f"{NN}CAddTable", "sum", ["r", "fc"]),
+            linear("fc", ["in"]),
+            module(f"{NN}ReLU", "r", ["fc"]),
+            module(f"{NN}Input", "in"),
+        ]
+    )
+    assert np.allclose(run(stored(graph), batch, 3), np.maximum(wanted, 0) + wanted)
+
+
+def test_a_keras_style_layer_is_a_shell() -> None:
+    shell = module("com.intel.analytics.zoo.pipeline.api.keras.models.Sequential")
+    dense = module("com.intel.analytics.zoo.pipeline.api.keras.layers.Dense", "dense")
+    dense.subModules.extend([linear()])
+    shell.subModules.extend([dense])
+    assert np.allclose(run(stored(shell), np.eye(3, dtype=np.float32), 3), WEIGHT.T + 1)
+
+
+def test_no_class_but_a_layer_is_even_looked_at() -> None:
+    evil = "com.intel.analytics.bigdl.dllib.visualization.TrainSummary"
+    chain = module(f"{NN}Sequential")
+    chain.subModules.extend([linear(), module(evil, logDir=["x"])])
+    refused(stored(chain), f"names class {evil}, which is not a network layer; nothing was loaded")
+    hidden = module(f"{NN}Sequential")
+    hidden.attr["inner"].dataType = 15
+    hidden.attr["inner"].arrayValue.bigDLModule.append(module(evil))
+    refused(stored(hidden), evil)
+    custom = module(f"{NN}Sequential")
+    custom.attr["c"].customValue = b"\n\x01x"
+    refused(stored(custom), "custom attribute")
+
+
+def test_what_cannot_be_read_is_said() -> None:
+    chain = module(f"{NN}Sequential")
+    chain.subModules.extend([linear(), module(f"{NN}LSTM", "l"), module(f"{NN}Highway", "h")])
+    refused(stored(chain), "layers of Highway x 1, LSTM x 1 are not supported (1 of 3 layers are)")
+    refused(linear().SerializeToString(), "are in a second file")
+    outside = linear()
+    outside.parameters[0].size[0] = 2000
+    refused(stored(outside), "reaches outside its weights")
+    loop = module(f"{NN}StaticGraph", inputNames=["in"], outputNames=["a"])
+    loop.subModules.extend(
+        [module(f"{NN}ReLU", "a", ["b"]), module(f"{NN}ReLU", "b", ["a"]), module(f"{NN}Input", "in")]
+    )
+    refused(stored(loop), "has a loop")
+    refused(b"\xac\xed\x00\x05sr", "a Java-serialized object")
+    refused(b"hello, this is text", "not a BigDL definition")
