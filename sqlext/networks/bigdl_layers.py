@@ -186,7 +186,7 @@ LAYERS: dict[str, Callable[[Layer], str]] = {
     "AddConstant": number("Add", "constant_scalar"),
     "BatchNormalization": batch_normalization,
     "CAdd": add_weights,
-    "CAddTable": table("Sum"),
+    "CAddTable": lambda layer: layer.node("Add" if len(layer.inputs) == 2 else "Sum", inputs=layer.inputs),
     "CMaxTable": table("Max"),
     "CMul": multiply_weights,
     "CMulTable": table("Mul"),

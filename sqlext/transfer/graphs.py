@@ -77,7 +77,10 @@ def graph_of(catalog: ModelCatalog, version: ModelVersion) -> tuple[onnx.ModelPr
     labels = tuple(manifest["labels"]) if manifest.get("labels") else None
     if manifest["input"]["kind"] != "image":
         kept = {key: manifest[key] for key in OF_A_HEAD if manifest.get(key) is not None}
-        return onnx.load_from_string(head.to_onnx()), Described(labels, {}, kept, regression=labels is None)
+        layers = onnx.load_from_string(head.to_onnx())
+        for node in layers.graph.node:
+            node.name = node.output[0]
+        return layers, Described(labels, {}, kept, regression=labels is None)
     backbone = recorded_backbone(catalog, manifest["backbone"], version)
     model = with_head(_network(catalog, backbone), head)
     options = catalog.read_manifest(backbone)["input"]["preprocessing"] | {

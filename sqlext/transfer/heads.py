@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from sqlext.networks.source import GraphFile
 from sqlext.progress import report
 from sqlext.statements.base import Context, ResultRow, located
 from sqlext.transfer.graphs import OF_A_HEAD
+from sqlext.transfer.listing import is_input
 
 if TYPE_CHECKING:
     from sqlext.statements.import_model import ImportModel
@@ -40,11 +43,14 @@ def import_head(
     if labels and (len(labels) != head.outputs or len(set(labels)) != len(labels)):
         values = {"given": len(labels), "distinct": len(set(labels)), "outputs": head.outputs}
         raise SqlExtError("LABELS_MISMATCH", offset=statement.labels_offset, **values)
+    if not labels and head.outputs != 1:
+        raise invalid(f"it has {head.outputs} outputs and no labels; give LABELS")
     if existing is not None and existing.kind != kind:
         offset = statement.name.offset
         raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=existing.kind, wanted=kind, offset=offset)
     older = replaceable(context, statement, existing)
-    same = same_content(existing, graph.sha256)
+    content = hashlib.sha256(graph.data + json.dumps(labels).encode()).hexdigest()
+    same = same_content(existing, content)
     if same is not None and existing is not None:
         return _row(statement, existing, same.version, "EXISTS", f"version {same.version} has the same content")
     with context.catalog.draft(name, kind, statement.comment) as draft:
@@ -52,7 +58,7 @@ def import_head(
         _write_bigdl(context, head, kind, draft.local)
         report("publishing", 0)
         promote = existing is None or statement.replace or statement.options["promote"] == "always"
-        parameters = {"content": graph.sha256, "sha256": graph.sha256, "source": statement.path}
+        parameters = {"content": content, "sha256": graph.sha256, "source": statement.path}
         parameters |= {k: str(described[k]) for k in ("label_column", "target_column", "task") if described.get(k)}
         manifest = _manifest(name, statement, graph, head, described | {"labels": list(labels) if labels else None})
         version = context.catalog.publish(draft, (), manifest, parameters, promote=promote)
@@ -70,8 +76,7 @@ def _read(graph: GraphFile) -> tuple[Head, dict[str, Any]]:
         head = _chain(onnx.load_from_string(graph.data).graph)
     except (KeyError, IndexError, ValueError):
         raise invalid("it is not a trained model's layers as EXPORT writes them") from None
-    given = described.get("input")
-    if not isinstance(given, dict) or given.get("kind") == "image" or described.get("width") != head.width:
+    if not is_input(described.get("input"), "array", "columns") or described.get("width") != head.width:
         raise invalid("what it says of its features does not fit its layers")
     return head, described
 

@@ -31,7 +31,7 @@ from sqlext.progress import report
 from sqlext.statements.base import Context, ResultRow, located
 from sqlext.transfer.export import FOLDER
 from sqlext.transfer.folder import BACKBONE, MODEL, ExportFolder, open_folder
-from sqlext.transfer.listing import Part, damaged
+from sqlext.transfer.listing import Part, damaged, is_input
 
 if TYPE_CHECKING:
     from sqlext.statements.import_model import ImportModel
@@ -175,8 +175,8 @@ def _check_head(folder: ExportFolder, manifest: dict[str, Any]) -> None:
     """What is read of the files later: the head's form, its labels, the held-out rows."""
     head, labels = folder.head(), manifest.get("labels")
     outputs = len(labels) if isinstance(labels, list) else 1
-    given = manifest.get("input")
-    if head.width != manifest.get("width") or head.outputs != outputs or not isinstance(given, dict):
+    fits = head.width == manifest.get("width") and head.outputs == outputs
+    if not fits or not is_input(manifest.get("input"), "image", "array", "columns"):
         raise damaged(folder.path, f"{MODEL}/manifest.json does not describe its head")
     if bool(manifest.get("backbone")) != (folder.listing.backbone is not None):
         raise damaged(folder.path, "it has no backbone, or one that its model does not use")

@@ -94,6 +94,15 @@ def is_listing(data: bytes) -> bool:
         return False
 
 
+def is_input(given: Any, *kinds: str) -> bool:
+    """Whether a manifest's `input` names one of these kinds and its columns as text."""
+    if not isinstance(given, dict) or given.get("kind") not in kinds:
+        return False
+    columns = given.get("columns") or []
+    named = isinstance(columns, list) and all(isinstance(c, dict) and isinstance(c.get("name"), str) for c in columns)
+    return named and isinstance(given.get("column"), str)
+
+
 def _check_name(path: str, name: str) -> None:
     """A file of one of our folders, wherever ``..`` and the like would lead."""
     parts = PurePosixPath(name).parts

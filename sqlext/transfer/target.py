@@ -7,7 +7,10 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from py4j.protocol import Py4JJavaError
+
 from sqlext.catalog.files import FileInfo, Files
+from sqlext.catalog.metastore import java_message
 from sqlext.errors import SqlExtError
 from sqlext.networks.graph import PRODUCER
 from sqlext.transfer.listing import LISTING, Listing, is_listing
@@ -51,10 +54,12 @@ def place(files: Files, staged: Path, path: str, *, overwrite: bool, beside: tup
             files.delete(path + end, recursive=beside is None)
         for end in reversed(endings):
             files.rename(part + end, path + end)
-    except BaseException:
+    except BaseException as error:
         for end in endings:
             with suppress(Exception):
                 files.delete(part + end, recursive=True)
+        if isinstance(error, Py4JJavaError):
+            raise _refused(path, f"cannot be written: {java_message(error).splitlines()[0]}") from error
         raise
 
 

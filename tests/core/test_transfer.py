@@ -310,21 +310,25 @@ def test_bigdls_files_of_a_network_import_with_the_same_answers(
 
 def test_bigdls_files_of_a_head_and_of_a_backbone(spark: SparkSession, moved: str, tmp_path: Path) -> None:
     spark.sql(
-        "CREATE TABLE moved.points AS SELECT id % 2 = 0 AS even, array(id * 1e4, rand(1) + id % 2) AS x FROM range(60)"
+        "CREATE TABLE moved.points AS SELECT id, rand(1) * 1e5 + 3e5 AS a, rand(2) AS b, CAST(NULL AS DOUBLE) AS price FROM range(60)"
     )
-    spark.sql(
-        "TRAIN MODEL moved.parity FROM moved.points FEATURES (x) LABEL even OPTIONS (epochs = 5, standardize = true)"
+    rows = "(SELECT a, b, 200000 + a + 1000 * b AS price FROM moved.points)"
+    spark.sql(f"TRAIN MODEL moved.price FROM {rows} FEATURES (a, b) TARGET price OPTIONS (epochs = 5)")
+    asked = "SELECT id, predict_value('{0}', a, b) AS v FROM moved.points ORDER BY id"
+    wanted = [r.v for r in spark.sql(asked.format("moved.price")).collect()]
+    for format in ("BIGDL", "ONNX", None):
+        path, clause = f"file:{tmp_path}/price.{format}", f"FORMAT {format}" if format else ""
+        spark.sql(f"EXPORT MODEL moved.price TO '{path}' {clause}")
+        spark.sql(f"EXPORT MODEL moved.price TO '{path}' {clause} OPTIONS (overwrite = true)")
+        spark.sql(f"IMPORT MODEL moved.price_{format} FROM '{path}' {clause}")
+        got = [r.v for r in spark.sql(asked.format(f"moved.price_{format}")).collect()]
+        assert got == pytest.approx(wanted, rel=1e-6), format
+    assert (
+        plain(one(spark, "EVALUATE MODEL moved.price_none"))["rmse"]
+        == plain(one(spark, "EVALUATE MODEL moved.price"))["rmse"]
     )
-    spark.sql(f"EXPORT MODEL moved.parity TO 'file:{tmp_path}/head.bigdl' FORMAT BIGDL")
-    spark.sql(f"EXPORT MODEL moved.parity TO 'file:{tmp_path}/head.bigdl' FORMAT BIGDL OPTIONS (overwrite = true)")
-    assert sorted(f.name for f in tmp_path.iterdir()) == ["head.bigdl", "head.bigdl.json", "head.bigdl.weights"]
-    spark.sql(f"IMPORT MODEL moved.parity_bigdl FROM 'file:{tmp_path}/head.bigdl' FORMAT BIGDL")
-    points = "(SELECT id, x FROM (SELECT monotonically_increasing_id() AS id, x FROM moved.points))"
-    both = [
-        spark.sql(f"SELECT id, classify_score('{m}', x) AS s FROM {points} ORDER BY id").collect()
-        for m in ("moved.parity", "moved.parity_bigdl")
-    ]
-    assert [r.s for r in both[0]] == [pytest.approx(r.s, abs=1e-6) for r in both[1]]
+    names = {f.name for f in tmp_path.iterdir()}
+    assert names == {"price.BIGDL", "price.BIGDL.json", "price.BIGDL.weights", "price.ONNX", "price.None"}
     row = one(spark, f"EXPORT MODEL models.small TO 'file:{tmp_path}/small.bigdl' FORMAT BIGDL")
     assert row.size_bytes == sum(f.stat().st_size for f in tmp_path.glob("small.*"))
     spark.sql(f"IMPORT MODEL moved.small_bigdl FROM 'file:{tmp_path}/small.bigdl' FORMAT BIGDL")
