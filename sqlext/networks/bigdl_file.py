@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from sqlext.networks.onnx_file import OTHER_FILES, invalid
@@ -152,10 +153,18 @@ def _parse(data: bytes) -> Module:
     try:
         module.ParseFromString(data)
     except Exception:  # protobuf's DecodeError, whose module differs between its releases
-        raise invalid("it is not a BigDL definition, as saveModel writes it") from None
+        module.Clear()
     if not module.moduleType:
-        raise invalid("it is not a BigDL definition, as saveModel writes it")
+        hint = "; it is an ONNX network: write FORMAT ONNX" if _is_onnx(data) else ""
+        raise invalid(f"it is not a BigDL definition, as saveModel writes it{hint}")
     return module
+
+
+def _is_onnx(data: bytes) -> bool:
+    try:
+        return bool(onnx.load_from_string(data).graph.node)
+    except Exception:  # as above
+        return False
 
 
 def _classes(message: Any) -> Iterator[str]:

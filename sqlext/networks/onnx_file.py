@@ -20,6 +20,7 @@ OTHER_FILES = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"\x89PNG": "a PNG picture",
 }
+_BEGINNING = 1 << 16  # bytes in which a BigDL definition names its first class
 
 
 def invalid(reason: str) -> SqlExtError:
@@ -104,6 +105,8 @@ def _not_onnx(data: bytes) -> str:
     for start, kind in OTHER_FILES.items():
         if data.startswith(start):
             return f"the file is {kind}, not an ONNX network"
+    if b"com.intel.analytics." in data[:_BEGINNING]:
+        return "the file is a BigDL definition, not an ONNX network: write FORMAT BIGDL"
     return f"the file is not an ONNX network ({len(data):,} bytes that do not parse as one)"
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_networks import residual
 
 from sqlext.engines.onnxruntime import onnxruntime
 from sqlext.errors import SqlExtError
 from sqlext.networks.bigdl_file import BigDLFile, _types
 from sqlext.networks.bigdl_to_onnx import convert
+from sqlext.networks.onnx_file import parse
 
 NN = "com.intel.analytics.bigdl.nn."  # of BigDL 0.x; 2.x has .dllib. in it
 WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -127,3 +129,6 @@ def test_what_cannot_be_read_is_said() -> None:
     refused(stored(loop), "has a loop")
     refused(b"\xac\xed\x00\x05sr", "a Java-serialized object")
     refused(b"hello, this is text", "not a BigDL definition")
+    refused(residual(), "it is an ONNX network: write FORMAT ONNX")
+    with pytest.raises(SqlExtError, match="BigDL definition, not an ONNX network: write FORMAT BIGDL"):
+        parse(stored(chain), None)
