@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, FloatType
@@ -25,6 +24,8 @@ from sqlext.udfs.base import Argument, is_image
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
+
+    from sqlext.catalog import ModelVersion
 
 
 @dataclass(frozen=True)
@@ -135,28 +136,30 @@ def _embedded(
 
     A head that alone uses a backbone takes the image, exactly as classify() does.
     """
-    shared = [_network(context, candidate, arguments) for candidate, arguments in zip(candidates, given, strict=True)]
-    counts = Counter(key for key in shared if key is not None)
-    arrays: dict[Any, Argument] = {}
-    for candidate, arguments, key in zip(candidates, given, shared, strict=True):
-        if key is None or key in arrays or counts[key] < 2:
+    networks = [_network(context, candidate, arguments) for candidate, arguments in zip(candidates, given, strict=True)]
+    keys = [None if n is None else (arguments[0].sql, n[0].id) for n, arguments in zip(networks, given, strict=True)]
+    arrays: dict[tuple[str, str], Argument] = {}
+    for key, arguments in zip(keys, given, strict=True):
+        users = [n for k, n in zip(keys, networks, strict=True) if n is not None and k == key]
+        if key is None or key in arrays or len(users) < 2:
             continue
-        backbone = recorded_backbone(context.catalog, candidate.manifest["backbone"], candidate.version)
-        steps = embedding_steps(context.spark, backbone, arguments[0], key[2])
+        # Heads that classify() scores in different precisions are compared in f32.
+        choice = min((choice for _, choice in users), key=lambda c: c.precision != "f32")
         column = f"embedded_{len(arrays)}"
-        rows = apply_steps(rows, steps).withColumn(column, F.col("embedded.embedding"))
+        rows = apply_steps(rows, embedding_steps(context.spark, users[0][0], arguments[0], choice))
+        rows = rows.withColumn(column, F.col("embedded.embedding"))
         arrays[key] = Argument(ArrayType(FloatType()), column)
-    return rows, [[arrays[key]] if key in arrays else a for key, a in zip(shared, given, strict=True)]
+    return rows, [[arrays[key]] if key in arrays else a for key, a in zip(keys, given, strict=True)]
 
 
-def _network(context: Context, candidate: Candidate, given: list[Argument]) -> tuple[str, str, Choice] | None:
-    """What embeds for a trained head: image column, backbone, engine and precision; None without an image."""
+def _network(context: Context, candidate: Candidate, given: list[Argument]) -> tuple[ModelVersion, Choice] | None:
+    """What embeds for a trained head: the backbone, engine and precision; None without an image."""
     recorded = candidate.manifest.get("backbone")
     if candidate.is_imported or recorded is None or not is_image(given[0].type):
         return None
 
-    def find() -> tuple[str, str, Choice]:
+    def find() -> tuple[ModelVersion, Choice]:
         backbone = recorded_backbone(context.catalog, recorded, candidate.version)
-        return given[0].sql, backbone.id, choose(context.spark, candidate.manifest, backbone)
+        return backbone, choose(context.spark, candidate.manifest, backbone)
 
     return located(candidate.offset, find)

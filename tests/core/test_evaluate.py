@@ -114,7 +114,7 @@ def test_held_out_rows_need_no_source(points: SparkSession) -> None:
 
 
 def test_two_heads_embed_each_image_once(spark: SparkSession, flowers: Row) -> None:
-    for name in ("one", "two"):  # heads on arrays score in f32, both: one embedding serves them
+    for name in ("one", "two"):
         spark.sql(
             f"TRAIN MODEL shop.{name} FROM shop.emb LABEL species BACKBONE models.small VALIDATE NONE OPTIONS (epochs = 2)"
         )
@@ -124,7 +124,9 @@ def test_two_heads_embed_each_image_once(spark: SparkSession, flowers: Row) -> N
     assert found[1].accuracy == alone.accuracy
     assert found[1].log_loss == pytest.approx(alone.log_loss, abs=1e-6)
     catalog = ModelCatalog(spark)
-    versions = [catalog.resolve(ModelRef.parse(name, "shop")) for name in ("one", "two")]
+    versions = [
+        catalog.resolve(ModelRef.parse(name, "shop")) for name in ("flowers", "one", "two")
+    ]  # maybe in bf16, f32, f32
     candidates = [Candidate(0, v, catalog.read_manifest(v)) for v in versions]
     source = Source("shop.holdout", "shop.holdout", 0, is_query=False)
     frame = spark.table("shop.holdout")
