@@ -156,6 +156,8 @@ def test_clause_words_are_no_keywords_elsewhere() -> None:
     [
         ("EVALUATE MODEL a.b VERSION 3 FROM t LABEL x", EvaluateModel),
         ("EVALUATE MODEL a.b ALIAS prod", EvaluateModel),
+        ("EVALUATE MODEL a.b VERSION 3, c CONFUSION MATRIX LABEL x FROM (SELECT 1)", EvaluateModel),
+        ("evaluate model a per class from t version as of 3", EvaluateModel),
         ("SHOW MODELS IN shop LIKE 'fl*|x'", ShowModels),
         ("SHOW MODELS 'fl%'", ShowModels),
         ("show model versions a.b", ShowModelVersions),
