@@ -26,7 +26,7 @@ _ML = {
     "GENERATE_EMBEDDING": "SELECT embed('{name}', image) FROM table",
     "GENERATE_TEXT_EMBEDDING": "SELECT embed('{name}', image) FROM table",
     "EVALUATE": "EVALUATE MODEL {name} FROM table",
-    "CONFUSION_MATRIX": "EVALUATE MODEL {name} FROM table",
+    "CONFUSION_MATRIX": "EVALUATE MODEL {name} FROM table CONFUSION MATRIX",
     "ROC_CURVE": "EVALUATE MODEL {name} FROM table",
     "TRAINING_INFO": "SHOW TRAINING HISTORY MODEL {name}",
     "TRIAL_INFO": "SHOW TRAINING RUNS FOR MODEL {name}",
