@@ -117,6 +117,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "{model} was imported, so say which column of the source holds the labels: EVALUATE MODEL {model} FROM .. LABEL column.",
     ),
     "INVALID_TUNE": ("22023", "TUNE {problem}."),
+    "TUNE_FAILED": ("22023", "None of the {trials} trials of TUNE gave a model. {reason}"),
     "CANNOT_TRAIN_AGAIN": ("0A000", "{model} cannot be trained again: {problem}. {made}"),
     # --- backbones and engines --------------------------------------------------------------------------------------
     "BACKBONE_NOT_FOUND": ("42P01", "There is no backbone {model}. {hint}"),

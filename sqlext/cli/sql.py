@@ -51,12 +51,7 @@ def command(
     stream = claim_stdout()
     spark = open_session(warehouse, master, conf)
     try:
-        if script is None:
-            from sqlext.cli.prompt import prompt
-
-            prompt(spark, form, stream)
-        else:
-            run_all(spark, split(script), form, stream)
+        _run(spark, script, form, stream)
     except StatementFailed as failure:
         fail(failure.lines)
     except KeyboardInterrupt:
@@ -68,6 +63,24 @@ def command(
     finally:
         with contextlib.suppress(Exception):
             spark.stop()
+
+
+def _run(spark: SparkSession, script: str | None, form: str, stream: TextIO) -> None:
+    """The script or the prompt, and then the trainings that it left in the background, also where it failed."""
+    from sqlext.cli.submitted import await_submitted
+
+    try:
+        if script is None:
+            from sqlext.cli.prompt import prompt
+
+            prompt(spark, form, stream)
+        else:
+            run_all(spark, split(script), form, stream)
+    except StatementFailed:
+        await_submitted(spark)
+        raise
+    if not await_submitted(spark):
+        sys.exit(1)
 
 
 def _script(texts: tuple[str, ...], file: TextIO | None) -> str | None:

@@ -107,7 +107,6 @@ class TrainModel(Statement, Explained):
 
         if self.source is None:
             return again(context, self, lambda there, full: full.run(there))
-        self._refuse_what_is_later()
         return [train(context, self)]
 
     def explain(self, context: Context, mode: str) -> str:
@@ -116,15 +115,4 @@ class TrainModel(Statement, Explained):
 
         if self.source is None:
             return again(context, self, lambda there, full: full.explain(there, mode))
-        self._refuse_what_is_later()
         return explain(context, self, mode)
-
-    def _refuse_what_is_later(self) -> None:
-        later = {
-            "TUNE": (self.tune is not None, self.given.get("TUNE")),
-            "option async": (self.options["async"], self.option_offset("async")),
-            "option tensorboard": (self.options["tensorboard"] is not None, self.option_offset("tensorboard")),
-        }
-        for feature, (asked, offset) in later.items():
-            if asked:
-                raise SqlExtError("FEATURE_NOT_AVAILABLE", feature=feature, offset=offset)

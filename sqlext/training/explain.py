@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlext.training.explain_rows import features_of, look
+from sqlext.training.explain_rows import Found, look
 from sqlext.training.explain_sizes import batch, memory, network
 from sqlext.training.options import OPTIONS
 from sqlext.training.plan import TrainPlan, existing_model, make_plan
+from sqlext.training.trials import Trial, goal_of, trials_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlext.catalog import ModelEntry, ModelName
     from sqlext.statements.base import Context
     from sqlext.statements.train_model import TrainModel
 
 Lines = list[tuple[str, str]]
+SHOWN_TRIALS = 20
 
 
 def explain(context: Context, statement: TrainModel, mode: str) -> str:
@@ -29,15 +33,16 @@ def explain(context: Context, statement: TrainModel, mode: str) -> str:
     name, existing = existing_model(context, statement)
     if existing is not None and statement.if_not_exists:
         return f"== {statement.NAME} ==\n{name} exists, version {existing.default.version}; nothing would be trained"
-    plan = make_plan(context, statement, name, existing)
-    text = _section(statement.NAME, _summary(plan, statement, _outcome(statement, name, existing)))
+    trials = trials_of(statement) if statement.tune is not None else []
+    plan = make_plan(context, trials[0].statement if trials else statement, name, existing)
+    text = _section(statement.NAME, _summary(plan, statement, _outcome(statement, name, existing), trials))
     if mode == "SIMPLE":
         return text
-    found = look(plan, regression=statement.regression)
+    found = look(context, plan)
     sections = {
         "Source": found.source_lines(plan),
-        "Columns": _columns(plan, statement),
-        "Target" if statement.regression else "Classes": found.label_lines(),
+        "Columns": _columns(plan, found),
+        "Target" if plan.regression else "Classes": found.label_lines(),
         "Network": network(context, plan, found),
         "Batch": batch(context, plan, found),
         "Memory": memory(context, plan, found),
@@ -71,30 +76,38 @@ def _outcome(statement: TrainModel, name: ModelName, existing: ModelEntry | None
     )
 
 
-def _summary(plan: TrainPlan, statement: TrainModel, outcome: str) -> Lines:
-    used = ", ".join(column.text for column in features_of(plan))
+def _summary(plan: TrainPlan, statement: TrainModel, outcome: str, trials: Sequence[Trial]) -> Lines:
+    used = plan.features.text
     made = f" by {plan.backbone}" if plan.backbone is not None else ", standardised" if plan.standardize else ""
-    architecture = str(statement.architecture) + (f" ({plan.options['hidden']})" if plan.options["hidden"] else "")
+    architecture = plan.architecture + (f" ({plan.options['hidden']})" if plan.hidden else "")
     options = ("epochs", "optimizer", "learning_rate", "early_stop", "seed")
     shown = ", ".join(f"{key} = {_text(plan.options[key])}" for key in options)
     return [
         ("model", outcome),
         ("source", plan.source_text),
         ("features", used + made),
-        ("target" if statement.regression else "label", plan.label.text),
+        ("target" if plan.regression else "label", plan.label.text),
         ("validate", plan.validation.text),
         ("using", architecture),
         ("options", shown),
+        *([("tune", _search(statement, trials))] if trials else []),
     ]
 
 
-def _columns(plan: TrainPlan, statement: TrainModel) -> Lines:
-    known = {column.text.lower() for column in (*features_of(plan), plan.label)}
-    left = [f"{f.name} {f.dataType.simpleString()}" for f in plan.source.schema if f.name.lower() not in known]
+def _search(statement: TrainModel, trials: Sequence[Trial]) -> str:
+    goal = goal_of(statement)
+    order = "least" if goal.lower else "greatest"
+    shown = "; ".join(str(trial) for trial in trials[:SHOWN_TRIALS])
+    more = f"; and {len(trials) - SHOWN_TRIALS} more" if len(trials) > SHOWN_TRIALS else ""
+    return f"{len(trials)} trials, the {order} {goal.metric} is published: {shown}{more}"
+
+
+def _columns(plan: TrainPlan, found: Found) -> Lines:
     return [
-        *(("feature", f"{column.text} {column.type.simpleString()}") for column in features_of(plan)),
-        ("target" if statement.regression else "label", f"{plan.label.text} {plan.label.type.simpleString()}"),
-        ("left out", ", ".join(left) or "none"),
+        *(("feature", f"{column.text} {column.type.simpleString()}") for column in plan.features.columns),
+        ("target" if plan.regression else "label", f"{plan.label.text} {plan.label.type.simpleString()}"),
+        ("left out", ", ".join(plan.features.left_out) or "none"),
+        *(("warning", sentence) for sentence in found.warnings),
     ]
 
 

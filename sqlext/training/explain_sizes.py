@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlext.bigdl.records import HeadSpec
 from sqlext.bigdl.training import place_head
-from sqlext.training.explain_rows import features_of
-from sqlext.udfs.base import is_image
+from sqlext.training.split import TEST, TRAIN, VALIDATION
 
 if TYPE_CHECKING:
     from sqlext.statements.base import Context
@@ -28,13 +27,13 @@ def network(context: Context, plan: TrainPlan, found: Found) -> Lines:
         manifest = context.catalog.read_manifest(plan.backbone)
         parameters = re.match(r"[\d,]+ parameters", str(manifest.get("details", {}).get("network", "")))
         size = parameters[0] if parameters else "parameters not known"
-        role = "" if any(is_image(c.type) for c in features_of(plan)) else "; made the arrays, is not run"
+        role = "" if plan.embedder.embeds else "; made the arrays, is not run"
         lines.append(("backbone", f"{plan.backbone}: {size}, frozen{role}"))
     spec = head(context, plan, found)
     shapes = spec.shapes[::2]
     for inputs, outputs in ((shape[1], shape[0]) for shape in shapes):
         lines.append((f"Linear({inputs} -> {outputs})", f"{(inputs + 1) * outputs:,} parameters, trainable"))
-    loss = "mean squared error" if found.target is not None else "LogSoftMax, mean negative log likelihood"
+    loss = "mean squared error" if plan.regression else "LogSoftMax, mean negative log likelihood"
     return [*lines, ("criterion", loss), ("trainable", f"{_parameters(spec):,} parameters")]
 
 
@@ -69,8 +68,8 @@ def memory(context: Context, plan: TrainPlan, found: Found) -> Lines:
 
 def head(context: Context, plan: TrainPlan, found: Found) -> HeadSpec:
     """What will be trained, as far as the sample tells."""
-    hidden = tuple(int(width) for width in str(plan.options["hidden"] or "").split(",") if width)
-    return HeadSpec(_width(context, plan, found), found.classes, hidden, float(plan.options["dropout"] or 0))
+    classes = None if plan.regression else found.classes
+    return HeadSpec(_width(context, plan, found), classes, plan.hidden, float(plan.options["dropout"]))
 
 
 def rows_of(plan: TrainPlan, found: Found) -> tuple[int, int, int]:
@@ -82,7 +81,7 @@ def rows_of(plan: TrainPlan, found: Found) -> tuple[int, int, int]:
     if validation.kind == "none":
         return known, 0, 0
     if validation.kind == "by":
-        return known, 0, 0
+        return found.sides[TRAIN], found.sides[VALIDATION], found.sides[TEST]
     shares = (validation.fraction, validation.test_fraction)
     held, tested = (sum(_share(n, share) for n in found.labels.values() or [known]) for share in shares)
     return known - held - tested, held, tested
@@ -95,7 +94,7 @@ def _share(rows: int, fraction: float) -> int:
 def _width(context: Context, plan: TrainPlan, found: Found) -> int:
     if plan.backbone is not None:
         return int(context.catalog.read_manifest(plan.backbone)["width"])
-    return found.width or len(features_of(plan))
+    return found.width or len(plan.features.columns)
 
 
 def _parameters(spec: HeadSpec) -> int:

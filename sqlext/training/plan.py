@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame
 from pyspark.sql.types import BooleanType
 
+from sqlext.bigdl.events import check_folder
 from sqlext.bigdl.records import TrainSettings
 from sqlext.catalog import ModelEntry, ModelName, ModelRef, ModelVersion
 from sqlext.catalog.backbones import require_backbone
@@ -151,6 +152,8 @@ def make_plan(context: Context, statement: TrainModel, name: ModelName, existing
     features = find_features(source, statement.features, others, statement.source)
     embedder = _embedder(context, statement, features)
     options = resolve_defaults(statement, embedded=embedder.backbone is not None)
+    if options["tensorboard"] is not None:
+        located(statement.option_offset("tensorboard"), lambda: check_folder(context.spark, options["tensorboard"]))
     return TrainPlan(
         name=name,
         existing=existing,

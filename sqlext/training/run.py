@@ -8,52 +8,116 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlext.bigdl.training import save_head
 from sqlext.errors import SqlExtError
 from sqlext.statements.base import Context, ResultRow
 from sqlext.training import held_out, messages, precision, promotion
-from sqlext.training.fit import fit
+from sqlext.training.background import submit
+from sqlext.training.fit import Fitted, fit
 from sqlext.training.labels import Labels, read_labels
 from sqlext.training.plan import TrainPlan, existing_model, make_plan
 from sqlext.training.quality import quality
 from sqlext.training.record import Outcome
 from sqlext.training.rows import Rows, prepare
 from sqlext.training.runs import RunRecorder
+from sqlext.training.sessions import beside
 from sqlext.training.split import VALIDATION
 from sqlext.training.suspicious import suspicious_columns
+from sqlext.training.trials import goal_of, trials_of
 
 if TYPE_CHECKING:
+    from sqlext.bigdl.training import Epoch
     from sqlext.catalog import Draft, ModelEntry, ModelVersion
     from sqlext.statements.train_model import TrainModel
+    from sqlext.training.held_out import HeldOut
 
 
 def train(context: Context, statement: TrainModel) -> ResultRow:
-    """Carries out TRAIN MODEL and returns its one row."""
-    started = time.monotonic()
+    """Carries out TRAIN MODEL, or submits it, and returns its one row."""
+    from sqlext.training.tune import tune
+
     name, existing = existing_model(context, statement)
     if existing is not None and statement.if_not_exists:
         return _exists(existing)
-    plan = make_plan(context, statement, name, existing)
+    submitted = bool(statement.options["async"])
+    if submitted:
+        context = beside(context)
+    trials = trials_of(statement) if statement.tune else []
+    first = trials[0].statement if trials else statement
+    plan = make_plan(context, first, name, existing)
     _need_bigdl(context)
-    with (
-        RunRecorder(context, plan, statement) as run,
-        context.catalog.draft(name, plan.kind, statement.comment, statement.properties, run_id=run.run_id) as draft,
-    ):
-        run.phase("reading")
-        labels = read_labels(plan)
-        rows = prepare(context, plan, labels, run)
+    run = RunRecorder(context, plan, first)
+
+    def carry_out() -> ResultRow:
+        return (
+            tune(context, plan, trials, goal_of(statement), run)
+            if trials
+            else _carry_out(context, plan, statement, run)
+        )
+
+    return submit(run, carry_out) if submitted else carry_out()
+
+
+def _carry_out(context: Context, plan: TrainPlan, statement: TrainModel, run: RunRecorder) -> ResultRow:
+    started = time.monotonic()
+    with run:
+        labels, rows = read_rows(context, plan, run)
         try:
-            outcome = _outcome(context, plan, statement, labels, rows, run)
+            trained = fit_and_score(context, plan, statement, labels, rows, run)
+            return publish(context, plan, statement, trained, run, started)
         finally:
             rows.release()
+
+
+def read_rows(context: Context, plan: TrainPlan, run: RunRecorder) -> tuple[Labels, Rows]:
+    """The classes and the feature rows, which stay cached until they are released."""
+    run.phase("reading")
+    labels = read_labels(plan)
+    return labels, prepare(context, plan, labels, run)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A head with its answers for the held-out rows."""
+
+    labels: Labels
+    rows: Rows
+    fitted: Fitted
+    scored: HeldOut
+
+    def quality(self, metric: str) -> float | None:
+        """On the validation rows: test rows count only in EVALUATE."""
+        return quality(metric, self.scored.of_split(VALIDATION), self.labels.names)
+
+    @property
+    def published_epoch(self) -> Epoch:
+        return self.fitted.trained.history[self.fitted.trained.best_epoch - 1]
+
+
+def fit_and_score(
+    context: Context, plan: TrainPlan, statement: TrainModel, labels: Labels, rows: Rows, run: RunRecorder
+) -> Trained:
+    fitted = fit(context, plan, statement, labels, rows, run)
+    scored = held_out.score(rows.usable, fitted.head, labels.names, regression=plan.regression)
+    return Trained(labels, rows, fitted, scored)
+
+
+def publish(
+    context: Context, plan: TrainPlan, statement: TrainModel, trained: Trained, run: RunRecorder, started: float
+) -> ResultRow:
+    """Checks what has been trained, makes a version of it and returns TRAIN's row; ``started`` is of the monotonic clock."""
+    catalog = context.catalog
+    with catalog.draft(plan.name, plan.kind, statement.comment, statement.properties, run_id=run.run_id) as draft:
+        outcome = _outcome(context, plan, statement, trained, run)
         run.phase("publishing")
         version = _publish(context, outcome, draft)
         run.ready(version, outcome)
-    if existing is not None and statement.replace:
-        for older in context.catalog.replaceable(existing):
-            context.catalog.drop_version(name, older.version)
+    if plan.existing is not None and statement.replace:
+        for older in catalog.replaceable(plan.existing):
+            catalog.drop_version(plan.name, older.version)
     return _row(context, version, outcome, int((time.monotonic() - started) * 1000))
 
 
@@ -65,13 +129,9 @@ def _need_bigdl(context: Context) -> None:
         raise SqlExtError("BIGDL_MISSING", reason=reason)
 
 
-def _outcome(
-    context: Context, plan: TrainPlan, statement: TrainModel, labels: Labels, rows: Rows, run: RunRecorder
-) -> Outcome:
-    """Trains, scores the held-out rows and decides what they decide, while the feature rows are still kept."""
-    fitted = fit(context, plan, statement, labels, rows, run)
-    scored = held_out.score(rows.usable, fitted.head, labels.names, regression=plan.regression)
-    value = quality(plan.metric, scored.of_split(VALIDATION), labels.names)
+def _outcome(context: Context, plan: TrainPlan, statement: TrainModel, trained: Trained, run: RunRecorder) -> Outcome:
+    """Decides what the held-out rows decide, while the feature rows are still kept."""
+    labels, rows, fitted, scored = trained.labels, trained.rows, trained.fitted, trained.scored
     return Outcome(
         plan=plan,
         statement=statement,
@@ -80,7 +140,7 @@ def _outcome(
         fitted=fitted,
         scored=scored,
         precision=precision.check(context, plan, fitted.head, labels.names, scored, run),
-        promotion=promotion.decide(context, plan, rows, value),
+        promotion=promotion.decide(context, plan, rows, trained.quality(plan.metric)),
         warnings=suspicious_columns(plan, rows.usable),
         sources=_sources(context, plan),
         namespace=context.catalog.current_namespace(),

@@ -6,10 +6,12 @@ import json
 import re
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from sqlext.bigdl.events import EventFile, event_file
 from sqlext.bigdl.training import Epoch
 from sqlext.catalog import ModelVersion, RunStore, new_id
 from sqlext.errors import SqlExtError
@@ -47,45 +49,64 @@ class RunRecorder:
         self.waited = 0.0
         self.began = time.monotonic()  # when it got its place; max_runtime counts from here
         self._phase, self._total = "reading", 0
+        self._opened = self._running = self._ended = False
+        self._events = ExitStack()
+        self._event_file: EventFile | None = None
 
     def __enter__(self) -> RunRecorder:
+        self.open()
+        if not self._running:
+            self._wait_for(_training_slots(self.context))
+        return self
+
+    def open(self) -> None:
+        """Writes the record: RUNNING where a place is free, else QUEUED. Entering does it where nobody has."""
+        if self._opened:
+            return
         options = json.dumps({k: v for k, v in self.plan.options.items() if v is not None})
         slots = _training_slots(self.context)
-        free = slots.acquire(blocking=False)
-        self.store.start(
-            self.plan.name,
-            run_id=self.run_id,
-            status="RUNNING" if free else "QUEUED",
-            epochs=self.plan.settings.epochs,
-            metric_name=self.plan.epoch_metric,
-            options=options,
-            statement=self.context.sql.strip(),
-        )
-        if not free:
-            self._wait_for(slots)
-        return self
+        self._running = slots.acquire(blocking=False)
+        try:
+            self.store.start(
+                self.plan.name,
+                run_id=self.run_id,
+                status="RUNNING" if self._running else "QUEUED",
+                epochs=self.plan.settings.epochs,
+                metric_name=self.plan.epoch_metric,
+                options=options,
+                statement=self.context.sql.strip(),
+            )
+        except BaseException:
+            if self._running:
+                slots.release()
+            raise
+        self._opened = True
 
     def _wait_for(self, slots: threading.BoundedSemaphore) -> None:
         started = time.monotonic()
         while not slots.acquire(timeout=_WAIT):
             if self.store.cancel_requested(self.run_id):
                 error = self._cancelled()
-                self.store.finish(self.run_id, "CANCELLED", error=str(error))
+                self._finish("CANCELLED", error=str(error))
                 raise error
         self.began = time.monotonic()
-        self.waited = self.began - started
+        self.waited += self.began - started
+        self._running = True
         self.store.update(self.run_id, status="RUNNING")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._running = False
         _training_slots(self.context).release()
-        if error is None:
+        self._event_file = None
+        self._events.close()
+        if error is None or self._ended:
             return
         shown = self._cancelled() if self._is_cancel(error) else error
         cancelled = getattr(shown, "error_class", None) == "TRAINING_CANCELLED"
         text = str(shown).strip().split("\n", 1)[0]
-        self.store.finish(self.run_id, "CANCELLED" if cancelled else "FAILED", error=text)
+        self._finish("CANCELLED" if cancelled else "FAILED", error=text)
         if shown is not error:
             raise shown from None
 
@@ -121,11 +142,34 @@ class RunRecorder:
         row = asdict(epoch) | {"metric_name": self.plan.epoch_metric, "recorded_at": epoch.recorded_at.isoformat()}
         self.store.record_epoch(self.run_id, row)
         self.store.update(self.run_id, rows_done=rows * epoch.epoch)
+        self._write_event(epoch)
         loss = f"loss {epoch.loss:.4f}" + (f", val_loss {epoch.val_loss:.4f}" if epoch.val_loss is not None else "")
         report("training", epoch.epoch, self.plan.settings.epochs, f"epoch {epoch.epoch}: {loss}")
         return not self.store.cancel_requested(self.run_id)
 
+    def _write_event(self, epoch: Epoch) -> None:
+        """For TensorBoard, where option tensorboard names a folder."""
+        path = self.plan.options["tensorboard"]
+        if path is None:
+            return
+        if self._event_file is None:
+            opened = event_file(self.context.spark, path, f"{self.plan.name}-{self.run_id}")
+            self._event_file = self._events.enter_context(opened)
+        self._event_file.epoch(epoch, self.plan.epoch_metric)
+
     def ready(self, version: ModelVersion, outcome: Outcome) -> None:
         figures = outcome.figures()
         kept = {key: figures[key] for key in ("loss", "val_loss", "metric_value")}
-        self.store.finish(self.run_id, "READY", version=version.version, **kept)
+        self._finish("READY", version=version.version, **kept)
+
+    def passed_over(self, epoch: Epoch) -> None:
+        """A trial that ended well, but another one is published."""
+        self._finish("READY", loss=epoch.loss, val_loss=epoch.val_loss, metric_value=epoch.metric_value)
+
+    def abandoned(self, error: BaseException) -> None:
+        """A trial that ended well, but nothing will be published because of ``error``."""
+        self._finish("CANCELLED", error=str(error).strip().split("\n", 1)[0])
+
+    def _finish(self, status: str, **values: Any) -> None:
+        self._ended = True
+        self.store.finish(self.run_id, status, **values)

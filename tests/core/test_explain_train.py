@@ -60,8 +60,8 @@ def test_formatted_adds_its_sections(spark: SparkSession, db: str) -> None:
     )
     assert [line[3:-3] for line in text.splitlines() if line.startswith("==")] == ["TRAIN MODEL", *SECTIONS]
     assert section(text, "Source")["rows"] == "60"
-    assert section(text, "Source")["unusable rows"] == "1 of the first 60: 1 x no features"
-    assert section(text, "Columns")["left out"] == "id bigint"
+    assert section(text, "Source")["unusable rows"] == "3 of the first 60: 2 x NULL label, 1 x no features"
+    assert section(text, "Columns")["left out"] == "id"
     classes = section(text, "Classes")
     assert (classes["classes"], classes["0"], classes["1"], classes["2"]) == ("3", "19 rows", "19 rows", "20 rows")
     assert classes["NULL"] == "2 rows, skipped"
@@ -76,6 +76,24 @@ def test_formatted_adds_its_sections(spark: SparkSession, db: str) -> None:
     assert spark.sql(f"SHOW MODELS IN {db}").count() == 0
     extended = plan(spark, f"EXPLAIN EXTENDED TRAIN MODEL {db}.m FROM {db}.t LABEL y")
     assert "== Memory ==" in extended
+
+
+def test_columns_and_a_target(spark: SparkSession, db: str) -> None:
+    source = "(SELECT id, cos(id) AS c, 2.0D * id AS z, 'x' AS note FROM range(50))"
+    text = plan(
+        spark,
+        f"EXPLAIN FORMATTED TRAIN MODEL {db}.r FROM {source} FEATURES (id, c) TARGET z USING mlp OPTIONS (hidden = '4')",
+    )
+    assert section(text, "Target")["mean"] == "49"
+    columns = section(text, "Columns")
+    assert (columns["target"], columns["warning"]) == ("z double", "id is a 1:1 image of the target z")
+    assert "note" in columns["left out"]
+    network = section(text, "Network")
+    assert (network["Linear(2 -> 4)"], network["Linear(4 -> 1)"]) == (
+        "12 parameters, trainable",
+        "5 parameters, trainable",
+    )
+    assert network["criterion"] == "mean squared error"
 
 
 def test_images_name_their_backbone_and_what_does_not_decode(spark: SparkSession, shop: str) -> None:

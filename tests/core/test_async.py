@@ -1,0 +1,102 @@
+"""OPTIONS (async = true), and what a second session sees of a training that runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.sql import SparkSession
+from results import one
+
+from sqlext.catalog import Run, RunStore
+from sqlext.statements.base import Context
+from sqlext.training.background import take_submitted
+from sqlext.training.runs import _training_slots
+
+LONG = "OPTIONS (async = true, epochs = 1000000, early_stop = false)"
+
+
+@pytest.fixture(scope="module")
+def db(spark: SparkSession) -> Iterator[str]:
+    """Database `later` with t."""
+    spark.sql("CREATE DATABASE later")
+    spark.sql("CREATE TABLE later.t AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(40)")
+    yield "later"
+    spark.sql("DROP DATABASE later CASCADE")
+
+
+def soon(find: Callable[[], Run], holds: Callable[[Run], bool]) -> Run:
+    """The run as soon as it is as it should be."""
+    end = time.monotonic() + 120
+    while not holds(run := find()):
+        assert time.monotonic() < end, run
+        time.sleep(0.1)
+    return run
+
+
+def test_a_second_session_sees_and_cancels_what_runs(spark: SparkSession, db: str) -> None:
+    caller = spark.newSession()
+    caller.sql(f"USE {db}")
+    row = one(caller, f"TRAIN MODEL m FROM t LABEL y {LONG}")
+    caller.sql("USE default")  # the run goes on where it was submitted
+    assert (row.model, row.status, row.version, row.is_default) == ("later.m", "SUBMITTED", None, False)
+    assert row.run_id in row.message
+    second = RunStore(spark.newSession())
+    seen = soon(lambda: second.find(row.run_id), lambda run: run.epoch is not None and run.epoch > 2)
+    assert (seen.status, seen.phase, seen.model, seen.epochs, seen.rows_total) == (
+        "RUNNING",
+        "training",
+        "m",
+        1000000,
+        32 * 1000000,
+    )
+    assert seen.epoch is not None
+    assert seen.rows_done is not None and 0 < seen.rows_done <= 32 * seen.epoch
+    assert [e["epoch"] for e in seen.history] == list(range(1, seen.epoch + 1))
+    assert seen.loss == seen.history[-1]["loss"] < seen.history[0]["loss"]
+    second.request_cancel(row.run_id)
+    ended = soon(lambda: second.find(row.run_id), lambda run: not run.is_live)
+    assert (ended.status, ended.version) == ("CANCELLED", None)
+    (submitted,) = [run for run in take_submitted() if run.run_id == row.run_id]
+    assert submitted.ended.wait(20)
+    assert submitted.error is not None and "cancelled" in submitted.error
+    with pytest.raises(AnalysisException, match="MODEL_NOT_FOUND"):
+        spark.sql(f"DESCRIBE MODEL {db}.m")
+
+
+def test_planning_errors_come_at_once_and_later_ones_are_in_the_record(spark: SparkSession, db: str) -> None:
+    with pytest.raises(AnalysisException, match="COLUMN_NOT_FOUND"):
+        spark.sql(f"TRAIN MODEL {db}.wrong FROM {db}.t LABEL z {LONG}")
+    row = one(spark, f"TRAIN MODEL {db}.wrong FROM (SELECT x, 1 AS y FROM {db}.t) LABEL y {LONG}")
+    (submitted,) = [run for run in take_submitted() if run.run_id == row.run_id]
+    assert submitted.ended.wait(60)
+    run = RunStore(spark).find(row.run_id)
+    assert (run.status, run.error) == ("FAILED", submitted.error)
+    assert "a classifier needs two or more classes" in str(run.error)
+
+
+def test_what_finds_no_place_waits_and_can_be_cancelled(spark: SparkSession, db: str) -> None:
+    slots = _training_slots(Context(spark, ""))
+    for _ in range(4):
+        assert slots.acquire(timeout=60)
+    try:
+        first, second = (
+            one(spark, f"TRAIN MODEL {db}.queued FROM {db}.t LABEL y OPTIONS (async = true, epochs = 1)")
+            for _ in range(2)
+        )
+        store = RunStore(spark)
+        assert {store.find(row.run_id).status for row in (first, second)} == {"QUEUED"}
+        store.request_cancel(first.run_id)
+        assert soon(lambda: store.find(first.run_id), lambda run: not run.is_live).status == "CANCELLED"
+    finally:
+        slots.release(4)
+    done = soon(lambda: store.find(second.run_id), lambda run: not run.is_live)
+    assert (done.status, done.version) == ("READY", 1)
+    waited = {run.run_id: run for run in take_submitted()}
+    assert waited[second.run_id].ended.wait(20)
+    row = waited[second.run_id].row
+    assert row is not None
+    assert (row["status"], row["version"]) == ("READY", 1)
+    assert waited[first.run_id].row is None
