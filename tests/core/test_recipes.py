@@ -1,0 +1,77 @@
+"""The recipes and the pages for people who come from other systems: every SQL block runs, in the order of its page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from test_docs import ROOT, blocks
+
+from sqlext.cli.statements import split
+
+DATABASES = ("shop", "models", "production")
+
+
+@pytest.fixture(scope="module")
+def there(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
+    """Databases recipes_shop, recipes_models and recipes_production with the tables that the pages speak of."""
+    for database in DATABASES:
+        spark.sql(f"CREATE DATABASE recipes_{database}")
+    spark.sql("IMPORT MODEL recipes_models.small FROM 'sqlext:small' FORMAT ONNX")
+    for table, columns in (
+        ("images", "id, image, species, DATE'2024-05-01' AS loaded FROM shop.images"),
+        ("arrivals", "id, image, DATE'2024-06-01' AS loaded FROM shop.holdout"),
+        ("flower_images", "id AS file, image, species FROM shop.images"),
+        (
+            "sales",
+            "50000.0 + 900 * area + 4000 * rooms - 300 * age AS price, rooms, area, age FROM "
+            "(SELECT CAST(1 + id % 5 AS DOUBLE) AS rooms, 40.0 + id * 7 % 90 AS area, CAST(id * 13 % 60 AS DOUBLE) AS age FROM range(120))",
+        ),
+    ):
+        spark.sql(f"CREATE TABLE recipes_shop.{table} STORED AS PARQUET AS SELECT {columns}")
+    yield spark
+    for database in reversed(DATABASES):
+        spark.sql(f"DROP DATABASE recipes_{database} CASCADE")
+
+
+def here(sql: str, folder: Path) -> str:
+    """A page's SQL on databases and a folder of this module's own."""
+    names = "|".join(DATABASES)
+    sql = re.sub(rf"\b({names})\.(?=\w)", r"recipes_\1.", sql)
+    sql = re.sub(rf"(\bIN |namespace = ')({names})\b", r"\1recipes_\2", sql)
+    return sql.replace("file:/exchange", f"file:{folder}")
+
+
+def run_page(spark: SparkSession, name: str, folder: Path) -> list[list[object]]:
+    results = []
+    for block in blocks(ROOT / "docs" / name, "sql", run=True):
+        for statement in split(block):
+            try:
+                results.append([*spark.sql(here(statement.text, folder)).collect()])
+            except Exception as error:
+                pytest.fail(f"docs/{name}: {str(error)[:500]}\n{statement.text}")
+    return results
+
+
+def test_recipes_run(there: SparkSession, tmp_path: Path) -> None:
+    run_page(there, "recipes.md", tmp_path)
+    scored = there.table("recipes_shop.scored")
+    assert scored.count() == there.table("recipes_shop.arrivals").count()
+    again = there.table("recipes_shop.scored_again")
+    assert again.select("id").distinct().count() == scored.count()
+    assert there.sql("SHOW MODEL VERSIONS recipes_shop.flowers").count() >= 2
+
+
+def test_statements_beside_those_of_other_systems_run(there: SparkSession, tmp_path: Path) -> None:
+    results = run_page(there, "coming-from.md", tmp_path)
+    evaluated = results[1][0]
+    assert evaluated["r2"] > 0.9  # type: ignore[index]
+
+
+def test_fifteen_words() -> None:
+    rows = re.findall(r"^\| (?!word|---)(.+?) \| (.+) \|$", (ROOT / "docs/words.md").read_text(), re.MULTILINE)
+    assert len(rows) == 15
+    assert all(". " not in meaning for _, meaning in rows), "one sentence each"
