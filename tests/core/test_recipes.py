@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from test_docs import ROOT, blocks
+from test_docs import ROOT, examples
 
 from sqlext.cli.statements import split
 
@@ -47,7 +47,7 @@ def here(sql: str, folder: Path) -> str:
 
 def run_page(spark: SparkSession, name: str, folder: Path) -> list[list[object]]:
     results = []
-    for block in blocks(ROOT / "docs" / name, "sql", run=True):
+    for block, _ in examples(ROOT / "docs" / name):
         for statement in split(block):
             try:
                 results.append([*spark.sql(here(statement.text, folder)).collect()])
@@ -66,6 +66,7 @@ def test_recipes_run(there: SparkSession, tmp_path: Path) -> None:
 
 
 def test_statements_beside_those_of_other_systems_run(there: SparkSession, tmp_path: Path) -> None:
+    there.sql("DROP MODEL IF EXISTS recipes_shop.flowers")
     results = run_page(there, "coming-from.md", tmp_path)
     evaluated = results[1][0]
     assert evaluated["r2"] > 0.9  # type: ignore[index]
