@@ -48,7 +48,7 @@ class SqlExtClause(exp.Expression):  # type: ignore[misc]
 class BigDL(Spark):
     """Spark and the statements of bigdl-sqlext."""
 
-    class Parser(Spark.Parser):  # type: ignore[misc, name-defined]
+    class Parser(Spark.Parser):  # type: ignore[misc, name-defined, valid-type]
         # sqlglot takes predict for BigQuery's, and would print PREDICT(MODEL 'm', image).
         FUNCTIONS = {k: v for k, v in Spark.Parser.FUNCTIONS.items() if k not in _FUNCTIONS}  # noqa: RUF012
 
@@ -59,7 +59,7 @@ class BigDL(Spark):
             self._advance(len(self._tokens))
             return statement
 
-    class Generator(Spark.Generator):  # type: ignore[misc, name-defined]
+    class Generator(Spark.Generator):  # type: ignore[misc, name-defined, valid-type]
         TRANSFORMS = {  # noqa: RUF012
             **Spark.Generator.TRANSFORMS,
             SqlExtStatement: lambda self, statement: _statement_sql(self, statement),
@@ -146,7 +146,8 @@ def _query(dialect: Any, reader: TokenReader, part: Part) -> exp.Expression:
     start, end = reader.span(part)
     query = dialect.parse(re.sub(r"[^\n]", " ", reader.sql[:start]) + reader.sql[start:end])
     is_only_wrapped = part.what != QUERY and isinstance(query[0], exp.Subquery) and query[0].is_wrapper
-    return query[0].unnest() if is_only_wrapped else query[0]
+    tree: exp.Expression = query[0].unnest() if is_only_wrapped else query[0]
+    return tree
 
 
 def _fail(parser: Any, error: SqlExtError) -> None:

@@ -117,6 +117,6 @@ def _known(kind: Any) -> Any:
         return kind
     if kind.get("type") != "udt":
         return {key: _known(value) for key, value in kind.items()}
-    if vector := VECTORS.get(kind.get("class")):
+    if vector := VECTORS.get(str(kind.get("class"))):
         return {**kind, "pyClass": vector}
     return _known(kind["sqlType"])

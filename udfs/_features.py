@@ -109,11 +109,10 @@ def _fields(trained: TrainedInput, given: Sequence[Argument]) -> tuple[Argument,
     """The arguments; of a struct the trained columns by their names, in trained order."""
     if len(given) != 1 or not isinstance(given[0].type, StructType):
         return tuple(given)
-    struct = given[0]
-    types = {f.name.lower(): f.dataType for f in struct.type.fields}
+    types = {f.name.lower(): f.dataType for f in given[0].type.fields}
     if not all(name.lower() in types for name, _ in trained.columns):
         return ()
-    return tuple(Argument(types[n.lower()], f"{struct.sql}.{_quoted(n)}") for n, _ in trained.columns)
+    return tuple(Argument(types[n.lower()], f"{given[0].sql}.{_quoted(n)}") for n, _ in trained.columns)
 
 
 def _many(trained: TrainedInput, given: tuple[Argument, ...], struct: str | None) -> Argument | None:

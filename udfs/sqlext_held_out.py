@@ -73,6 +73,6 @@ class SqlextHeldOut(TableFunction):
         if version is None or FILE not in catalog.read_manifest(version).get("files", {}):
             return []
         stored = pd.read_parquet(io.BytesIO(catalog.read_bytes(version, FILE)))
-        told = {"namespace": name.namespace, "model": name.name, "version": version.version}
+        told: dict[str, Any] = {"namespace": name.namespace, "model": name.name, "version": version.version}
         frame = stored.assign(**told).reindex(columns=list(self.OUTPUT)).astype(object)
         return frame.where(frame.notna(), None).to_dict("records")  # type: ignore[return-value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -101,9 +102,7 @@ def _scored(
     rows, given = _given(frame, compared)
     rows, arguments = _embedded(context, rows, candidates, given)
     for i, candidate in enumerate(candidates):
-        steps = located(
-            source.offset, lambda c=candidate, a=arguments[i]: prediction_steps(context.spark, c.version, a)
-        )
+        steps = located(source.offset, partial(prediction_steps, context.spark, candidate.version, arguments[i]))
         field = "value" if candidate.is_regressor else "label"
         rows = apply_steps(rows, steps).withColumn(f"predicted_{i}", F.col(f"scored.{field}"))
         if not candidate.is_regressor:
