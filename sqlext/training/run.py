@@ -49,6 +49,8 @@ def train(context: Context, statement: TrainModel) -> ResultRow:
     first = trials[0].statement if trials else statement
     plan = make_plan(context, first, name, existing)
     _need_bigdl(context)
+    # What publishing would refuse (a right, a property, the database's folder) is refused before the first job.
+    context.catalog.draft(name, plan.kind, statement.comment, statement.properties).close()
     run = RunRecorder(context, plan, first)
 
     def carry_out() -> ResultRow:

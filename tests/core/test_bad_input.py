@@ -24,7 +24,8 @@ TRAIN = "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL specie
         (TRAIN.replace("shop.images", "(SELEC 1)"), "SOURCE_NOT_FOUND"),
         (TRAIN.replace("(image)", "(imge)"), r"COLUMN_NOT_FOUND.*imge.*Did you mean image\?; line 1 pos 52"),
         (TRAIN.replace("LABEL species", "LABEL speces"), r"COLUMN_NOT_FOUND.*Did you mean species\?"),
-        (TRAIN.replace("(image)", "(species)"), "INVALID_FEATURES.*neither an image.*nor an array"),
+        (TRAIN.replace("(image)", "(id)"), "INVALID_FEATURES.*neither an image.*nor an array"),
+        (TRAIN.replace("(image)", "(species)"), "INVALID_FEATURES.*what the model is to predict"),
         (TRAIN.replace("(image)", "(image, species)"), "INVALID_FEATURES.*stands alone"),
         (TRAIN.replace("LABEL species", "LABEL image"), "INVALID_LABEL.*binary"),
         (TRAIN.replace("models.small", "models.smal"), r"BACKBONE_NOT_FOUND.*models\.small"),
@@ -54,7 +55,7 @@ TRAIN = "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL specie
             TRAIN.replace("TRAIN MODEL", "TRAIN OR REPLACE MODEL") + " OPTIONS (promote = 'never')",
             "INVALID_OPTION_VALUE.*OR REPLACE",
         ),
-        ("EVALUATE MODEL shop.flowers LABEL nope", "write FROM before it"),
+        ("EVALUATE MODEL shop.flowers LABEL nope", "add FROM, or leave LABEL out"),
         ("EVALUATE MODEL models.small", "NOTHING_TO_EVALUATE"),
         ("IMPORT MODEL shop.flowers FROM 'sqlext:small' FORMAT ONNX", "NOT_AN_IMPORT"),
         ("IMPORT MODEL shop.x FROM 'sqlext:big' FORMAT ONNX", "NOT_IN_PACKAGE.*sqlext:small"),
@@ -102,6 +103,9 @@ def test_a_failed_train_leaves_the_default_and_a_failed_run(spark: SparkSession,
     runs = RunStore(spark).list(database)
     assert [r.status for r in runs] == ["FAILED", "READY"]
     assert "diverged" in (runs[0].error or "")
+    with pytest.raises(AnalysisException, match="INVALID_MODEL_PROPERTY"):
+        spark.sql(f"TRAIN MODEL m FROM t LABEL y PROPERTIES (note = '{'x' * 4001}')")
+    assert len(RunStore(spark).list(database)) == len(runs), "what publishing would refuse is refused before a run begins"
 
 
 def test_import_again_is_exists_and_other_options_are_a_version(spark: SparkSession, database: str) -> None:
