@@ -105,7 +105,9 @@ def test_a_failed_train_leaves_the_default_and_a_failed_run(spark: SparkSession,
     assert "diverged" in (runs[0].error or "")
     with pytest.raises(AnalysisException, match="INVALID_MODEL_PROPERTY"):
         spark.sql(f"TRAIN MODEL m FROM t LABEL y PROPERTIES (note = '{'x' * 4001}')")
-    assert len(RunStore(spark).list(database)) == len(runs), "what publishing would refuse is refused before a run begins"
+    assert len(RunStore(spark).list(database)) == len(runs), (
+        "what publishing would refuse is refused before a run begins"
+    )
 
 
 def test_import_again_is_exists_and_other_options_are_a_version(spark: SparkSession, database: str) -> None:
