@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pyspark.sql import Row, SparkSession
 from results import one
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_temporary_views_stay() -> Iterator[None]:
+    """They belong to the session, not to a database: the next module's tables of the same names would be hidden."""
+    yield
+    session = SparkSession.getActiveSession()
+    for table in session.catalog.listTables() if session else ():
+        if table.isTemporary:
+            session.catalog.dropTempView(table.name)  # type: ignore[union-attr]
 
 
 @pytest.fixture(scope="session")
