@@ -66,7 +66,7 @@ def read_labels(plan: TrainPlan) -> Labels:
 def _need_rows(plan: TrainPlan, total: int, known: int) -> None:
     if not known:
         reason = f"column {plan.label.text} is NULL in all {total}" if total else "it is empty"
-        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason)
+        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)
 
 
 def _check_sides(plan: TrainPlan, found: Collection[str | None]) -> None:
@@ -83,7 +83,8 @@ def _check_sides(plan: TrainPlan, found: Collection[str | None]) -> None:
         offset = plan.validation.column.offset if plan.validation.column else None
         raise SqlExtError("INVALID_VALIDATION_COLUMN", column=column.text, problem=problem, offset=offset)
     if found and TRAIN not in found:
-        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=f"none trains by column {column.text}")
+        reason = f"none trains by column {column.text}"
+        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)
 
 
 def _check(known: list[Any], plan: TrainPlan) -> None:
@@ -95,6 +96,6 @@ def _check(known: list[Any], plan: TrainPlan) -> None:
         problem = f"it has {what}, which are no classes; to predict a number write TARGET {label.text} instead of LABEL"
         raise SqlExtError("INVALID_LABEL", column=label.text, problem=problem, offset=plan.label_offset)
     if len(known) < 2:
-        raise SqlExtError(
-            "TOO_FEW_CLASSES", source=plan.source_text, count=f"only '{known[0].text}'", column=label.text
-        )
+        only = f"only '{known[0].text}'"
+        where = {"source": plan.source_text, "column": label.text, "offset": plan.label_offset}
+        raise SqlExtError("TOO_FEW_CLASSES", count=only, **where)

@@ -49,6 +49,7 @@ class TrainPlan:
     existing: ModelEntry | None
     source: DataFrame
     source_text: str
+    source_offset: int
     label: ColumnOf
     label_offset: int
     regression: bool
@@ -159,6 +160,7 @@ def make_plan(context: Context, statement: TrainModel, name: ModelName, existing
         existing=existing,
         source=source,
         source_text=statement.source.text,
+        source_offset=statement.source.offset,
         label=label,
         label_offset=wanted.offset,
         regression=statement.regression,

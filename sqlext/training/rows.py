@@ -100,7 +100,7 @@ def _width(context: Context, plan: TrainPlan, sizes: list[Any]) -> int:
     good = {row.width: row["count"] for row in sizes if row.error is None}
     if not good:
         why = ", ".join(f"{row['count']} x {row.error}" for row in sizes[:3]) or "it is empty"
-        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=why)
+        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=why, offset=plan.source_offset)
     common = int(max(good, key=lambda width: good[width]))
     if plan.backbone is None:
         return common
@@ -112,6 +112,7 @@ def _width(context: Context, plan: TrainPlan, sizes: list[Any]) -> int:
             expected=expected,
             column=plan.features.text,
             width=common,
+            offset=plan.source_offset,
         )
     return expected
 
@@ -183,4 +184,4 @@ def _need_training_rows(plan: TrainPlan, labels: Labels, rows: Rows) -> None:
     reason = f"all rows of class '{missing[0]}' are bad rows or held out" if missing else "none is left to train on"
     if missing or not rows.trained:
         rows.release()
-        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason)
+        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)
