@@ -24,8 +24,8 @@ test: $(READY)  ## every test; prints both times
 	echo "test-core: $$((middle - start)) s, test-clients: $$((end - middle)) s"; \
 	[ $$core -eq 0 ] && [ $$clients -eq 0 ]
 
-test-core: $(READY) jar  ## tests in one local Spark session
-	$(BIN)/python -m pytest tests/core
+test-core: $(READY) jar  ## tests in a local Spark session, two processes side by side
+	$(BIN)/python -m pytest tests/core -n 2 --dist loadfile
 
 test-clients: $(READY) jar  ## tests that start servers, clusters and other processes
 	$(BIN)/python -m pytest tests/clients
