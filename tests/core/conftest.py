@@ -14,10 +14,10 @@ from results import one
 def no_temporary_views_stay() -> Iterator[None]:
     """They belong to the session, not to a database: the next module's tables of the same names would be hidden."""
     yield
-    session = SparkSession.getActiveSession()
-    for table in session.catalog.listTables() if session else ():
-        if table.isTemporary:
-            session.catalog.dropTempView(table.name)  # type: ignore[union-attr]
+    session = SparkSession._instantiatedSession  # the active one may be a clone, with a database that is gone
+    for view in session.sql("SHOW VIEWS IN default").collect() if session else ():
+        if view.isTemporary:
+            session.catalog.dropTempView(view.viewName)  # type: ignore[union-attr]
 
 
 @pytest.fixture(scope="session")
