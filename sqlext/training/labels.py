@@ -97,5 +97,5 @@ def _check(known: list[Any], plan: TrainPlan) -> None:
         raise SqlExtError("INVALID_LABEL", column=label.text, problem=problem, offset=plan.label_offset)
     if len(known) < 2:
         only = f"only '{known[0].text}'"
-        where = {"source": plan.source_text, "column": label.text, "offset": plan.label_offset}
-        raise SqlExtError("TOO_FEW_CLASSES", count=only, **where)
+        names = {"source": plan.source_text, "column": label.text}
+        raise SqlExtError("TOO_FEW_CLASSES", count=only, offset=plan.label_offset, **names)
