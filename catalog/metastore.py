@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError, nearest
+from sqlext.quoting import string_literal
 
 COLUMNS = (
     "run_id STRING, epoch INT, iteration BIGINT, loss DOUBLE, val_loss DOUBLE, metric_name STRING, "
@@ -173,9 +174,8 @@ class Metastore:
             raise SqlExtError("PERMISSION_DENIED", right=right, model=name, reason=java_message(error)) from error
 
     def _create_statement(self, name: ModelName, location: str) -> str:
-        quoted = location.replace("\\", "\\\\").replace("'", "\\'")
         layout = f"({COLUMNS}) PARTITIONED BY (version INT) STORED AS PARQUET"
-        return f"CREATE EXTERNAL TABLE {name.sql} {layout} LOCATION '{quoted}'"
+        return f"CREATE EXTERNAL TABLE {name.sql} {layout} LOCATION {string_literal(location)}"
 
     def _located(self, storage: Any, location: str) -> Any:
         uri = self._jvm.org.apache.hadoop.fs.Path(location).toUri()

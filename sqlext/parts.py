@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
+from sqlext.quoting import identifier
+
 STRINGS = {TokenType.STRING, TokenType.RAW_STRING}
 QUERY = "a query in parentheses"  # Part.what of one whose parentheses belong to the grammar
 
@@ -28,7 +30,7 @@ class Name:
     @property
     def sql(self) -> str:
         """The name with every part in back-ticks."""
-        return ".".join("`" + part.replace("`", "``") + "`" for part in self.parts)
+        return ".".join(map(identifier, self.parts))
 
 
 @dataclass(frozen=True)

@@ -290,19 +290,22 @@ class TokenReader:
         return Creation(self.name("a model name"), replace, if_not_exists)
 
     def clauses(
-        self, readers: Mapping[str, Callable[[TokenReader], object]], later: Mapping[str, str] | None = None
-    ) -> Mapping[str, int]:
-        """Clauses in any order, each at most once, to the end of the statement.
+        self,
+        readers: Mapping[str, Callable[[TokenReader], object]],
+        *,
+        ends: Callable[[TokenReader], bool] | None = None,
+        unknown: Callable[[TokenReader], object] | None = None,
+    ) -> dict[str, int]:
+        """Clauses in any order, each at most once, to the end of the statement or to where ``ends`` says so.
 
-        :param readers: by the word (or words) that begin the clause.
-        :param later: words of clauses that a later release may bring, with what they would do.
+        :param readers: by the word (or words) that begin the clause, in the order of the grammar.
+        :param unknown: raises for a word that it knows better, such as another system's clause.
         :returns: the clauses that were given, with where each begins.
         """
         seen: dict[str, int] = {}
-        while not self.done:
-            for word, what in (later or {}).items():
-                if self.at(word):
-                    raise SqlExtError("FEATURE_NOT_AVAILABLE", feature=what, offset=self.offset)
+        while not self.done and not (ends is not None and ends(self)):
+            if unknown is not None:
+                unknown(self)
             offset = self.offset
             word = self.need_any("one of " + ", ".join(w for w in readers if w not in seen), *readers)
             if word in seen:
@@ -311,6 +314,10 @@ class TokenReader:
             readers[word](self)
             self.clause(offset, list(readers).index(word))
         return seen
+
+    def database(self) -> Name | None:
+        """``[(FROM | IN) database]``."""
+        return self.name("a database") if self.take_any("FROM", "IN") else None
 
     def source(self) -> Source:
         """``tableName [VERSION | TIMESTAMP AS OF literal]`` or ``( query )``."""

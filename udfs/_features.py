@@ -22,6 +22,7 @@ from pyspark.sql.types import (
 )
 
 from sqlext.errors import SqlExtError
+from sqlext.quoting import identifier
 from sqlext.udfs.base import Argument, is_array, is_image, is_vector
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _fields(trained: TrainedInput, given: Sequence[Argument]) -> tuple[Argument,
     types = {f.name.lower(): f.dataType for f in given[0].type.fields}
     if not all(name.lower() in types for name, _ in trained.columns):
         return ()
-    return tuple(Argument(types[n.lower()], f"{given[0].sql}.{_quoted(n)}") for n, _ in trained.columns)
+    return tuple(Argument(types[n.lower()], f"{given[0].sql}.{identifier(n)}") for n, _ in trained.columns)
 
 
 def _many(trained: TrainedInput, given: tuple[Argument, ...], struct: str | None) -> Argument | None:
@@ -131,10 +132,6 @@ def _many(trained: TrainedInput, given: tuple[Argument, ...], struct: str | None
 
 def _is_number(kind: DataType) -> bool:
     return isinstance(kind, NumericType | BooleanType | NullType)
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _given(trained: TrainedInput, given: Sequence[Argument]) -> str:

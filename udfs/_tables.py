@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from sqlext.statements.base import Context
-    from sqlext.tokens import Name
 
 logger = logging.getLogger("sqlext")
 
@@ -48,14 +47,13 @@ class TableFunction(ABC):
         return SqlExtError("INVALID_ARGUMENTS", function=call.function, problem=problem, signature=self.signature)
 
 
-def every_database(spark: SparkSession, rows_of: Callable[[Context, Name], Iterable[TableRow]]) -> Iterator[TableRow]:
+def every_database(spark: SparkSession, rows_of: Callable[[Context, str], Iterable[TableRow]]) -> Iterator[TableRow]:
     """The rows of each database that the caller can see; one that goes or may not be read meanwhile has none."""
     from sqlext.statements.base import Context
-    from sqlext.tokens import Name
 
     context = Context(spark, "")
     for database in context.catalog.metastore.databases():
         try:
-            yield from rows_of(context, Name((database,), 0))
+            yield from rows_of(context, database)
         except SqlExtError as error:
             logger.info("%s is left out: %s", database, error)

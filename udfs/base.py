@@ -134,8 +134,3 @@ def image_sql(argument: Argument) -> str:
         return argument.sql
     fields = ", ".join(f"'{f}', {argument.sql}.{f}" for f in IMAGE_FIELDS)
     return f"CASE WHEN {argument.sql} IS NULL THEN NULL ELSE named_struct({fields}) END"
-
-
-def text_literal(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyspark.sql.types import NullType
 
 from sqlext.errors import SqlExtError, nearest
-from sqlext.udfs.base import Binding, Call, SqlFunction, text_literal
+from sqlext.quoting import string_literal
+from sqlext.udfs.base import Binding, Call, SqlFunction
 
 
 class ClassifyScoreOf(SqlFunction):
@@ -37,7 +38,7 @@ class ClassifyScoreOf(SqlFunction):
         if label.constant and not isinstance(label.type, NullType) and str(label.value) not in labels:
             hint = nearest(str(label.value), labels, limit=20)
             raise SqlExtError("UNKNOWN_LABEL", model=version.name, label=label.value, hint=hint)
-        known = ", ".join(text_literal(text) for text in labels)
+        known = ", ".join(string_literal(text) for text in labels)
         index = f"array_position(array({known}), CAST({label.sql} AS STRING))"
         # get() is NULL out of bounds, in ANSI mode too; a label not in the list has position 0.
         steps = prediction_steps(call.spark, version, call.arguments[2:], self.signature)

@@ -6,7 +6,8 @@ from typing import Any
 
 from pyspark.sql.types import IntegralType
 
-from sqlext.udfs.base import Binding, Call, SqlFunction, text_literal
+from sqlext.quoting import string_literal
+from sqlext.udfs.base import Binding, Call, SqlFunction
 
 
 class ClassifyTopk(SqlFunction):
@@ -48,7 +49,7 @@ class ClassifyTopk(SqlFunction):
 def _topk(k: int, manifest: dict[str, Any]) -> str:
     """SQL over `scored.scores`: equal scores in the order of the labels, as classify() takes the first of them."""
     labels = manifest.get("labels")
-    known = f"array({', '.join(map(text_literal, labels))})" if labels else None
+    known = f"array({', '.join(map(string_literal, labels))})" if labels else None
     label = f"get({known}, x.i)" if known else "CAST(x.i AS STRING)"  # a network without labels: the 0-based index
     ranked = "array_sort(transform(scored.scores, (s, i) -> named_struct('s', -s, 'i', i)))"
     return f"transform(slice({ranked}, 1, {k}), x -> named_struct('label', {label}, 'score', -x.s))"

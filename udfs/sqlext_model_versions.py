@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from sqlext.errors import SqlExtError
 from sqlext.statements.base import Context
 from sqlext.statements.show_model_versions import ShowModelVersions, version_rows
-from sqlext.tokens import Name
 from sqlext.udfs._tables import TableFunction, TableRow, every_database
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ class SqlextModelVersions(TableFunction):
         return every_database(spark, _of_database)
 
 
-def _of_database(context: Context, database: Name) -> Iterable[TableRow]:
-    for entry in context.catalog.list(str(database)):
+def _of_database(context: Context, database: str) -> Iterable[TableRow]:
+    for entry in context.catalog.list(database):
         try:
             context.catalog.check(entry.name, "SELECT")
         except SqlExtError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from sqlext.statements.show_models import ShowModels
+from sqlext.statements.show_models import ShowModels, model_rows
 from sqlext.udfs._tables import TableFunction, TableRow, every_database
 
 if TYPE_CHECKING:
@@ -25,4 +25,4 @@ class SqlextModels(TableFunction):
     OUTPUT = ShowModels.OUTPUT
 
     def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
-        return every_database(spark, lambda context, database: ShowModels(database, None).run(context))
+        return every_database(spark, model_rows)

@@ -25,4 +25,4 @@ class SqlextTrainingRuns(TableFunction):
     OUTPUT = ShowTrainingRuns.OUTPUT
 
     def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
-        return every_database(spark, lambda context, database: run_rows(context, str(database)))
+        return every_database(spark, run_rows)

@@ -13,6 +13,7 @@ import click
 
 from sqlext.cli.common import StatementFailed, fail, open_session, run, session_options
 from sqlext.cli.statements import Statement
+from sqlext.quoting import string_literal
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -111,11 +112,6 @@ def _network(backbone: Path | None) -> str:
     return "sqlext:small" if backbone is None else f"file:{backbone.absolute()}"
 
 
-def _literal(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 @dataclass
 class Demo:
     """Runs statements one by one, printing and keeping what they return."""
@@ -189,7 +185,7 @@ def preparation(job: Job) -> list[str]:
     return [
         *statements,
         "SELECT label, count(*) AS pictures, first(image) AS one_of_them FROM demo.train GROUP BY label ORDER BY label",
-        f"IMPORT MODEL {job.backbone} FROM {_literal(job.network)} FORMAT ONNX",
+        f"IMPORT MODEL {job.backbone} FROM {string_literal(job.network)} FORMAT ONNX",
     ]
 
 

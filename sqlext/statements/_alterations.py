@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sqlext.errors import SqlExtError
 from sqlext.statements._purging import PurgeClauses, purge_rows, purge_runs
-from sqlext.statements.base import Context, ResultRow, changed
+from sqlext.statements.base import Context, ResultRow, changed, dropped_row
 from sqlext.tokens import Name, TokenReader
 
 if TYPE_CHECKING:
@@ -181,8 +181,7 @@ class DropVersion(Alteration):
 
     def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
         dropped = context.catalog.drop_version(entry.name, self.version)
-        kept = f"kept, as it is not this model's: {', '.join(dropped.kept)}" if dropped.kept else None
-        return [changed(entry.name, "DROPPED", kept, version=self.version, size_bytes=dropped.size_bytes)]
+        return [dropped_row(entry.name, dropped, self.version)]
 
 
 @dataclass(frozen=True)

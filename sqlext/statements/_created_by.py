@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlext.errors import SqlExtError
+from sqlext.quoting import identifier, string_literal
 from sqlext.statements.base import Context
 from sqlext.tokens import Name, Source
 from sqlext.training.options import OPTIMIZERS, OPTIONS
@@ -169,7 +170,7 @@ def _name(name: Name) -> str:
 
 
 def _word(text: str) -> str:
-    return text if _WORD.fullmatch(text) else "`" + text.replace("`", "``") + "`"
+    return text if _WORD.fullmatch(text) else identifier(text)
 
 
 def _key(text: str) -> str:
@@ -181,4 +182,4 @@ def _literal(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return repr(value)
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return string_literal(str(value))

@@ -1,12 +1,27 @@
-"""``FORMAT f`` of IMPORT and EXPORT MODEL: the formats there are, and those that are known by name alone."""
+"""What IMPORT and EXPORT MODEL have in common: ``FORMAT f`` and the result columns."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from sqlext.errors import SqlExtError
 from sqlext.tokens import TokenReader
 
 FORMATS = ("ONNX", "BIGDL")
-LATER = ("CAFFE", "TENSORFLOW", "KERAS", "TORCH")
+LATER = ("CAFFE", "TENSORFLOW", "KERAS", "TORCH")  # known by name alone
+
+MOVED: Mapping[str, str] = {
+    "model": "STRING",
+    "version": "INT",
+    "format": "STRING",
+    "location": "STRING",
+    "size_bytes": "BIGINT",
+    "sha256": "STRING",
+    "status": "STRING",
+    "message": "STRING",
+    "is_default": "BOOLEAN",
+}
+"""Result columns."""
 
 
 def read_format(reader: TokenReader, verb: str) -> str:

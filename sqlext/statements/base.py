@@ -14,7 +14,7 @@ from sqlext.tokens import ModelReference, Name, TokenReader
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from sqlext.catalog import ModelCatalog, ModelName, ModelRef
+    from sqlext.catalog import Dropped, ModelCatalog, ModelName, ModelRef
 
 ResultRow = dict[str, Any]
 _T = TypeVar("_T")
@@ -77,6 +77,12 @@ def changed(
 ) -> ResultRow:
     """A row of :data:`CHANGED`."""
     return dict(zip(CHANGED, (str(model), version, status, message, size_bytes), strict=True))
+
+
+def dropped_row(model: object, dropped: Dropped, version: int | None) -> ResultRow:
+    """What DROP MODEL and ALTER MODEL .. DROP VERSION answer."""
+    kept = f"kept, as it is not this model's: {', '.join(dropped.kept)}" if dropped.kept else None
+    return changed(model, "DROPPED", kept, version=version, size_bytes=dropped.size_bytes)
 
 
 def located(offset: int | None, call: Callable[[], _T]) -> _T:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sqlext.errors import SqlExtError
-from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, located
+from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, dropped_row, located
 from sqlext.tokens import Name, TokenReader
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class DropModel(Statement):
             if not (self.if_exists and error.error_class in MISSING):
                 raise
             return [changed(name, "NOT_FOUND", "nothing to drop", version=self.version, size_bytes=0)]
-        kept = f"kept, as it is not this model's: {', '.join(dropped.kept)}" if dropped.kept else None
-        return [changed(name, "DROPPED", kept, version=self.version, size_bytes=dropped.size_bytes)]
+        return [dropped_row(name, dropped, self.version)]
 
     def _drop(self, context: Context) -> Dropped:
         name, catalog = context.model_name(self.name), context.catalog

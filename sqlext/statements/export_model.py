@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sqlext.options import Option, boolean, resolve
-from sqlext.statements._formats import read_format
+from sqlext.statements._formats import MOVED, read_format
 from sqlext.statements.base import Context, ResultRow, Statement
 from sqlext.tokens import ModelReference, RawOption, TokenReader
 
@@ -29,17 +30,7 @@ class ExportModel(Statement):
 
     NAME = "EXPORT MODEL"
     HEADS = (("EXPORT", "MODEL"),)
-    OUTPUT: ClassVar[dict[str, str]] = {
-        "model": "STRING",
-        "version": "INT",
-        "format": "STRING",
-        "location": "STRING",
-        "size_bytes": "BIGINT",
-        "sha256": "STRING",
-        "status": "STRING",
-        "message": "STRING",
-        "is_default": "BOOLEAN",
-    }
+    OUTPUT: ClassVar[Mapping[str, str]] = MOVED
 
     def __init__(self, model: ModelReference, clauses: _Clauses) -> None:
         self.model = model

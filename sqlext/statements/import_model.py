@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sqlext.errors import SqlExtError
 from sqlext.options import Option, as_written, choice, resolve, text
-from sqlext.statements._formats import FORMATS, read_format
+from sqlext.statements._formats import FORMATS, MOVED, read_format
 from sqlext.statements.base import Context, ResultRow, Statement
 from sqlext.tokens import Creation, Name, RawOption, TokenReader
 
@@ -55,17 +56,7 @@ class ImportModel(Statement):
 
     NAME = "IMPORT MODEL"
     HEADS = (("IMPORT", "MODEL"), ("IMPORT", "OR", "REPLACE", "MODEL"))
-    OUTPUT: ClassVar[dict[str, str]] = {
-        "model": "STRING",
-        "version": "INT",
-        "format": "STRING",
-        "location": "STRING",
-        "size_bytes": "BIGINT",
-        "sha256": "STRING",
-        "status": "STRING",
-        "message": "STRING",
-        "is_default": "BOOLEAN",
-    }
+    OUTPUT: ClassVar[Mapping[str, str]] = MOVED
 
     def __init__(self, creation: Creation, clauses: _Clauses) -> None:
         self.name, self.replace, self.if_not_exists = creation.name, creation.replace, creation.if_not_exists

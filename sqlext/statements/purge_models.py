@@ -35,7 +35,7 @@ class PurgeModels(Statement):
     @classmethod
     def parse(cls, reader: TokenReader) -> PurgeModels:
         reader.need("PURGE", "MODELS")
-        namespace = reader.name("a database") if reader.take("FROM") or reader.take("IN") else None
+        namespace = reader.database()
         pattern = None
         if reader.take("LIKE") or not (reader.done or reader.at_any({"KEEP", "OLDER", "ORPHANS", "DRY"})):
             pattern = reader.string("a pattern in quotes, KEEP, OLDER THAN, ORPHANS or DRY RUN")

@@ -43,7 +43,7 @@ class ShowModels(Statement):
     @classmethod
     def parse(cls, reader: TokenReader) -> ShowModels:
         reader.need("SHOW", "MODELS")
-        namespace = reader.name("a database") if reader.take("FROM") or reader.take("IN") else None
+        namespace = reader.database()
         pattern = None
         if reader.take("LIKE") or not reader.done:
             pattern = reader.string("a pattern in quotes")

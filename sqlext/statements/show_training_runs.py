@@ -52,7 +52,7 @@ class ShowTrainingRuns(Statement):
     @classmethod
     def parse(cls, reader: TokenReader) -> ShowTrainingRuns:
         reader.need("SHOW", "TRAINING", "RUNS")
-        namespace = reader.name("a database") if reader.take("FROM") or reader.take("IN") else None
+        namespace = reader.database()
         model = reader.name("a model name") if reader.take("FOR", "MODEL") else None
         reader.end("FOR MODEL or the end of the statement" if model is None else "the end of the statement")
         if namespace and model and len(model.parts) > 1 and model.parts[0].lower() != str(namespace).lower():

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlext.errors import SqlExtError, nearest
+from sqlext.quoting import identifier, string_literal
 from sqlext.statements.base import Context, located
 from sqlext.training.sessions import beside
 
@@ -53,7 +54,7 @@ def full_text(name: str, statement: TrainModel, written: str) -> str:
     clauses |= {word: f"{word} ({_listed(values)})" for word, values in lists.items() if values}
     if comment is not None:
         clauses["COMMENT"] = f"COMMENT {_literal(comment)}"
-    quoted = ".".join(f"`{part}`" for part in name.split("."))
+    quoted = ".".join(map(identifier, name.split(".")))
     verb = "TRAIN OR REPLACE MODEL" if statement.replace else "TRAIN MODEL"
     return "\n".join([f"{verb} {quoted}", *clauses.values()])
 
@@ -117,5 +118,5 @@ def _listed(values: dict[str, Any]) -> str:
 
 def _literal(value: Any) -> str:
     if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        return string_literal(value)
     return str(value).lower()

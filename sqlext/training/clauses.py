@@ -114,18 +114,14 @@ def read_clauses(reader: TokenReader, clauses: Clauses, *, ends: Callable[[Token
     }
     if ends is not None:
         del readers["FROM"]
-    while not reader.done and not (ends is not None and ends(reader)):
-        offset = reader.offset
+
+    def unknown(r: TokenReader) -> None:
         for word, write in FOREIGN_CLAUSES.items():
-            if reader.at(word) and word not in readers:
+            if r.at(word) and word not in readers:
                 problem = f"There is no clause {word} here. Write {write}."
-                raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=offset)
-        word = reader.need_any("one of " + ", ".join(w for w in readers if w not in clauses.given), *readers)
-        if word in clauses.given:
-            raise SqlExtError("SYNTAX_ERROR", problem=f"{word} is given twice.", offset=offset)
-        clauses.given[word] = offset
-        readers[word](reader)
-        reader.clause(offset, list(readers).index(word))
+                raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=r.offset)
+
+    clauses.given = reader.clauses(readers, ends=ends, unknown=unknown)
     clauses.end = reader.last_end
 
 

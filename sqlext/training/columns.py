@@ -9,9 +9,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, DecimalType, FractionalType, NumericType, StringType, StructField
 
 from sqlext.errors import SqlExtError
+from sqlext.quoting import identifier
 from sqlext.tokens import Name, Source
 from sqlext.training.sources import ColumnOf, find_column
-from sqlext.udfs.base import is_array, is_image
+from sqlext.udfs.base import is_array, is_image, is_vector
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -49,11 +50,6 @@ class Features:
 
             return vector_to_array(F.expr(first.sql), "float32")
         return F.expr(first.sql).cast("array<float>")
-
-
-def is_vector(kind: DataType) -> bool:
-    """A vector of Spark ML, dense or sparse."""
-    return kind.simpleString() == "vector"
 
 
 def is_number(kind: DataType) -> bool:
@@ -134,4 +130,4 @@ def _by_rule(frame: DataFrame, apart: set[str], source: Source) -> list[ColumnOf
 
 
 def _column(field: StructField) -> ColumnOf:
-    return ColumnOf(field.name, "`" + field.name.replace("`", "``") + "`", field.dataType)
+    return ColumnOf(field.name, identifier(field.name), field.dataType)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql.types import DoubleType, FloatType
 
-from sqlext.training.columns import is_vector
 from sqlext.training.features import NO_NUMBER, NULL_LABEL
 from sqlext.training.metrics import wilson_interval
 from sqlext.training.split import VALIDATION
+from sqlext.udfs.base import is_vector
 
 if TYPE_CHECKING:
     from sqlext.catalog import ModelEntry, ModelVersion

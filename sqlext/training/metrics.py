@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,8 +139,10 @@ def in_order(labels: Sequence[str], found: Sequence[str]) -> list[str]:
     return sorted([*labels, *others]) if list(labels) == sorted(labels) else [*labels, *others]
 
 
-def most_frequent(labels: Sequence[str]) -> str:
-    """The label that 'always answer the most frequent one' gives; ties go to the first in the order of the labels."""
+def most_frequent(labels: Iterable[str]) -> str:
+    """What 'always answer the most frequent label' gives, of labels or a Counter of them; ties go to the first of them
+    in the order of the labels.
+    """
     return min(Counter(labels).items(), key=lambda item: (-item[1], item[0]))[0]
 
 

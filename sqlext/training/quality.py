@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from sklearn import metrics as sk
 
 from sqlext.training.held_out import HeldOut
-from sqlext.training.metrics import classification
+from sqlext.training.metrics import classification, most_frequent, regression
 from sqlext.training.options import LOWER_IS_BETTER, REGRESSION_METRICS
 
 
@@ -22,19 +21,11 @@ def quality(metric: str, rows: HeldOut, labels: Sequence[str]) -> float | None:
     if not rows.rows:
         return None
     if metric in REGRESSION_METRICS:
-        return _regression(metric, rows)
+        return getattr(regression(rows.target, rows.predicted_value), metric)  # type: ignore[no-any-return]
     if metric == "accuracy":
         return rows.accuracy
     value = getattr(classification(rows.label, rows.predicted_label, rows.scores, labels), metric)
     return None if value is None else float(value)
-
-
-def _regression(metric: str, rows: HeldOut) -> float | None:
-    if metric == "rmse":
-        return float(np.sqrt(sk.mean_squared_error(rows.target, rows.predicted_value)))
-    if metric == "mae":
-        return float(sk.mean_absolute_error(rows.target, rows.predicted_value))
-    return float(sk.r2_score(rows.target, rows.predicted_value)) if rows.rows > 1 else None
 
 
 def baseline(
@@ -49,11 +40,6 @@ def baseline(
     total = sum(trained.values())
     shares = np.tile([trained[label] / total for label in labels], (rows.rows, 1))
     return quality(metric, replace(rows, predicted_label=[frequent] * rows.rows, scores=shares), labels)
-
-
-def most_frequent(trained: Counter[str]) -> str:
-    """Of labels with their rows; the first in the order of the labels when several are as frequent."""
-    return min(trained.items(), key=lambda item: (-item[1], item[0]))[0]
 
 
 def is_better(metric: str, new: float, old: float) -> bool:

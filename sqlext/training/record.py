@@ -14,9 +14,10 @@ from sqlext.training.fit import Fitted
 from sqlext.training.held_out import HeldOut
 from sqlext.training.labels import Labels
 from sqlext.training.manifest import manifest_of
+from sqlext.training.metrics import most_frequent
 from sqlext.training.plan import TrainPlan
 from sqlext.training.promotion import Promotion
-from sqlext.training.quality import baseline, most_frequent, quality
+from sqlext.training.quality import baseline, quality
 from sqlext.training.split import VALIDATION
 
 if TYPE_CHECKING:
