@@ -59,9 +59,18 @@ class BigDL(Spark):
             self._advance(len(self._tokens))
             return statement
 
+        def _parse_describe(self) -> Any:
+            """Spark's column behind the table, which sqlglot does not know, becomes ``expressions``."""
+            described = super()._parse_describe()
+            column = self._parse_column() if self._curr and isinstance(described.this, exp.Table) else None
+            if column:
+                described.set("expressions", [column])
+            return described
+
     class Generator(Spark.Generator):  # type: ignore[misc, name-defined, valid-type]
         TRANSFORMS = {  # noqa: RUF012
             **Spark.Generator.TRANSFORMS,
+            exp.Describe: lambda self, described: _describe_sql(self, described),
             SqlExtStatement: lambda self, statement: _statement_sql(self, statement),
             SqlExtClause: lambda self, clause: _joined([self.sql(part) for part in clause.expressions]),
         }
@@ -169,6 +178,14 @@ def _statement_sql(generator: Generator, statement: SqlExtStatement) -> str:
     explain = statement.args.get("explain")
     head = ["EXPLAIN"] if explain == "SIMPLE" else [f"EXPLAIN {explain}"] if explain else []
     return " ".join(head) + " " * bool(head) + generator.sep().join(generator.sql(c) for c in statement.expressions)
+
+
+def _describe_sql(generator: Generator, described: exp.Describe) -> str:
+    """With the word TABLE, DATABASE or FUNCTION that sqlglot leaves out: DESCRIBE model c would describe a model c."""
+    words = ["DESCRIBE", str(described.args.get("kind") or "").upper(), str(described.args.get("style") or "")]
+    words += [generator.sql(described, part) for part in ("format", "this", "partition")]
+    words += [generator.sql(column) for column in described.expressions]
+    return " ".join([*filter(None, words), *(["AS JSON"] if described.args.get("as_json") else [])])
 
 
 def _joined(words: list[str]) -> str:

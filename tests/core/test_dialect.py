@@ -81,6 +81,28 @@ def test_scripts() -> None:
 
 
 @pytest.mark.parametrize(
+    "sql",
+    [
+        "DESCRIBE TABLE model",
+        "DESCRIBE TABLE model c",
+        "DESCRIBE TABLE EXTENDED model c",
+        "DESCRIBE TABLE FORMATTED shop.model PARTITION(version = 1)",
+        "DESCRIBE EXTENDED model `a b`",
+        "DESCRIBE `model` c",
+        "DESCRIBE t a.b",
+        "DESCRIBE DATABASE model",
+        "DESCRIBE FUNCTION model",
+        "DESCRIBE SELECT 1 AS a",
+    ],
+)
+def test_sparks_describe_stays_sparks(sql: str) -> None:
+    tree = parse(sql)
+    assert tree.sql(dialect="bigdl") == sql
+    assert route(sql) is None
+    assert parse(sql.replace("DESCRIBE", "desc")) == tree
+
+
+@pytest.mark.parametrize(
     ("sql", "line", "col", "says"),
     [
         ("SELECT 1;\nTRAIN MODEL m FROM t\n LABEL x OPTIONS (epoch = 3)", 3, 19, "Did you mean epochs?"),
