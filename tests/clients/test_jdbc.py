@@ -107,6 +107,7 @@ def test_a_second_connection_has_its_own_database_and_the_functions(port: int, t
         ("SET spark.sqlext.python=/bin/false", "Cannot modify the value of a static config"),
         ("SET spark.sqlext.allowedPaths=/", "Cannot modify the value of a static config"),
         ("IMPORT MODEL shop.m FROM 'file:/etc/hosts.onnx'", "PATH_NOT_ALLOWED"),
+        ("SELECT read_image(concat('file:/etc/', species)) FROM shop.holdout", "PATH_NOT_ALLOWED"),
         ("SELECT classify('shop.nope', image) FROM shop.holdout", "MODEL_NOT_FOUND"),
         ("TRAIN MODEL shop.flowers FROM shop.images LABEL speces", "Did you mean species?"),
         ("TRAIN MODEL", "Expected a model name"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, QueryExecutionException
 from pyspark.sql import SparkSession
 from results import one
 
@@ -65,12 +65,52 @@ def test_only_below_allowed_folders(spark: SparkSession, allowed: Path) -> None:
         b"\x00\xffA",
         None,
     ]
+    folders = (
+        f"lies outside the folders that this server may read: file:{allowed}, hdfs://nowhere/images "
+        "(spark.sqlext.allowedPaths)."
+    )
     outside = [f"{allowed}/../secret", f"{allowed}s/a", "/etc/hostname", "relative", f"file:{allowed}/../../../etc"]
     for path in outside:
-        with pytest.raises(
-            Exception, match=r"PATH_NOT_ALLOWED.*pictures, hdfs://nowhere/images \(spark.sqlext.allowed"
-        ):
+        with pytest.raises(QueryExecutionException) as refused:
             read(spark, path)
+        assert refused.value.getErrorClass() == "PATH_NOT_ALLOWED"
+        assert str(refused.value) == f"[PATH_NOT_ALLOWED] '{path}' {folders}"
     with pytest.raises(AnalysisException, match="PATH_NOT_ALLOWED.*lies outside") as caught:
         spark.sql("SELECT read_image('/etc/hostname')")
     assert caught.value.getErrorClass() == "PATH_NOT_ALLOWED"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT i, count(read_image(path)) FROM {t} GROUP BY i",
+        "SELECT /*+ REPARTITION(2) */ read_image(path) FROM {t} LIMIT 5",
+        "SELECT a.i FROM {t} a JOIN {t} b ON read_image(a.path) = read_image(b.path) ORDER BY 1",
+        "SELECT 1 WHERE (SELECT max(read_image(path)) FROM {t}) IS NULL",
+        "CREATE TABLE copied STORED AS PARQUET AS SELECT read_image(path) AS b FROM {t}",
+        "INSERT OVERWRITE DIRECTORY '{folder}' USING parquet SELECT read_image(path) AS b FROM {t}",
+        "CACHE TABLE kept AS SELECT read_image(path) AS b FROM {t}",
+    ],
+)
+@pytest.mark.parametrize("adaptive", [True, False])
+def test_a_refused_row_ends_any_query_with_one_sentence(
+    spark: SparkSession, allowed: Path, database: str, sql: str, adaptive: bool
+) -> None:
+    spark.createDataFrame([(1, f"{allowed}/a.bin"), (2, "/etc/hostname")], "i INT, path STRING").write.saveAsTable("t")
+    spark.sql(f"SET spark.sql.adaptive.enabled = {adaptive}")
+    try:
+        with pytest.raises(QueryExecutionException) as refused:
+            spark.sql(sql.format(t="t", folder=allowed.parent / "written")).collect()
+        assert str(refused.value).startswith("[PATH_NOT_ALLOWED] '/etc/hostname' lies outside")
+        assert "\n" not in str(refused.value)
+    finally:
+        spark.sql("RESET spark.sql.adaptive.enabled")
+        spark.catalog.dropTempView("kept")
+
+
+def test_plans_without_it_stay_as_they_are(spark: SparkSession, allowed: Path) -> None:
+    def plan(sql: str) -> str:
+        return str(spark.sql(sql)._jdf.queryExecution().executedPlan().toString())
+
+    assert plan("SELECT read_image(CAST(id AS STRING)) FROM range(3)").startswith("RowErrors")
+    assert "RowErrors" not in plan("SELECT concat('a', CAST(id AS STRING)) FROM range(3)")

@@ -3,6 +3,7 @@ package org.apache.spark.sql.sqlext
 import scala.util.control.NoStackTrace
 
 import com.fasterxml.jackson.databind.JsonNode
+import org.apache.spark.SparkThrowable
 import org.apache.spark.sql.AnalysisException
 import org.apache.spark.sql.catalyst.parser.ParseException
 import org.apache.spark.sql.catalyst.trees.Origin
@@ -38,7 +39,11 @@ class SqlExtParseException(sql: String, message: String, errorClass: Option[Stri
 }
 
 /** What PySpark shows as a clean exception although nothing was wrong with the statement. */
-class SqlExtRuntimeException(message: String) extends QueryExecutionException(message) with NoStackTrace
+class SqlExtRuntimeException(message: String, errorClass: Option[String] = None, state: Option[String] = None)
+  extends QueryExecutionException(message) with SparkThrowable with NoStackTrace {
+  override def getErrorClass: String = errorClass.orNull
+  override def getSqlState: String = state.orNull
+}
 
 object Errors {
   def analysis(errorClass: String, state: String, message: String): AnalysisException =

@@ -21,7 +21,7 @@ import org.apache.spark.util.SerializableConfiguration
 
 /**
  * `read_image(path)`: the bytes of a file, read where the row is. NULL where it is missing or cannot be read; a path
- * outside the folders of `spark.sqlext.allowedPaths` ends the query.
+ * outside the folders of `spark.sqlext.allowedPaths` ends the query (RowErrors).
  */
 case class ReadImage(child: Expression, files: AllowedFiles)
   extends UnaryExpression with ImplicitCastInputTypes with CodegenFallback {
@@ -39,7 +39,7 @@ case class ReadImage(child: Expression, files: AllowedFiles)
     val checked = super.checkInputDataTypes()
     if (checked.isSuccess && child.foldable) {
       val refused = Try(Option(child.eval()).flatMap(p => files.refusal(p.toString))).toOption.flatten
-      refused.foreach(why => throw Errors.analysis("PATH_NOT_ALLOWED", "42501", why))
+      refused.foreach(why => throw Errors.analysis(AllowedFiles.notAllowed, AllowedFiles.state, why))
     }
     checked
   }
@@ -51,9 +51,10 @@ case class ReadImage(child: Expression, files: AllowedFiles)
 
 /** Files below `folders` (None: all), by the Hadoop settings of the session that asked. */
 case class AllowedFiles(folders: Option[Seq[String]])(settings: Broadcast[SerializableConfiguration]) {
+  import AllowedFiles.{notAllowed, state}
 
   def read(text: String): Array[Byte] = try {
-    refusal(text).foreach(why => throw new SqlExtRuntimeException(s"[PATH_NOT_ALLOWED] $why"))
+    refusal(text).foreach(why => throw new SqlExtRuntimeException(s"[$notAllowed] $why", Some(notAllowed), Some(state)))
     val path = located(text)
     val in = path.getFileSystem(settings.value.value).open(path)
     try IOUtils.toByteArray(in) finally in.close()
@@ -74,6 +75,8 @@ case class AllowedFiles(folders: Option[Seq[String]])(settings: Broadcast[Serial
 }
 
 object AllowedFiles {
+  val (notAllowed, state) = ("PATH_NOT_ALLOWED", "42501")
+
   private var last: Option[(SparkContext, Set[(String, String)], Broadcast[SerializableConfiguration])] = None
 
   def ofSession(): AllowedFiles = {

@@ -16,7 +16,8 @@ import org.apache.spark.sql.{SparkSessionExtensions, SparkSessionExtensionsProvi
  *  - JsonRows: JsonToStructs (4.0: another constructor)
  *  - Errors: the protected constructors of AnalysisException and ParseException (4.0: no free message)
  *  - SqlFunctions: FunctionRegistry.builtin, PythonUDF, RuntimeReplaceable, AnalysisContext
- *  - TableFunctions: TableFunctionRegistry.builtin, LeafExecNode
+ *  - TableFunctions: TableFunctionRegistry.builtin, LeafExecNode, DataSource.GLOB_PATHS_KEY
+ *  - RowErrors: ColumnarRule, AdaptiveSparkPlanExec.inputPlan
  *  - Settings: SQLConf.buildConf and buildStaticConf
  *  - ScoreOnce, ScoringExec: ArrowEvalPython (4.0: resultAttrs and evalType move), EvalPythonExec, ArrowPythonRunner
  */
@@ -34,6 +35,7 @@ class SqlExtensions extends (SparkSessionExtensions => Unit) {
     extensions.injectPreCBORule(_ => SortOnce)
     extensions.injectPlannerStrategy(_ => ScoringStrategy)
     extensions.injectPlannerStrategy(_ => TableFunctionStrategy)
+    extensions.injectColumnar(_ => RowErrors)
   }
 }
 
