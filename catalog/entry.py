@@ -27,6 +27,14 @@ BACKBONE_ID = PREFIX + "backbone_id"
 ALIAS = PREFIX + "alias."
 
 BACKBONE, CLASSIFIER, REGRESSOR = KINDS = ("backbone", "classifier", "regressor")
+VALUE = "value"  # a manifest's `scores_kind` where the one output is a number and not the scores of classes
+
+
+def predicts_a_value(manifest: Mapping[str, Any]) -> bool:
+    """Of a regressor, and of an imported network that a regressor was exported as."""
+    return bool(
+        manifest["kind"] == REGRESSOR or (manifest["kind"] == BACKBONE and manifest.get("scores_kind") == VALUE)
+    )
 
 
 @dataclass(frozen=True)

@@ -235,6 +235,7 @@ def _spec(
     spark: SparkSession, model: ModelVersion, choice: Choice, *, backbone: ModelVersion | None = None
 ) -> ScoringSpec:
     from sqlext.catalog import ModelCatalog
+    from sqlext.catalog.entry import predicts_a_value
     from sqlext.networks.head import Head
     from sqlext.udfs._worker import ScoringSpec
 
@@ -252,7 +253,7 @@ def _spec(
         precision=choice.precision,
         head=head,
         labels=tuple(manifest.get("labels") or ()),
-        task="regression" if manifest["kind"] == "regressor" else "classification",
+        task="regression" if predicts_a_value(manifest) else "classification",
         columns=tuple(n for n, _ in trained.columns) if trained.kind == "columns" else (),
         scores_kind=manifest.get("scores_kind") or "logits",
         width=int(manifest["width"]),

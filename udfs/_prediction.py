@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sqlext.catalog import ModelCatalog, ModelRef, ModelVersion
+from sqlext.catalog.entry import BACKBONE, REGRESSOR, predicts_a_value
 from sqlext.errors import SqlExtError
 from sqlext.udfs._models import prediction_steps
 from sqlext.udfs.base import Argument, Binding, Call, SqlFunction
-
-CLASSIFIER, REGRESSOR = "classifier", "regressor"
 
 
 def resolve_model(
@@ -27,10 +26,10 @@ def resolve_model(
     version = catalog.resolve(ModelRef.parse(text, call.namespace))
     catalog.check(version.name, "SELECT")
     manifest = catalog.read_manifest(version)
-    is_regressor = manifest["kind"] == REGRESSOR
+    is_regressor = predicts_a_value(manifest)
     if wanted is not None and is_regressor != (wanted == REGRESSOR):
         instead = f"Write {'predict_value' if is_regressor else 'classify'}('{text}', ..)."
-        kind = manifest["kind"] if manifest["kind"] != "backbone" else "network of classes"
+        kind = REGRESSOR if is_regressor else manifest["kind"] if manifest["kind"] != BACKBONE else "network of classes"
         raise SqlExtError(
             "WRONG_KIND_OF_MODEL",
             function=call.function,

@@ -24,6 +24,7 @@ class Classify(SqlFunction):
     """
 
     def bind(self, call: Call) -> Binding:
-        from sqlext.udfs._prediction import CLASSIFIER, bind_prediction
+        from sqlext.catalog.entry import CLASSIFIER
+        from sqlext.udfs._prediction import bind_prediction
 
         return bind_prediction(self, call, "scored.label", wanted=CLASSIFIER)

@@ -28,8 +28,9 @@ class ClassifyScoreOf(SqlFunction):
     """
 
     def bind(self, call: Call) -> Binding:
+        from sqlext.catalog.entry import CLASSIFIER
         from sqlext.udfs._models import prediction_steps
-        from sqlext.udfs._prediction import CLASSIFIER, resolve_model
+        from sqlext.udfs._prediction import resolve_model
 
         self.expect_at_least(call, 3)
         version, manifest = resolve_model(self, call, wanted=CLASSIFIER)

@@ -24,6 +24,7 @@ class PredictValue(SqlFunction):
     """
 
     def bind(self, call: Call) -> Binding:
-        from sqlext.udfs._prediction import REGRESSOR, bind_prediction
+        from sqlext.catalog.entry import REGRESSOR
+        from sqlext.udfs._prediction import bind_prediction
 
         return bind_prediction(self, call, "scored.value", wanted=REGRESSOR)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sqlext.catalog.entry import VALUE
 from sqlext.engines import ENGINES, load_engine
 from sqlext.errors import SqlExtError
 from sqlext.networks.graph import Network
@@ -107,13 +108,17 @@ def _pairs(
 
 
 def _check_alive(network: Network, engine: str, outputs: Outputs) -> None:
-    """An embedding that does not depend on the picture is worth nothing, however well engines agree on it."""
+    """An embedding that does not depend on the picture is worth nothing, however well engines agree on it.
+
+    A regressor's number may: it was trained here, and says what it says.
+    """
     for name, values in zip((network.embedding_name, network.scores_name), outputs, strict=True):
         if values is None:
             continue
         if not np.isfinite(values).all():
             raise _failed(f"'{name}' is not a finite number in {engine} for ordinary pictures")
-        if float(np.ptp(values, axis=0).max()) <= 1e-6 * float(np.abs(values).max()):
+        is_value = name == network.scores_name and network.scores_kind == VALUE
+        if not is_value and float(np.ptp(values, axis=0).max()) <= 1e-6 * float(np.abs(values).max()):
             raise _failed(f"'{name}' is the same for different pictures in {engine}, so it says nothing about them")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from sqlext.catalog.entry import VALUE
 from sqlext.errors import SqlExtError
 from sqlext.networks.embedding import find_embedding, scores_kind_of
 from sqlext.networks.onnx_file import first_line, invalid, parse, tidy
@@ -28,7 +29,7 @@ FREE = "export it with a free batch axis"
 @dataclass(frozen=True)
 class Network:
     """``model``: the graph; ``input_shape``: (3, S, S); widths in numbers per picture; ``scores_*`` None without a
-    classifier; ``scores_kind``: 'logits' or 'probabilities'; ``operators``: kind -> how many; ``parameters``: how many
+    classifier; ``scores_kind``: 'logits', 'probabilities' or 'value'; ``operators``: kind -> how many; ``parameters``: how many
     trained numbers.
     """
 
@@ -65,11 +66,11 @@ def read_network(
     :param output: the class scores; needed where it has several outputs.
     :param embedding: the embedding; default: the input of the last Gemm/MatMul, else the pooled activations under the
         last convolution. The output's own name says that the network has no classifier.
-    :param scores: 'logits' or 'probabilities'; default: by the last operator.
+    :param scores: 'logits' or 'probabilities'; default: by the last operator. 'value': the output is a regressor's number.
     :param image_size: the side to fix where the graph leaves it open (default 224).
     :raises SqlExtError: INVALID_NETWORK, naming the fault and what there is to choose from.
     """
-    if scores not in (None, "logits", "probabilities"):
+    if scores not in (None, "logits", "probabilities", VALUE):
         raise invalid(f"scores = '{scores}' is neither 'logits' nor 'probabilities'")
     model = parse(data, folder)
     tidy(model)

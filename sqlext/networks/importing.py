@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlext.catalog import ModelEntry, ModelName, ModelVersion
 from sqlext.catalog.drafts import MAX_VALUE
+from sqlext.catalog.entry import VALUE
 from sqlext.errors import SqlExtError
 from sqlext.networks.check import CheckResult
 from sqlext.networks.graph import Network, read_network
@@ -42,6 +43,8 @@ def import_network(context: Context, statement: ImportModel) -> ResultRow:
     with ExitStack() as opened:
         opening = open_graph(context.spark, statement.path, statement.format)
         graph = located(statement.path_offset, lambda: opened.enter_context(opening))
+        if graph.described is not None and graph.described.regression and labels:
+            raise SqlExtError("NO_CLASSES", model=f"'{statement.path}'", form="LABELS", offset=statement.labels_offset)
         if graph.described is not None and graph.described.head is not None:
             return import_head(context, statement, name, existing, graph, labels)
         if existing is not None and existing.kind != "backbone":
@@ -59,9 +62,6 @@ def _import(
 ) -> ResultRow:
     if existing is not None:
         context.catalog.check(name, "ALTER")
-    if graph.described is not None and graph.described.regression:
-        feature = "IMPORT of a regressor together with its network (EXPORT and IMPORT without FORMAT carry it)"
-        raise SqlExtError("FEATURE_NOT_AVAILABLE", feature=feature, offset=statement.path_offset)
     file = located(statement.path_offset, lambda: _parse(graph, statement))
     labels = labels or (graph.described.labels if graph.described else None)
     located(statement.labels_offset, lambda: _check_labels(labels, file.network))
@@ -92,6 +92,8 @@ def replaceable(context: Context, statement: ImportModel, existing: ModelEntry |
 def _parse(graph: GraphFile, statement: ImportModel) -> NetworkFile:
     """The network, by the options of the statement and, where those say nothing, of the file itself."""
     options = {**graph.options, **{k: v for k, v in statement.options.items() if v is not None}}
+    if graph.described is not None and graph.described.regression:
+        options["scores"] = VALUE
     size = options.get("image_size")
     network = read_network(
         graph.data,

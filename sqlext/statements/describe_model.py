@@ -65,10 +65,12 @@ def _inputs(manifest: dict[str, Any]) -> list[Line]:
 
 
 def _outputs(manifest: dict[str, Any]) -> list[Line]:
+    from sqlext.catalog.entry import predicts_a_value
+
     lines: list[Line] = [("", "", ""), ("# Output", "", "")]
     if manifest["kind"] == "backbone":
         lines.append(("embedding", "array<float>", f"{manifest['width']} numbers: embed()"))
-    if manifest["kind"] == "regressor":
+    if predicts_a_value(manifest):
         target = manifest.get("target_column")
         lines.append(("value", "double", f"{target}: predict_value()" if target else "predict_value()"))
     elif manifest["kind"] != "backbone" or manifest.get("scores_width"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import DataType, NumericType
 
+from sqlext.catalog.entry import predicts_a_value
 from sqlext.errors import SqlExtError
 from sqlext.tokens import Name, Source
 from sqlext.training.sources import ColumnOf, find_column, find_label
@@ -33,7 +34,7 @@ class Candidate:
 
     @property
     def is_regressor(self) -> bool:
-        return bool(self.manifest["kind"] == "regressor")
+        return predicts_a_value(self.manifest)
 
     @property
     def labels(self) -> Sequence[str]:

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from sqlext.catalog import ModelCatalog, ModelVersion
 from sqlext.catalog.backbones import recorded_backbone
+from sqlext.catalog.entry import VALUE
 from sqlext.networks.graph import PRODUCER
 from sqlext.networks.head import Head
 from sqlext.networks.wiring import Wiring
@@ -32,7 +33,7 @@ OF_A_HEAD = (
 @dataclass(frozen=True)
 class Described:
     """What ``sqlext.export`` holds. ``options`` are those of IMPORT (names of tensors, preprocessing); ``head``: of a
-    graph that is a trained model's layers alone, OF_A_HEAD; ``regression``: the one output is a value.
+    graph that is a trained model's layers alone, OF_A_HEAD; ``regression``: the last output is a value.
     """
 
     labels: tuple[str, ...] | None
@@ -86,7 +87,7 @@ def graph_of(catalog: ModelCatalog, version: ModelVersion) -> tuple[onnx.ModelPr
     options = catalog.read_manifest(backbone)["input"]["preprocessing"] | {
         "output": model.graph.output[0].name,
         "embedding": _embedding(_network(catalog, backbone)),
-        "scores": "logits",
+        "scores": "logits" if labels else VALUE,
     }
     return model, Described(labels, options, regression=labels is None)
 
@@ -96,7 +97,8 @@ def described_network(manifest: Mapping[str, Any], model: onnx.ModelProto) -> De
     names = [output.name for output in model.graph.output]
     options = dict(manifest["input"]["preprocessing"])
     options |= {"output": names[-1], "embedding": names[0], "scores": manifest["scores_kind"]}
-    return Described(tuple(manifest["labels"]) if manifest.get("labels") else None, options)
+    labels = tuple(manifest["labels"]) if manifest.get("labels") else None
+    return Described(labels, options, regression=manifest["scores_kind"] == VALUE)
 
 
 def message(model: onnx.ModelProto, described: Described) -> str:
