@@ -25,16 +25,18 @@ _T = TypeVar("_T")
 def again(context: Context, statement: TrainModel, carry_out: Callable[[Context, TrainModel], _T]) -> _T:
     """Calls ``carry_out`` with the full statement, in a session whose current database is the one it was written in.
 
-    :raises SqlExtError: MODEL_NOT_FOUND, CANNOT_TRAIN_AGAIN; whatever ``carry_out`` raises, with the statement's text in
-        place of a position, since the text that was sent has no such place.
+    :raises SqlExtError: MODEL_NOT_FOUND, PERMISSION_DENIED, CANNOT_TRAIN_AGAIN; whatever ``carry_out`` raises, with SHOW
+        CREATE MODEL's text in place of a position, since the text that was sent has no such place.
     """
     from sqlext.statements import parse_statement
 
-    entry = _entry(context, statement)
+    entry, name = _entry(context, statement), statement.name
+    right = "SELECT" if statement.if_not_exists else "ALTER"  # before any word of the old statement is shown
+    located(name.offset, lambda: context.catalog.check(entry.name, right))
     manifest = context.catalog.read_manifest(entry.default)
     written = str(manifest.get("statement") or "")
-    _check(statement, entry, written)
-    with _showing(written):
+    _check(context, statement, entry, manifest)
+    with _showing(context, entry):
         sql = full_text(str(entry.name), statement, written)
         full: Any = parse_statement(sql)
         full.if_not_exists = statement.if_not_exists
@@ -82,33 +84,44 @@ def _entry(context: Context, statement: TrainModel) -> ModelEntry:
     return located(statement.name.offset, find)
 
 
-def _check(statement: TrainModel, entry: ModelEntry, written: str) -> None:
+def _check(context: Context, statement: TrainModel, entry: ModelEntry, manifest: dict[str, Any]) -> None:
     others = {word: offset for word, offset in statement.given.items() if word not in REPLACEABLE}
     if others:
         word, offset = min(others.items(), key=lambda item: item[1])
         problem = f"without FROM only OPTIONS, COMMENT and PROPERTIES may be written, and {word} is none of them"
-        raise _cannot(entry, problem, written, offset)
-    if not written:
-        problem = "it was imported, not trained" if entry.kind == "backbone" else "its statement was not kept"
-        raise _cannot(entry, problem, written, statement.name.offset)
+        raise _cannot(context, entry, problem, offset)
+    if not manifest.get("statement"):
+        imported = manifest.get("source", {}).get("path")
+        problem = "it was imported, not trained" if imported else "its statement was not kept"
+        raise _cannot(context, entry, problem, statement.name.offset)
 
 
-def _cannot(entry: ModelEntry, problem: str, written: str, offset: int) -> SqlExtError:
-    made = (
-        f"It was made by:\n{written}" if written else "TRAIN MODEL with FROM and a name of its own makes a new model."
-    )
+def _created_by(context: Context, entry: ModelEntry) -> str | None:
+    """What SHOW CREATE MODEL shows of the default version; None where it keeps no statement."""
+    from sqlext.statements._created_by import statement_of
+
+    try:
+        return statement_of(context, entry, entry.default)
+    except SqlExtError:
+        return None
+
+
+def _cannot(context: Context, entry: ModelEntry, problem: str, offset: int) -> SqlExtError:
+    text = _created_by(context, entry)
+    made = f"SHOW CREATE MODEL:\n{text}" if text else "TRAIN MODEL with FROM and a name of its own makes a new model."
     return SqlExtError("CANNOT_TRAIN_AGAIN", model=entry.name, problem=problem, made=made, offset=offset)
 
 
 @contextmanager
-def _showing(written: str) -> Iterator[None]:
+def _showing(context: Context, entry: ModelEntry) -> Iterator[None]:
     """Errors of the old statement name no place in the new one, but show the old one."""
     try:
         yield
     except SqlExtError as error:
         if error.error_class not in ("TRAINING_CANCELLED", "TRAINING_DIVERGED"):
             error.offset = error.line = error.pos = None
-            error.args = (f"{error} The model was trained by:\n{written}",)
+            if text := _created_by(context, entry):
+                error.args = (f"{error} SHOW CREATE MODEL:\n{text}",)
         raise
 
 

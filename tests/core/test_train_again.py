@@ -35,6 +35,13 @@ def test_the_same_again(spark: SparkSession, database: str) -> None:
     assert spark.catalog.currentDatabase() == "default"
 
 
+def assert_shows_what_created(spark: SparkSession, model: str, error: AnalysisException) -> None:
+    """The message holds SHOW CREATE MODEL's text, every clause spelled out."""
+    text = one(spark, f"SHOW CREATE MODEL {model}").createmodel_stmt
+    assert "\n  OPTIONS (\n" in text
+    assert f"SHOW CREATE MODEL:\n{text}" in str(error)
+
+
 def test_what_cannot_be_trained_again_shows_its_statement(spark: SparkSession, database: str, shop: str) -> None:
     spark.sql("CREATE TEMP VIEW passing AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(40)")
     train = "TRAIN MODEL m FROM passing LABEL y OPTIONS (epochs = 1)"
@@ -44,12 +51,13 @@ def test_what_cannot_be_trained_again_shows_its_statement(spark: SparkSession, d
     for sql in ("TRAIN MODEL m", "EXPLAIN TRAIN MODEL m"):
         with pytest.raises(AnalysisException, match=r"SOURCE_NOT_FOUND.*passing") as caught:
             spark.sql(sql)
-        assert "FROM passing" in str(caught.value)
+        assert_shows_what_created(spark, "m", caught.value)
     with pytest.raises(AnalysisException, match="CANNOT_TRAIN_AGAIN.*LABEL is none of them") as caught:
         spark.sql("TRAIN MODEL m LABEL y")
     assert "line 1 pos 14" in str(caught.value)
-    assert "FROM passing" in str(caught.value)
-    with pytest.raises(AnalysisException, match="CANNOT_TRAIN_AGAIN.*imported"):
+    assert_shows_what_created(spark, "m", caught.value)
+    with pytest.raises(AnalysisException, match="CANNOT_TRAIN_AGAIN.*imported") as caught:
         spark.sql("TRAIN MODEL models.small")
+    assert_shows_what_created(spark, "models.small", caught.value)
     with pytest.raises(AnalysisException, match="MODEL_NOT_FOUND.*a new one needs FROM"):
         spark.sql("TRAIN MODEL nothing OPTIONS (epochs = 1)")
