@@ -16,6 +16,7 @@ INPUT = "image"
 _GRAPHS = ("StaticGraph", "DynamicGraph", "Graph", "Model")
 _NHWC = 1
 _DEEPEST = 60  # containers in containers
+_SHOWN = 5  # layers of a type that an error names
 
 
 def convert(file: BigDLFile, width: int | None = None) -> bytes:
@@ -26,11 +27,12 @@ def convert(file: BigDLFile, width: int | None = None) -> bytes:
     builder = _Builder(file)
     outputs = builder.outputs(file.root, [INPUT], 0)
     if builder.unknown:
-        known = sum(builder.seen.values()) - sum(builder.unknown.values())
-        listed = ", ".join(f"{name} x {count}" for name, count in sorted(builder.unknown.items()))
+        layers = sum(builder.seen.values())
+        known = layers - sum(map(len, builder.unknown.values()))
+        listed = ", ".join(f"{kind} ({_listed(names)})" for kind, names in sorted(builder.unknown.items()))
         raise invalid(
-            f"layers of {listed} are not supported ({known} of {sum(builder.seen.values())} layers are); supported: "
-            f"{', '.join(sorted(LAYERS))}"
+            f"layers of type {listed} are not supported ({known} of {layers} layers are). Supported: "
+            f"{', '.join(sorted(LAYERS))}; export the network to ONNX and write FORMAT ONNX"
         )
     sizes: list[Any] = ["N", width] if width else ["N", "C", "H", "W"]
     names = [builder.copy_of_input() if name == INPUT else name for name in dict.fromkeys(outputs)]
@@ -62,13 +64,13 @@ def _with_output_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class _Builder:
-    """``unknown`` and ``seen``: layers by type."""
+    """``seen``: how many layers by type; ``unknown``: the names of those that cannot be translated, by type."""
 
     def __init__(self, file: BigDLFile) -> None:
         self.file = file
         self.nodes: list[Any] = []
         self.weights: list[Any] = []
-        self.unknown: Counter[str] = Counter()
+        self.unknown: dict[str, list[str]] = {}
         self.seen: Counter[str] = Counter()
         self._names: set[str] = {INPUT}
 
@@ -136,9 +138,9 @@ class _Builder:
                 raise UnsupportedLayerError("channels last")
             return LAYERS[kind](layer)
         except UnsupportedLayerError as reason:
-            self.unknown[f"{kind} ({reason})" if str(reason) else kind] += 1
+            self.unknown.setdefault(f"{kind}, {reason}" if str(reason) else kind, []).append(_name(module))
         except (TypeError, ValueError, IndexError):
-            self.unknown[f"{kind} (its settings cannot be read)"] += 1
+            self.unknown.setdefault(f"{kind}, its settings cannot be read", []).append(_name(module))
         return inputs[0] if inputs else INPUT
 
     def copy_of_input(self) -> str:
@@ -153,6 +155,11 @@ class _Builder:
             name, number = f"{wanted}_{number}", number + 1
         self._names.add(name)
         return name
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _name(module: Module) -> str:

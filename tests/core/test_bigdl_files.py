@@ -117,7 +117,12 @@ def test_no_class_but_a_layer_is_even_looked_at() -> None:
 def test_what_cannot_be_read_is_said() -> None:
     chain = module(f"{NN}Sequential")
     chain.subModules.extend([linear(), module(f"{NN}LSTM", "l"), module(f"{NN}Highway", "h")])
-    refused(stored(chain), "layers of Highway x 1, LSTM x 1 are not supported (1 of 3 layers are)")
+    refused(
+        stored(chain), "layers of type Highway ('h'), LSTM ('l') are not supported (1 of 3 layers are). Supported: Abs,"
+    )
+    refused(stored(chain), "View; export the network to ONNX and write FORMAT ONNX.")
+    chain.subModules.extend([module(f"{NN}LSTM", f"l{i}") for i in range(7)])
+    refused(stored(chain), "LSTM ('l', 'l0', 'l1', 'l2', 'l3' and 3 more) are not supported")
     refused(linear().SerializeToString(), "are in a second file")
     outside = linear()
     outside.parameters[0].size[0] = 2000
