@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlext.errors import SqlExtError
+from sqlext.quoting import identifier
 from sqlext.udfs.base import Call
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class TableFunction(ABC):
     def bind(self, call: Call) -> dict[str, Any]:
         """Checks the arguments when a query is analysed; the answer, plain JSON, comes back to :meth:`rows`.
 
+        Or Spark reads the rows by itself: the answer of :func:`scan`.
+
         :raises SqlExtError: INVALID_ARGUMENTS and its kin.
         """
         if call.arguments:
@@ -45,6 +48,17 @@ class TableFunction(ABC):
 
     def invalid(self, call: Call, problem: str) -> SqlExtError:
         return SqlExtError("INVALID_ARGUMENTS", function=call.function, problem=problem, signature=self.signature)
+
+
+def scan(path: str, schema: Mapping[str, str], columns: list[str]) -> dict[str, Any]:
+    """The Parquet file at ``path``, a Hadoop path, with ``schema`` (columns that it lacks are NULL); ``columns`` is SQL
+    over it, in the order and with the names of OUTPUT."""
+    told = {
+        "path": path,
+        "schema": ", ".join(f"{identifier(name)} {kind}" for name, kind in schema.items()),
+        "columns": columns,
+    }
+    return {"scan": told}
 
 
 def every_database(spark: SparkSession, rows_of: Callable[[Context, str], Iterable[TableRow]]) -> Iterator[TableRow]:

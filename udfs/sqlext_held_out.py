@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.sql.types import StringType
 
-from sqlext.udfs._tables import TableFunction, TableRow
+from sqlext.quoting import string_literal
+from sqlext.udfs._tables import TableFunction, TableRow, scan
 from sqlext.udfs.base import Call
 
 if TYPE_CHECKING:
@@ -57,22 +58,18 @@ class SqlextHeldOut(TableFunction):
         catalog = ModelCatalog(call.spark)
         version = catalog.resolve(ModelRef.parse(str(model.value), call.namespace))
         catalog.check(version.name, "SELECT")
-        # The version that the name means now, by its id: a query that runs while the model changes keeps it.
-        return {"version": version.id, "namespace": version.name.namespace, "model": version.name.name}
+        if FILE not in catalog.read_manifest(version).get("files", {}):
+            return {}
+        # The file of the version that the name means now: a query that runs while the model changes keeps it.
+        own = {
+            "namespace": string_literal(version.name.namespace),
+            "model": string_literal(version.name.name),
+            "version": f"CAST({version.version} AS INT)",
+        }
+        stored = {name: kind for name, kind in self.OUTPUT.items() if name not in own}
+        columns = [f"{sql} AS {name}" for name, sql in own.items()] + list(stored)
+        return scan(f"{version.model_folder}/{FILE}", stored, columns)
 
     def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
-        import io
-
-        import pandas as pd
-
-        from sqlext.catalog import ModelCatalog, ModelName
-
-        catalog = ModelCatalog(spark)
-        name = ModelName(bound["namespace"], bound["model"])
-        version = catalog.find_version(bound["version"], name)
-        if version is None or FILE not in catalog.read_manifest(version).get("files", {}):
-            return []
-        stored = pd.read_parquet(io.BytesIO(catalog.read_bytes(version, FILE)))
-        told: dict[str, Any] = {"namespace": name.namespace, "model": name.name, "version": version.version}
-        frame = stored.assign(**told).reindex(columns=list(self.OUTPUT)).astype(object)
-        return frame.where(frame.notna(), None).to_dict("records")  # type: ignore[return-value]
+        """Of a version without held-out rows."""
+        return ()

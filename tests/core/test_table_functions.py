@@ -87,6 +87,21 @@ def test_held_out_rows(registers: SparkSession) -> None:
     assert registers.sql("SELECT * FROM sqlext_held_out('here.m@1')").collect() == []
 
 
+def test_held_out_rows_are_scanned(registers: SparkSession) -> None:
+    """As a table's: on the executors, and of the file's columns only those that are needed."""
+    counted = registers.sql("SELECT label, count(*) AS n FROM sqlext_held_out('here.m') GROUP BY label ORDER BY 1")
+    assert counted.collect() == [("ant", 1), ("bee", 1)]
+    plan = str(counted._jdf.queryExecution().executedPlan().toString())
+    assert "FileScan parquet" in plan
+    assert "ReadSchema: struct<label:string>" in plan
+    joined = (
+        "SELECT a.version, b.target FROM sqlext_held_out('here.m') a JOIN sqlext_held_out('here.m') b USING (row_hash)"
+    )
+    assert registers.sql(joined).collect() == [(2, None), (2, None)]
+    aliased = "SELECT t.m, t.p FROM sqlext_held_out('here.m') AS t(n, m, v, s, h, l, p, c, e, f) WHERE h < 0"
+    assert registers.sql(aliased).collect() == [("m", "bee")]
+
+
 def test_a_view_keeps_its_database(registers: SparkSession) -> None:
     registers.sql("USE here")
     registers.sql(

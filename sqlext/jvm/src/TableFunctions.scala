@@ -1,12 +1,16 @@
 package org.apache.spark.sql.sqlext
 
+import scala.collection.JavaConverters._
+
+import com.fasterxml.jackson.databind.JsonNode
 import org.apache.spark.rdd.RDD
-import org.apache.spark.sql.Strategy
+import org.apache.spark.sql.{SparkSession, Strategy}
 import org.apache.spark.sql.catalyst.{FunctionIdentifier, InternalRow}
 import org.apache.spark.sql.catalyst.analysis.{MultiInstanceRelation, TableFunctionRegistry}
 import org.apache.spark.sql.catalyst.expressions.{Attribute, AttributeReference, ExpressionInfo, UnsafeProjection}
 import org.apache.spark.sql.catalyst.plans.logical.{LeafNode, LogicalPlan, Statistics}
 import org.apache.spark.sql.execution.{LeafExecNode, SparkPlan}
+import org.apache.spark.sql.execution.datasources.DataSource
 import org.apache.spark.sql.execution.metric.SQLMetrics
 import org.apache.spark.sql.types.{StructField, StructType}
 
@@ -18,11 +22,16 @@ object TableFunctions {
         "table_funcs", Language.version, "", "built-in")
       TableFunctionRegistry.builtin.registerFunction(FunctionIdentifier(f.name), info, { arguments =>
         val bound = SqlFunctions.ask("bindTable", f.name, arguments)
-        PythonTable(f.name, bound.toString, StructType.fromDDL(f.schema).map(c =>
-          AttributeReference(c.name, c.dataType, c.nullable)()))
+        Option(bound.get("scan")).map(scan).getOrElse(PythonTable(f.name, bound.toString,
+          StructType.fromDDL(f.schema).map(c => AttributeReference(c.name, c.dataType, c.nullable)())))
       })
     }
   }
+
+  /** Rows that are in a Parquet file already are read like a table's: on the executors, the columns that are needed. */
+  private def scan(told: JsonNode): LogicalPlan = SparkSession.active.read.schema(told.get("schema").asText)
+    .option(DataSource.GLOB_PATHS_KEY, "false").parquet(told.get("path").asText)
+    .selectExpr(told.get("columns").elements().asScala.map(_.asText).toSeq: _*).queryExecution.analyzed
 }
 
 /** Rows that Python makes anew for each query, in the columns of language.json; `bound` is what its bind answered. */
