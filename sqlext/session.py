@@ -57,6 +57,7 @@ def session(
     known = {**file_defaults(), **options}
     if str(known.get("spark.master", "local")).startswith("local"):
         options = {**{k: v for k, v in LOCAL_DEFAULTS.items() if k not in known}, **options}
+        known |= options
     if warehouse is not None:
         _check_warehouse(Path(warehouse))
         options |= warehouse_options(Path(warehouse), known)

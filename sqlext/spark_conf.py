@@ -13,9 +13,16 @@ from sqlext.jvm.jars import JAR, bigdl_jars, spark_jars
 EXTENSION = "org.apache.spark.sql.sqlext.SqlExtensions"
 LOG_CONFIGURATION = Path(__file__).parent / "log4j2.properties"
 
+# On one machine the JVM's optimizing compiler and the work share the cores, and over the first minutes it takes as much CPU
+# as the rest of the JVM. Ten times its usual thresholds: what stays hot is compiled all the same, a little later.
+LATE_C2 = (
+    "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
+    "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
+)
 # Only for sessions that session() makes on this machine; what the user gives always wins.
 LOCAL_DEFAULTS = {
     "spark.driver.memory": "4g",
+    "spark.driver.extraJavaOptions": LATE_C2,
     "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",

@@ -40,6 +40,11 @@ class Layer:
     weights: tuple[Array, ...] = ()
     statistics: tuple[Array, ...] = ()
 
+    @property
+    def arrays(self) -> list[Array]:
+        """All numbers that the layer starts with."""
+        return [a.value for a in self.arguments if isinstance(a, Weight)] + [*self.weights, *self.statistics]
+
 
 @dataclass
 class Node:

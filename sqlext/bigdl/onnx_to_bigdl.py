@@ -6,6 +6,7 @@ Layers carry the names of the ONNX nodes, so the same network gives the same byt
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ BigDLModule = Any  # a Py4J reference to BigDL's AbstractModule
 # Layers whose output is a buffer of their own: what follows may overwrite it.
 OWN_BUFFER = {"createSpatialConvolution", "createSpatialBatchNormalization", "createCAddTable", "createLinear"}
 FILES = ("model.bigdl", "model.bigdl.weights")
-SOCKET_BYTES = 64 * 1024
 
 
 def plan(network: Network) -> Plan:
@@ -83,7 +83,7 @@ def save(module: BigDLModule, folder: Path) -> None:
 def forward(module: BigDLModule, batch: Array) -> tuple[Array, Array | None]:
     """(N, 3, S, S) -> embedding (N, D), scores (N, C) or None. In the driver; 6 pictures of 224 x 224 a second."""
     builder = _Builder(_jvm(module))
-    outputs = builder.factory.modelForward(module, [builder.jtensor(batch)], False)
+    outputs = builder.factory.modelForward(module, builder.tensors([batch]), False)
     arrays = [builder.array(output) for output in outputs]
     return arrays[0], arrays[1] if len(arrays) > 1 else None
 
@@ -98,66 +98,50 @@ class _Builder:
 
     def __init__(self, jvm: Any) -> None:
         # Each name on the way to a Java class is a round trip: they are looked up once.
-        api = jvm.com.intel.analytics.bigdl.dllib.utils.python.api
-        self.factory = api.PythonBigDL.ofFloat()
-        self._jtensor = api.JTensor
-        self._new_array = jvm.java.lang.reflect.Array.newInstance
-        self._int, self._float = jvm.java.lang.Integer.TYPE, jvm.java.lang.Float.TYPE
-        self._buffers, self._order = jvm.java.nio.ByteBuffer, jvm.java.nio.ByteOrder.LITTLE_ENDIAN
-        self._file_stream = jvm.java.io.FileInputStream
+        self.factory = jvm.com.intel.analytics.bigdl.dllib.utils.python.api.PythonBigDL.ofFloat()
+        self._read = jvm.org.apache.spark.sql.sqlext.BigDLTensors.read
+        self._buffers = jvm.java.nio.ByteBuffer
 
     def graph(self, layers: Plan) -> BigDLModule:
         start = self.factory.createInput()
         start.element().setName(layers.input)
         nodes = {layers.input: start}
+        arrays = [array for layer in layers.layers for array in layer.arrays]
+        tensors = dict(zip(map(id, arrays), self.tensors(arrays), strict=True))
         in_place = overwriting(layers)
         for layer in layers.layers:
-            module = self._module(layer, layer.name in in_place)
+            module = self._module(layer, tensors, layer.name in in_place)
             nodes[layer.output] = self.factory.createNode(module, [nodes[name] for name in layer.inputs])
         graph = self.factory.createModel([start], [nodes[name] for name in layers.outputs])
         graph.setName("network")
         return graph.evaluate()
 
-    def _module(self, layer: Layer, in_place: bool) -> BigDLModule:
-        arguments = [self.jtensor(a.value) if isinstance(a, Weight) else a for a in layer.arguments]
+    def _module(self, layer: Layer, tensors: dict[int, Any], in_place: bool) -> BigDLModule:
+        """``tensors``: the layer's arrays in the JVM, by their id."""
+        arguments = [tensors[id(a.value)] if isinstance(a, Weight) else a for a in layer.arguments]
         module = getattr(self.factory, layer.create)(*([True] if in_place else arguments))
         module.setName(layer.name)
         if layer.weights:
-            self.factory.setWeights(module, [self.jtensor(value) for value in layer.weights])
+            self.factory.setWeights(module, [tensors[id(value)] for value in layer.weights])
         if layer.statistics:
-            self.factory.setRunningMean(module, self.jtensor(layer.statistics[0]))
-            self.factory.setRunningStd(module, self.jtensor(layer.statistics[1]))  # a variance, despite its name
+            mean, variance = (tensors[id(value)] for value in layer.statistics)
+            self.factory.setRunningMean(module, mean)
+            self.factory.setRunningStd(module, variance)  # despite its name
         return module
 
-    def jtensor(self, value: Array) -> Any:
-        """A float array with its shape, in the JVM."""
-        shape = self._new_array(self._int, value.ndim)
-        for axis, size in enumerate(value.shape):
-            shape[axis] = size
-        numbers = self._new_array(self._float, value.size)
-        self._bytes(value).order(self._order).asFloatBuffer().get(numbers)
-        return self._jtensor(numbers, shape, "float", None)
-
-    def _bytes(self, value: Array) -> Any:
-        """A ByteBuffer. Large arrays go through a file: 100 MB over Py4J's socket, as text, take 9 s instead of 0.1."""
-        raw = value.astype("<f4", copy=False)
-        if raw.nbytes < SOCKET_BYTES:
-            return self._buffers.wrap(raw.tobytes())
+    def tensors(self, values: Sequence[Array]) -> list[Any]:
+        """BigDL's JTensor of each array, through one file: 100 MB over Py4J's socket, as text, take 9 s instead of 0.1."""
+        if not values:
+            return []
         with tempfile.NamedTemporaryFile(prefix="sqlext-weights-") as file:
-            raw.tofile(file)
+            for value in values:
+                value.astype("<f4", copy=False).tofile(file)
             file.flush()
-            stream = self._file_stream(file.name)
-            try:
-                buffer = self._buffers.allocate(raw.nbytes)
-                while buffer.hasRemaining():
-                    if stream.getChannel().read(buffer) < 0:
-                        raise OSError(f"{file.name} is shorter than it was written")
-                return buffer.flip()
-            finally:
-                stream.close()
+            shapes = ";".join(",".join(map(str, value.shape)) for value in values)
+            return list(self._read(file.name, shapes))
 
     def array(self, jtensor: Any) -> Array:
-        """The inverse of :meth:`jtensor`."""
+        """The inverse of :meth:`tensors`, of one."""
         shape = list(jtensor.shape())
         buffer = self._buffers.allocate(4 * int(np.prod(shape)))
         buffer.asFloatBuffer().put(jtensor.storage())

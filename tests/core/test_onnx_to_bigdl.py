@@ -206,7 +206,7 @@ def test_the_gradient_of_a_gate(jvm: Any) -> None:
     builder = onnx_to_bigdl._Builder(jvm)
     ones = np.ones((1, 507), np.float32)
     gradient = builder.array(
-        builder.factory.modelBackward(module, [builder.jtensor(x)], False, [builder.jtensor(ones)], False)[0]
+        builder.factory.modelBackward(module, builder.tensors([x]), False, builder.tensors([ones]), False)[0]
     )
     assert float((gradient * direction).sum()) == pytest.approx((after - before) / 2e-2, rel=2e-3)
 

@@ -22,7 +22,9 @@ def test_the_session_has_everything_in_place(spark: SparkSession) -> None:
     assert spark.conf.get("spark.sql.catalogImplementation") == "hive"
     assert conf.get("spark.sql.thriftServer.interruptOnCancel") == "true"
     assert os.environ["PYSPARK_PYTHON"]
-    assert "Djdk.reflect.useDirectMethodHandle=false" in str(conf.get("spark.driver.extraJavaOptions"))
+    options = str(conf.get("spark.driver.extraJavaOptions"))
+    assert "Djdk.reflect.useDirectMethodHandle=false" in options
+    assert spark_conf.LATE_C2 in options
 
 
 def test_attaching_again_changes_nothing(spark: SparkSession) -> None:
