@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from sqlext.errors import SqlExtError
@@ -57,13 +58,13 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
     everything.persist(StorageLevel.MEMORY_AND_DISK)
     run.phase("embedding", total)
     with watching(context.spark, total, lambda done, of: run.progress(done, of)):
-        sizes = everything.groupBy("error", F.size("features").alias("width")).count().collect()
-    width = _width(context, plan, sizes)
-    marked = _with_wrong_width(everything, width)
-    bad = _bad_rows(plan, marked, total)
-    split = _split(context, plan, labels, marked.where("error IS NULL"))
+        groups = _groups(plan, everything)
+    width = _width(context, plan, groups)
+    bad = _bad_rows(plan, groups, width, total)
+    split = _split(context, plan, labels, everything.where(F.col("error").isNull() & (F.size("features") == width)))
     split.persist(StorageLevel.MEMORY_AND_DISK)
-    counted = _counts(plan, split)
+    by_hash = plan.validation.kind == "split"
+    counted = _counts(_sides(plan, split) if by_hash else [g for g in groups if g.wrong(width) is None])
     rows = Rows(
         usable=split,
         width=width,
@@ -95,13 +96,43 @@ def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFr
     return rows.unionByName(extra), labels.rows + count
 
 
-def _width(context: Context, plan: TrainPlan, sizes: list[Any]) -> int:
+@dataclass(frozen=True)
+class _Group:
+    """Rows alike: why they are bad, the length of their features, their label ('' in a regression) and their side."""
+
+    error: str | None
+    width: int
+    key: str | None
+    side: str
+    rows: int
+
+    def wrong(self, width: int) -> str | None:
+        """Why the rows cannot be used, if the features should have ``width`` numbers."""
+        return self.error or (f"not {width} values" if self.width != width else None)
+
+
+def _groups(plan: TrainPlan, everything: DataFrame) -> list[_Group]:
+    """All that is counted before a split by hash, in one pass: the one that makes the features."""
+    grouped = everything.groupBy(
+        "error", F.size("features").alias("width"), _key(plan), F.col("given_side").alias("side")
+    )
+    return [_Group(row.error, row.width, row.key, row.side, row["count"]) for row in grouped.count().collect()]
+
+
+def _key(plan: TrainPlan) -> Column:
+    return (F.lit("") if plan.regression else F.col("label_text")).alias("key")
+
+
+def _width(context: Context, plan: TrainPlan, groups: list[_Group]) -> int:
     """Length of the features: the backbone's, the number of columns, or what most rows have."""
-    good = {row.width: row["count"] for row in sizes if row.error is None}
+    good: Counter[int] = Counter()
+    for group in groups:
+        if group.error is None:
+            good[group.width] += group.rows
     if not good:
-        why = ", ".join(f"{row['count']} x {row.error}" for row in sizes[:3]) or "it is empty"
+        why = ", ".join(f"{rows} x {error}" for error, rows in _reasons(groups, 0).most_common(3)) or "it is empty"
         raise SqlExtError("NO_ROWS", source=plan.source_text, reason=why, offset=plan.source_offset)
-    common = int(max(good, key=lambda width: good[width]))
+    common = max(good, key=lambda width: good[width])
     if plan.backbone is None:
         return common
     expected = int(context.catalog.read_manifest(plan.backbone)["width"])
@@ -117,18 +148,21 @@ def _width(context: Context, plan: TrainPlan, sizes: list[Any]) -> int:
     return expected
 
 
-def _with_wrong_width(rows: DataFrame, width: int) -> DataFrame:
-    wrong = F.col("error").isNull() & (F.size("features") != width)
-    return rows.withColumn("error", F.when(wrong, F.lit(f"not {width} values")).otherwise(F.col("error")))
+def _reasons(groups: list[_Group], width: int) -> Counter[str]:
+    """Why rows are bad -> how many."""
+    bad: Counter[str] = Counter()
+    for group in groups:
+        if reason := group.wrong(width):
+            bad[reason] += group.rows
+    return bad
 
 
-def _bad_rows(plan: TrainPlan, rows: DataFrame, total: int) -> Counter[str]:
+def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> Counter[str]:
     """Reason -> rows.
 
     :raises SqlExtError: TOO_MANY_BAD_ROWS when OPTIONS allow fewer.
     """
-    found = rows.where("error IS NOT NULL").groupBy("error").count().collect()
-    bad = Counter({row.error: row["count"] for row in found})
+    bad = _reasons(groups, width)
     allowed = 0.0 if plan.options["on_bad_row"] == "fail" else float(plan.options["max_bad_fraction"])
     if sum(bad.values()) > allowed * total:
         option = "none" if allowed == 0.0 else f"a share of {allowed:g} (max_bad_fraction)"
@@ -162,12 +196,17 @@ def _split(context: Context, plan: TrainPlan, labels: Labels, rows: DataFrame) -
     return rows.join(split.select("unit", "side").distinct(), "unit").select(*_COLUMNS)
 
 
-def _counts(plan: TrainPlan, split: DataFrame) -> dict[str, Counter[str]]:
-    """Rows by side, then by label."""
-    key = F.lit("") if plan.regression else F.col("label_text")
+def _sides(plan: TrainPlan, split: DataFrame) -> list[_Group]:
+    """The good rows after a split by hash."""
+    found = split.groupBy(_key(plan), "side").count().collect()
+    return [_Group(None, 0, row.key, row.side, row["count"]) for row in found]
+
+
+def _counts(groups: Iterable[_Group]) -> dict[str, Counter[str]]:
+    """Good rows by side, then by label."""
     counts: dict[str, Counter[str]] = {side: Counter() for side in (TRAIN, VALIDATION, TEST)}
-    for row in split.groupBy(key.alias("key"), "side").count().collect():
-        counts[row.side][row.key] = row["count"]
+    for group in groups:
+        counts[group.side][str(group.key)] += group.rows
     return counts
 
 
