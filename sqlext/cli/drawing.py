@@ -133,7 +133,7 @@ def background(rng: np.random.Generator, width: int, height: int, colours: list[
 def camera(rng: np.random.Generator, image: Image.Image, noise: float = 10.0, blur: float = 1.2) -> Image.Image:
     """What a camera adds: lack of focus, exposure, white balance, uneven light and noise."""
     image = image.filter(ImageFilter.GaussianBlur(abs(rng.normal(0, blur))))
-    pixels = np.asarray(image, np.float32) / 255
+    pixels = np.asarray(image, np.float64) / 255  # float32 rounds by the CPU's instructions, and so would pixels
     pixels = np.clip(pixels, 0, 1) ** math.exp(rng.normal(0, 0.22)) * rng.normal(1, 0.06, 3)
     x, y = np.meshgrid(np.linspace(-1, 1, image.width), np.linspace(-1, 1, image.height))
     light = 1 + rng.normal(0, 0.12) * x + rng.normal(0, 0.12) * y - abs(rng.normal(0, 0.08)) * (x * x + y * y)

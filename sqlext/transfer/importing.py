@@ -219,7 +219,7 @@ def _backbone(context: Context, folder: ExportFolder) -> tuple[ModelVersion | No
     if part is None:
         return None, []
     network = _read_network(folder, BACKBONE)
-    here = _found(context, network.content)
+    here = _found(context, network.content, part.name)
     if here is not None:
         return here, [f"its backbone is here already: {here.name} version {here.version}"]
     try:
@@ -233,9 +233,9 @@ def _backbone(context: Context, folder: ExportFolder) -> tuple[ModelVersion | No
     return version, [f"its backbone became {name} version {version.version}", *engines_that_cannot(checked)]
 
 
-def _found(context: Context, content: str) -> ModelVersion | None:
-    """A backbone version with that content which the caller may read."""
-    for entry in context.catalog.everywhere():
+def _found(context: Context, content: str, name: str) -> ModelVersion | None:
+    """A backbone version with that content which the caller may read; where there are several, the one of that name."""
+    for entry in sorted(context.catalog.everywhere(), key=lambda entry: str(entry.name) != name):
         same = same_content(entry, content) if entry.kind == BACKBONE_KIND else None
         if same is None:
             continue

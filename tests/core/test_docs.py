@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,27 +118,57 @@ def test_the_examples_of_the_functions_name_known_functions() -> None:
             assert name in known, f"{names(page)} speaks of {name}(), which does not exist"
 
 
+REFERENCE = sorted(p for folder in ("statements", "functions") for p in (ROOT / "docs" / folder).glob("*.md"))
+NOT_COMPARED: dict[str, str] = {}  # a page none of whose results can be compared, and why
+
+
+@pytest.mark.parametrize("page", REFERENCE, ids=names)
+def test_a_page_prints_a_result_that_is_compared(page: Path) -> None:
+    if page.stem in NOT_COMPARED:
+        return
+    cells = [
+        cell.strip()
+        for _, printed in examples(page)
+        if printed
+        for line in printed.splitlines()[1:]
+        for cell in line.split("│")
+    ]
+    assert any(cell and ".." not in cell for cell in cells), (
+        f"{names(page)}: print a result of an example, with <!-- result --> above it (CONTRIBUTING, Tests)"
+    )
+
+
+@pytest.mark.parametrize("page", REFERENCE, ids=names)
+def test_what_follows_an_example_is_compared(page: Path) -> None:
+    fences = list(FENCE.finditer(page.read_text()))
+    for example, following in itertools.pairwise(fences):
+        if (example["kind"], example["mark"], following["kind"]) == ("sql", None, "text"):
+            assert following["mark"] == "result", f"{names(page)}: put <!-- result --> above\n{following['text']}"
+
+
 # --- running ----------------------------------------------------------------------------------------------------------
 
 
-def here(sql: str) -> str:
-    """The page's SQL on databases of this module's own; a file that a reader would have is the package's network."""
+def here(sql: str, run_id: str = "") -> str:
+    """The page's SQL on databases of this module's own; a file that a reader would have is the package's network.
+
+    :param run_id: stands where the page writes the id of a run.
+    """
     sql = re.sub(r"\b(shop|models)\.(?=\w)", r"docs_\1.", sql)
-    sql = re.sub(r"\bIN shop\b", "IN docs_shop", sql)
+    sql = re.sub(r"(\bIN |namespace = ')shop\b", r"\1docs_shop", sql)
+    sql = re.sub(r"'[0-9a-f]{12}'", f"'{run_id}'", sql)
     sql = sql.replace("file:/data/exports", f"file:{EXPORTS.name}")
     return re.sub(r"'file:/data/models/[^']*\.onnx'", "'sqlext:small'", sql)
 
 
 @pytest.fixture(scope="module")
 def world(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
-    """Databases docs_shop and docs_models with what the pages take for granted: images, two backbones."""
+    """Databases docs_shop, with the pictures that the pages speak of, and docs_models."""
     for statement in (
         "CREATE DATABASE docs_shop",
         "CREATE DATABASE docs_models",
         f"CREATE VIEW docs_shop.flower_images AS SELECT id AS file, image, species FROM {shop}.images",
         f"CREATE VIEW docs_shop.flower_holdout AS SELECT id AS file, image, species FROM {shop}.holdout",
-        "IMPORT MODEL docs_models.small FROM 'sqlext:small' FORMAT ONNX",
-        "IMPORT MODEL docs_models.resnet50 FROM 'sqlext:small' FORMAT ONNX",
         "SET spark.sqlext.resnet = docs_models.resnet50",
     ):
         spark.sql(statement)
@@ -147,36 +179,55 @@ def world(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
 
 
 def run_page(spark: SparkSession, page: Path) -> None:
-    """Runs the examples; results that the page prints must be those that come (tests/core/printed.py)."""
+    """Runs the examples; results that the page prints must be those that come (tests/core/printed.py).
+
+    A run_id on the page is that of the last result that had one; a training in the background is over at the end.
+    """
+    run_id = submitted = ""
     for block, printed in examples(page):
         for statement in split(block):
             try:
-                result = spark.sql(here(statement.text))
+                result = spark.sql(here(statement.text, run_id))
                 rows = result.collect()
             except Exception as error:
                 pytest.fail(f"{names(page)}: {str(error)[:500]}\n{statement.text}")
+            if rows and "run_id" in result.columns:
+                run_id = rows[0].run_id
+                submitted = run_id if rows[0].asDict().get("status") == "SUBMITTED" else submitted
         if printed is not None:
             wrong = differences(printed, result.columns, rows)
             assert not wrong, f"{names(page)}: {'; '.join(wrong)}\n{block}"
+    if submitted:
+        wait_for(spark, submitted)
 
 
-# TRAIN's page makes what the others use, DROP's page removes some of it.
+def wait_for(spark: SparkSession, run_id: str) -> None:
+    """Until the run has ended."""
+    for _ in range(240):
+        run = spark.sql(f"SELECT status FROM sqlext_training_runs() WHERE run_id = '{run_id}'").first()
+        if run and run.status not in ("QUEUED", "RUNNING"):
+            return
+        time.sleep(0.5)
+    pytest.fail(f"run {run_id} does not end")
+
+
+# The pages of IMPORT and TRAIN make what the others use, DROP's page removes some of it.
 ORDER = [
+    "import_model",
     "train_model",
     "create_model",
     "evaluate_model",
-    "import_model",
     "show_models",
     "show_model_versions",
     "show_create_model",
     "show_training_history",
+    "cancel_training",
     "show_training_runs",
     "export_model",
     "describe_model",
     "alter_model",
     "comment_on_model",
     "purge_models",
-    "cancel_training",
 ]
 
 

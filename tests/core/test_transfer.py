@@ -108,6 +108,19 @@ def test_an_export_has_all_and_imports_with_the_same_answers(
         assert described[0][title] == described[1][title], title
     again = one(spark, f"IMPORT MODEL moved.head FROM 'file:{exported}/'")
     assert (again.status, again.version) == ("EXISTS", 1)
+
+
+def test_of_two_backbones_with_its_content_an_import_takes_the_one_of_its_name(
+    spark: SparkSession, moved: str, exported: Path
+) -> None:
+    spark.sql("CREATE DATABASE another")  # before `models` in every listing
+    try:
+        spark.sql("IMPORT MODEL another.small FROM 'sqlext:small'")
+        got = one(spark, f"IMPORT MODEL moved.second FROM 'file:{exported}'")
+        assert got.message == "its backbone is here already: models.small version 1"
+        assert {r.model: r.backbone for r in spark.sql("SHOW MODELS IN moved").collect()}["second"] == "models.small@1"
+    finally:
+        spark.sql("DROP DATABASE another CASCADE")
     assert one(spark, f"IMPORT MODEL IF NOT EXISTS moved.head FROM 'file:{exported}'").status == "EXISTS"
 
 
