@@ -27,8 +27,9 @@ def there(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
         ("flower_images", "id AS file, image, species FROM shop.images"),
         (
             "sales",
-            "50000.0 + 900 * area + 4000 * rooms - 300 * age AS price, rooms, area, age FROM "
-            "(SELECT CAST(1 + id % 5 AS DOUBLE) AS rooms, 40.0 + id * 7 % 90 AS area, CAST(id * 13 % 60 AS DOUBLE) AS age FROM range(120))",
+            "50000.0 + 900 * area + 4000 * rooms - 300 * age AS price, rooms, area, age, part FROM "
+            "(SELECT CAST(1 + id % 5 AS DOUBLE) AS rooms, 40.0 + id * 7 % 90 AS area, CAST(id * 13 % 60 AS DOUBLE) AS age, "
+            "IF(id % 5 = 0, 'validation', 'train') AS part FROM range(120))",
         ),
     ):
         spark.sql(f"CREATE TABLE recipes_shop.{table} STORED AS PARQUET AS SELECT {columns}")
@@ -62,6 +63,8 @@ def test_recipes_run(there: SparkSession, tmp_path: Path) -> None:
     assert scored.count() == there.table("recipes_shop.arrivals").count()
     again = there.table("recipes_shop.scored_again")
     assert again.select("id").distinct().count() == scored.count()
+    (quality,) = there.table("recipes_shop.quality").collect()
+    assert (quality.version, quality.images, quality.unreadable) == (1, scored.count(), 0)
     assert there.sql("SHOW MODEL VERSIONS recipes_shop.flowers").count() >= 2
 
 
@@ -70,6 +73,16 @@ def test_statements_beside_those_of_other_systems_run(there: SparkSession, tmp_p
     results = run_page(there, "coming-from.md", tmp_path)
     evaluated = results[1][0]
     assert evaluated["r2"] > 0.9  # type: ignore[index]
+
+
+def test_what_stands_beside_other_systems_is_run() -> None:
+    """Each statement or clause in a right-hand column is part of a block, and so is run."""
+    page = ROOT / "docs/coming-from.md"
+    run = " ".join(" ".join(block for block, _ in examples(page)).split())
+    cells = re.findall(r"^\| `.+ \| ([^|]+) \|$", page.read_text(), re.MULTILINE)
+    assert len(cells) > 20
+    left = [span for cell in cells for span in re.findall(r"`([^`]+)`", cell) if span not in run]
+    assert not left, f"docs/coming-from.md: no SQL block runs {left}"
 
 
 def test_fifteen_words() -> None:
