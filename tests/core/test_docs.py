@@ -118,7 +118,10 @@ def test_the_examples_of_the_functions_name_known_functions() -> None:
             assert name in known, f"{names(page)} speaks of {name}(), which does not exist"
 
 
-REFERENCE = sorted(p for folder in ("statements", "functions") for p in (ROOT / "docs" / folder).glob("*.md"))
+REFERENCE = [
+    *sorted(p for folder in ("statements", "functions") for p in (ROOT / "docs" / folder).glob("*.md")),
+    ROOT / "docs/explain_train.md",
+]
 NOT_COMPARED: dict[str, str] = {}  # a page none of whose results can be compared, and why
 
 
@@ -236,8 +239,11 @@ def test_statement_examples_run(world: SparkSession, name: str) -> None:
     run_page(world, ROOT / "docs/statements" / f"{name}.md")
 
 
-@pytest.mark.parametrize("page", [*sorted((ROOT / "docs/functions").glob("*.md")), ROOT / "docs/scoring.md"], ids=names)
-def test_function_examples_run(world: SparkSession, page: Path) -> None:
+FURTHER = [*sorted((ROOT / "docs/functions").glob("*.md")), ROOT / "docs/scoring.md", ROOT / "docs/explain_train.md"]
+
+
+@pytest.mark.parametrize("page", FURTHER, ids=names)
+def test_further_examples_run(world: SparkSession, page: Path) -> None:
     run_page(world, page)
 
 
