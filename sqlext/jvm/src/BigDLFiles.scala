@@ -1,6 +1,7 @@
 package org.apache.spark.sql.sqlext
 
-import java.io.{ByteArrayOutputStream, DataInputStream, DataOutputStream, OutputStream}
+import java.io.{ByteArrayOutputStream, DataOutputStream}
+import java.nio.ByteBuffer
 import java.nio.file.{Files, Path, Paths}
 import java.security.{DigestOutputStream, MessageDigest}
 
@@ -10,6 +11,7 @@ import scala.collection.mutable
 import com.intel.analytics.bigdl.dllib.nn.Module
 import com.intel.analytics.bigdl.dllib.nn.abstractnn.{AbstractModule, Activity}
 import com.intel.analytics.bigdl.dllib.tensor.TensorNumericMath.TensorNumeric.NumericFloat
+import com.intel.analytics.bigdl.dllib.utils.serializer.{BigDLStorage, ModuleData, ModuleSerializer, SerConst, SerializeContext}
 import com.intel.analytics.bigdl.serialization.Bigdl.{AttrValue, BigDLModule}
 import com.intel.analytics.shaded.protobuf_v_3_25_2.{CodedOutputStream, Message}
 
@@ -17,16 +19,19 @@ import com.intel.analytics.shaded.protobuf_v_3_25_2.{CodedOutputStream, Message}
 object BigDLFiles {
 
   /** The same bytes for the same layer names and weights. BigDL alone reads them: Module.loadModule(definition, weights). */
-  def save(module: AbstractModule[Activity, Activity, Float], definition: String, weights: String): Unit = inTemporaryFolder {
-    (rawDefinition, rawWeights) =>
-      module.evaluate()
-      module.saveModule(rawDefinition.toString, rawWeights.toString, true)
-      // BigDL names tensors, storages and modules by their address in memory.
-      val ids = mutable.LinkedHashMap.empty[Int, Int]
-      val plain = renumber(BigDLModule.parseFrom(Files.readAllBytes(rawDefinition)), ids)
-      Files.write(Paths.get(definition), deterministicBytes(plain))
-      val out = Files.newOutputStream(Paths.get(weights))
-      try sortWeights(new DataInputStream(Files.newInputStream(rawWeights)), out, ids) finally out.close()
+  def save(module: AbstractModule[Activity, Activity, Float], definition: String, weights: String): Unit = {
+    module.evaluate()
+    // What module.saveModule does, but for its file of weights, which it writes number by number.
+    val data = ModuleData(module, mutable.ArrayBuffer.empty[String], mutable.ArrayBuffer.empty[String])
+    val written = ModuleSerializer.serialize(SerializeContext(data, mutable.HashMap.empty[Int, Any], BigDLStorage))
+    // BigDL names tensors, storages and modules by their address in memory.
+    val ids = mutable.LinkedHashMap.empty[Int, Int]
+    Files.write(Paths.get(definition), deterministicBytes(renumber(written.bigDLModule.build(), ids)))
+    val storages = written.storages.toSeq.collect {
+      case (id, numbers: Array[Float]) => ids(id) -> numbers
+      case (_, other: Array[_]) => throw new IllegalArgumentException(s"weights of ${other.getClass.getComponentType}, not float")
+    }
+    writeWeights(storages.sortBy(_._1), Paths.get(weights))
   }
 
   /** @throws SqlExtRuntimeException when the definition names anything but layers */
@@ -88,41 +93,28 @@ object BigDLFiles {
     bytes.toByteArray
   }
 
-  /** BigDL's file of weights (formats: magic number, count, records, MD5), its records renumbered and in the order of their numbers. */
-  private def sortWeights(in: DataInputStream, file: OutputStream, ids: mutable.Map[Int, Int]): Unit = {
-    val digest = new DigestOutputStream(file, MessageDigest.getInstance("MD5"))
+  /** BigDL's file of weights: magic number, count, records (id, type 0 for float, length, numbers), MD5 of all that. */
+  private def writeWeights(storages: Seq[(Int, Array[Float])], file: Path): Unit = {
+    val digest = new DigestOutputStream(Files.newOutputStream(file), MessageDigest.getInstance(SerConst.DIGEST_TYPE))
     val out = new DataOutputStream(digest)
-    out.writeInt(in.readInt())
-    val count = in.readInt()
-    out.writeInt(count)
-    val records = Seq.fill(count)(readRecord(in)).sortBy(r => ids(r.id))
-    in.close()
-    records.foreach { r =>
-      out.writeInt(ids(r.id))
-      out.writeInt(r.kind)
-      out.writeInt(r.length)
-      out.write(r.data)
-    }
-    val sum = digest.getMessageDigest.digest()
-    out.writeInt(sum.length)
-    out.write(sum)
-  }
-
-  private case class Record(id: Int, kind: Int, length: Int, data: Array[Byte])
-
-  private def readRecord(in: DataInputStream): Record = {
-    val (id, kind, length) = (in.readInt(), in.readInt(), in.readInt())
-    require(kind == 0, s"weights of type $kind, not float")
-    val data = new Array[Byte](4 * length)
-    in.readFully(data)
-    Record(id, kind, length, data)
+    try {
+      Seq(SerConst.MAGIC_NO, storages.size).foreach(out.writeInt)
+      storages.foreach { case (id, numbers) =>
+        Seq(id, 0, numbers.length).foreach(out.writeInt)
+        val bytes = ByteBuffer.allocate(4 * numbers.length)
+        bytes.asFloatBuffer().put(numbers)
+        out.write(bytes.array())
+      }
+      val sum = digest.getMessageDigest.digest()
+      out.writeInt(sum.length)
+      out.write(sum)
+    } finally out.close()
   }
 
   private def inTemporaryFolder[T](body: (Path, Path) => T): T = {
     val folder = Files.createTempDirectory("sqlext-bigdl")
     try body(folder.resolve("model.bigdl"), folder.resolve("model.bigdl.weights"))
     finally {
-      // Hadoop leaves checksum files beside what BigDL writes.
       folder.toFile.listFiles().foreach(_.delete())
       Files.delete(folder)
     }
