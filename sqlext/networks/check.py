@@ -6,17 +6,17 @@ the last axis, the engines' different ceil-mode averages).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from sqlext.catalog.entry import VALUE
-from sqlext.engines import ENGINES, load_engine
+from sqlext.engines import ENGINES, Array, load_engine
 from sqlext.errors import SqlExtError
 from sqlext.networks.graph import Network
 from sqlext.preprocessing import Preprocessing, tensor
@@ -24,7 +24,7 @@ from sqlext.preprocessing import Preprocessing, tensor
 BOUND = 1e-3  # of the output's largest number
 PICTURES = 6
 BIGDL_PICTURES = 2  # BigDL runs 6 pictures of 224 x 224 a second
-Outputs = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+Outputs = tuple[Array, Array | None]
 
 
 @dataclass(frozen=True)
@@ -49,35 +49,52 @@ class CheckResult:
 
 
 def check(
-    network: Network, preprocessing: Preprocessing, module: Any | None = None, *, bigdl_reason: str | None = None
+    network: Network,
+    preprocessing: Preprocessing,
+    convert: Callable[[], Any] | None = None,
+    *,
+    bigdl_reason: str | None = None,
 ) -> CheckResult:
     """Compares all engines on a fixed batch.
 
-    :param module: the network in the driver's JVM (``onnx_to_bigdl.convert``); None where BigDL cannot take it, for
-        ``bigdl_reason``.
+    :param convert: gives the network in the driver's JVM (``onnx_to_bigdl.convert``); None where BigDL cannot take it,
+        for ``bigdl_reason``.
     :raises SqlExtError: IMPORT_CHECK_FAILED: two engines differ, an output is constant or no number, or none takes it.
     """
     batch = np.stack([tensor(picture, preprocessing) for picture in pictures(PICTURES)])
-    engines: dict[str, str | None] = {}
-    results: dict[str, Outputs] = {}
-    data = network.to_bytes()
-    for name in ENGINES:
-        try:
-            results[name] = load_engine(name, data).run(batch)
-            engines[name] = None
-        except SqlExtError as error:
-            engines[name] = str(error.values.get("reason", error))
-    if module is not None:
-        from sqlext.bigdl.onnx_to_bigdl import forward
-
-        results["bigdl"] = forward(module, batch[:BIGDL_PICTURES])
-    engines["bigdl"] = None if module is not None else bigdl_reason or "it was not converted"
+    with ThreadPoolExecutor(1, "sqlext-check") as beside:
+        # The engines for Python compile and run while the JVM converts, which takes a single core.
+        running = beside.submit(_run, network.to_bytes(), batch)
+        in_bigdl = _run_in_bigdl(convert, batch[:BIGDL_PICTURES]) if convert else None
+        engines, results = running.result()
+    if in_bigdl is not None:
+        results["bigdl"] = in_bigdl
+    engines["bigdl"] = None if in_bigdl is not None else bigdl_reason or "it was not converted"
     if not results:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in engines.items())
         raise _failed(f"no engine can run it ({reasons})")
     for name, outputs in results.items():
         _check_alive(network, name, outputs)
     return CheckResult(engines, _compare(network, results))
+
+
+def _run(network: bytes, batch: Array) -> tuple[dict[str, str | None], dict[str, Outputs]]:
+    """The engines for Python: why they cannot take the network, or None, and what they answer."""
+    engines: dict[str, str | None] = {}
+    results: dict[str, Outputs] = {}
+    for name in ENGINES:
+        try:
+            results[name] = load_engine(name, network).run(batch)
+            engines[name] = None
+        except SqlExtError as error:
+            engines[name] = str(error.values.get("reason", error))
+    return engines, results
+
+
+def _run_in_bigdl(convert: Callable[[], Any], batch: Array) -> Outputs:
+    from sqlext.bigdl.onnx_to_bigdl import forward
+
+    return forward(convert(), batch)
 
 
 def _compare(network: Network, results: dict[str, Outputs]) -> dict[str, float]:
@@ -97,9 +114,7 @@ def _compare(network: Network, results: dict[str, Outputs]) -> dict[str, float]:
     return differences
 
 
-def _pairs(
-    network: Network, first: Outputs, second: Outputs
-) -> Iterator[tuple[str | None, NDArray[np.float32], NDArray[np.float32]]]:
+def _pairs(network: Network, first: Outputs, second: Outputs) -> Iterator[tuple[str | None, Array, Array]]:
     """(output's name, of one engine, of the other) over the pictures that both have run."""
     for name, a, b in zip((network.embedding_name, network.scores_name), first, second, strict=True):
         if a is not None and b is not None:

@@ -45,11 +45,13 @@ def convert_and_check(context: Context, file: NetworkFile, folder: Path) -> Chec
     missing = sqlext.bigdl.missing(context.spark)
     lacking = onnx_to_bigdl.unsupported(file.network)
     reason = missing or (f"no {', '.join(lacking)}" if lacking else None)
-    module = None
-    if reason is None:
+
+    def convert() -> onnx_to_bigdl.BigDLModule:
         module = onnx_to_bigdl.convert(file.network, context.spark.sparkContext._jvm)
         onnx_to_bigdl.save(module, folder)
-    return check(file.network, file.preprocessing, module, bigdl_reason=reason)
+        return module
+
+    return check(file.network, file.preprocessing, None if reason else convert, bigdl_reason=reason)
 
 
 def manifest_of(

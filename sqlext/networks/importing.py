@@ -66,11 +66,12 @@ def _import(
     labels = labels or (graph.described.labels if graph.described else None)
     located(statement.labels_offset, lambda: _check_labels(labels, file.network))
     older = replaceable(context, statement, existing)
-    same = same_content(existing, fingerprint(file, labels))
+    content = fingerprint(file, labels)
+    same = same_content(existing, content)
     if same is not None and existing is not None:
         message = f"version {same.version} has the same content and options"
         return result_row(same, existing, "EXISTS", message, format=statement.format)
-    row = _publish(context, statement, name, existing, file, labels)
+    row = _publish(context, statement, name, existing, file, labels, content)
     for version in older:
         context.catalog.drop_version(name, version.version)
     return row
@@ -144,6 +145,7 @@ def _publish(
     existing: ModelEntry | None,
     file: NetworkFile,
     labels: tuple[str, ...] | None,
+    content: str,
 ) -> ResultRow:
     catalog, network = context.catalog, file.network
     with catalog.draft(name, "backbone", statement.comment) as draft:
@@ -152,7 +154,7 @@ def _publish(
         (draft.local / "network.onnx").write_bytes(network.to_bytes())
         report("publishing", 0)
         promote = existing is None or statement.replace or statement.options["promote"] == "always"
-        parameters = {"content": fingerprint(file, labels), "sha256": file.sha256, "source": statement.path}
+        parameters = {"content": content, "sha256": file.sha256, "source": statement.path}
         if len(context.sql) <= MAX_VALUE:  # LABELS can be long
             parameters["statement"] = context.sql.strip()
         manifest = manifest_of(name, statement.path, f"FORMAT {statement.format}", file, labels, checked)

@@ -213,7 +213,7 @@ def test_the_gradient_of_a_gate(jvm: Any) -> None:
 
 def test_the_check_of_import_takes_bigdl_in(jvm: Any) -> None:
     network, size = read_network(squeeze()), Preprocessing(image_size=32, resize="short_side:36")
-    result = check(network, size, convert(network, jvm))
+    result = check(network, size, lambda: convert(network, jvm))
     assert result.usable == ["openvino", "onnxruntime", "bigdl"] and len(result.differences) == 3
     assert max(result.differences.values()) < 1e-5
 
