@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from sqlext.catalog.metastore import java_message
 from sqlext.errors import SqlExtError
+from sqlext.java_classes import java_classes
 
 _REFUSED = ("AccessControlException", "AccessDeniedException")
 
@@ -33,7 +34,7 @@ class Files:
     """Paths are Hadoop paths as text (``hdfs://nn/warehouse/shop.db``). A refusal is FOLDER_ACCESS_DENIED."""
 
     def __init__(self, spark: SparkSession) -> None:
-        jvm: Any = spark._jvm
+        jvm = java_classes(spark)
         self._jvm = jvm
         self._gateway: Any = spark.sparkContext._gateway
         self._conf: Any = spark._jsparkSession.sessionState().newHadoopConf()

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError, nearest
+from sqlext.java_classes import java_classes
 from sqlext.quoting import string_literal
 
 COLUMNS = (
@@ -35,7 +36,7 @@ class Metastore:
 
     def __init__(self, spark: SparkSession) -> None:
         self.spark = spark
-        jvm: Any = spark._jvm
+        jvm = java_classes(spark)
         self._jvm = jvm
         self._state: Any = spark._jsparkSession.sessionState()
         self._external: Any = self._state.catalog().externalCatalog()

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from sqlext.errors import SqlExtError
+from sqlext.java_classes import java_classes
 from sqlext.settings import setting
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def qualified(spark: SparkSession, path: str) -> Any:
 
     :raises SqlExtError: FILE_NOT_FOUND for what is no path at all.
     """
-    jvm: Any = spark._jvm
+    jvm = java_classes(spark)
     conf = spark._jsparkSession.sessionState().newHadoopConf()
     try:
         raw = jvm.org.apache.hadoop.fs.Path(path)
@@ -74,7 +75,7 @@ def local_file(
         return
     with TemporaryDirectory(prefix="sqlext-import-") as folder:
         copy = Path(folder) / target.getName()
-        hadoop_path: Any = spark._jvm.org.apache.hadoop.fs.Path  # type: ignore[union-attr]
+        hadoop_path = java_classes(spark).org.apache.hadoop.fs.Path
         system.copyToLocalFile(False, target, hadoop_path(copy.as_uri()), True)
         for name in beside(copy.name):
             other = hadoop_path(target.getParent(), name)

@@ -5,9 +5,9 @@ Everything else works without BigDL's jar; :func:`missing` says in one sentence 
 
 from __future__ import annotations
 
-from typing import Any
-
 from pyspark.sql import SparkSession
+
+from sqlext.java_classes import java_classes
 
 _MODULE = "com.intel.analytics.bigdl.dllib.nn.abstractnn.AbstractModule"
 
@@ -15,8 +15,7 @@ _MODULE = "com.intel.analytics.bigdl.dllib.nn.abstractnn.AbstractModule"
 def missing(spark: SparkSession) -> str | None:
     """Why this session cannot use BigDL, in one sentence; None where it can."""
     # Spark's own test for a class, which answers False instead of raising through Py4J.
-    jvm: Any = spark._jvm
-    if jvm.org.apache.spark.util.Utils.classIsLoadable(_MODULE):
+    if java_classes(spark).org.apache.spark.util.Utils.classIsLoadable(_MODULE):
         return None
     return (
         "BigDL's jar is not on the class path of this Spark driver: pip install bigdl-dllib-spark3==2.5.0b20240324 "

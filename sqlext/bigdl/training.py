@@ -25,6 +25,7 @@ from sqlext.bigdl import missing
 from sqlext.bigdl.placement import DEFAULT_BATCH, Placement, place
 from sqlext.bigdl.records import OPTIMIZERS, Epoch, HeadSpec, TrainedHead, TrainSettings
 from sqlext.errors import SqlExtError
+from sqlext.java_classes import java_classes
 
 __all__ = [
     "OPTIMIZERS",
@@ -125,8 +126,7 @@ def _flat(weights: list[np.ndarray[Any, np.dtype[np.float32]]] | None) -> bytear
 
 
 def _glue(spark: SparkSession) -> Any:
-    jvm: Any = spark._jvm
-    return jvm.org.apache.spark.sql.sqlext.BigDLTraining
+    return java_classes(spark).org.apache.spark.sql.sqlext.BigDLTraining
 
 
 def _train(spark: SparkSession, rows: DataFrame, request: dict[str, Any], initial: bytearray | None) -> Any:
@@ -158,7 +158,7 @@ def place_head(spark: SparkSession, rows: int, head: HeadSpec, settings: TrainSe
     :raises SqlExtError: TRAINING_TOO_LARGE.
     """
     context = spark.sparkContext
-    jvm: Any = spark._jvm
+    jvm = java_classes(spark)
     conf = dict(context.getConf().getAll())
     sizes = jvm.org.apache.spark.network.util.JavaUtils
     local_max = sizes.byteStringAsBytes(spark.conf.get("spark.sqlext.train.localMaxBytes", "256m"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlext.bigdl.training import save_head
 from sqlext.errors import SqlExtError
+from sqlext.java_classes import java_classes
 from sqlext.statements.base import Context, ResultRow
 from sqlext.training import held_out, messages, precision, promotion
 from sqlext.training.background import submit
@@ -160,7 +161,7 @@ def _image_shape(context: Context, plan: TrainPlan) -> tuple[int, ...] | None:
 
 def _sources(context: Context, plan: TrainPlan) -> list[dict[str, Any]]:
     """The tables and folders that were read, with their files as they are now."""
-    jvm: Any = context.spark._jvm
+    jvm = java_classes(context.spark)
     found = [json.loads(jvm.org.apache.spark.sql.sqlext.SourceFiles.json(plan.source._jdf))]
     if plan.validation_rows is not None:
         found.append(json.loads(jvm.org.apache.spark.sql.sqlext.SourceFiles.json(plan.validation_rows._jdf)))

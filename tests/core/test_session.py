@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 import sqlext
 from sqlext import java, spark_conf
 from sqlext.errors import SqlExtError
+from sqlext.java_classes import java_classes
 from sqlext.jvm.jars import JAR, bigdl_jars, spark_jars
 
 
@@ -97,3 +98,11 @@ def test_no_java_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(java.util, "find_spec", lambda _: None)
     with pytest.raises(SqlExtError, match=r"PATH has Java 21\. .*pip install 'bigdl-sqlext\[java\]'"):
         java.find_java()
+
+
+def test_a_class_of_the_jvm_is_looked_up_once(spark: SparkSession) -> None:
+    names = java_classes(spark)
+    path = names.org.apache.hadoop.fs.Path
+    assert java_classes(spark.newSession()).org.apache.hadoop.fs.Path is path  # Py4J makes a new object per look-up
+    assert path("/a/b").getName() == "b"
+    assert names.java.lang.Integer.MAX_VALUE == 2**31 - 1
