@@ -12,13 +12,18 @@ from pyspark.sql import SparkSession
 
 _names = itertools.count(1)
 
+# The JVM of a test ends soon and its data with it: no optimising compiler beside the tests, and no fsync of the metastore.
+SHORT_LIVED = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.durability=test"
+}
+
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """An ordinary session with everything in place, as ``sqlext.session()`` gives it."""
     import sqlext
 
-    session = sqlext.session(master="local[2]", warehouse=str(tmp_path_factory.mktemp("warehouse")))
+    session = sqlext.session(master="local[2]", warehouse=str(tmp_path_factory.mktemp("warehouse")), conf=SHORT_LIVED)
     yield session
     session.stop()
 

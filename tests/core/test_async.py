@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pytest
+from pyspark import InheritableThread
 from pyspark.errors import AnalysisException
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 from results import one
 
-from sqlext.catalog import Run, RunStore
+from sqlext.catalog import RunStore
 from sqlext.statements.base import Context
 from sqlext.training.background import take_submitted
 from sqlext.training.runs import _training_slots
 
+T = TypeVar("T")
 LONG = "OPTIONS (async = true, epochs = 1000000, early_stop = false)"
 
 
@@ -27,7 +30,7 @@ def db(spark: SparkSession) -> Iterator[str]:
     spark.sql("DROP DATABASE later CASCADE")
 
 
-def soon(find: Callable[[], Run], holds: Callable[[Run], bool]) -> Run:
+def soon(find: Callable[[], T], holds: Callable[[T], bool]) -> T:
     """The run as soon as it is as it should be."""
     end = time.monotonic() + 120
     while not holds(run := find()):
@@ -64,6 +67,47 @@ def test_a_second_session_sees_and_cancels_what_runs(spark: SparkSession, db: st
     assert submitted.error is not None and "cancelled" in submitted.error
     with pytest.raises(AnalysisException, match="MODEL_NOT_FOUND"):
         spark.sql(f"DESCRIBE MODEL {db}.m")
+
+
+def test_cancel_training_ends_a_train_that_somebody_waits_for(spark: SparkSession, db: str) -> None:
+    """Two sessions: one waits for its TRAIN, the other sees it run by statements alone and cancels it."""
+    waiting, other = spark.newSession(), spark.newSession()
+    first = one(spark, f"TRAIN MODEL {db}.kept FROM {db}.t LABEL y OPTIONS (epochs = 1)")
+    errors: list[AnalysisException] = []
+
+    def train() -> None:
+        with pytest.raises(AnalysisException) as caught:
+            waiting.sql(f"TRAIN MODEL {db}.kept FROM {db}.t LABEL y OPTIONS (epochs = 1000000, early_stop = false)")
+        errors.append(caught.value)
+
+    def shown() -> Row:
+        rows = other.sql(f"SHOW TRAINING RUNS IN {db} FOR MODEL kept").collect()
+        return rows[0]  # the newest; the record of the first training until the second one has one
+
+    thread = InheritableThread(target=train)
+    thread.start()
+    seen = soon(shown, lambda row: row.run_id != first.run_id and (row.epoch or 0) > 2)
+    assert (seen.status, seen.phase, seen.version, seen.epochs) == ("RUNNING", "training", None, 1000000)
+    assert 0 < seen.rows_done <= 32 * seen.epoch and seen.rows_total == 32 * 1000000
+    assert (seen.metric_name, seen.finished_at, seen.loss > 0, seen.val_loss > 0) == ("accuracy", None, True, True)
+    curve = other.sql(f"SHOW TRAINING HISTORY FOR RUN '{seen.run_id}'").collect()
+    assert [row.epoch for row in curve] == list(range(1, len(curve) + 1)) and len(curve) >= seen.epoch
+    assert (curve[seen.epoch - 1].loss, curve[seen.epoch - 1].val_loss) == (seen.loss, seen.val_loss)
+    assert {(row.model, row.version) for row in curve} == {("kept", None)}
+
+    cancelled = one(other, f"CANCEL TRAINING '{seen.run_id}'")
+    assert (cancelled.model, cancelled.version, cancelled.status) == (f"{db}.kept", None, "CANCELLING")
+    assert cancelled.message == f"asked to stop in phase training; SHOW TRAINING RUNS IN {db} says when it has"
+    thread.join(60)
+    (error,) = errors
+    assert error.getErrorClass() == "TRAINING_CANCELLED" and seen.run_id in str(error)
+    ended = shown()
+    assert (ended.run_id, ended.status, ended.version) == (seen.run_id, "CANCELLED", None)
+    assert ended.finished_at is not None and ended.epoch >= seen.epoch
+    assert other.sql(f"SHOW TRAINING HISTORY FOR RUN '{seen.run_id}'").count() == ended.epoch
+    assert [(v.version, v.is_default) for v in other.sql(f"SHOW MODEL VERSIONS {db}.kept").collect()] == [(1, True)]
+    with pytest.raises(AnalysisException, match=rf"RUN_HAS_ENDED.*{seen.run_id} has ended: it is CANCELLED.*pos 16"):
+        other.sql(f"CANCEL TRAINING '{seen.run_id}'")
 
 
 def test_planning_errors_come_at_once_and_later_ones_are_in_the_record(spark: SparkSession, db: str) -> None:

@@ -102,13 +102,26 @@ def test_confusion_matrix(points: SparkSession) -> None:
 
 def test_held_out_rows_need_no_source(points: SparkSession) -> None:
     points.sql("CREATE TABLE gone AS SELECT * FROM t")
-    trained = points.sql("TRAIN MODEL kept FROM gone LABEL y OPTIONS (epochs = 2)").first()
+    trained, newer = (
+        points.sql(f"TRAIN MODEL kept FROM {source} LABEL y OPTIONS (epochs = 2)").first()
+        for source in ("gone", "(SELECT * FROM gone WHERE id >= 30)")
+    )
     points.sql("DROP TABLE gone")
-    first, second = rows(points, "EVALUATE MODEL kept, m")
+    old, new = rows(points, "EVALUATE MODEL kept VERSION 1, kept")
+    assert (old.version, old.rows_evaluated, old.accuracy) == (1, 18, trained.metric_value)
+    assert (new.version, new.rows_evaluated, new.accuracy) == (2, newer.rows_validated, newer.metric_value)
+    for row, condition in ((trained, ""), (newer, "WHERE id >= 30")):
+        held_out = rows(points, f"SELECT * FROM sqlext_held_out('points.kept@{row.version}')")
+        assert len(held_out) == row.rows_validated
+        assert {(r.model, r.version, r.split) for r in held_out} == {("kept", row.version, "validation")}
+        assert sum(r.label == r.predicted_label for r in held_out) / len(held_out) == row.metric_value
+        labels = {(r.h, str(r.y)) for r in rows(points, f"SELECT xxhash64(x) AS h, y FROM t {condition}")}
+        assert {(r.row_hash, r.label) for r in held_out} <= labels
+    first, second = rows(points, "EVALUATE MODEL kept VERSION 1, m")
     assert (first.split, first.rows_evaluated, first.accuracy) == ("validation", 18, trained.metric_value)
     assert first.source.startswith("gone VALIDATE SPLIT 0.2")
     assert second.model == "points.m"
-    support = rows(points, "EVALUATE MODEL kept PER CLASS")
+    support = rows(points, "EVALUATE MODEL kept VERSION 1 PER CLASS")
     assert sum(r.support for r in support) == 18
     assert {r.split for r in support} == {"validation"}
 

@@ -69,6 +69,11 @@ def test_the_best_trial_is_published_and_all_are_runs(spark: SparkSession, db: s
     assert [step for step, _ in written["loss"]] == [r.epoch for r in history] == [1, 2]
     assert [value for _, value in written["loss"]] == pytest.approx([r.loss for r in history], rel=1e-6)
     assert [value for _, value in written["val_loss"]] == pytest.approx([r.val_loss for r in history], rel=1e-6)
+    shown = one(spark, f"SHOW CREATE MODEL {db}.m").createmodel_stmt
+    assert "TUNE" not in shown and "learning_rate = 0.3" in shown and "class_weights = 'auto'" in shown
+    again = one(spark, shown)
+    assert (again.version, again.rows_trained, again.rows_tested) == (2, 42, 6)
+    assert (again.loss, again.val_loss) == pytest.approx((row.loss, row.val_loss), abs=1e-6)
     text = one(spark, f"EXPLAIN TRAIN MODEL {db}.m FROM {db}.t FEATURES x LABEL y TUNE (epochs IN (1, 2))").plan
     assert "2 trials, the greatest accuracy is published: epochs = 1; epochs = 2" in text
 
