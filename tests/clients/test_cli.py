@@ -276,3 +276,40 @@ def test_ctrl_c_cancels_a_training_and_says_so(home: Path) -> None:
     )
     (row,) = map(json.loads, done.stdout.splitlines())
     assert (row["version"], row["status"]) == (1, "READY")
+
+
+def test_a_process_waits_for_what_it_submitted_and_the_next_one_has_it(home: Path) -> None:
+    """A process that would end at once: one submitted training is published, the other's failure is its exit status."""
+    rows = "SELECT array(rand(1), id % 2 + rand(2)) AS x, id % 2 AS y FROM range(60)"
+    options = "OPTIONS (async = true, epochs = 100, early_stop = false)"
+    made = sql(
+        home,
+        "--format=json",
+        "-e",
+        f"CREATE DATABASE bg; CREATE TABLE bg.xs AS {rows}; TRAIN MODEL bg.m FROM bg.xs LABEL y {options}; "
+        f"TRAIN MODEL bg.one_class FROM (SELECT x, 1 AS y FROM bg.xs) LABEL y {options}",
+    )
+    good, bad = map(json.loads, made.stdout.splitlines())
+    assert [(r["model"], r["status"], r["version"]) for r in (good, bad)] == [
+        ("bg.m", "SUBMITTED", None),
+        ("bg.one_class", "SUBMITTED", None),
+    ]
+    assert f"run {good['run_id']} of bg.m: version 1 READY; accuracy " in made.stderr
+    assert (
+        f"run {bad['run_id']} of bg.one_class ended without a version: (SELECT x, 1 AS y FROM bg.xs) has only '1'"
+        in made.stderr
+    )
+    assert "a classifier needs two or more classes" in made.stderr and "Traceback" not in made.stderr
+    assert made.returncode == 1
+    seen = sql(
+        home,
+        "--format=json",
+        "-e",
+        "SELECT model, run_id, status, version, epoch FROM sqlext_training_runs() WHERE namespace = 'bg' ORDER BY model; "
+        "SELECT count(*) AS epochs FROM bg.m; SELECT avg(if(classify('bg.m', x) = y, 1, 0)) AS accuracy FROM bg.xs",
+    )
+    first, second, history, scored = map(json.loads, seen.stdout.splitlines())
+    assert first == {"model": "m", "run_id": good["run_id"], "status": "READY", "version": 1, "epoch": 100}
+    assert (second["run_id"], second["status"], second["version"]) == (bad["run_id"], "FAILED", None)
+    assert (history["epochs"], seen.returncode) == (100, 0)
+    assert scored["accuracy"] > 0.8

@@ -19,8 +19,18 @@ from sqlext.java import find_java
 from sqlext.jvm.build import spark_jars
 
 SEEDS = (1, 2, 3, 4, 5)
+_CLAUSES = "FROM blobs LABEL target VALIDATE BY validates OPTIONS (standardize = false, early_stop = false, {options})"
+STATEMENTS = (
+    "TRAIN MODEL whole "
+    + _CLAUSES.replace("{options}", "epochs = 6, learning_rate = 0.01, tensorboard = '{folder}/board'"),
+    # A rate of nothing: what warm_start gave is what comes out.
+    "TRAIN MODEL onwards "
+    + _CLAUSES.replace(
+        "{options}", "epochs = 1, learning_rate = 1e-12, warm_start = 'whole', tensorboard = '{folder}/board'"
+    ),
+)
 
-# Trains a head per seed on the cluster and prints what came of it as one line of JSON.
+# Trains a head per seed on the cluster, runs statements there and prints what came of it as one line of JSON.
 _DRIVER = """
 import dataclasses, json, sys, time
 import sqlext
@@ -31,6 +41,7 @@ given = json.loads(sys.argv[1])
 spark = sqlext.session(master=given["master"], warehouse=given["warehouse"], conf=given["conf"])
 data = blobs(every=2)
 rows = data.frame(spark)
+rows.createOrReplaceTempView("blobs")
 results = []
 for seed in given["seeds"]:
     settings = TrainSettings(epochs=10, learning_rate=0.01, seed=seed)
@@ -41,8 +52,10 @@ for seed in given["seeds"]:
     result["heard"] = [e.epoch for e in heard]
     result["seconds"] = time.monotonic() - start
     results.append(result)
+statements = [spark.sql(sql).collect()[0].asDict() for sql in given["statements"]]
 workers = spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
-print("RESULTS " + json.dumps({"results": results, "executors": len(workers) - 1}, default=str))
+found = {"results": results, "executors": len(workers) - 1, "statements": statements}
+print("RESULTS " + json.dumps(found, default=str))
 """
 
 
@@ -99,7 +112,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             daemon.wait(30)
 
 
-def _train(url: str, folder: Path, conf: dict[str, str], seeds: tuple[int, ...]) -> dict[str, Any]:
+def _train(
+    url: str, folder: Path, conf: dict[str, str], seeds: tuple[int, ...], statements: tuple[str, ...] = ()
+) -> dict[str, Any]:
     common = {
         "spark.executor.memory": "1g",
         "spark.driver.memory": "1g",
@@ -110,6 +125,7 @@ def _train(url: str, folder: Path, conf: dict[str, str], seeds: tuple[int, ...])
         "spark.shuffle.reduceLocality.enabled": "false",
     }
     given = {"master": url, "warehouse": str(folder / "warehouse"), "conf": common | conf, "seeds": seeds}
+    given["statements"] = [sql.format(folder=folder.as_uri()) for sql in statements]
     done = subprocess.run(
         [sys.executable, "-c", _DRIVER, json.dumps(given)],
         capture_output=True,
@@ -130,7 +146,8 @@ def _train(url: str, folder: Path, conf: dict[str, str], seeds: tuple[int, ...])
 def distributed(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All executors, forced by the setting."""
     conf = {"spark.executor.cores": "1", "spark.cores.max": "2", "spark.sqlext.train.localMaxBytes": "0"}
-    return _train(cluster, tmp_path_factory.mktemp("distributed"), conf, SEEDS)
+    folder = tmp_path_factory.mktemp("distributed")
+    return _train(cluster, folder, conf, SEEDS, STATEMENTS) | {"folder": folder}
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +192,17 @@ def test_both_paths_are_as_good(distributed: dict[str, Any], one_task: dict[str,
     means = [np.mean([r["history"][-1]["metric_value"] for r in path["results"]]) for path in (distributed, one_task)]
     assert means[0] == pytest.approx(means[1], abs=0.015)
     assert min(means) > 0.85
+
+
+def test_event_files_and_a_warm_start_where_all_executors_train(distributed: dict[str, Any]) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    whole, onwards = distributed["statements"]
+    for row, epochs in ((whole, 6), (onwards, 1)):
+        assert "trained on 2 executors" in row["message"]
+        events = EventAccumulator(str(distributed["folder"] / "board" / f"{row['model']}-{row['run_id']}")).Reload()
+        losses, held_out = events.Scalars("loss"), events.Scalars("val_loss")
+        assert [e.step for e in losses] == [e.step for e in held_out] == list(range(1, epochs + 1))
+        assert (losses[-1].value, held_out[-1].value) == pytest.approx((row["loss"], row["val_loss"]), rel=1e-6)
+    assert (onwards["loss"], onwards["val_loss"]) == pytest.approx((whole["loss"], whole["val_loss"]), abs=1e-5)
+    assert whole["loss"] < 0.4, "far from ln 2, where a fresh head starts"
