@@ -13,9 +13,7 @@ from pyspark.sql import SparkSession
 _names = itertools.count(1)
 
 # The JVM of a test ends soon and its data with it: no optimising compiler beside the tests, and no fsync of the metastore.
-SHORT_LIVED = {
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.durability=test"
-}
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.durability=test"
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +21,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """An ordinary session with everything in place, as ``sqlext.session()`` gives it."""
     import sqlext
 
-    session = sqlext.session(master="local[2]", warehouse=str(tmp_path_factory.mktemp("warehouse")), conf=SHORT_LIVED)
+    # By the environment: the session's own settings stay an ordinary one's, and the processes that tests start a user's.
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("JDK_JAVA_OPTIONS", f"{os.environ.get('JDK_JAVA_OPTIONS', '')} {SHORT_LIVED}")
+        session = sqlext.session(master="local[2]", warehouse=str(tmp_path_factory.mktemp("warehouse")))
     yield session
     session.stop()
 
