@@ -68,6 +68,24 @@ def test_columns_weights_and_groups(spark: SparkSession, database: str) -> None:
     assert "bytes" in described[f"Table {database}.t"][1]
 
 
+def test_with_dropout_the_mean_of_five_runs_is_the_same(spark: SparkSession, database: str) -> None:
+    spark.sql(
+        "CREATE TABLE t AS SELECT array(u, v, u * v) AS x, IF(u * u + v * v + 0.4 * w > 1.4, 'out', 'in') AS y FROM "
+        "(SELECT randn(1) AS u, randn(2) AS v, randn(3) AS w FROM range(0, 1600, 1, 1))"
+    )
+    written = (
+        "TRAIN MODEL m FROM t LABEL y USING mlp VALIDATE SPLIT 0.5 "
+        "OPTIONS (hidden = '32', dropout = 0.2, epochs = 8, batch_size = 32, early_stop = false, learning_rate = 0.02)"
+    )
+    first = [one(spark, written).metric_value for _ in range(5)]
+    text = shown(spark, "m")
+    assert "dropout = 0.2" in text and "hidden = '32'" in text
+    again = [one(spark, text).metric_value for _ in range(5)]
+    print(f"\nwith dropout, accuracies as written {first}, by SHOW CREATE MODEL's text {again}")
+    assert sum(again) / 5 == pytest.approx(sum(first) / 5, abs=0.015)
+    assert min(first) > 0.75  # of the more frequent class: half
+
+
 def test_a_regression(spark: SparkSession, database: str) -> None:
     spark.sql("CREATE TABLE t AS SELECT sin(id) AS a, id * 1.0D AS b, 2e5 + 1e3 * sin(id) AS price FROM range(40)")
     first = one(spark, "TRAIN MODEL m FROM t TARGET price VALIDATE NONE OPTIONS (epochs = 2)")
