@@ -72,7 +72,7 @@ def cpu_supports_bf16() -> bool:
         return False
     from sqlext.engines import openvino
 
-    return "BF16" in openvino.capabilities()
+    return openvino.computes_in_bf16()
 
 
 def in_parts(call: Callable[[Array], list[Array]], batch: Array, widths: list[int]) -> tuple[Array, Array | None]:

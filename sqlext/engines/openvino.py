@@ -6,8 +6,12 @@ import sys
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
+import onnx.parser
 
 from sqlext.engines import Array, in_parts, refused
+from sqlext.errors import SqlExtError
 
 
 def _import() -> Any:
@@ -30,9 +34,23 @@ ov = _import()
 MISSING = r"No conversion rule found for operations: (.+?)-\d+\b"
 
 
-def capabilities() -> list[str]:
-    """What this CPU computes natively, such as FP32, BF16, INT8."""
-    return list(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+# One convolution: weights 1/2, so that a picture of ones gives 1.5.
+PROBE = "g (float[N,3,2,2] x) => (float[N,1] y) { c = Conv (x, w)  p = GlobalAveragePool (c)  y = Flatten (p) }"
+
+
+def computes_in_bf16() -> bool:
+    """Whether this CPU says that it has bf16, and a network in bf16 answers: with oneDNN held to older instructions
+    (ONEDNN_MAX_CPU_ISA) one compiles, runs and returns nothing.
+    """
+    if "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return False
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 13]> {PROBE}')
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.full((1, 3, 1, 1), 0.5, np.float32), "w"))
+    try:
+        answers, _ = load(model.SerializeToString(), "bf16", 1).run(np.ones((2, 3, 2, 2), np.float32))
+    except (SqlExtError, RuntimeError):
+        return False
+    return answers.tolist() == [[1.5], [1.5]]
 
 
 def load(network: bytes, precision: str, threads: int) -> OpenVinoEngine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,14 @@ def test_parity_on_photographs(resnet: bytes, photographs: Array) -> None:
 
 
 @pytest.mark.real_data
+def test_bf16_is_believed_only_when_it_answers() -> None:
+    """Held to AVX2, oneDNN takes a network in bf16 and returns nothing, while OpenVINO still says that the CPU has bf16."""
+    held = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    code = "from sqlext.engines import cpu_supports_bf16; print(cpu_supports_bf16())"
+    answer = subprocess.run([sys.executable, "-c", code], env=held, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"
+
+
 @pytest.mark.skipif(not cpu_supports_bf16(), reason="this CPU has no bf16 instructions")
 def test_bf16_on_photographs(resnet: bytes, photographs: Array) -> None:
     exact, _ = load_engine("openvino", resnet).run(photographs)
