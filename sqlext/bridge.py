@@ -15,7 +15,7 @@ from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark import SparkContext
-from pyspark.errors import AnalysisException, ParseException, PySparkException
+from pyspark.errors import AnalysisException, ParseException, PySparkException, QueryExecutionException
 from pyspark.sql import Column, SparkSession
 
 from sqlext.errors import SqlExtError
@@ -165,6 +165,14 @@ def _envelope(error: BaseException) -> dict[str, Any]:
             "class": error.getErrorClass(),
             "sqlstate": error.getSqlState(),  # type: ignore[func-returns-value]
             "message": _analysis_message(error),
+        }
+    if isinstance(error, QueryExecutionException) and error.getErrorClass():
+        # Of ours, about a row of a query that the statement ran (Scala: RowErrors).
+        return {
+            "kind": "runtime",
+            "class": error.getErrorClass(),
+            "sqlstate": error.getSqlState(),  # type: ignore[func-returns-value]
+            "message": str(error),
         }
     if isinstance(error, PySparkException):
         # Spark's own words for what went wrong in a query of the statement; the whole of it goes to the log.

@@ -89,6 +89,7 @@ def test_only_below_allowed_folders(spark: SparkSession, allowed: Path) -> None:
         "SELECT 1 WHERE (SELECT max(read_image(path)) FROM {t}) IS NULL",
         "CREATE TABLE copied STORED AS PARQUET AS SELECT read_image(path) AS b FROM {t}",
         "INSERT OVERWRITE DIRECTORY '{folder}' USING parquet SELECT read_image(path) AS b FROM {t}",
+        "TRAIN MODEL m FROM (SELECT 1.0D * length(read_image(path)) AS a, i AS y FROM {t}) LABEL y OPTIONS (epochs = 1)",
         "CACHE TABLE kept AS SELECT read_image(path) AS b FROM {t}",
     ],
 )
@@ -101,7 +102,9 @@ def test_a_refused_row_ends_any_query_with_one_sentence(
     try:
         with pytest.raises(QueryExecutionException) as refused:
             spark.sql(sql.format(t="t", folder=allowed.parent / "written")).collect()
+        assert refused.value.getErrorClass() == "PATH_NOT_ALLOWED"
         assert str(refused.value).startswith("[PATH_NOT_ALLOWED] '/etc/hostname' lies outside")
+        assert str(refused.value).endswith("(spark.sqlext.allowedPaths).")
         assert "\n" not in str(refused.value)
     finally:
         spark.sql("RESET spark.sql.adaptive.enabled")

@@ -57,7 +57,7 @@ object Errors {
     error.get("kind").asText match {
       case "parse" => new SqlExtParseException(sql, message, name, state, Origin(line, pos))
       case "analysis" => new SqlExtAnalysisException(message, name, state, line, pos, Some(sql))
-      case _ => new SqlExtRuntimeException(message)
+      case _ => new SqlExtRuntimeException(message, name, state)
     }
   }
 }
