@@ -43,8 +43,8 @@ def import_network(context: Context, statement: ImportModel) -> ResultRow:
     with ExitStack() as opened:
         opening = open_graph(context.spark, statement.path, statement.format)
         graph = located(statement.path_offset, lambda: opened.enter_context(opening))
-        if graph.described is not None and graph.described.regression and labels:
-            raise SqlExtError("NO_CLASSES", model=f"'{statement.path}'", form="LABELS", offset=statement.labels_offset)
+        if graph.described is not None and graph.described.regression:
+            _refuse_classes(statement, labels)
         if graph.described is not None and graph.described.head is not None:
             return import_head(context, statement, name, existing, graph, labels)
         if existing is not None and existing.kind != "backbone":
@@ -124,6 +124,15 @@ def _labels(context: Context, statement: ImportModel) -> tuple[str, ...] | None:
     if len(texts) != 1 or len(numbers) != 1:
         raise SqlExtError("INVALID_LABELS_TABLE", table=name, offset=name.offset)
     return tuple(row[0] for row in frame.orderBy(numbers[0]).select(texts[0]).collect())
+
+
+def _refuse_classes(statement: ImportModel, labels: tuple[str, ...] | None) -> None:
+    """What says how classes are to be read does not go with the export of a regressor."""
+    if labels:
+        raise SqlExtError("NO_CLASSES", model=f"'{statement.path}'", form="LABELS", offset=statement.labels_offset)
+    if statement.options["scores"] is not None:
+        reason = "the file is the export of a regressor, whose output is a number"
+        raise SqlExtError("OPTION_WITHOUT_EFFECT", option="scores", reason=reason, offset=statement.given["scores"])
 
 
 def _check_labels(labels: tuple[str, ...] | None, network: Network) -> None:

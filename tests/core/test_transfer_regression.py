@@ -53,6 +53,8 @@ def test_the_same_numbers(
     assert rmse[1] == pytest.approx(rmse[0], rel=1e-4)
     outputs = {row.col_name: row.comment for row in spark.sql(f"DESCRIBE MODEL {back}").collect()}
     assert "predict_value()" in outputs["value"]
+    with pytest.raises(AnalysisException, match=r"OPTION_WITHOUT_EFFECT.*scores.*a number"):
+        spark.sql(f"{load} OPTIONS (scores = 'logits')")
     with pytest.raises(AnalysisException, match=r"NO_CLASSES.*leave LABELS out"):
         spark.sql(f"IMPORT MODEL other FROM 'file:{tmp_path}/m' FORMAT {format} LABELS ('a')")
 
