@@ -53,7 +53,7 @@ SETTINGS: tuple[Setting, ...] = (
         "allowedPaths",
         "string",
         None,
-        "Folders that IMPORT may read and EXPORT may write in a server, comma-separated.",
+        "Folders that IMPORT and read_image may read and EXPORT may write, comma-separated; not set: all.",
         static=True,
     ),
     Setting(

@@ -50,7 +50,7 @@ def computes_in_bf16() -> bool:
         answers, _ = load(model.SerializeToString(), "bf16", 1).run(np.ones((2, 3, 2, 2), np.float32))
     except (SqlExtError, RuntimeError):
         return False
-    return answers.tolist() == [[1.5], [1.5]]
+    return bool(answers.tolist() == [[1.5], [1.5]])
 
 
 def load(network: bytes, precision: str, threads: int) -> OpenVinoEngine:

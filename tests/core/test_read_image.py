@@ -59,6 +59,22 @@ def test_bytes_or_null(spark: SparkSession, files: Path) -> None:
     assert "Scoring" not in plan
 
 
+def test_paths_of_another_file_system(spark: SparkSession, files: Path) -> None:
+    """scheme://authority/path, as of HDFS: Hadoop's view file system needs no server."""
+    mount = "fs.viewfs.mounttable.pictures.link./all"
+    spark.conf.set(mount, (files / "pictures").as_uri())
+    conf = spark._jsparkSession.sessionState().conf()
+    try:
+        assert read(spark, "viewfs://pictures/all/a.bin", "viewfs://pictures/all/none") == [b"\x00\xffA", None]
+        conf.setConfString(KEY, "viewfs://pictures/all/deep er")
+        assert read(spark, "viewfs://pictures/all/deep er/b%20.bin") == [b"B"]
+        with pytest.raises(AnalysisException, match="PATH_NOT_ALLOWED"):
+            spark.sql("SELECT read_image('viewfs://pictures/all/a.bin')").collect()
+    finally:
+        conf.unsetConf(KEY)
+        spark.conf.unset(mount)
+
+
 def test_only_below_allowed_folders(spark: SparkSession, allowed: Path) -> None:
     assert read(spark, str(allowed / "a.bin"), f"file:{allowed}/x/../a.bin", f"{allowed}/nothing") == [
         b"\x00\xffA",
