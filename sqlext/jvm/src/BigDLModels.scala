@@ -44,7 +44,7 @@ object BigDLModels {
   def unregister(key: String): Unit = Option(registered.remove(key)).foreach(_.broadcast.destroy())
 
   def broadcast(key: String): Broadcast[Seq[BigDLModuleFiles]] = Option(registered.get(key)).map(_.broadcast)
-    .getOrElse(throw new SqlExtRuntimeException(s"bigdl-sqlext: no BigDL modules are registered as '$key'."))
+    .getOrElse(throw Errors.analysis("INVALID_ARGUMENTS", "42605", s"No BigDL modules are registered as '$key'."))
 
   // --- in an executor --------------------------------------------------------------------------------------------
 
