@@ -62,6 +62,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "train.localMaxBytes", "bytes", "256m", "Feature sets up to this size train in one executor task.", static=True
     ),
+    Setting(
+        "cache.maxBytes",
+        "bytes",
+        "256m",
+        "Disk of an executor for what networks gave for images, so that an image goes through a network once; 0: none.",
+        static=True,
+    ),
     Setting("train.maxConcurrent", "int", "4", "Trainings at once in one driver; more wait as QUEUED.", static=True),
 )
 
@@ -70,6 +77,14 @@ def setting(spark: SparkSession, name: str) -> str | None:
     """The session's value of ``spark.sqlext.<name>``, or its default; None when it has neither."""
     default = next(s.default for s in SETTINGS if s.name == name)
     return spark.conf.get(PREFIX + name, default)  # type: ignore[arg-type]
+
+
+def setting_bytes(spark: SparkSession, name: str) -> int:
+    """The value of a setting of type bytes: '256m' -> 268435456."""
+    from sqlext.java_classes import java_classes
+
+    sizes = java_classes(spark).org.apache.spark.network.util.JavaUtils
+    return int(sizes.byteStringAsBytes(setting(spark, name)))
 
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}

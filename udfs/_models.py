@@ -258,7 +258,17 @@ def _spec(
         scores_kind=manifest.get("scores_kind") or "logits",
         width=int(manifest["width"]),
         version=model.version,
+        keep_bytes=_keep_bytes(spark),
     )
+
+
+def _keep_bytes(spark: SparkSession) -> int:
+    """spark.sqlext.cache.maxBytes; nothing is kept where Spark encrypts what it writes to local disks."""
+    from sqlext.settings import setting_bytes
+
+    if spark.sparkContext.getConf().get("spark.io.encryption.enabled", "false") == "true":
+        return 0
+    return setting_bytes(spark, "cache.maxBytes")
 
 
 def _forward_steps(

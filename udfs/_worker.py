@@ -1,7 +1,8 @@
 """The scoring path inside a Python worker: Arrow batch -> decode -> engine -> head -> rows.
 
 One spec per (model version, engine, precision, kind of input); what it compiles is kept for the life of the worker.
-Within a batch equal inputs are scored once (a join that fans out repeats its images).
+Within a batch equal inputs are scored once (a join that fans out repeats its images), and what a network has given for an
+image is kept on the executor's disk (_kept.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sqlext import images
 from sqlext.engines import Engine, load_engine
 from sqlext.networks.head import Head, softmax
 from sqlext.preprocessing import Preprocessing, tensor
+from sqlext.udfs._kept import kept_outputs
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
@@ -50,6 +52,7 @@ class ScoringSpec:
     version: int = 0
     task: str = "classification"
     columns: tuple[str, ...] = ()  # their names, of a model of several columns: for reasons
+    keep_bytes: int = 0  # of an executor's disk, for what networks gave
 
 
 _engines: dict[tuple[str, str, str], Engine] = {}
@@ -103,31 +106,55 @@ def _tensor(value: Any, preprocessing: Preprocessing) -> Floats | str:
 
 
 def _through_network(
-    values: list[Any], spec: ScoringSpec, engine: Engine, pick: Callable[[Floats, Floats | None], Floats]
+    values: list[Any], spec: ScoringSpec, network: Broadcast[bytes], output: str
 ) -> list[Floats | str]:
-    """Each image's output row (as ``pick`` takes it from embedding and scores) or the reason why there is none."""
+    """Each image's row of the network's ``output`` ('embedding' or 'scores'), or the reason why there is none."""
     preprocessing = Preprocessing.from_dict(spec.preprocessing or {})
+    kept = kept_outputs(spec.keep_bytes)
+    scope = f"{spec.network_key} {spec.engine} {spec.precision} {output}"
+
+    def run(chunk: list[Any]) -> list[Floats | str]:
+        inputs = [_tensor(value, preprocessing) for value in chunk]
+        return _of_good(inputs, lambda batch: _run(batch, output, spec, network))
+
     results: list[Floats | str] = []
     for start in range(0, len(values), _CHUNK):
-        chunk = [_tensor(value, preprocessing) for value in values[start : start + _CHUNK]]
-        good = [t for t in chunk if not isinstance(t, str)]
-        outputs = iter(pick(*engine.run(np.stack(good))) if good else ())
-        results += [t if isinstance(t, str) else next(outputs) for t in chunk]
+        chunk = values[start : start + _CHUNK]
+        results += run(chunk) if kept is None else kept.through(scope, chunk, run)
     return results
+
+
+def _run(batch: Floats, output: str, spec: ScoringSpec, network: Broadcast[bytes]) -> Floats:
+    embedding, scores = _engine(spec, network).run(batch)
+    if output == "embedding":
+        return embedding
+    assert scores is not None
+    return scores
+
+
+def _of_good(values: list[Floats | str], function: Callable[[Floats], Floats]) -> list[Floats | str]:
+    """``function`` of the values as one batch; what is a reason stays one."""
+    good = [v for v in values if not isinstance(v, str)]
+    outputs = iter(function(np.stack(good)) if good else ())
+    return [v if isinstance(v, str) else next(outputs) for v in values]
 
 
 def _spread(
     results: list[Floats | str], index: list[int | None], missing: str
 ) -> tuple[list[Floats | None], list[str | None]]:
     """Back to one entry per row: (output or None, reason or None)."""
-    each = [missing if i is None else results[i] for i in index]
-    return [None if isinstance(r, str) else r for r in each], [r if isinstance(r, str) else None for r in each]
+    return _apart([missing if i is None else results[i] for i in index])
+
+
+def _apart(results: list[Floats | str]) -> tuple[list[Floats | None], list[str | None]]:
+    """Outputs and reasons, one of the two per row."""
+    return [None if isinstance(r, str) else r for r in results], [r if isinstance(r, str) else None for r in results]
 
 
 def embed_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network: Broadcast[bytes]) -> pd.DataFrame:
     """Columns embedding (float32 array) and error."""
     unique, index = _unique(_rows(values))
-    results = _through_network(unique, spec, _engine(spec, network), lambda embedding, _: embedding) if unique else []
+    results = _through_network(unique, spec, network, "embedding")
     outputs, errors = _spread(results, index, NO_IMAGE)
     return pd.DataFrame({"embedding": _column(outputs), "error": _column(errors)})
 
@@ -135,14 +162,9 @@ def embed_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network: B
 def predict_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network: Broadcast[bytes]) -> pd.DataFrame:
     """Columns of :func:`predictions`, from images through backbone and head (or the network's own scores)."""
     unique, index = _unique(_rows(values))
-
-    def pick(embedding: Floats, scores: Floats | None) -> Floats:
-        if spec.head is not None:
-            return spec.head.logits(embedding)
-        assert scores is not None
-        return scores
-
-    results = _through_network(unique, spec, _engine(spec, network), pick) if unique else []
+    results = _through_network(unique, spec, network, "scores" if spec.head is None else "embedding")
+    if spec.head is not None:
+        results = _of_good(results, spec.head.logits)
     return predictions(*_spread(results, index, NO_IMAGE), spec)
 
 
@@ -179,12 +201,7 @@ def _features(values: Iterable[Any], spec: ScoringSpec) -> list[Floats | str]:
 def _over_arrays(
     values: pd.Series, spec: ScoringSpec, function: Callable[[Floats], Floats]
 ) -> tuple[list[Floats | None], list[str | None]]:
-    rows = _features(values, spec)
-    good = [r for r in rows if not isinstance(r, str)]
-    outputs = iter(function(np.stack(good)) if good else ())
-    return [None if isinstance(r, str) else next(outputs) for r in rows], [
-        r if isinstance(r, str) else None for r in rows
-    ]
+    return _apart(_of_good(_features(values, spec), function))
 
 
 def predict_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from sqlext.bigdl.placement import DEFAULT_BATCH, Placement, place
 from sqlext.bigdl.records import OPTIMIZERS, Epoch, HeadSpec, TrainedHead, TrainSettings
 from sqlext.errors import SqlExtError
 from sqlext.java_classes import java_classes
+from sqlext.settings import setting_bytes
 
 __all__ = [
     "OPTIMIZERS",
@@ -161,7 +162,7 @@ def place_head(spark: SparkSession, rows: int, head: HeadSpec, settings: TrainSe
     jvm = java_classes(spark)
     conf = dict(context.getConf().getAll())
     sizes = jvm.org.apache.spark.network.util.JavaUtils
-    local_max = sizes.byteStringAsBytes(spark.conf.get("spark.sqlext.train.localMaxBytes", "256m"))
+    local_max = setting_bytes(spark, "train.localMaxBytes")
     local = conf.get("spark.master", "").startswith("local")
     heap = (
         jvm.java.lang.Runtime.getRuntime().maxMemory()
