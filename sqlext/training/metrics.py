@@ -1,4 +1,7 @@
-"""Metrics by scikit-learn, with the definitions that docs/statements/evaluate_model.md gives."""
+"""Metrics by scikit-learn, with the definitions that docs/statements/evaluate_model.md gives.
+
+scikit-learn takes two seconds to import: where it is needed, and not in a training that is measured by its accuracy.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn import metrics
 
 CLIP = 1e-15  # of log_loss
 
@@ -36,6 +38,8 @@ def classification(
 
     A label that the model never saw is a wrong answer; log_loss, roc_auc and top_5_accuracy leave it out.
     """
+    from sklearn import metrics
+
     order = {label: i for i, label in enumerate(labels)}
     known = np.array([label in order for label in expected], dtype=bool)
     truth = np.array([order.get(label, -1) for label in expected])[known]
@@ -62,6 +66,8 @@ def _log_loss(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> 
 
 def _roc_auc(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], classes: int) -> float | None:
     """Binary, or one-vs-rest macro over the classes that occur; None when fewer than two occur."""
+    from sklearn import metrics
+
     present = sorted(set(truth.tolist()))
     if len(present) < 2:
         return None
@@ -71,6 +77,8 @@ def _roc_auc(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], clas
 
 
 def _top_5(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], classes: int) -> float | None:
+    from sklearn import metrics
+
     if classes <= 5 or not len(truth):
         return None
     return float(metrics.top_k_accuracy_score(truth, scores, k=5, labels=range(classes)))
@@ -88,6 +96,8 @@ class Regression:
 
 def regression(target: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> Regression:
     """``r2`` compares with the mean of these rows; one row has none."""
+    from sklearn import metrics
+
     return Regression(
         rows=len(target),
         rmse=rmse(target, predicted),
@@ -98,6 +108,8 @@ def regression(target: npt.NDArray[np.float64], predicted: npt.NDArray[np.float6
 
 def rmse(target: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> float:
     """Root of the mean squared error."""
+    from sklearn import metrics
+
     return math.sqrt(metrics.mean_squared_error(target, predicted))
 
 
@@ -114,6 +126,8 @@ class ClassMetrics:
 
 def per_class(expected: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> list[ClassMetrics]:
     """Of every label of the model and every other that occurs, in the order of :func:`in_order`; 0 where undefined."""
+    from sklearn import metrics
+
     names = in_order(labels, expected)
     found = metrics.precision_recall_fscore_support(expected, predicted, labels=names, average=None, zero_division=0)
     return [

@@ -214,8 +214,11 @@ def _shared(plan: TrainPlan, rows: DataFrame) -> int:
     """Held-out rows with the features of a training row: none after a split of the rows by their hash."""
     if plan.validation.kind == "none" or (plan.validation.kind == "split" and plan.group is None):
         return 0
-    trained = rows.where(F.col("side") == TRAIN).select("row_hash").distinct()
-    return rows.where(F.col("side") != TRAIN).join(trained, "row_hash", "leftsemi").count()
+    trains = F.col("side") == TRAIN
+    by_features = rows.groupBy("row_hash").agg(
+        F.max(trains).alias("trains"), F.sum((~trains).cast("int")).alias("held_out")
+    )
+    return int(by_features.where("trains").agg(F.sum("held_out")).first()[0] or 0)  # type: ignore[index]
 
 
 def _need_training_rows(plan: TrainPlan, labels: Labels, rows: Rows) -> None:
