@@ -1,6 +1,6 @@
 """The tutorial's job in SQL, statement by statement: ants and bees on ResNet-50, from IMPORT to the accuracy SELECT.
 
-    SQLEXT_DATA=folder python benchmarks/bench_ants_bees.py
+    SQLEXT_DATA=folder python benchmarks/bench_ants_bees.py [--warehouse DIR]
 
 The folder holds hymenoptera/{train,val}/{ants,bees} and models/resnet50.onnx. Prints the seconds of each statement and what it
 measured; the tables of photographs are made before the clock starts.
@@ -8,10 +8,12 @@ measured; the tables of photographs are made before the clock starts.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from pyspark.sql import Row, SparkSession
@@ -41,10 +43,13 @@ def timed(spark: SparkSession, sql: str) -> tuple[float, Row]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--warehouse", help="a new folder to keep tables and models in; default: a temporary one")
+    given = parser.parse_args().warehouse
     data = Path(os.environ.get("SQLEXT_DATA", "../shared/data")).resolve()
     if not data.is_dir():
         sys.exit(f"no data in {data}: set SQLEXT_DATA")
-    with tempfile.TemporaryDirectory() as warehouse:
+    with nullcontext(given) if given else tempfile.TemporaryDirectory() as warehouse:
         spark = sqlext.session(master="local[2]", warehouse=warehouse)
         prepare(spark, data)
         load = os.getloadavg()[0]
