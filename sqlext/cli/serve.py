@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -13,6 +14,7 @@ import click
 from sqlext.cli.common import fail, open_session, session_options, settings
 from sqlext.cli.errors import describe
 
+ALLOWED = "spark.sqlext.allowedPaths"
 UNPROTECTED = (
     "warning: {host} can be reached from other machines, and without further settings anybody who reaches it may run "
     "SQL as this user. Set hive.server2.authentication, or keep 127.0.0.1 and use an SSH tunnel."
@@ -25,14 +27,15 @@ UNPROTECTED = (
 @session_options
 def command(host: str, port: int, warehouse: str | None, master: str | None, conf: tuple[str, ...]) -> None:
     """Start a Thrift server for JDBC clients and print its URL. Ctrl-C or SIGTERM end it."""
-    if not is_loopback(host) and not any("hive.server2.authentication" in entry for entry in conf):
+    given = given_settings(conf)
+    if not is_loopback(host) and not any("hive.server2.authentication" in key for key in given):
         click.echo(UNPROTECTED.format(host=host), err=True)
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
         ended.set()
 
-    spark = open_session(warehouse, master, (*_only_the_warehouse(warehouse, conf), *conf))
+    spark = open_session(warehouse, master, (*only_the_warehouse(warehouse, given), *conf))
     try:
         from sqlext.server import make_views, start_thrift_server
 
@@ -51,11 +54,20 @@ def command(host: str, port: int, warehouse: str | None, master: str | None, con
     spark.stop()
 
 
-def _only_the_warehouse(warehouse: str | None, conf: tuple[str, ...]) -> tuple[str, ...]:
-    """IMPORT reads nothing else of this machine, unless --conf spark.sqlext.allowedPaths names other folders."""
-    named = settings(conf).get("spark.sql.warehouse.dir")
+def given_settings(conf: tuple[str, ...]) -> dict[str, str]:
+    """What the user has set: --conf, and spark-defaults.conf below it."""
+    from sqlext.spark_conf import file_defaults
+
+    return {**file_defaults(), **settings(conf)}
+
+
+def only_the_warehouse(warehouse: str | None, given: Mapping[str, str]) -> tuple[str, ...]:
+    """IMPORT reads nothing else of this machine, unless spark.sqlext.allowedPaths names other folders."""
+    if ALLOWED in given:
+        return ()
+    named = given.get("spark.sql.warehouse.dir")
     folder = named if named and warehouse is None else Path(warehouse or "spark-warehouse").absolute().as_uri()
-    return (f"spark.sqlext.allowedPaths={folder}",)
+    return (f"{ALLOWED}={folder}",)
 
 
 def is_loopback(host: str) -> bool:

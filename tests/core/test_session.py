@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 import sqlext
 from sqlext import java, spark_conf
+from sqlext.cli.serve import given_settings, only_the_warehouse
 from sqlext.errors import SqlExtError
 from sqlext.java_classes import java_classes
 from sqlext.jvm.jars import JAR, bigdl_jars, spark_jars
@@ -57,6 +58,18 @@ def test_what_the_user_gives_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
         spark_conf.needed({})["spark.driver.extraJavaOptions"]
         == f"-Dlog4j2.configurationFile=file://{tmp_path}/log4j2.properties"
     )
+
+
+def test_a_server_keeps_the_folders_of_spark_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    folder = f"spark.sqlext.allowedPaths=file://{tmp_path}/w"
+    assert only_the_warehouse(f"{tmp_path}/w", given_settings(())) == (folder,)
+    assert only_the_warehouse(None, given_settings(("spark.sqlext.allowedPaths=/data",))) == ()
+    (tmp_path / "spark-defaults.conf").write_text("spark.sql.warehouse.dir hdfs:///w\n")
+    assert only_the_warehouse(None, given_settings(())) == ("spark.sqlext.allowedPaths=hdfs:///w",)
+    assert only_the_warehouse(f"{tmp_path}/w", given_settings(())) == (folder,)
+    (tmp_path / "spark-defaults.conf").write_text("spark.sqlext.allowedPaths /data\n")
+    assert only_the_warehouse(f"{tmp_path}/w", given_settings(())) == ()
 
 
 def test_configuring_twice_adds_nothing() -> None:
