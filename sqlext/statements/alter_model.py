@@ -11,6 +11,7 @@ from sqlext.statements._alterations import ALTERATIONS, Alteration
 from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, located
 from sqlext.tokens import Name, TokenReader
 
+FORMS = ", ".join(" ".join(kind.WORDS) for kind in ALTERATIONS)
 _MISSING = ("MODEL_NOT_FOUND", "DATABASE_NOT_FOUND")
 
 
@@ -38,7 +39,7 @@ class AlterModel(Statement):
                 alteration = kind.read(reader)
                 reader.end("the end of the statement")
                 return cls(name, if_exists, alteration)
-        reader.fail("one of " + ", ".join(" ".join(kind.WORDS) for kind in ALTERATIONS))
+        reader.fail(f"one of {FORMS}")
 
     def run(self, context: Context) -> list[ResultRow]:
         name = context.model_name(self.name)
