@@ -8,7 +8,7 @@ and PySpark show it the way they show Spark's own. The message names the thing, 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # Error class -> (SQLSTATE, template). SQLSTATEs follow Spark's error-classes.json.
 ERROR_CLASSES: dict[str, tuple[str, str]] = {
@@ -136,6 +136,11 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "INVALID_SETTING": ("22023", "{setting} = {value} is not valid: it takes {accepted}."),
     "FEATURES_MISMATCH": ("42K09", "Model {model} takes {expected}, not {given}. {call}"),
     "WRONG_KIND_OF_MODEL": ("42809", "{function} is for a {wanted}; {model} is a {kind}. {instead}"),
+    "UNSUPPORTED_IN_LAMBDA": (
+        "0A000",
+        "{function} cannot be called inside a lambda: it takes batches of rows. Make rows of the elements: SELECT {function}(.., x) "
+        "FROM (SELECT explode(xs) AS x FROM ..).",
+    ),
     "INVALID_ARGUMENTS": ("42605", "{function}: {signature} {problem}."),
     "NOT_AN_IMPORT": ("42809", "{model} is a trained {kind}; IMPORT needs a name of its own."),
     "INVALID_LABELS_TABLE": (
@@ -201,12 +206,20 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "bigdl-sqlext needs PySpark's pinned threads: unset PYSPARK_PIN_THREAD and start the program again.",
     ),
     "SERVER_NOT_STARTED": ("08001", "The Thrift server cannot listen on {host}:{port}: {reason}."),
+    "NO_PYTHON_BACKEND": (
+        "08001",
+        "This Spark driver runs without the Python side of bigdl-sqlext. Start it with `sqlext serve` or sqlext.session(), or call "
+        "sqlext.attach(spark) in the Python program that made the session.",
+    ),
     "WAREHOUSE_IN_USE": (
         "55006",
         "Warehouse {folder} is in use by process {pid}, and its embedded metastore takes one process. End that one, or "
         "share it: start it as `sqlext serve --warehouse {folder}` and connect over JDBC.",
     ),
 }
+
+# The shim raises these by itself, too, in these words: they go into the jar.
+RAISED_BY_JVM = ("INVALID_ARGUMENTS", "NO_PYTHON_BACKEND", "PATH_NOT_ALLOWED", "UNSUPPORTED_IN_LAMBDA")
 
 
 class SqlExtError(Exception):
@@ -235,9 +248,17 @@ class SqlExtError(Exception):
 def nearest(word: str, candidates: Iterable[str], limit: int = 5) -> str:
     """'Did you mean x?' when a candidate is close, else a list of the first ``limit`` candidates, else ''."""
     known = sorted(set(candidates))
+    return did_you_mean(word, known) or listed(known, limit)
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """'Did you mean x?' when one of ``known`` is close, else ''."""
     close = difflib.get_close_matches(word.lower(), [c.lower() for c in known], n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean {next(c for c in known if c.lower() == close[0])}?"
+    return f"Did you mean {next(c for c in known if c.lower() == close[0])}?" if close else ""
+
+
+def listed(known: Sequence[str], limit: int) -> str:
+    """The first ``limit`` and how many more there are, or ''."""
     if not known:
         return ""
     rest = f" and {len(known) - limit} more" if len(known) > limit else ""

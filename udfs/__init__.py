@@ -96,7 +96,8 @@ def table_rows(spark: SparkSession, function: str, bound: dict[str, Any]) -> lis
 def _argument(index: int, described: dict[str, Any]) -> Argument:
     kind = described["type"]
     parsed = StructType.fromJson({"type": "struct", "fields": [_field(kind)]}).fields[0].dataType
-    return Argument(parsed, f"arg{index}", bool(described.get("constant")), described.get("value"))
+    constant, value, text = (described.get(key) for key in ("constant", "value", "string"))
+    return Argument(parsed, f"arg{index}", bool(constant), value, text)
 
 
 def _field(kind: Any) -> dict[str, Any]:

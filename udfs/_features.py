@@ -23,7 +23,7 @@ from pyspark.sql.types import (
 
 from sqlext.errors import SqlExtError
 from sqlext.quoting import identifier
-from sqlext.udfs.base import Argument, is_array, is_image, is_vector
+from sqlext.udfs.base import Argument, given_type, is_array, is_image, is_vector
 
 if TYPE_CHECKING:
     from sqlext.catalog import ModelVersion
@@ -136,7 +136,7 @@ def _is_number(kind: DataType) -> bool:
 
 def _given(trained: TrainedInput, given: Sequence[Argument]) -> str:
     if len(given) == 1 and isinstance(given[0].type, StringType):
-        return "string (read_image(path) reads the files of paths)"
+        return given_type(given[0].type)
     if len(given) == 1 and isinstance(given[0].type, StructType) and not is_image(given[0].type):
         there = {f.name.lower() for f in given[0].type.fields}
         missing = [name for name, _ in trained.columns if name.lower() not in there]

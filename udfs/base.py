@@ -28,12 +28,14 @@ IMAGE_FIELDS = ("origin", "height", "width", "nChannels", "mode", "data")
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a call; ``sql`` is how the reply refers to it, ``value`` its value when it is a constant."""
+    """One argument of a call; ``sql`` is how the reply refers to it, ``value`` its value when it is a constant, ``text`` what
+    CAST(.. AS STRING) makes of that."""
 
     type: DataType
     sql: str
     constant: bool = False
     value: Any = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,12 @@ class SqlFunction(ABC):
     def invalid(self, call: Call, problem: str) -> SqlExtError:
         return SqlExtError("INVALID_ARGUMENTS", function=call.function, problem=problem, signature=self.signature)
 
+    def expect_image(self, call: Call, image: Argument) -> None:
+        """An image, or NULL in its place."""
+        if not is_image(image.type) and not isinstance(image.type, NullType):
+            given = given_type(image.type)
+            raise self.invalid(call, f"needs an image (BINARY or an image struct), got {given}")
+
     def constant_string(self, call: Call, index: int, what: str) -> str:
         argument = call.arguments[index]
         if not argument.constant or not isinstance(argument.type, StringType) or argument.value is None:
@@ -104,6 +112,11 @@ class NativeFunction(SqlFunction):
 
     def bind(self, call: Call) -> Binding:
         raise AssertionError(f"{self.name} is bound in the JVM")
+
+
+def given_type(kind: DataType) -> str:
+    """A type for an error; behind STRING what makes images of paths."""
+    return "string (read_image(path) reads the files of paths)" if isinstance(kind, StringType) else kind.simpleString()
 
 
 def is_image_struct(kind: DataType) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pyspark.sql.types import NullType
+from typing import Any
 
-from sqlext.errors import SqlExtError, nearest
+from sqlext.errors import SqlExtError, did_you_mean, listed
 from sqlext.quoting import string_literal
 from sqlext.udfs.base import Binding, Call, SqlFunction
 
@@ -34,13 +34,18 @@ class ClassifyScoreOf(SqlFunction):
 
         self.expect_at_least(call, 3)
         version, manifest = resolve_model(self, call, wanted=CLASSIFIER)
-        labels = manifest.get("labels") or []
+        labels = _labels(manifest)
         label = call.arguments[1]
-        if label.constant and not isinstance(label.type, NullType) and str(label.value) not in labels:
-            hint = nearest(str(label.value), labels, limit=20)
-            raise SqlExtError("UNKNOWN_LABEL", model=version.name, label=label.value, hint=hint)
+        if label.constant and label.text is not None and labels and label.text not in labels:
+            hint = f"{did_you_mean(label.text, labels)} {listed(labels, limit=20)}".strip()
+            raise SqlExtError("UNKNOWN_LABEL", model=version.name, label=label.text, hint=hint)
         known = ", ".join(string_literal(text) for text in labels)
         index = f"array_position(array({known}), CAST({label.sql} AS STRING))"
         # get() is NULL out of bounds, in ANSI mode too; a label not in the list has position 0.
         steps = prediction_steps(call.spark, version, call.arguments[2:], self.signature)
         return Binding(steps, f"get(scored.scores, CAST({index} AS INT) - 1)")
+
+
+def _labels(manifest: dict[str, Any]) -> list[str]:
+    """In the order of the scores; a network without labels has 0-based indices for them, as text."""
+    return manifest.get("labels") or [str(i) for i in range(manifest.get("scores_width") or 0)]

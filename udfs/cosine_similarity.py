@@ -6,7 +6,7 @@ from sqlext.udfs.base import NativeFunction
 
 
 class CosineSimilarity(NativeFunction):
-    """DOUBLE from -1 to 1; NULL when an array is NULL, has a NULL in it or only zeros, or when the lengths differ."""
+    """DOUBLE from -1 to 1; NULL when an array is NULL, has a NULL, NaN or infinity in it or only zeros, or when the lengths differ."""
 
     name = "cosine_similarity"
     signature = "cosine_similarity(a, b)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlext.udfs.base import Argument, Binding, Call, SqlFunction, is_image
+from sqlext.udfs.base import Argument, Binding, Call, SqlFunction
 
 
 class Embed(SqlFunction):
@@ -34,11 +34,7 @@ def bind_embedding(function: SqlFunction, call: Call, backbone: str, image: Argu
     from sqlext.engines.choose import choose_for_embedding
     from sqlext.udfs._models import embedding_steps
 
-    if not is_image(image.type) and image.type.typeName() != "void":
-        hint = "; read the files of paths by binaryFile" if image.type.typeName() == "string" else ""
-        raise function.invalid(
-            call, f"needs an image (BINARY or an image struct), got {image.type.simpleString()}{hint}"
-        )
+    function.expect_image(call, image)
     catalog = ModelCatalog(call.spark)
     version = require_backbone(catalog, ModelRef.parse(backbone, call.namespace))
     choice = choose_for_embedding(call.spark, catalog.read_manifest(version))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql.types import IntegralType, NullType
 
-from sqlext.udfs.base import Binding, Call, SqlFunction, is_image
+from sqlext.udfs.base import Binding, Call, SqlFunction
 
 
 class ImageDataUrl(SqlFunction):
@@ -29,8 +29,7 @@ class ImageDataUrl(SqlFunction):
 
         self.expect(call, 2)
         image, side = call.arguments
-        if not is_image(image.type) and not isinstance(image.type, NullType):
-            raise self.invalid(call, f"needs BINARY or an image struct, got {image.type.simpleString()}")
+        self.expect_image(call, image)
         whole = isinstance(side.type, IntegralType | NullType)
         if not whole or (side.constant and side.value is not None and int(side.value) < 1):
             raise self.invalid(call, "needs max_side as a whole number of pixels from 1")

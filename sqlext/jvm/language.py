@@ -1,4 +1,4 @@
-"""What the shim must know of the language, and all that it knows: leading words, functions, settings."""
+"""What the shim must know of the language, and all that it knows: leading words, functions, settings, its own errors."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ INTERNAL: tuple[dict[str, Any], ...] = (
 def language() -> dict[str, Any]:
     """The contents of ``META-INF/sqlext/language.json``, from the Python lists; ``digest`` names their state."""
     from sqlext import near_misses
+    from sqlext.errors import ERROR_CLASSES, RAISED_BY_JVM
     from sqlext.settings import SETTINGS
     from sqlext.statements import STATEMENTS
     from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
@@ -41,6 +42,7 @@ def language() -> dict[str, Any]:
         "functions": [*(_function(f) for f in FUNCTIONS), *INTERNAL],
         "table_functions": [{**_function(f), "schema": schema(f.OUTPUT)} for f in TABLE_FUNCTIONS],
         "settings": [_setting(s) for s in SETTINGS],
+        "errors": {name: ERROR_CLASSES[name] for name in RAISED_BY_JVM},
     }
     return {**content, "digest": digest(content)}
 
@@ -54,6 +56,7 @@ def digest(content: dict[str, Any]) -> str:
 def _function(function: Any) -> dict[str, Any]:
     return {
         "name": function.name,
+        "signature": function.signature,
         "usage": getattr(function, "usage", ""),
         "arguments": _section("Arguments", getattr(function, "arguments", "")),
         "examples": _section("Examples", getattr(function, "examples", "")),

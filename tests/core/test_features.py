@@ -129,3 +129,23 @@ def test_a_missing_number_is_named_and_fails_no_query(tiny: SparkSession) -> Non
 def test_what_is_refused(tiny: SparkSession, call: str, says: str) -> None:
     with pytest.raises(AnalysisException, match=says):
         tiny.sql(f"SELECT {call} FROM (SELECT 1D AS a, 2 AS b)")
+
+
+def test_a_constant_label_of_any_type_is_compared_as_its_text(tiny: SparkSession) -> None:
+    constants = {
+        "true": "true",
+        "1.10BD": "1.10",
+        "7L": "7",
+        "DATE '2024-01-02'": "2024-01-02",
+        "TIMESTAMP '2024-01-02 03:04:05'": "2024-01-02 03:04:05",
+        "concat('a', 'b')": "ab",
+    }
+    weights = [[float(i), 0.0, 0.0] for i in range(len(constants))]
+    publish(tiny, "typed", weights, [0.0] * len(constants), labels=list(constants.values()))
+    calls = ", ".join(f"classify_score_of('typed', {c}, x)" for c in [*constants, "CAST(NULL AS BOOLEAN)"])
+    row = one(tiny, f"SELECT {calls} FROM (SELECT array(1D, 0D, 0D) AS x)")
+    assert list(row)[:-1] == sorted(list(row)[:-1])
+    assert sum(list(row)[:-1]) == pytest.approx(1)
+    assert row[-1] is None
+    with pytest.raises(AnalysisException, match=r"UNKNOWN_LABEL.*'false'.*There are: true, 1\.10, 7, 2024-01-02"):
+        tiny.sql("SELECT classify_score_of('typed', false, array(1D, 0D, 0D))")

@@ -36,6 +36,14 @@ ODD = {
 }
 
 
+OF_A_PATH = (
+    "embed('models.small', species)",
+    "image_info(species)",
+    "image_error(species)",
+    "image_data_url(species, 9)",
+)
+
+
 @pytest.fixture(scope="module")
 def odd(spark: SparkSession, flowers: Row) -> str:
     rows = [(name, bytearray(data) if data is not None else None) for name, (data, _) in ODD.items()]
@@ -224,13 +232,23 @@ def test_new_sessions_have_the_functions(spark: SparkSession, flowers: Row) -> N
         ("classify('shop.flowers@prod', image)", "ALIAS_NOT_FOUND.*prod"),
         ("classify('shop.images', image)", "NOT_A_MODEL.*shop.images"),
         ("classify('a b', image)", "INVALID_MODEL_NAME"),
-        ("classify_score_of('shop.flowers', 'dasy', image)", r"UNKNOWN_LABEL.*Did you mean daisy\?"),
+        (
+            "classify_score_of('shop.flowers', 'dasy', image)",
+            r"UNKNOWN_LABEL.*Did you mean daisy\? There are: bluebell, daisy, poppy, sunflower, tulip\.",
+        ),
+        ("classify_score_of('models.small', 64, image)", r"UNKNOWN_LABEL.*'64'.*There are: 0, 1, .*, 19 and 44 more\."),
         ("embed('shop.flowers', image)", "NOT_A_BACKBONE.*classifier.*models.small"),
         ("embed('models.small', species)", "INVALID_ARGUMENTS.*BINARY"),
         ("image_data_url(image, 0)", "INVALID_ARGUMENTS.*max_side.*from 1"),
-        ("image_data_url(1, 10)", "INVALID_ARGUMENTS.*BINARY or an image struct, got int"),
-        ("image_info(1)", "INVALID_ARGUMENTS.*BINARY or an image struct, got int"),
-        ("cosine_similarity(image, 1)", "cosine_similarity"),
+        ("image_data_url(1, 10)", r"INVALID_ARGUMENTS.*BINARY or an image struct\), got int"),
+        ("image_info(1)", r"INVALID_ARGUMENTS.*BINARY or an image struct\), got int"),
+        *((call, r"got string \(read_image\(path\) reads") for call in OF_A_PATH),
+        (
+            "cosine_similarity(image, 1)",
+            r"INVALID_ARGUMENTS.*cosine_similarity\(a, b\) needs a as array<double> or array<float>, got binary",
+        ),
+        ("sqlext_read_image(id, 1)", r"INVALID_ARGUMENTS.*read_image\(path\) takes 1 argument, got 2"),
+        ("read_image(array(1))", r"INVALID_ARGUMENTS.*read_image\(path\) needs path as string, got array<int>"),
     ],
 )
 def test_wrong_arguments(spark: SparkSession, flowers: Row, call: str, says: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sqlext.bigdl.operators import OPERATORS
+from sqlext.errors import ERROR_CLASSES, RAISED_BY_JVM
 from sqlext.options import Option
 from sqlext.preprocessing import ACCEPTED
 from sqlext.settings import SETTINGS
@@ -185,6 +186,15 @@ def test_settings_equal_the_code() -> None:
 def test_operators_equal_the_code() -> None:
     documented = [row[0] for row in table(DOCS / "operators.md", "operator", "limits")]
     assert documented == sorted(OPERATORS), "docs/operators.md differs from OPERATORS in sqlext/bigdl/operators.py"
+
+
+def test_the_jvm_raises_what_errors_py_lists() -> None:
+    sources = "\n".join(p.read_text() for p in (ROOT / "sqlext" / "jvm" / "src").glob("*.scala"))
+    named = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', sources))
+    assert named == set(RAISED_BY_JVM), "list the error classes of the Scala files in RAISED_BY_JVM of sqlext/errors.py"
+    assert named <= set(ERROR_CLASSES)
+    states = {state for state, _ in ERROR_CLASSES.values()}
+    assert not [state for state in states if f'"{state}"' in sources], "SQLSTATEs stand in sqlext/errors.py alone"
 
 
 # --- imports --------------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def test_only_below_allowed_folders(spark: SparkSession, allowed: Path) -> None:
         None,
     ]
     folders = (
-        f"lies outside the folders that this server may read: file:{allowed}, hdfs://nowhere/images "
+        f"lies outside the folders that this server may use: file:{allowed}, hdfs://nowhere/images "
         "(spark.sqlext.allowedPaths)."
     )
     outside = [f"{allowed}/../secret", f"{allowed}s/a", "/etc/hostname", "relative", f"file:{allowed}/../../../etc"]

@@ -44,7 +44,9 @@ object BigDLModels {
   def unregister(key: String): Unit = Option(registered.remove(key)).foreach(_.broadcast.destroy())
 
   def broadcast(key: String): Broadcast[Seq[BigDLModuleFiles]] = Option(registered.get(key)).map(_.broadcast)
-    .getOrElse(throw Errors.analysis("INVALID_ARGUMENTS", "42605", s"No BigDL modules are registered as '$key'."))
+    .getOrElse(throw Errors.analysis("INVALID_ARGUMENTS",
+      "function" -> "sqlext_bigdl_forward", "signature" -> "sqlext_bigdl_forward(key, features)",
+      "problem" -> s"knows no modules '$key'"))
 
   // --- in an executor --------------------------------------------------------------------------------------------
 

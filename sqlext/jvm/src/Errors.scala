@@ -1,6 +1,7 @@
 package org.apache.spark.sql.sqlext
 
 import scala.util.control.NoStackTrace
+import scala.util.matching.Regex
 
 import com.fasterxml.jackson.databind.JsonNode
 import org.apache.spark.SparkThrowable
@@ -46,8 +47,24 @@ class SqlExtRuntimeException(message: String, errorClass: Option[String] = None,
 }
 
 object Errors {
-  def analysis(errorClass: String, state: String, message: String): AnalysisException =
-    new SqlExtAnalysisException(s"[$errorClass] $message", Some(errorClass), Some(state))
+  /** An error of the JVM's own, in the words of sqlext/errors.py; `values` are what its template names. */
+  def analysis(errorClass: String, values: (String, String)*): AnalysisException = {
+    val (state, text) = told(errorClass, values: _*)
+    new SqlExtAnalysisException(text, Some(errorClass), Some(state))
+  }
+
+  /** The same, about a row: while a query runs (RowErrors). */
+  def runtime(errorClass: String, values: (String, String)*): SqlExtRuntimeException = {
+    val (state, text) = told(errorClass, values: _*)
+    new SqlExtRuntimeException(text, Some(errorClass), Some(state))
+  }
+
+  /** SQLSTATE and message. */
+  private def told(errorClass: String, values: (String, String)*): (String, String) = {
+    val (state, template) = Language.errors(errorClass)
+    val text = "\\{(\\w+)}".r.replaceAllIn(template, m => Regex.quoteReplacement(values.toMap.apply(m.group(1))))
+    (state, s"[$errorClass] $text")
+  }
 
   /** The exception that an error envelope of sqlext/bridge.py stands for; `sql` is what its position counts in. */
   def of(error: JsonNode, sql: String): Exception = {

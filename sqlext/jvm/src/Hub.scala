@@ -54,9 +54,7 @@ object Hub {
 
   /** One round trip; `sql` is what an error's position counts in. Never retried: a statement must not run twice. */
   def call(session: SparkSession, method: String, request: Map[String, Any], sql: String = ""): JsonNode = {
-    val Attached(backend, secret) = Option(attached.get).getOrElse(throw Errors.analysis("NO_PYTHON_BACKEND", "08001",
-      "This Spark driver runs without the Python side of bigdl-sqlext. Start it with `sqlext serve` or " +
-        "sqlext.session(), or call sqlext.attach(spark) in the Python program that made the session."))
+    val Attached(backend, secret) = Option(attached.get).getOrElse(throw Errors.analysis("NO_PYTHON_BACKEND"))
     val answer = try json.readTree(backend.call(secret, session, method, json.writeValueAsString(request))) catch {
       case e: py4j.Py4JException => throw new SqlExtRuntimeException(
         s"bigdl-sqlext: the Python side did not answer '$method': ${lastLine(e.getMessage)}")

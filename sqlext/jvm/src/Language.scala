@@ -6,7 +6,12 @@ import com.fasterxml.jackson.databind.JsonNode
 
 /** META-INF/sqlext/language.json, written from the Python lists when the jar is built. */
 object Language {
-  case class Function(name: String, usage: String, arguments: String, examples: String, native: Option[String])
+  case class Function(
+      name: String, signature: String, usage: String, arguments: String, examples: String, native: Option[String]) {
+    /** Names of the parameters; none where there is no signature, as for what only bindings call. */
+    lazy val parameters: Seq[String] =
+      signature.dropWhile(_ != '(').stripPrefix("(").stripSuffix(")").split(",").map(_.trim).filter(_.nonEmpty).toList
+  }
   case class TableFunction(name: String, schema: String, usage: String, arguments: String, examples: String)
   case class Setting(name: String, kind: String, default: Option[String], static: Boolean, doc: String)
 
@@ -29,7 +34,7 @@ object Language {
     root.get("near_misses").get(key).elements().asScala.map(_.asText).toSet
 
   lazy val functions: Seq[Function] = items("functions").map(f =>
-    Function(text(f, "name"), text(f, "usage"), text(f, "arguments"), text(f, "examples"), option(f, "native")))
+    Function(text(f, "name"), text(f, "signature"), text(f, "usage"), text(f, "arguments"), text(f, "examples"), option(f, "native")))
 
   /** `schema` is the DDL of the columns. */
   lazy val tableFunctions: Seq[TableFunction] = items("table_functions").map(f => TableFunction(
@@ -37,6 +42,10 @@ object Language {
 
   lazy val settings: Seq[Setting] = items("settings").map(s =>
     Setting(text(s, "name"), text(s, "type"), option(s, "default"), s.get("static").asBoolean, text(s, "doc")))
+
+  /** Error classes that the JVM raises by itself: SQLSTATE and template. */
+  lazy val errors: Map[String, (String, String)] = root.get("errors").fields().asScala
+    .map(e => e.getKey -> ((e.getValue.get(0).asText, e.getValue.get(1).asText))).toMap
 
   private def items(key: String): Seq[JsonNode] = root.get(key).elements().asScala.toList
   private def text(node: JsonNode, key: String): String = option(node, key).getOrElse("")

@@ -39,7 +39,7 @@ case class ReadImage(child: Expression, files: AllowedFiles)
     val checked = super.checkInputDataTypes()
     if (checked.isSuccess && child.foldable) {
       val refused = Try(Option(child.eval()).flatMap(p => files.refusal(p.toString))).toOption.flatten
-      refused.foreach(why => throw Errors.analysis(AllowedFiles.notAllowed, AllowedFiles.state, why))
+      refused.foreach(why => throw Errors.analysis("PATH_NOT_ALLOWED", why: _*))
     }
     checked
   }
@@ -51,10 +51,8 @@ case class ReadImage(child: Expression, files: AllowedFiles)
 
 /** Files below `folders` (None: all), by the Hadoop settings of the session that asked. */
 case class AllowedFiles(folders: Option[Seq[String]])(settings: Broadcast[SerializableConfiguration]) {
-  import AllowedFiles.{notAllowed, state}
-
   def read(text: String): Array[Byte] = try {
-    refusal(text).foreach(why => throw new SqlExtRuntimeException(s"[$notAllowed] $why", Some(notAllowed), Some(state)))
+    refusal(text).foreach(why => throw Errors.runtime("PATH_NOT_ALLOWED", why: _*))
     val path = located(text)
     val in = path.getFileSystem(settings.value.value).open(path)
     try IOUtils.toByteArray(in) finally in.close()
@@ -63,20 +61,17 @@ case class AllowedFiles(folders: Option[Seq[String]])(settings: Broadcast[Serial
     case _: IOException | _: IllegalArgumentException | _: UnsupportedOperationException => null
   }
 
-  /** Why the file may not be read. */
-  def refusal(text: String): Option[String] = folders.filterNot { allowed =>
+  /** What the error says, where the file may not be read. */
+  def refusal(text: String): Option[Seq[(String, String)]] = folders.filterNot { allowed =>
     val wanted = AllowedFiles.text(located(text))
     allowed.exists(folder => wanted == folder || wanted.startsWith(folder + "/"))
-  }.map(allowed => s"'$text' lies outside the folders that this server may read: " +
-    s"${if (allowed.isEmpty) "none" else allowed.mkString(", ")} (spark.sqlext.allowedPaths).")
+  }.map(allowed => Seq("path" -> text, "allowed" -> (if (allowed.isEmpty) "none" else allowed.mkString(", "))))
 
   /** Normalised: no '..' is left to lead out of a folder. */
   private def located(text: String): Path = AllowedFiles.located(new Path(text), settings.value.value)
 }
 
 object AllowedFiles {
-  val (notAllowed, state) = ("PATH_NOT_ALLOWED", "42501")
-
   private var last: Option[(SparkContext, Set[(String, String)], Broadcast[SerializableConfiguration])] = None
 
   def ofSession(): AllowedFiles = {

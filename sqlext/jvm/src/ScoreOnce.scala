@@ -116,8 +116,7 @@ object LiftScoring extends Rule[LogicalPlan] {
   private def refuseLambdas(op: LogicalPlan): Unit = op.expressions.foreach(_.foreach {
     case lambda: LambdaFunction if lambda.exists(isCall) =>
       val name = lambda.collectFirst { case f: SqlFunction => f.name }.getOrElse("A scoring function")
-      throw Errors.analysis("UNSUPPORTED_IN_LAMBDA", "0A000", s"$name cannot be called inside a lambda: it takes " +
-        s"batches of rows. Make rows of the elements: SELECT $name(.., x) FROM (SELECT explode(xs) AS x FROM ..).")
+      throw Errors.analysis("UNSUPPORTED_IN_LAMBDA", "function" -> name)
     case _ =>
   })
 }

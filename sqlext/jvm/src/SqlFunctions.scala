@@ -12,6 +12,8 @@ import org.apache.spark.sql.catalyst.analysis._
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.parser.CatalystSqlParser
 import org.apache.spark.sql.catalyst.util.toPrettySQL
+import org.apache.spark.sql.internal.SQLConf
+import org.apache.spark.sql.types.{AtomicType, BinaryType, StringType}
 
 /** A call of ours: shown by name and arguments in columns and plans, analysed and run as `replacement`. */
 case class SqlFunction(name: String, parameters: Seq[Expression], replacement: Expression)
@@ -48,7 +50,7 @@ object SqlFunctions {
     // Looked up when first used: a native function may need a jar that is not there.
     case Some(expression) =>
       lazy val build = FunctionRegistryBase.build[Expression](name, None)(ClassTag(Class.forName(expression)))._2
-      arguments => build(arguments)
+      NativeCalls.checked(f, name, build(_))
     case None => bind(f.name, name, _)
   }
 
@@ -75,18 +77,31 @@ object SqlFunctions {
   private def describe(argument: Expression): Map[String, Any] = {
     val constant = constantValue(argument)
     val told = Map("type" -> Hub.json.readTree(argument.dataType.json), "text" -> toPrettySQL(argument))
-    told ++ Map("constant" -> constant.isDefined) ++ constant.map("value" -> _)
+    told ++ Map("constant" -> constant.isDefined) ++ constant.map("value" -> _) ++
+      constant.flatMap(_ => string(argument)).map("string" -> _)
   }
 
   /** Some(null) is a constant NULL; None is no constant, or one that only the optimizer can evaluate. */
   private def constantValue(argument: Expression): Option[Any] = if (!argument.foldable) None else Try {
-    val plain = argument.transformUp { case r: RuntimeReplaceable => r.replacement }
+    val plain = evaluable(argument)
     CatalystTypeConverters.convertToScala(plain.eval(), plain.dataType) match {
       case null => null
       case simple @ (_: String | _: Number | _: java.lang.Boolean) => simple
       case other => other.toString
     }
   }.toOption
+
+  /** A constant as SQL's CAST shows it: labels are kept so. JSON would make 1.1 of the DECIMAL 1.10. */
+  private def string(argument: Expression): Option[String] = argument.dataType match {
+    case _: BinaryType => None
+    case _: AtomicType => Try {
+      Option(Cast(evaluable(argument), StringType, Some(SQLConf.get.sessionLocalTimeZone)).eval()).map(_.toString)
+    }.toOption.flatten
+    case _ => None
+  }
+
+  private def evaluable(argument: Expression): Expression =
+    argument.transformUp { case r: RuntimeReplaceable => r.replacement }
 
   private def step(step: JsonNode, scope: Map[String, Expression]): Expression = {
     val key = step.get("udf").asText
