@@ -65,6 +65,7 @@ class TokenReader:
     def __init__(self, sql: str) -> None:
         self.sql = sql
         self._index = 0
+        self.not_available: SqlExtError | None = None
         try:
             self._tokens: list[Token] = _Tokenizer(dialect="spark").tokenize(sql)
         except TokenError:
@@ -158,6 +159,11 @@ class TokenReader:
         """The statement must be over; ``what`` may follow here otherwise."""
         if not self.done:
             self.fail(what)
+
+    def later(self, feature: str, offset: int) -> None:
+        """Notes that the statement asks for a feature of the grammar that no release has yet. It is read to its end."""
+        error = SqlExtError("FEATURE_NOT_AVAILABLE", feature=feature, offset=offset)
+        self.not_available = self.not_available or error
 
     def identifier(self, what: str) -> str:
         token = self.peek()

@@ -70,9 +70,13 @@ class Parsed:
 def parse_statement(sql: str) -> Statement:
     """Parses one statement of ours without a session.
 
-    :raises SqlExtError: SYNTAX_ERROR and its kin, with an offset into ``sql``.
+    :raises SqlExtError: SYNTAX_ERROR and its kin, with an offset into ``sql``; FEATURE_NOT_AVAILABLE.
     """
-    return read_statement(TokenReader(sql))
+    reader = TokenReader(sql)
+    statement = read_statement(reader)
+    if reader.not_available is not None:
+        raise reader.not_available
+    return statement
 
 
 def read_statement(reader: TokenReader) -> Statement:

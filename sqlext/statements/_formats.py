@@ -27,12 +27,12 @@ MOVED: Mapping[str, str] = {
 def read_format(reader: TokenReader, verb: str) -> str:
     """The word behind FORMAT in upper case.
 
-    :raises SqlExtError: FEATURE_NOT_AVAILABLE, UNKNOWN_FORMAT.
+    :raises SqlExtError: UNKNOWN_FORMAT.
     """
     offset = reader.offset
     name = reader.identifier(f"a format: {' or '.join(FORMATS)}").upper()
     if name in LATER:
-        raise SqlExtError("FEATURE_NOT_AVAILABLE", feature=f"{verb} .. FORMAT {name}", offset=offset)
-    if name not in FORMATS:
+        reader.later(f"{verb} .. FORMAT {name}", offset)
+    elif name not in FORMATS:
         raise SqlExtError("UNKNOWN_FORMAT", format=name, formats=", ".join(FORMATS), offset=offset)
     return name

@@ -9,7 +9,7 @@ from sqlext.options import resolve
 from sqlext.statements.base import Context, Explained, ResultRow, Statement
 from sqlext.tokens import Creation, TokenReader
 from sqlext.training.clauses import Clauses, Validation, read_clauses
-from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together
+from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together, of_a_later_release
 
 __all__ = ["FOREIGN_OPTIONS", "OPTIONS", "TrainModel"]
 
@@ -82,6 +82,8 @@ class TrainModel(Statement, Explained):
         statement = cls(creation, clauses)  # an option of another system may say what LABEL does here
         if clauses.source is not None and clauses.label is None and clauses.target is None:
             reader.fail(f"LABEL (classification) or TARGET (regression): {cls.NAME} {creation.name} needs one of them")
+        if later := of_a_later_release(statement.options, statement.raw_options):
+            reader.later("precision = 'int8'", later.value_offset)
         return statement
 
     def _check(self, clauses: Clauses) -> None:

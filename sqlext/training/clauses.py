@@ -129,8 +129,8 @@ def _architecture(reader: TokenReader) -> str:
     offset = reader.offset
     name = reader.identifier("an architecture: " + " or ".join(ARCHITECTURES)).lower()
     if name in _LATER_ARCHITECTURES:
-        raise SqlExtError("FEATURE_NOT_AVAILABLE", feature=f"USING {name}", offset=offset)
-    if name not in ARCHITECTURES:
+        reader.later(f"USING {name}", offset)
+    elif name not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise SqlExtError("UNKNOWN_ARCHITECTURE", architecture=name, known=known, offset=offset)
     return name
@@ -144,7 +144,7 @@ def _backbone(reader: TokenReader) -> ModelReference:
         if what == "UNTIL":
             reader.string("the name of a layer in quotes")
         if what != "ALL":
-            raise SqlExtError("FEATURE_NOT_AVAILABLE", feature="FREEZE other than ALL", offset=offset)
+            reader.later("FREEZE other than ALL", offset)
     return reference
 
 

@@ -163,10 +163,11 @@ def check_together(
                 accepted=accepted,
                 offset=written[key].value_offset,
             )
-    if "precision" in written and options["precision"] == "int8":
-        raise SqlExtError(
-            "FEATURE_NOT_AVAILABLE", feature="precision = 'int8'", offset=written["precision"].value_offset
-        )
+
+
+def of_a_later_release(options: Mapping[str, Any], given: Iterable[RawOption]) -> RawOption | None:
+    """The option whose value the grammar knows and no release takes yet: precision = 'int8'."""
+    return next((o for o in given if o.key == "precision" and options["precision"] == "int8"), None)
 
 
 def _check_optimizer(optimizer: str, written: Mapping[str, RawOption]) -> None:

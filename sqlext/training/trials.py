@@ -25,6 +25,7 @@ from sqlext.training.options import (
     OPTIONS,
     REGRESSION_METRICS,
     check_together,
+    of_a_later_release,
 )
 
 if TYPE_CHECKING:
@@ -229,6 +230,8 @@ def _check(trial: TrainModel, tune: Tune) -> None:
         replace=trial.replace,
         tuned=tuned if "optimizer" in tuned else (),
     )
+    if later := of_a_later_release(trial.options, trial.raw_options):
+        raise SqlExtError("FEATURE_NOT_AVAILABLE", feature="precision = 'int8'", offset=later.value_offset)
 
 
 def _raw(value: Any) -> Any:

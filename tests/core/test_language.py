@@ -250,6 +250,8 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
             "REPLACE",
         ),
         ("TRAIN MODEL m FROM t LABEL x USING cnn", "FEATURE_NOT_AVAILABLE", 1, 35, "cnn"),
+        ("TRAIN MODEL m FROM t LABEL x USING cnn garbage", "SYNTAX_ERROR", 1, 39, "garbage"),
+        ("TRAIN MODEL m FROM t LABEL x BACKBONE b FREEZE NONE LABEL y", "SYNTAX_ERROR", 1, 52, "twice"),
         ("TRAIN MODEL m FROM t LABEL x USING cnnn", "UNKNOWN_ARCHITECTURE", 1, 35, "linear"),
         ("TRAIN MODEL m FROM t LABEL x BACKBONE b FREEZE NONE", "FEATURE_NOT_AVAILABLE", 1, 40, "FREEZE"),
         ("TRAIN MODEL m FROM t LABEL x BACKBONE b FREEZE UNTIL 'layer4'", "FEATURE_NOT_AVAILABLE", 1, 40, "FREEZE"),
@@ -269,9 +271,12 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
         ("EXPORT MODEL m", "SYNTAX_ERROR", 1, 14, "TO and a path"),
         ("EXPORT MODEL m TO 'x' OPTIONS (overwrite = 1)", "INVALID_OPTION_VALUE", 1, 43, "true or false"),
         ("EXPORT MODEL m TO 'x' OPTIONS (replace = true)", "UNKNOWN_OPTION", 1, 31, "overwrite"),
-        ("EXPORT MODEL m TO 'x' FORMAT torch", "FEATURE_NOT_AVAILABLE", 1, 29, "TORCH"),
+        *(
+            (sql.format(name), "FEATURE_NOT_AVAILABLE", 1, sql.index("{"), f"{sql[:6]} .. FORMAT {name.upper()} is not")
+            for name in ("caffe", "TensorFlow", "KERAS", "torch")
+            for sql in ("IMPORT MODEL m FROM 'x' FORMAT {}", "EXPORT MODEL m TO 'x' FORMAT {}")
+        ),
         ("EXPORT MODEL m FORMAT onx TO 'x'", "UNKNOWN_FORMAT", 1, 22, "ONNX"),
-        ("IMPORT MODEL m FROM 'x' FORMAT keras", "FEATURE_NOT_AVAILABLE", 1, 31, "KERAS"),
         ("DROP MODEL m VERSION x", "SYNTAX_ERROR", 1, 21, "version number"),
         ("DESCRIBE MODEL m VERSION x", "SYNTAX_ERROR", 1, 25, "version number"),
         ("SHOW MODELS LIKE", "SYNTAX_ERROR", 1, 16, "pattern"),
