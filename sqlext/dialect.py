@@ -15,10 +15,12 @@ from typing import Any
 import sqlglot.parser
 from sqlglot import exp
 from sqlglot.dialects.spark import Spark
+from sqlglot.errors import ParseError
 from sqlglot.generator import Generator
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from sqlext.errors import SqlExtError
+from sqlext.near_misses import INSIDE, near_miss
 from sqlext.parts import QUERY, Name, Part
 from sqlext.routing import Routed, route
 from sqlext.statements import STATEMENTS, read_statement
@@ -27,6 +29,20 @@ from sqlext.udfs import FUNCTIONS
 
 if not str(sqlglot.parser.__file__).endswith(".py"):
     raise SqlExtError("COMPILED_SQLGLOT")
+
+# Statements of Spark that sqlglot refuses, or would print as others. By the words of their tokens.
+_NAME = r"\S+(?:\ \.\ \S+)*"
+_KEPT = re.compile(
+    rf"""CLEAR\ CACHE$ | LIST\ (?:FILES?|JARS?|ARCHIVES?)\b | RESET\ {_NAME}$ | REPAIR\ TABLE\b | REPLACE\ TABLE\b
+    | TABLE\ {_NAME}(?:$|\ (?:ORDER|SORT|CLUSTER|DISTRIBUTE|LIMIT|OFFSET|UNION|EXCEPT|MINUS|INTERSECT)\b)
+    | DESC(?:RIBE)?\ QUERY\ (?:SELECT|WITH|VALUES|FROM|TABLE|\()
+    | COMMENT\ ON\ .*\ IS\ NULL$
+    | INSERT\ OVERWRITE\ (?:(?:LOCAL\ )?DIRECTORY\ |.*?\ PARTITION\ \(.*?\)\ IF\ NOT\ EXISTS\ )
+    | ALTER\ TABLE\ {_NAME}\ (?:CHANGE\ |PARTITION\ \(.*\)\ RENAME\ TO\ )""",
+    re.VERBOSE,
+)
+_KEPT_FIRST = {"CLEAR", "LIST", "RESET", "REPAIR", "REPLACE", "TABLE", "DESC", "DESCRIBE", "COMMENT", "INSERT", "ALTER"}
+_OPAQUE = (exp.Alias, exp.Command, exp.Grant, exp.Revoke)
 
 _FUNCTIONS = {function.name.upper() for function in FUNCTIONS}
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -53,11 +69,24 @@ class BigDL(Spark):
         FUNCTIONS = {k: v for k, v in Spark.Parser.FUNCTIONS.items() if k not in _FUNCTIONS}  # noqa: RUF012
 
         def _parse_statement(self) -> Any:
-            statement = _ours(self) if self._index == 0 and self.sql else None
-            if statement is None:
+            if self._index or not self.sql:
                 return super()._parse_statement()
+            statement = _ours(self) or _verbatim(self)
+            if statement is None:
+                return self._parse_sparks()
             self._advance(len(self._tokens))
             return statement
+
+        def _parse_sparks(self) -> Any:
+            """Spark's statement; what sqlglot refuses, or takes for something opaque, may have been meant for us."""
+            try:
+                parsed = super()._parse_statement()
+            except ParseError:
+                _check_near_miss(self)
+                raise
+            if self._curr or isinstance(parsed, _OPAQUE) or _mentions(self, INSIDE):
+                _check_near_miss(self)
+            return parsed
 
         def _parse_describe(self) -> Any:
             """Spark's column behind the table, which sqlglot does not know, becomes ``expressions``."""
@@ -83,20 +112,52 @@ _FIRST = {"EXPLAIN", "(", *(head[0] for statement in STATEMENTS for head in stat
 
 def _ours(parser: Any) -> SqlExtStatement | None:
     """The statement that the parser stands before, if it is one of ours."""
-    first, last = parser._tokens[0], parser._tokens[-1]
+    first = parser._tokens[0]
     if first.text.upper() not in _FIRST:
         return None
-    before = re.sub(r"[^\n]", " ", parser.sql[: first.start])
-    routed = route(before + parser.sql[first.start : last.end + 1])
+    routed = route(_statement_text(parser))
     if routed is None:
         return None
     try:
         return _statement(parser.dialect, routed, first.comments)
     except SqlExtError as error:
-        if routed.is_bare:  # DESCRIBE MODEL alone describes a table called model
+        if routed.is_bare and routed.sql.split()[0].upper() in ("DESC", "DESCRIBE"):  # a table called model
             return None
         _fail(parser, error)
         return None
+
+
+def _verbatim(parser: Any) -> exp.Command | None:
+    """A statement of Spark that is kept as it is written."""
+    first, last = parser._tokens[0], parser._tokens[-1]
+    if first.text.upper() not in _KEPT_FIRST:
+        return None
+    words = " ".join(token.text.upper() for token in parser._tokens[:100])  # these heads end early
+    if not _KEPT.match(words):
+        return None
+    command = exp.Command(this=first.text.upper(), expression=parser.sql[first.end + 1 : last.end + 1].strip())
+    command.add_comments(first.comments)
+    return command
+
+
+def _check_near_miss(parser: Any) -> None:
+    """Raises what the shim would answer instead of Spark's error."""
+    tokens = parser._tokens
+    if len(tokens) > 1 and tokens[1].text.upper() == "AS":  # an expression of a column called train
+        return
+    error = near_miss(_statement_text(parser))
+    if error is not None:
+        _fail(parser, error)
+
+
+def _mentions(parser: Any, words: tuple[str, ...]) -> bool:
+    return any(token.text.upper() in words for token in parser._tokens)
+
+
+def _statement_text(parser: Any) -> str:
+    """The text of this statement alone, at its place in the script: positions hold."""
+    first, last = parser._tokens[0], parser._tokens[-1]
+    return re.sub(r"[^\n]", " ", parser.sql[: first.start]) + str(parser.sql[first.start : last.end + 1])
 
 
 def _statement(dialect: Any, routed: Routed, comments: list[str]) -> SqlExtStatement:
