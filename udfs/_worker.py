@@ -313,7 +313,7 @@ def _data_url(value: Any, side: int) -> str | None:
 
 @lru_cache(maxsize=1)
 def cpu_has_bf16() -> bool:
-    """Whether this worker's CPU multiplies bf16 in hardware (AVX-512 BF16 or AMX)."""
+    """Whether this worker's CPU has bf16 (AVX-512 BF16 or AMX), and a network in bf16 answers."""
     from sqlext.engines import cpu_supports_bf16
 
     return cpu_supports_bf16()

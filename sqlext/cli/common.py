@@ -125,20 +125,26 @@ def _streamed(frame: DataFrame) -> Any:
 
 def show(spark: SparkSession, statement: Statement, form: str, stream: TextIO) -> None:
     """Runs a statement and writes its result as ``form`` (table, json or csv)."""
-    from sqlext.cli.output import WRITERS, Result
+    from sqlext.cli.output import WRITERS
 
-    people = form == "table"
-    result = run(spark, statement, limit=SHOWN_ROWS + 1 if people else None)
+    result, note = first_rows(spark, statement) if form == "table" else (run(spark, statement), "")
     if not result.columns:
         return
-    more = people and len(list(result.rows)) > SHOWN_ROWS
-    if more:
-        result = Result(result.schema, list(result.rows)[:SHOWN_ROWS])
     try:
         WRITERS[form](result, stream)
     except BrokenPipeError:
         raise
     except Exception as error:  # a later partition of a streamed result
         raise _failed(error, statement) from None
-    if more:
-        click.echo(f"the first {SHOWN_ROWS:,} rows; --format csv or json writes all of them", err=True)
+    if note:
+        click.echo(note, err=True)
+
+
+def first_rows(spark: SparkSession, statement: Statement) -> tuple[Result, str]:
+    """A result for people, and what to say where it has more rows."""
+    from sqlext.cli.output import Result
+
+    result = run(spark, statement, limit=SHOWN_ROWS + 1)
+    rows = list(result.rows)
+    note = f"the first {SHOWN_ROWS:,} rows; --format csv or json writes all of them" if len(rows) > SHOWN_ROWS else ""
+    return Result(result.schema, rows[:SHOWN_ROWS]), note

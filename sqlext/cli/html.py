@@ -38,20 +38,21 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, the SQL it belongs to, and a table or a grid of cards."""
+    """A heading, the SQL it belongs to, and a table or a grid of cards; ``note`` stands below."""
 
     title: str = ""
     sql: str = ""
     columns: list[str] = field(default_factory=list)
     rows: list[list[Cell]] = field(default_factory=list)
     cards: list[Card] = field(default_factory=list)
+    note: str = ""
 
 
-def section(result: Result, sql: str = "", title: str = "") -> Section:
+def section(result: Result, sql: str = "", title: str = "", note: str = "") -> Section:
     """A result as a table."""
     numbers = [isinstance(column.dataType, NumericType) for column in result.schema.fields]
     rows = [[cell(value, number) for value, number in zip(row, numbers, strict=True)] for row in result.rows]
-    return Section(title, sql, result.columns, rows)
+    return Section(title, sql, result.columns, rows, note=note)
 
 
 def cell(value: Any, number: bool = False) -> Cell:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from sqlext.cli.common import SHOWN_ROWS, StatementFailed, fail, open_session, run, session_options, show
+from sqlext.cli.common import StatementFailed, fail, first_rows, open_session, session_options, show
 from sqlext.cli.statements import Statement, split
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def run_all(spark: SparkSession, statements: Iterable[Statement], form: str, str
     sections: list[Section] = []
     try:
         for statement in statements:
-            result = run(spark, statement, limit=SHOWN_ROWS)
+            result, note = first_rows(spark, statement)
             if result.columns:
-                sections.append(section(result, statement.text))
+                sections.append(section(result, statement.text, note=note))
     finally:
         stream.write(page("sqlext sql", sections))

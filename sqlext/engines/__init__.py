@@ -67,7 +67,7 @@ def available(name: str) -> str | None:
 
 @cache
 def cpu_supports_bf16() -> bool:
-    """Whether OpenVINO computes in bf16 natively on this machine's CPU."""
+    """Whether this machine's CPU has bf16, and OpenVINO answers in it."""
     if available("openvino") is not None:
         return False
     from sqlext.engines import openvino

@@ -63,7 +63,10 @@ def _engine(
         if fits:
             return Choice("openvino", "bf16")
         if not automatic:
-            reason = "bf16 needs engine openvino, a network it can run and executors whose CPU has AVX-512 BF16 or AMX"
+            reason = (
+                "bf16 needs engine openvino, a network it can run and executors whose CPU has AVX-512 BF16 or AMX and answers "
+                "in bf16"
+            )
             raise SqlExtError("ENGINE_CANNOT_SCORE", engine=engine, model=model["model"], reason=reason)
     if engine == "auto":
         engine = next((e for e in ("onnxruntime", "openvino") if e in usable), "bigdl")
@@ -95,7 +98,7 @@ def _setting(spark: SparkSession, name: str, accepted: tuple[str, ...]) -> str:
 
 
 def executors_have_bf16(spark: SparkSession) -> bool:
-    """Whether every executor's CPU multiplies bf16 in hardware; asked by one small job per application."""
+    """Whether every executor's CPU has bf16 and a network in bf16 answers there; asked by one small job per application."""
     context = spark.sparkContext
     if context.applicationId not in _capable:
         if str(context.master).startswith("local"):

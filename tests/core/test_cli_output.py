@@ -21,6 +21,7 @@ from sqlext.cli.cells import plain, size, text
 from sqlext.cli.common import StatementFailed, run, show
 from sqlext.cli.html import page, section
 from sqlext.cli.output import Result, write_csv, write_json, write_table
+from sqlext.cli.sql import run_all
 from sqlext.cli.statements import complete, split
 from sqlext.progress import report
 
@@ -152,6 +153,17 @@ def test_the_page_holds_thumbnails_and_escapes_the_rest() -> None:
     assert "a &amp; b" in html
     assert "SELECT &#39;&lt;b&gt;&#39;" in html
     assert re.search(r'<img src="data:image/jpeg;base64,[^"]+" alt="JPEG 500x375', html)
+
+
+def test_a_result_that_is_cut_says_so(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
+    script = list(split("SELECT id FROM range(1001); SELECT id AS few FROM range(1000)"))
+    note = "the first 1,000 rows; --format csv or json writes all of them"
+    html, shown = io.StringIO(), io.StringIO()
+    run_all(spark, script, "html", html)
+    assert html.getvalue().count(note) == 1
+    assert html.getvalue().count("<tr><td") == 2000
+    run_all(spark, script[:1], "table", shown)
+    assert note in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
