@@ -61,7 +61,7 @@ def _import(
     labels: tuple[str, ...] | None,
 ) -> ResultRow:
     if existing is not None:
-        context.catalog.check(name, "ALTER")
+        located(statement.name.offset, lambda: context.catalog.check(name, "ALTER"))
     file = located(statement.path_offset, lambda: _parse(graph, statement))
     labels = labels or (graph.described.labels if graph.described else None)
     located(statement.labels_offset, lambda: _check_labels(labels, file.network))

@@ -132,7 +132,7 @@ def existing_model(context: Context, statement: TrainModel) -> tuple[ModelName, 
         if entry.kind != wanted:
             offset = statement.name.offset
             raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=entry.kind, wanted=wanted, offset=offset)
-        context.catalog.check(name, "ALTER")
+        located(statement.name.offset, lambda: context.catalog.check(name, "ALTER"))
     return name, entry
 
 

@@ -174,6 +174,7 @@ def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> 
             reasons=messages.reasons(bad),
             allowed=option,
             query=messages.bad_rows_query(plan, bad),
+            offset=plan.source_offset,
         )
     return bad
 

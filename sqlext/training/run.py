@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlext.bigdl.training import save_head
+from sqlext.catalog.drafts import check_properties
 from sqlext.errors import SqlExtError
 from sqlext.java_classes import java_classes
-from sqlext.statements.base import Context, ResultRow
+from sqlext.statements.base import Context, ResultRow, located
 from sqlext.training import held_out, messages, precision, promotion
 from sqlext.training.background import submit
 from sqlext.training.fit import Fitted, fit
@@ -36,6 +37,14 @@ if TYPE_CHECKING:
     from sqlext.training.held_out import HeldOut
 
 
+def _check_publishing(context: Context, plan: TrainPlan, statement: TrainModel) -> None:
+    """What publishing would refuse (a right, a property, the database's folder) is refused before the first job."""
+    located(statement.given.get("PROPERTIES"), lambda: check_properties(statement.properties))
+    located(statement.given.get("COMMENT"), lambda: check_properties({}, statement.comment))
+    draft = located(statement.name.offset, lambda: context.catalog.draft(plan.name, plan.kind))
+    draft.close()
+
+
 def train(context: Context, statement: TrainModel) -> ResultRow:
     """Carries out TRAIN MODEL, or submits it, and returns its one row."""
     from sqlext.training.tune import tune
@@ -50,8 +59,7 @@ def train(context: Context, statement: TrainModel) -> ResultRow:
     first = trials[0].statement if trials else statement
     plan = make_plan(context, first, name, existing)
     _need_bigdl(context)
-    # What publishing would refuse (a right, a property, the database's folder) is refused before the first job.
-    context.catalog.draft(name, plan.kind, statement.comment, statement.properties).close()
+    _check_publishing(context, plan, statement)
     run = RunRecorder(context, plan, first)
 
     def carry_out() -> ResultRow:

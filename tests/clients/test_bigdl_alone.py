@@ -49,11 +49,12 @@ def test_bigdl_alone_reads_a_saved_head(spark: SparkSession, tmp_path: Path) -> 
 _WITHOUT = """
 import sys
 from pyspark.sql import SparkSession
+import sqlext
 from sqlext.bigdl import missing
 from sqlext.bigdl.training import HeadSpec, TrainSettings, train_head
 spark = SparkSession.builder.master("local[1]").config("spark.driver.extraClassPath", sys.argv[1]) \\
     .config("spark.sql.extensions", "org.apache.spark.sql.sqlext.SqlExtensions").config("spark.ui.enabled", "false") \\
-    .config("spark.sql.warehouse.dir", sys.argv[2]).getOrCreate()
+    .config("spark.sql.warehouse.dir", sys.argv[2]).config("spark.sqlext.engin", "x").enableHiveSupport().getOrCreate()
 print(missing(spark))
 print(spark.sql("SELECT cosine_similarity(array(1.0), array(1.0)) AS one").collect())
 rows = spark.sql("SELECT array(1.0f) AS features, 0.0D AS target, false AS validates")
@@ -61,6 +62,13 @@ try:
     train_head(spark, rows, HeadSpec(1, 2), TrainSettings(epochs=1))
 except Exception as error:
     print(type(error).__name__, error)
+sqlext.attach(spark)
+array = "TRAIN MODEL m FROM (SELECT array(1.0f * id) AS x, id % 2 AS y FROM range(8)) LABEL y"
+for sql in (array, array.replace("array(1.0f * id)", "X'00'"), "SELECT embed_resnet(X'00')"):
+    try:
+        spark.sql(sql).collect()
+    except Exception as error:
+        print(error.getErrorClass(), str(error).splitlines()[0])
 """
 
 
@@ -73,7 +81,14 @@ def test_without_bigdls_jar_the_rest_works_and_says_so(tmp_path: Path) -> None:
         cwd=tmp_path,
         check=False,
     )
-    sentence, one, error = done.stdout.splitlines() or [done.stderr] * 3
+    sentence, one, error, train, of_images, embed = done.stdout.splitlines() or [done.stderr] * 6
     assert sentence.startswith("BigDL's jar is not on the class path")
     assert one == "[Row(one=1.0)]"
     assert error == f"SqlExtError {sentence}"
+    assert train.startswith(f"BIGDL_MISSING [BIGDL_MISSING] {sentence.rstrip('.')}")
+    # No backbone is there at all: the line to run.
+    for refused in (of_images, embed):
+        assert refused.startswith("BACKBONE_NOT_FOUND")
+        assert "Run IMPORT MODEL models.resnet50 FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX" in refused
+        assert "docs/backbones.md" in refused
+    assert "spark.sqlext.engin is no setting of bigdl-sqlext. Did you mean spark.sqlext.engine?" in done.stderr

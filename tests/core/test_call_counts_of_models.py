@@ -48,9 +48,10 @@ def count(
     )
     publish_columns(spark)
     spark.conf.set("spark.sqlext.engine", request.param)
+    spark.conf.set("spark.sqlext.resnet", "models.small")
     _models._bound.clear()
     with pytest.MonkeyPatch.context() as patch:
-        for step in ("predict_images", "predict_arrays", "data_urls"):
+        for step in ("predict_images", "predict_arrays", "data_urls", "embed_images", "inspect_images"):
             patch.setattr(_worker, step, counting(getattr(_worker, step), str(file)))
 
         def collect(frame: DataFrame) -> tuple[list[Row], int]:
@@ -61,6 +62,7 @@ def count(
         yield collect
     _models._bound.clear()
     spark.conf.unset("spark.sqlext.engine")
+    spark.conf.unset("spark.sqlext.resnet")
     spark.sql("USE default")
     spark.sql(f"DROP DATABASE {database} CASCADE")
 
@@ -74,6 +76,13 @@ IMAGES = {
     f"SELECT k[0].label AS l, count(*) AS n FROM (SELECT classify_topk({M}, 3) AS k FROM t) GROUP BY 1 HAVING max(k[0].score) > 0": ROWS,
     f"SELECT predict_error({M}) AS e, classify_topk({M}, 1) AS k FROM t ORDER BY id LIMIT 3": 3,
     f"SELECT id FROM (SELECT id, classify_topk({M}, 1) AS k FROM t)": 0,
+    f"SELECT DISTINCT classify({M}) AS l FROM t": ROWS,
+    f"SELECT classify({M}) AS l, rank() OVER (PARTITION BY classify({M}) ORDER BY classify_score({M})) AS r FROM t": ROWS,
+    f"SELECT a.id FROM (SELECT id, image FROM t) a JOIN t b ON a.id = b.id WHERE classify({M.replace('image', 'a.image')}) <> ''": ROWS,
+    f"SELECT id FROM t LEFT SEMI JOIN (SELECT id AS i FROM t) ON id = i WHERE classify({M}) <> ''": ROWS,
+    "SELECT embed('models.small', image) AS e, embed_resnet(image) AS r FROM t WHERE size(embed_resnet(image)) = 160": ROWS,
+    "SELECT embed('models.small', image) AS e FROM t WHERE id < 4 ORDER BY id LIMIT 2": 2,
+    "SELECT image_info(image).width AS w, image_error(image) AS e FROM t WHERE image_info(image).height > 1 ORDER BY w": ROWS,
 }
 OTHERS = {
     "SELECT image_data_url(image, 32) AS u FROM t WHERE image_data_url(image, 32) IS NOT NULL": ROWS,
@@ -82,6 +91,7 @@ OTHERS = {
     "SELECT classify_topk('cols', struct(b, a), 1) AS k FROM t WHERE classify('cols', struct(b, a)) = 'c0' AND id < 6": 5,
     "SELECT classify('cols', a, b) AS l, predict_value('price', a, b) AS v FROM t": 2 * ROWS,  # two models
     "SELECT predict_value('price', a, b) AS v FROM t LIMIT 0": 0,
+    f"SELECT classify({M}) AS l, embed_resnet(image) AS e, image_info(image) AS i FROM t LIMIT 0": 0,
 }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+from pathlib import Path
 
 import pytest
 import sqlglot
@@ -62,6 +64,14 @@ def test_tables_models_and_columns_are_found() -> None:
     assert {"image", "species"} <= {column.name for column in tree.find_all(exp.Column)}
     renamed = tree.transform(lambda node: exp.to_table("lake.images") if node == exp.to_table("shop.holdout") else node)
     assert renamed.sql(dialect="bigdl").endswith("VALIDATE FROM lake.images")
+
+
+def test_the_example_of_its_page_runs() -> None:
+    page = Path(__file__).parents[2] / "docs" / "sql_tools.md"
+    example = re.search(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert example is not None
+    assert "assert" in example[1]
+    exec(compile(example[1], page, "exec"), {})
 
 
 def test_lineage_of_a_source_query() -> None:

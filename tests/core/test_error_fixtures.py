@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from fixtures import Bad, errors
+from fixtures import FOLDER, Bad, errors
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import SparkSession
 
@@ -83,6 +83,10 @@ def _as_expected(shown: str, text: str) -> bool:
 def test_there_are_enough() -> None:
     assert len({bad.sql for bad in ERRORS}) == len(ERRORS) >= 120
     assert len({bad.error_class for bad in ERRORS}) >= 20
+    systems = ("BigQuery", "Snowflake", "Flink", "Databricks")
+    sections = re.split(r"^-- (?=[A-Z])", (FOLDER / "errors.sql").read_text(), flags=re.MULTILINE)
+    elsewhere = [section for section in sections if any(name in section.partition("\n")[0] for name in systems)]
+    assert sum(section.count("\n--> ") for section in elsewhere) >= 25
 
 
 @pytest.mark.parametrize("bad", [bad for bad in ERRORS if " Write: " in bad.message], ids=ids)

@@ -144,6 +144,30 @@ def test_columns_are_named_as_written(spark: SparkSession, flowers: Row) -> None
     assert [f.dataType.simpleString() for f in frame.schema] == ["string", "string"]
 
 
+def test_return_types_are_fixed(spark: SparkSession, flowers: Row) -> None:
+    types = {
+        "predict('shop.flowers', image)": "struct<label:string,score:double,value:double,error:string,version:int>",
+        "embed('models.small', image)": "array<float>",
+        "embed_resnet(image)": "array<float>",
+        "classify('shop.flowers', image)": "string",
+        "classify_score('shop.flowers', image)": "double",
+        "classify_score_of('shop.flowers', 'daisy', image)": "double",
+        "classify_topk('shop.flowers', image, 2)": "array<struct<label:string,score:double>>",
+        "predict_error('shop.flowers', image)": "string",
+        "image_info(image)": "struct<width:int,height:int,channels:int,format:string>",
+        "image_error(image)": "string",
+        "image_data_url(image, 9)": "string",
+        "read_image(id)": "binary",
+        "cosine_similarity(array(1), array(2))": "double",
+    }
+    spark.sql("SET spark.sqlext.resnet = models.small")
+    try:
+        schema = spark.sql(f"SELECT {', '.join(types)} FROM shop.holdout LIMIT 0").schema
+    finally:
+        spark.sql("RESET spark.sqlext.resnet")
+    assert [field.dataType.simpleString() for field in schema] == list(types.values())
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -119,7 +119,7 @@ def test_bad_rows_are_skipped_counted_and_listed(spark: SparkSession, database: 
     assert (row.rows_skipped, row.rows_trained + row.rows_validated) == (4, 80)
     query = row.message[row.message.index("SELECT") :]
     assert len(spark.sql(query).collect()) == 4
-    with pytest.raises(AnalysisException, match="TOO_MANY_BAD_ROWS.*4 of 84 rows.*SELECT") as caught:
+    with pytest.raises(AnalysisException, match="TOO_MANY_BAD_ROWS.*4 of 84 rows.*SELECT.*line 1 pos 19") as caught:
         spark.sql("TRAIN MODEL m FROM mixed LABEL species BACKBONE models.small OPTIONS (max_bad_fraction = 0.01)")
     assert "image_error" in str(caught.value)
     with pytest.raises(AnalysisException, match="TOO_MANY_BAD_ROWS"):
