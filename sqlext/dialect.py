@@ -42,7 +42,8 @@ _KEPT = re.compile(
     re.VERBOSE,
 )
 _KEPT_FIRST = {"CLEAR", "LIST", "RESET", "REPAIR", "REPLACE", "TABLE", "DESC", "DESCRIBE", "COMMENT", "INSERT", "ALTER"}
-_OPAQUE = (exp.Alias, exp.Command, exp.Grant, exp.Revoke)
+# sqlglot's younger nodes are not in the oldest one that the dialect takes.
+_OPAQUE = tuple(getattr(exp, name) for name in ("Alias", "Command", "Grant", "Revoke") if hasattr(exp, name))
 
 _FUNCTIONS = {function.name.upper() for function in FUNCTIONS}
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")

@@ -147,7 +147,7 @@ def _parses(sql: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "sql", ["train AS x", "list AS x", "reset = 3", "train.model", "table.x > 1", "predict(x)", "reset"]
+    "sql", ["train AS x", "list AS x", "reset = 3", "train.model", "table.x > 1", "predict('m', x)", "reset"]
 )
 def test_words_of_statements_are_columns_in_expressions(sql: str) -> None:
     assert parse(sql).sql("bigdl").lower() == sql.lower()
