@@ -68,6 +68,7 @@ class BigDL(Spark):
     class Parser(Spark.Parser):  # type: ignore[misc, name-defined, valid-type]
         # sqlglot takes predict for BigQuery's, and would print PREDICT(MODEL 'm', image).
         FUNCTIONS = {k: v for k, v in Spark.Parser.FUNCTIONS.items() if k not in _FUNCTIONS}  # noqa: RUF012
+        FUNCTION_PARSERS = {k: v for k, v in Spark.Parser.FUNCTION_PARSERS.items() if k not in _FUNCTIONS}  # noqa: RUF012
 
         def _parse_statement(self) -> Any:
             if self._index or not self.sql:
