@@ -10,6 +10,7 @@ sqlglot from 28.10 on finds the dialect by its entry point; with an older one, `
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import sqlglot.parser
@@ -20,7 +21,7 @@ from sqlglot.generator import Generator
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from sqlext.errors import SqlExtError
-from sqlext.near_misses import INSIDE, near_miss
+from sqlext.near_misses import INSIDE, call_of_another_system, near_miss
 from sqlext.parts import QUERY, Name, Part
 from sqlext.routing import Routed, route
 from sqlext.statements import STATEMENTS, read_statement
@@ -86,8 +87,10 @@ class BigDL(Spark):
             except ParseError:
                 _check_near_miss(self)
                 raise
-            if self._curr or isinstance(parsed, _OPAQUE) or _mentions(self, INSIDE):
+            if self._curr or isinstance(parsed, _OPAQUE):
                 _check_near_miss(self)
+            elif any(token.text.upper() in INSIDE for token in self._tokens):
+                _check_near_miss(self, call_of_another_system)
             return parsed
 
         def _parse_describe(self) -> Any:
@@ -142,18 +145,14 @@ def _verbatim(parser: Any) -> exp.Command | None:
     return command
 
 
-def _check_near_miss(parser: Any) -> None:
+def _check_near_miss(parser: Any, find: Callable[[str], SqlExtError | None] = near_miss) -> None:
     """Raises what the shim would answer instead of Spark's error."""
     tokens = parser._tokens
     if len(tokens) > 1 and tokens[1].text.upper() == "AS":  # an expression of a column called train
         return
-    error = near_miss(_statement_text(parser))
+    error = find(_statement_text(parser))
     if error is not None:
         _fail(parser, error)
-
-
-def _mentions(parser: Any, words: tuple[str, ...]) -> bool:
-    return any(token.text.upper() in words for token in parser._tokens)
 
 
 def _statement_text(parser: Any) -> str:

@@ -47,6 +47,11 @@ def near_miss(sql: str) -> SqlExtError | None:
     return (rule(reader) if rule else None) or _ml_function(reader)
 
 
+def call_of_another_system(sql: str) -> SqlExtError | None:
+    """The part of :func:`near_miss` that looks for :data:`INSIDE` alone."""
+    return _ml_function(TokenReader(sql))
+
+
 def _error(offset: int, problem: str, write: str) -> SqlExtError:
     return SqlExtError("SYNTAX_ERROR", problem=f"{problem} Write: {write}", offset=offset)
 

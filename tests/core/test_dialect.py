@@ -103,6 +103,7 @@ def test_scripts() -> None:
         "DESCRIBE DATABASE model",
         "DESCRIBE FUNCTION model",
         "DESCRIBE SELECT 1 AS a",
+        "DESCRIBE EXTENDED models.ml",
     ],
 )
 def test_sparks_describe_stays_sparks(sql: str) -> None:
