@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from small_networks import residual
 
 from sqlext.engines import ENGINES, available, cpu_supports_bf16, load_engine
@@ -17,6 +21,8 @@ from sqlext.errors import SqlExtError
 from sqlext.images import decode
 from sqlext.networks.graph import read_network
 from sqlext.preprocessing import Preprocessing, tensor
+from sqlext.udfs import _worker
+from sqlext.udfs._worker import ScoringSpec
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -163,3 +169,40 @@ def test_nothing_is_printed_sent_or_left_behind(small: bytes, tmp_path: Path) ->
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     assert not list(home.iterdir())
+
+
+@dataclass
+class Held:
+    """A broadcast that has arrived."""
+
+    value: bytes
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_equal_images_of_one_batch_go_through_the_network_once(
+    name: str, small: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    run = _worker._run
+
+    def counted(batch: Array, *rest: Any) -> Array:
+        given.append(len(batch))
+        return run(batch, *rest)
+
+    monkeypatch.setattr(_worker, "_run", counted)
+    a, b = picture((200, 30, 30)), picture((30, 30, 200))
+    preprocessing = Preprocessing(image_size=32, resize="none").to_dict()
+    spec = ScoringSpec("key", f"network for {name}", preprocessing, engine=name)
+    frame = _worker.embed_images(pd.Series([a, b, a, None, b"no picture", a, b]), spec, Held(small))
+    assert given == [2]
+    rows = list(frame.embedding)
+    assert all(np.array_equal(rows[i], rows[0]) for i in (2, 5))
+    assert np.array_equal(rows[6], rows[1])
+    assert not np.array_equal(rows[0], rows[1])
+    assert list(frame.error.isna()) == [True, True, True, False, False, True, True]
+
+
+def picture(colour: tuple[int, int, int]) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (32, 32), colour).save(file, "PNG")
+    return file.getvalue()
