@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,11 @@ class Option:
     doc: str
 
 
-def integer(low: int, high: int | None = None) -> Callable[[Any], int]:
-    accepted = f"an integer from {low}" + (f" to {high}" if high is not None else " up")
+MAX_INT = 2**31 - 1  # of BigDL's options and of result columns
+
+
+def integer(low: int, high: int = MAX_INT) -> Callable[[Any], int]:
+    accepted = f"an integer from {low} to {high}"
 
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, str)):
@@ -30,7 +34,7 @@ def integer(low: int, high: int | None = None) -> Callable[[Any], int]:
             number = int(value)
         except ValueError:
             raise ValueError(accepted) from None
-        if number < low or (high is not None and number > high):
+        if not low <= number <= high:
             raise ValueError(accepted)
         return number
 
@@ -38,14 +42,16 @@ def integer(low: int, high: int | None = None) -> Callable[[Any], int]:
 
 
 def number(low: float, high: float | None = None, *, above: bool = False) -> Callable[[Any], float]:
-    """A float in [low, high]; ``above``: low itself is excluded."""
+    """A finite float in [low, high]; ``above``: low itself is excluded."""
     accepted = f"a number {'above' if above else 'from'} {low:g}" + (f" to {high:g}" if high is not None else "")
 
     def read(value: Any) -> float:
         try:
             result = float("nan") if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(accepted) from None
+        if math.isinf(result):
+            raise ValueError(accepted.replace("a number", "a finite number"))
         if not (result > low if above else result >= low) or (high is not None and result > high):
             raise ValueError(accepted)
         return result

@@ -210,10 +210,13 @@ class TokenReader:
         self._note("string", token.text, self._index - 1, what)
         return token.text
 
-    def integer(self, what: str) -> int:
-        number = self.number(what)
+    def integer(self, what: str, low: int | None = None, high: int | None = None) -> int:
+        """A whole number, between the bounds where there are some."""
+        offset, number = self.offset, self.number(what)
         if not isinstance(number, int):
             self.fail(what, self._tokens[self._index - 1].start)
+        if (low is not None and number < low) or (high is not None and number > high):
+            self.fail(f"{what} from {low} to {high}", offset)
         return number
 
     def number(self, what: str) -> int | float:
@@ -356,14 +359,19 @@ class TokenReader:
 
     def options(self) -> list[RawOption]:
         """Spark's property list: ``( key [=] value, .. )``; keys may be quoted or dotted, their case does not count."""
-        return self._properties(str.lower, "Option")
+        return self._properties(str.lower, "Option", self.literal)
 
     def properties(self) -> dict[str, str]:
-        """A property list of the user's own keys and values, as text."""
-        found = self._properties(str, "Property")
-        return {p.key: str(p.value).lower() if isinstance(p.value, bool) else str(p.value) for p in found}
+        """A property list of the user's own keys and values: a number as it is written, a boolean in lower case (as Spark)."""
+        return {p.key: p.value for p in self._properties(str, "Property", self._as_text)}
 
-    def _properties(self, read: Callable[[str], str], what: str) -> list[RawOption]:
+    def _as_text(self, what: str) -> str:
+        start, value = self.offset, self.literal(what)
+        if isinstance(value, bool):
+            return str(value).lower()
+        return value if isinstance(value, str) else self.sql[start : self.last_end]
+
+    def _properties(self, read: Callable[[str], str], what: str, read_value: Callable[[str], Any]) -> list[RawOption]:
         first, found = self._index, list[RawOption]()
         self.need("(")
         while True:
@@ -373,7 +381,7 @@ class TokenReader:
                 raise SqlExtError("SYNTAX_ERROR", problem=f"{what} {key} is given twice.", offset=offset)
             self.take("=")
             value_offset = self.offset
-            value = self._list() if self.at("[") else self.literal(f"a value for {what.lower()} {key}")
+            value = self._list() if self.at("[") else read_value(f"a value for {what.lower()} {key}")
             found.append(RawOption(key, value, offset, value_offset))
             if self.take(")"):
                 self._note("options", sorted(found, key=lambda option: option.key), first)

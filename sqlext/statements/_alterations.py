@@ -193,7 +193,7 @@ class Purge(Alteration):
     @classmethod
     def read(cls, reader: TokenReader) -> Purge:
         offset = reader.offset
-        clauses = PurgeClauses.read(reader)
+        clauses, _ = PurgeClauses.read(reader)
         if clauses.is_empty:
             reader.fail("KEEP n VERSIONS or OLDER THAN n DAYS: what is to be purged")
         return cls(clauses, offset)

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from sqlext.options import MAX_INT
 from sqlext.statements.base import Context, ResultRow, changed
 from sqlext.tokens import TokenReader
 
 if TYPE_CHECKING:
     from sqlext.catalog.purge import Purged, Rule
+
+MAX_DAYS = timedelta.max.days
 
 
 @dataclass(frozen=True)
@@ -22,16 +25,16 @@ class PurgeClauses:
     days: int | None
 
     @classmethod
-    def read(cls, reader: TokenReader) -> PurgeClauses:
-        keep = days = None
-        if reader.take("KEEP"):
-            keep = _count(reader, "how many of the newest versions to keep")
-            reader.need("VERSIONS")
-        if reader.take("OLDER"):
-            reader.need("THAN")
-            days = _count(reader, "a number of days")
-            reader.need("DAYS")
-        return cls(keep, days)
+    def read(cls, reader: TokenReader, *flags: str) -> tuple[PurgeClauses, set[str]]:
+        """The clauses in any order, each at most once, and which of ``flags`` (clauses of words alone) stand among them."""
+        found: dict[str, int] = {}
+        readers: dict[str, Callable[[TokenReader], object]] = {
+            "KEEP": lambda r: found.update(keep=_count(r, "how many of the newest versions to keep", "VERSIONS")),
+            "OLDER THAN": lambda r: found.update(days=_count(r, "a number of days", "DAYS", MAX_DAYS)),
+            **{flag: lambda _: None for flag in flags},
+        }
+        given = reader.clauses(readers)
+        return cls(found.get("keep"), found.get("days")), set(given) & set(flags)
 
     @property
     def is_empty(self) -> bool:
@@ -43,11 +46,14 @@ class PurgeClauses:
         return Rule(self.keep, self.days, dry_run)
 
 
-def _count(reader: TokenReader, what: str) -> int:
+def _count(reader: TokenReader, what: str, unit: str, most: int = MAX_INT) -> int:
     offset = reader.offset
     number = reader.integer(what)
     if number < 0:
         reader.fail(f"{what}: 0 or more", offset)
+    if number > most:
+        reader.fail(f"{what}: at most {most}", offset)
+    reader.need(unit)
     return number
 
 
@@ -67,7 +73,7 @@ def purge_runs(context: Context, namespace: str, matches: Callable[[str], bool],
     text = context.setting("runs.keep") or "90d"
     try:
         keep = timedelta(seconds=duration_seconds(text))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         accepted = "a duration such as 90d or 12h"
         raise SqlExtError("INVALID_SETTING", setting="spark.sqlext.runs.keep", value=text, accepted=accepted) from None
     return purge_runs(context.catalog, namespace, matches, keep, dry_run=dry_run)

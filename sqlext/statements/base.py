@@ -59,7 +59,8 @@ class Context:
     def model_ref(self, reference: ModelReference) -> ModelRef:
         from sqlext.catalog import ModelRef
 
-        return ModelRef(self.model_name(reference.name), reference.version, reference.alias)
+        alias = reference.alias.lower() if reference.alias else None
+        return ModelRef(self.model_name(reference.name), reference.version, alias)
 
 
 CHANGED: Mapping[str, str] = {

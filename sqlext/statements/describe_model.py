@@ -27,7 +27,7 @@ class DescribeModel(Statement):
         reader.need_any("DESCRIBE", "DESCRIBE", "DESC")
         reader.need("MODEL")
         # A model may itself be called extended: the word is an option only when a name follows.
-        extended = reader.at_any({"EXTENDED", "FORMATTED"}) and reader.peek(1) is not None and not _dot(reader)
+        extended = reader.at_any({"EXTENDED", "FORMATTED"}) and reader.peek(1) is not None and not _is_name(reader)
         if extended:
             reader.need_any("EXTENDED", "EXTENDED", "FORMATTED")
         model = reader.model()
@@ -47,9 +47,13 @@ class DescribeModel(Statement):
         return [dict(zip(self.OUTPUT, line, strict=True)) for line in lines]
 
 
-def _dot(reader: TokenReader) -> bool:
+def _is_name(reader: TokenReader) -> bool:
+    """Whether EXTENDED is the model: a point follows, or VERSION or ALIAS and what ends the statement."""
     following = reader.peek(1)
-    return following is not None and following.text == "."
+    if following is None or following.text == ".":
+        return True
+    ends = reader.peek(2) is not None and reader.peek(3) is None
+    return ends and following.text.upper() in ("VERSION", "ALIAS")
 
 
 def _inputs(manifest: dict[str, Any]) -> list[Line]:

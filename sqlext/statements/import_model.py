@@ -66,6 +66,7 @@ class ImportModel(Statement):
         self.options = resolve(clauses.options, OPTIONS)
         self.given = {option.key: option.value_offset for option in clauses.options}
         self.format = clauses.format or _format_of(clauses)  # None: the folder of an EXPORT
+        _check(self)
 
     @classmethod
     def parse(cls, reader: TokenReader) -> ImportModel:
@@ -106,6 +107,17 @@ def _format_of(clauses: _Clauses) -> str | None:
         formats = " or ".join(FORMATS)
         raise SqlExtError("EXPORT_HAS_ITS_OWN", clause=clause, path=clauses.path, formats=formats, offset=offset)
     return None
+
+
+def _check(statement: ImportModel) -> None:
+    """What contradicts itself."""
+    if statement.path.startswith("sqlext:") and statement.format != "ONNX":
+        reason = f"'{statement.path}' is an ONNX network: write FORMAT ONNX."
+        raise SqlExtError("INVALID_NETWORK", reason=reason, offset=statement.path_offset)
+    if statement.replace and statement.options["promote"] == "never" and "promote" in statement.given:
+        accepted = "'always' with OR REPLACE, which removes the older versions"
+        values = {"option": "promote", "value": "never", "accepted": accepted}
+        raise SqlExtError("INVALID_OPTION_VALUE", offset=statement.given["promote"], **values)
 
 
 def _options(reader: TokenReader, clauses: _Clauses) -> None:

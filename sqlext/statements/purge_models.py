@@ -14,6 +14,8 @@ from sqlext.tokens import Name, TokenReader
 if TYPE_CHECKING:
     from sqlext.catalog.purge import Purged
 
+_ORPHANS, _DRY_RUN = "ORPHANS", "DRY RUN"
+
 
 @dataclass(frozen=True)
 class PurgeModels(Statement):
@@ -39,13 +41,11 @@ class PurgeModels(Statement):
         pattern = None
         if reader.take("LIKE") or not (reader.done or reader.at_any({"KEEP", "OLDER", "ORPHANS", "DRY"})):
             pattern = reader.string("a pattern in quotes, KEEP, OLDER THAN, ORPHANS or DRY RUN")
-        versions = PurgeClauses.read(reader)
-        orphans = reader.take("ORPHANS")
-        if versions.is_empty and not orphans:
-            reader.fail("KEEP n VERSIONS, OLDER THAN n DAYS or ORPHANS: what is to be purged")
-        dry_run = reader.take("DRY", "RUN")
-        reader.end("ORPHANS, DRY RUN or the end of the statement")
-        return cls(namespace, pattern, versions, orphans, dry_run)
+        offset = reader.offset
+        versions, flags = PurgeClauses.read(reader, _ORPHANS, _DRY_RUN)
+        if versions.is_empty and _ORPHANS not in flags:
+            reader.fail("KEEP n VERSIONS, OLDER THAN n DAYS or ORPHANS: what is to be purged", offset)
+        return cls(namespace, pattern, versions, _ORPHANS in flags, _DRY_RUN in flags)
 
     def run(self, context: Context) -> list[ResultRow]:
         from sqlext.catalog.names import name_pattern

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlext.errors import SqlExtError
+from sqlext.options import MAX_INT
 from sqlext.tokens import ModelReference, Name, RawOption, Source, TokenReader
 
 ARCHITECTURES = ("linear", "mlp")
@@ -172,7 +173,7 @@ def _split(reader: TokenReader, start: int) -> Validation:
         "TEST": lambda: _fraction(reader, "TEST", "tests"),
         "STRATIFIED": lambda: True,
         "GROUP": lambda: reader.name("a column"),
-        "SEED": lambda: reader.integer("an integer"),
+        "SEED": lambda: reader.integer("an integer", -MAX_INT - 1, MAX_INT),
     }
     while reader.at_any(set(readers)):
         offset = reader.offset
@@ -234,7 +235,7 @@ def _tune(reader: TokenReader) -> Tune:
 
 def _tune_item(reader: TokenReader) -> TuneItem:
     offset = reader.offset
-    option = reader.identifier("an option").lower()
+    option = str(reader.name("an option")).lower()  # a key may be in quotes, as in OPTIONS
     kind = reader.need_any("IN or BETWEEN", "IN", "BETWEEN")
     value_offset = reader.offset
     if kind == "BETWEEN":

@@ -6,11 +6,12 @@ Imported while the package is built: only the standard library and the token rea
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from sqlext.errors import SqlExtError
-from sqlext.options import Option, boolean, choice, integer, number, text
+from sqlext.options import MAX_INT, Option, boolean, choice, integer, number, text
 from sqlext.settings import duration_seconds
 from sqlext.tokens import RawOption
 
@@ -28,6 +29,7 @@ OPTIMIZERS: dict[str, frozenset[str]] = {
 CLASSIFICATION_METRICS = ("accuracy", "precision", "recall", "f1_score", "log_loss", "roc_auc", "top_5_accuracy")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
 LOWER_IS_BETTER = frozenset({"log_loss", "rmse", "mae"})
+_WIDTH = re.compile(r"\d{1,10}", re.ASCII)
 
 
 def _seconds(value: Any) -> float:
@@ -42,7 +44,7 @@ def _seconds(value: Any) -> float:
 
 def _layers(value: Any) -> str:
     widths = [part.strip() for part in str(value).split(",")] if str(value).strip() else []
-    if not all(w.isdigit() and int(w) > 0 for w in widths):
+    if not all(_WIDTH.fullmatch(w) and 0 < int(w) <= MAX_INT for w in widths):
         raise ValueError("widths of hidden layers such as '256,64'")
     return ",".join(widths)
 
@@ -100,7 +102,7 @@ OPTIONS = (
     Option("warm_start", text, None, "model whose weights training starts from, as 'db.model@version'"),
     Option("promote", choice("always", "if_better", "never"), "always", "whether the new version becomes the default"),
     Option("async", boolean, False, "return at once; the run goes on"),
-    Option("seed", integer(0, 2**31 - 1), 42, "fixes split, initial weights and order"),
+    Option("seed", integer(0), 42, "fixes split, initial weights and order"),
 )
 
 # Options of other systems -> what to write here.

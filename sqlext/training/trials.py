@@ -20,6 +20,7 @@ from sqlext.tokens import RawOption
 from sqlext.training.clauses import Tune, TuneItem
 from sqlext.training.options import (
     CLASSIFICATION_METRICS,
+    FOREIGN_OPTIONS,
     LOWER_IS_BETTER,
     OPTIMIZERS,
     OPTIONS,
@@ -136,12 +137,19 @@ def _checked(item: TuneItem) -> TuneItem:
     """The item with typed values."""
     option = next((o for o in OPTIONS if o.name == item.option), None)
     if option is None:
-        raise SqlExtError("UNKNOWN_OPTION", option=item.option, hint=nearest(item.option, TUNABLE), offset=item.offset)
+        hint = _written_here(item.option) or nearest(item.option, TUNABLE)
+        raise SqlExtError("UNKNOWN_OPTION", option=item.option, hint=hint, offset=item.offset)
     if item.option not in TUNABLE:
         raise _invalid(f"cannot vary {item.option}; it varies {', '.join(TUNABLE)}", item.offset)
     if item.values is not None:
         return TuneItem(item.option, tuple(_read(option, v, item) for v in item.values), offset=item.offset)
     return _range(option, item)
+
+
+def _written_here(option: str) -> str:
+    """What another system's option is called here; '' where it is not known."""
+    key = FOREIGN_OPTIONS.get(option, "").partition(" = ")[0]
+    return f"Write {key}." if key else ""
 
 
 def _range(option: Option, item: TuneItem) -> TuneItem:

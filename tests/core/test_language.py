@@ -59,7 +59,7 @@ def test_every_clause_of_train() -> None:
         "TRAIN MODEL m FROM db.t VERSION AS OF 3 FEATURES (a, b) TARGET y USING mlp "
         "VALIDATE SPLIT 0.2 TEST 0.1 GROUP store SEED 3 "
         "TUNE (learning_rate BETWEEN 1e-4 AND 1e-1 LOG, hidden IN ('8', '8,4')) TRIALS 6 BY RANDOM MINIMIZE rmse "
-        "PROPERTIES (Team = 'fruit', 'cost.centre' = 7, live true) OPTIONS (hidden = '64, 8', max_runtime = '10m', min_loss 0)"
+        "PROPERTIES (Team = 'fruit', 'cost.centre' = 007, release = 1.10, live TRUE) OPTIONS (hidden = '64, 8', max_runtime = '10m', min_loss 0)"
     )
     assert isinstance(train, TrainModel)
     assert train.source is not None
@@ -78,7 +78,7 @@ def test_every_clause_of_train() -> None:
         "minimize",
         "rmse",
     )
-    assert train.properties == {"Team": "fruit", "cost.centre": "7", "live": "true"}
+    assert train.properties == {"Team": "fruit", "cost.centre": "007", "release": "1.10", "live": "true"}
     assert (train.options["hidden"], train.options["max_runtime"], train.options["min_loss"]) == ("64,8", 600.0, 0.0)
 
 
@@ -184,6 +184,8 @@ def test_clause_words_are_no_keywords_elsewhere() -> None:
         ("DESC MODEL EXTENDED a.b@", None),
         ("DESCRIBE MODEL FORMATTED a.b VERSION 2", DescribeModel),
         ("DESCRIBE MODEL extended", DescribeModel),
+        ("DESCRIBE MODEL extended VERSION 2", DescribeModel),
+        ("DESCRIBE MODEL EXTENDED version VERSION 2", DescribeModel),
         ("DROP MODEL IF EXISTS a.b VERSION 1", DropModel),
         (
             "IMPORT OR REPLACE MODEL m FROM 'file:/x.onnx' LABELS ('a', 'b') OPTIONS (mean = '.485 .456 .406')",
@@ -295,6 +297,7 @@ def test_statements_are_recognised(sql: str, kind: type | None) -> None:
         ("PURGE MODELS", "SYNTAX_ERROR", 1, 12, "what is to be purged"),
         ("PURGE MODELS DRY RUN", "SYNTAX_ERROR", 1, 13, "what is to be purged"),
         ("PURGE MODELS KEEP 2 VERSIONS RUN", "SYNTAX_ERROR", 1, 29, "DRY RUN"),
+        ("PURGE MODELS DRY RUN KEEP 2 VERSIONS DRY RUN", "SYNTAX_ERROR", 1, 37, "twice"),
         ("SHOW CREATE MODEL m 2", "SYNTAX_ERROR", 1, 20, "VERSION, ALIAS"),
         ("SHOW MODEL VERSIONS", "SYNTAX_ERROR", 1, 19, "a model name"),
         ("SHOW MODEL VERSIONS m VERSION 2", "SYNTAX_ERROR", 1, 22, "end of the statement"),

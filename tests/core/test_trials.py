@@ -71,6 +71,8 @@ def test_what_is_best() -> None:
     ("tune", "error", "at", "says"),
     [
         ("(epoch IN (1))", "UNKNOWN_OPTION", "epoch IN", "Did you mean epochs"),
+        ("('LR' IN (0.1))", "UNKNOWN_OPTION", "'LR'", r"Write learning_rate\."),
+        ("(num_trials IN (3))", "UNKNOWN_OPTION", "num_trials", r"Write TUNE \(\.\.\) TRIALS n"),
         ("(seed IN (1, 2))", "INVALID_TUNE", "seed IN", "cannot vary seed"),
         ("(epochs IN (1, 0))", "INVALID_OPTION_VALUE", "(1, 0)", "from 1"),
         ("(optimizer BETWEEN 'a' AND 'b')", "INVALID_OPTION_VALUE", "'a'", "'adam'"),
