@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, FloatType
@@ -53,7 +53,7 @@ def recorded_rows(context: Context, candidate: Candidate) -> Answers:
     version, manifest, offset = candidate.version, candidate.manifest, candidate.offset
     if candidate.is_imported:
         raise SqlExtError("NOTHING_TO_EVALUATE", model=version.name, offset=offset)
-    validated_on = manifest["details"]["validated_on"]
+    validated_on = _validated_on(manifest)
     if FILE not in manifest.get("files", {}) or not candidate.held_out.get("rows"):
         raise SqlExtError(
             "NO_HELD_OUT_ROWS", model=version.name, version=version.version, trained=validated_on, offset=offset
@@ -64,6 +64,12 @@ def recorded_rows(context: Context, candidate: Candidate) -> Answers:
     names = ("target", "predicted_value") if candidate.is_regressor else ("label", "predicted_label", "scores")
     rows = frame.loc[frame["split"] == split, list(names)]
     return Answers(split, validated_on, 0, rows.set_axis(["expected", "predicted", "scores"][: len(names)], axis=1))
+
+
+def _validated_on(manifest: dict[str, Any]) -> str:
+    """The training's source and VALIDATE clause; of layers that came in a file, whence."""
+    told = manifest.get("details", {}).get("validated_on")
+    return str(told) if told else f"imported from '{manifest.get('source', {}).get('path')}'"
 
 
 # --- given ------------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def classification(
 ) -> Classification:
     """``scores`` is (rows, len(labels)), probabilities in the order of ``labels``.
 
-    A label that the model never saw is a wrong answer; log_loss, roc_auc and top_5_accuracy leave it out.
+    A label that the model never saw is a wrong answer; log_loss and roc_auc leave it out.
     """
     from sklearn import metrics
 
@@ -53,7 +53,7 @@ def classification(
         f1_score=float(averages[2]),
         log_loss=_log_loss(truth, scores[known]),
         roc_auc=_roc_auc(truth, scores[known], len(labels)),
-        top_5_accuracy=_top_5(truth, scores[known], len(labels)),
+        top_5_accuracy=_top_5(truth, scores[known], len(labels), len(expected)),
     )
 
 
@@ -76,12 +76,16 @@ def _roc_auc(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], clas
     return float(np.mean([metrics.roc_auc_score(truth == c, scores[:, c]) for c in present]))
 
 
-def _top_5(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], classes: int) -> float | None:
+def _top_5(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], classes: int, rows: int) -> float | None:
+    """Share of all ``rows``; ``truth`` and ``scores`` are of those whose label the model knows."""
     from sklearn import metrics
 
-    if classes <= 5 or not len(truth):
+    if classes <= 5 or not rows:
         return None
-    return float(metrics.top_k_accuracy_score(truth, scores, k=5, labels=range(classes)))
+    if not len(truth):
+        return 0.0
+    right = metrics.top_k_accuracy_score(truth, scores, k=5, labels=range(classes), normalize=False)
+    return float(right) / rows
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,11 @@ def test_unknown_labels_are_wrong_and_left_out_of_log_loss() -> None:
     assert (found.rows, found.unknown_labels) == (3, 1)
     assert found.accuracy == pytest.approx(2 / 3)
     assert found.log_loss == pytest.approx(-np.log([0.9, 0.8]).mean())
+    truth, scores, labels = drawn(20, 8)
+    known = classification(truth, truth, scores, labels).top_5_accuracy
+    more = classification([*truth, *["new"] * 5], [*truth, *["c0"] * 5], np.vstack([scores, scores[:5]]), labels)
+    assert known is not None and more.top_5_accuracy == pytest.approx(known * 20 / 25)
+    assert classification(["new"], ["c0"], scores[:1], labels).top_5_accuracy == 0
 
 
 def test_impossible_scores_are_clipped() -> None:
