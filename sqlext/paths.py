@@ -55,12 +55,13 @@ def check_allowed(spark: SparkSession, path: str) -> Any:
 
 @contextmanager
 def local_file(
-    spark: SparkSession, path: str, format: str = "ONNX", beside: Callable[[str], list[str]] = lambda _: []
+    spark: SparkSession, path: str, format: str = "ONNX", beside: Callable[[Path], list[str]] = lambda _: []
 ) -> Iterator[Path]:
     """A local copy of the file, or the file itself where it is on this machine; external data lies beside it.
 
     :param format: what reads it, for the error.
-    :param beside: from the file's name to those of other files in its folder that come along where they are there.
+    :param beside: from the copy to the names of other files in its folder, or below it, that come along where they are
+        there.
     :raises SqlExtError: FILE_NOT_FOUND naming the scheme it was looked up in, IS_A_FOLDER, PATH_NOT_ALLOWED.
     """
     target = check_allowed(spark, path)
@@ -77,8 +78,10 @@ def local_file(
         copy = Path(folder) / target.getName()
         hadoop_path = java_classes(spark).org.apache.hadoop.fs.Path
         system.copyToLocalFile(False, target, hadoop_path(copy.as_uri()), True)
-        for name in beside(copy.name):
-            other = hadoop_path(target.getParent(), name)
+        for name in beside(copy):
+            # "./": a name with a colon would begin with a scheme.
+            other, here = hadoop_path(target.getParent(), f"./{name}"), Path(folder) / name
             if system.exists(other):
-                system.copyToLocalFile(False, other, hadoop_path((Path(folder) / name).as_uri()), True)
+                here.parent.mkdir(parents=True, exist_ok=True)
+                system.copyToLocalFile(False, other, hadoop_path(here.as_uri()), True)
         yield copy

@@ -125,13 +125,32 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 yield from _tensors(inner)
 
 
-def _load_external(tensor: onnx.TensorProto, folder: Path | None) -> None:
-    """Weights kept in a second file: only one inside the network's folder, links followed."""
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
+def external_files(file: Path) -> list[str]:
+    """The files inside the network's folder that hold its weights.
+
+    :raises SqlExtError: INVALID_NETWORK for one that lies elsewhere.
+    """
+    try:
+        graph = onnx.load(str(file), load_external_data=False).graph
+    except Exception:  # what is no ONNX is said where it is read
+        return []
+    outside = (t for t in _tensors(graph) if t.data_location == onnx.TensorProto.EXTERNAL)
+    return sorted({_location(tensor) for tensor in outside})
+
+
+def _location(tensor: onnx.TensorProto) -> str:
+    """Where a tensor's weights are, from its network's folder on."""
+    location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
     path = PurePosixPath(location)
     if not location or path.is_absolute() or ".." in path.parts or "\\" in location:
         raise invalid(f"its weights '{tensor.name}' point outside its folder, to '{location}'")
+    return location
+
+
+def _load_external(tensor: onnx.TensorProto, folder: Path | None) -> None:
+    """Weights kept in a second file: only one inside the network's folder, links followed."""
+    location = _location(tensor)
+    path = PurePosixPath(location)
     if folder is None:
         raise invalid(f"its weights '{tensor.name}' are in a second file, '{location}', which must lie beside it")
     root = folder.resolve()

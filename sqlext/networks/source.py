@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 
 from sqlext.errors import SqlExtError
-from sqlext.networks.onnx_file import invalid
+from sqlext.networks.onnx_file import external_files, invalid
 from sqlext.paths import local_file
 from sqlext.transfer.graphs import EXPORT_KEY, PREPROCESSING_KEY, Described
 
@@ -49,7 +49,7 @@ def open_graph(spark: SparkSession, path: str, format: str | None) -> Iterator[G
         with local_file(spark, path, format, _beside) as file:
             yield _bigdl(file)
         return
-    with local_file(spark, path, str(format)) as file:
+    with local_file(spark, path, str(format), external_files) as file:
         yield _onnx(file)
 
 
@@ -74,8 +74,8 @@ def description_name(name: str) -> str:
     return f"{name}.json"
 
 
-def _beside(name: str) -> list[str]:
-    return [*weights_names(name), description_name(name)]
+def _beside(definition: Path) -> list[str]:
+    return [*weights_names(definition.name), description_name(definition.name)]
 
 
 def _bigdl(file: Path) -> GraphFile:

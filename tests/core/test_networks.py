@@ -9,12 +9,14 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
+from pyspark.sql import SparkSession
 from small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build, residual, squeeze
 
 from sqlext.engines.onnxruntime import onnxruntime
 from sqlext.errors import SqlExtError
 from sqlext.networks.check import check, pictures
 from sqlext.networks.graph import Network, load_network, read_network
+from sqlext.networks.source import open_graph
 from sqlext.preprocessing import Preprocessing
 
 HEADLESS = RESIDUAL[: RESIDUAL.index("features =")]
@@ -222,6 +224,27 @@ def external(folder: Path, location: str) -> bytes:
 def test_weights_in_a_second_file(tmp_path: Path) -> None:
     data = external(tmp_path, "weights.bin")
     assert read_network(data, folder=tmp_path).to_bytes() == read_network(residual()).to_bytes()
+
+
+def test_weights_in_a_second_file_of_another_file_system(spark: SparkSession, tmp_path: Path) -> None:
+    """They are copied beside the network, and from nowhere else; Hadoop's view file system needs no server."""
+    mount = "fs.viewfs.mounttable.networks.link./all"
+    (tmp_path / "all" / "sub").mkdir(parents=True)
+    (tmp_path / "all" / "good.onnx").write_bytes(external(tmp_path / "all" / "sub", "sub/weights.bin"))
+    (tmp_path / "all" / "bad.onnx").write_bytes(external(tmp_path, "../weights.bin"))
+    (tmp_path / "all" / "odd.onnx").write_bytes(external(tmp_path, f"file:{tmp_path}/weights.bin"))
+    spark.conf.set(mount, (tmp_path / "all").as_uri())
+    try:
+        with open_graph(spark, "viewfs://networks/all/good.onnx", "ONNX") as graph:
+            assert read_network(graph.data, folder=graph.folder).to_bytes() == read_network(residual()).to_bytes()
+        opening = open_graph(spark, "viewfs://networks/all/bad.onnx", "ONNX")
+        with pytest.raises(SqlExtError, match="point outside its folder"), opening:
+            pass
+        odd = open_graph(spark, "viewfs://networks/all/odd.onnx", "ONNX")
+        with odd as graph, pytest.raises(SqlExtError, match="which is not beside it"):
+            read_network(graph.data, folder=graph.folder)
+    finally:
+        spark.conf.unset(mount)
 
 
 @pytest.mark.parametrize(
