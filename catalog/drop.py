@@ -79,9 +79,11 @@ def drop_version(catalog: ModelCatalog, name: ModelName, number: int) -> Dropped
 def replaceable(catalog: ModelCatalog, entry: ModelEntry) -> tuple[ModelVersion, ...]:
     """The versions that OR REPLACE removes once a new one is there: all but those an alias or the pin holds.
 
-    :raises SqlExtError: BACKBONE_IN_USE, before anything has happened.
+    :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED, before anything has happened.
     """
     versions = tuple(v for v in entry.versions if not v.aliases and not v.pinned)
+    if versions:
+        catalog.check(entry.name, "DROP")
     _refuse_in_use(catalog, entry, versions)
     return versions
 

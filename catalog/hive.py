@@ -253,7 +253,7 @@ class ModelCatalog:
     def replaceable(self, entry: ModelEntry) -> tuple[ModelVersion, ...]:
         """What OR REPLACE will remove with :meth:`drop_version`, once the new version is published.
 
-        :raises SqlExtError: BACKBONE_IN_USE.
+        :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED.
         """
         return drop.replaceable(self, entry)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlext.bigdl
 from sqlext.catalog import ModelEntry, ModelName, ModelVersion
+from sqlext.catalog.entry import BACKBONE
 from sqlext.networks.check import CheckResult, check
 from sqlext.networks.graph import Network
 from sqlext.preprocessing import Preprocessing
@@ -100,6 +101,17 @@ def engines_that_cannot(checked: CheckResult) -> list[str]:
     cannot = {name: reason for name, reason in checked.engines.items() if reason}
     scores = ", ".join(name for name in checked.engines if name not in cannot)
     return [f"{name}: {reason}; scores with {scores}" for name, reason in cannot.items()]
+
+
+def default_stays(version: ModelVersion, entry: ModelEntry) -> list[str]:
+    """Why queries that name no version use another one, and the ALTER that changes it; nothing where they use this one."""
+    if entry.default.version == version.version:
+        return []
+    why = "pinned" if entry.default.pinned else "an import does not change it"
+    if why != "pinned" and entry.kind == BACKBONE:
+        why = "embeddings made with it would not fit another network"
+    change = f"ALTER MODEL {entry.name} SET DEFAULT VERSION {version.version} changes it"
+    return [f"default stays {entry.default.version}: {why} ({change})"]
 
 
 def result_row(version: ModelVersion, entry: ModelEntry, status: str, message: str, *, format: str | None) -> ResultRow:

@@ -14,6 +14,7 @@ from sqlext.networks.graph import Network, read_network
 from sqlext.networks.imported import (
     NetworkFile,
     convert_and_check,
+    default_stays,
     engines_that_cannot,
     fingerprint,
     manifest_of,
@@ -69,8 +70,8 @@ def _import(
     content = fingerprint(file, labels)
     same = same_content(existing, content)
     if same is not None and existing is not None:
-        message = f"version {same.version} has the same content and options"
-        return result_row(same, existing, "EXISTS", message, format=statement.format)
+        notes = [*default_stays(same, existing), f"version {same.version} has the same content and options"]
+        return result_row(same, existing, "EXISTS", "; ".join(notes), format=statement.format)
     row = _publish(context, statement, name, existing, file, labels, content)
     for version in older:
         context.catalog.drop_version(name, version.version)
@@ -80,7 +81,7 @@ def _import(
 def replaceable(context: Context, statement: ImportModel, existing: ModelEntry | None) -> tuple[ModelVersion, ...]:
     """What OR REPLACE will remove.
 
-    :raises SqlExtError: BACKBONE_IN_USE, at the model's name.
+    :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED, at the model's name.
     """
     if existing is None or not statement.replace:
         return ()
@@ -177,14 +178,9 @@ def _publish(
 def _message(
     statement: ImportModel, file: NetworkFile, checked: CheckResult, entry: ModelEntry, version: ModelVersion
 ) -> str:
-    parts = []
+    parts = default_stays(version, entry)
     if statement.path == SMALL:
         parts.append("this small network is for trying things out")
-    if entry.default.version != version.version:
-        parts.append(
-            f"default stays {entry.default.version}, since embeddings made with it would not fit; "
-            "OPTIONS (promote = 'always') changes it"
-        )
     parts += engines_that_cannot(checked)
     assumed = _assumed(statement, file)
     if assumed:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlext.errors import SqlExtError
 from sqlext.quoting import identifier, string_literal
+from sqlext.statements._formats import FORMATS
 from sqlext.statements.base import Context
 from sqlext.tokens import Name, Source
 from sqlext.training.options import OPTIMIZERS, OPTIONS
@@ -56,9 +57,9 @@ def _trained(context: Context, entry: ModelEntry, version: ModelVersion, manifes
         f"USING {written.architecture}",
         _backbone(context, version, manifest),
         f"VALIDATE {_validation(context, written.validation, manifest, namespace)}",
-        *_said(entry),
+        *_said(entry, version, manifest["training"].get("clauses", {}).get("comment")),
         _listed("OPTIONS", _options(manifest)),
-        _listed("PROPERTIES", entry.properties),
+        _listed("PROPERTIES", {**entry.properties, **(manifest.get("properties") or {})}),
     ]
     text = _statement(f"TRAIN MODEL {_dotted(version)}", clauses)
     queries = [s for s in (written.source, written.validation.source) if s is not None and s.is_query]
@@ -120,7 +121,8 @@ def _options(manifest: Mapping[str, Any]) -> dict[str, Any]:
     training = manifest["training"]
     options, figures = dict(training["options"]), training["figures"]
     if options.get("max_runtime") is not None:
-        options |= {"epochs": figures["epochs"], "early_stop": False}  # as far as it got, whatever the clock says
+        # As far as it got, whatever the clock says; early_stop may have published an earlier epoch than the last.
+        options |= {"epochs": figures["best_epoch"], "early_stop": False}
     options["batch_size"] = figures["batch_size"]
     left_out = _OF_THE_RUN | (_OF_AN_OPTIMIZER - OPTIMIZERS[options["optimizer"]])
     shown = {k: v for k, v in options.items() if k in _ALWAYS or (v != _DEFAULTS.get(k) and k not in left_out)}
@@ -132,14 +134,18 @@ def _options(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _imported(entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, Any]) -> str:
     source, labels = manifest["source"], manifest.get("labels")
+    if source.get("format") not in FORMATS:  # the folder of an EXPORT brings labels and options along
+        return _statement(
+            f"IMPORT MODEL {_dotted(version)}", [f"FROM {_literal(source['path'])}", *_said(entry, version)]
+        )
     preprocessing = manifest["input"].get("preprocessing") or {}
     options = {k: " ".join(map(repr, v)) if isinstance(v, list) else v for k, v in preprocessing.items()}
     options |= {k: v for k, v in source.get("options", {}).items() if v is not None}
     clauses = [
         f"FROM {_literal(source['path'])}",
-        f"FORMAT {source['format']}" if source.get("format") else None,
+        f"FORMAT {source['format']}",
         f"LABELS ({', '.join(map(_literal, labels))})" if labels else None,
-        *_said(entry),
+        *_said(entry, version),
         _listed("OPTIONS", options),
     ]
     return _statement(f"IMPORT MODEL {_dotted(version)}", clauses)
@@ -152,8 +158,10 @@ def _statement(head: str, clauses: Iterable[str | None]) -> str:
     return "\n  ".join([head, *(clause for clause in clauses if clause)])
 
 
-def _said(entry: ModelEntry) -> list[str]:
-    return [f"COMMENT {_literal(entry.comment)}"] if entry.comment else []
+def _said(entry: ModelEntry, version: ModelVersion, written: str | None = None) -> list[str]:
+    """The version's own comment, else the model's."""
+    comment = written or version.parameters.get("sqlext.comment") or entry.comment
+    return [f"COMMENT {_literal(comment)}"] if comment else []
 
 
 def _listed(word: str, values: Mapping[str, Any]) -> str | None:

@@ -90,9 +90,9 @@ def _check(context: Context, statement: TrainModel, entry: ModelEntry, manifest:
         word, offset = min(others.items(), key=lambda item: item[1])
         problem = f"without FROM only OPTIONS, COMMENT and PROPERTIES may be written, and {word} is none of them"
         raise _cannot(context, entry, problem, offset)
-    if not manifest.get("statement"):
-        imported = manifest.get("source", {}).get("path")
-        problem = "it was imported, not trained" if imported else "its statement was not kept"
+    imported = manifest.get("imported") or manifest.get("source", {}).get("path")
+    if imported or not manifest.get("statement"):
+        problem = "it was imported, not trained here" if imported else "its statement was not kept"
         raise _cannot(context, entry, problem, statement.name.offset)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -26,11 +27,14 @@ _HEAD = "head.onnx"
 
 @dataclass(frozen=True)
 class ExportFolder:
-    """``root`` holds the files under the names of ``listing``; ``path`` is what the user wrote."""
+    """``root`` holds the files under the names of ``listing``, whose own checksum is ``sha256``; ``path`` is what the
+    user wrote.
+    """
 
     path: str
     root: Path
     listing: Listing
+    sha256: str
 
     def files(self, part: str) -> list[str]:
         """Names of a part's files, without its manifest."""
@@ -116,14 +120,15 @@ def open_folder(files: Files, location: str, path: str) -> Iterator[ExportFolder
     if not there.is_folder:
         raise SqlExtError("UNKNOWN_FORMAT", format=f"'{path}'", formats=formats)
     try:
-        listing = Listing.from_bytes(files.read(f"{location}/{LISTING}"), path)
+        listed = files.read(f"{location}/{LISTING}")
     except FileNotFoundError:
         raise SqlExtError("UNKNOWN_FORMAT", format=f"The folder '{path}'", formats=formats) from None
+    listing = Listing.from_bytes(listed, path)
     with TemporaryDirectory(prefix="sqlext-import-") as folder:
         root = Path(folder) / "export"
         for name in listing.files:
             _fetch(files, location, path, root, name, listing)
-        yield ExportFolder(path, root, listing)
+        yield ExportFolder(path, root, listing, hashlib.sha256(listed).hexdigest())
 
 
 def _fetch(files: Files, location: str, path: str, root: Path, name: str, listing: Listing) -> None:

@@ -15,7 +15,7 @@ from sqlext.catalog import ModelEntry, ModelName
 from sqlext.catalog.entry import CLASSIFIER, REGRESSOR
 from sqlext.errors import SqlExtError
 from sqlext.networks.head import Head
-from sqlext.networks.imported import result_row, same_content
+from sqlext.networks.imported import default_stays, result_row, same_content
 from sqlext.networks.importing import replaceable
 from sqlext.networks.onnx_file import invalid, parse
 from sqlext.networks.source import GraphFile
@@ -37,6 +37,7 @@ def import_head(
     labels: tuple[str, ...] | None,
 ) -> ResultRow:
     """Publishes the head as a classifier or regressor with the labels of the file, or those of LABELS."""
+    _check_options(statement)
     head, described = located(statement.path_offset, lambda: _read(graph))
     labels = labels or (tuple(map(str, described["labels"])) if described.get("labels") else None)
     kind = CLASSIFIER if labels else REGRESSOR
@@ -65,6 +66,14 @@ def import_head(
     for replaced in older:
         context.catalog.drop_version(name, replaced.version)
     return _row(statement, context.catalog.get(name), version.version, "IMPORTED", "")
+
+
+def _check_options(statement: ImportModel) -> None:
+    """What says how pictures are read or a graph is cut does not go with trained layers alone."""
+    for key, offset in statement.given.items():
+        if key != "promote":
+            reason = "the file holds trained layers alone, which take arrays or columns as they are"
+            raise SqlExtError("OPTION_WITHOUT_EFFECT", option=key, reason=reason, offset=offset)
 
 
 def _read(graph: GraphFile) -> tuple[Head, dict[str, Any]]:
@@ -145,7 +154,5 @@ def _manifest(
 
 def _row(statement: ImportModel, entry: ModelEntry, number: int, status: str, note: str) -> ResultRow:
     version = entry.version(number)
-    notes = [note] if note else []
-    if entry.default.version != number:
-        notes.append(f"default stays {entry.default.version}; OPTIONS (promote = 'always') changes it")
+    notes = default_stays(version, entry) + ([note] if note else [])
     return result_row(version, entry, status, "; ".join(notes), format=str(statement.format))

@@ -17,6 +17,7 @@ from sqlext.networks.graph import load_network
 from sqlext.networks.imported import (
     NetworkFile,
     convert_and_check,
+    default_stays,
     engines_that_cannot,
     fingerprint,
     manifest_of,
@@ -31,6 +32,7 @@ from sqlext.progress import report
 from sqlext.statements.base import Context, ResultRow, located
 from sqlext.transfer.export import FOLDER
 from sqlext.transfer.folder import BACKBONE, MODEL, ExportFolder, open_folder
+from sqlext.transfer.graphs import described_network
 from sqlext.transfer.listing import Part, damaged, is_input
 
 if TYPE_CHECKING:
@@ -81,14 +83,12 @@ def _import(
 
 def _row(context: Context, statement: ImportModel, version: ModelVersion, notes: list[str]) -> ResultRow:
     entry = context.catalog.get(version.name)
-    if entry.default.version != version.version:
-        change = f"ALTER MODEL {version.name} SET DEFAULT VERSION {version.version}"
-        notes = [f"default stays {entry.default.version}; {change} changes it", *notes]
-    return result_row(version, entry, "IMPORTED", "; ".join(notes), format=FOLDER)
+    return result_row(version, entry, "IMPORTED", "; ".join([*default_stays(version, entry), *notes]), format=FOLDER)
 
 
 def _exists(version: ModelVersion, existing: ModelEntry) -> ResultRow:
-    return result_row(version, existing, "EXISTS", f"version {version.version} has the same content", format=FOLDER)
+    notes = [*default_stays(version, existing), f"version {version.version} has the same content"]
+    return result_row(version, existing, "EXISTS", "; ".join(notes), format=FOLDER)
 
 
 # --- a network ------------------------------------------------------------------------------------------------------
@@ -138,7 +138,18 @@ def _publish_network(
         parameters = part.parameters | {"content": network.content, "sha256": file.sha256, "source": folder.path}
         origin = f"export of {part.name} version {part.version}"
         manifest = manifest_of(name, folder.path, origin, file, network.labels, checked)
+        manifest["source"] |= _found_at(manifest, part, network, folder)
         return catalog.publish(draft, (), manifest, parameters, promote=promote), checked
+
+
+def _found_at(manifest: dict[str, Any], part: Part, network: _Network, folder: ExportFolder) -> dict[str, Any]:
+    """What IMPORT reads to make the network again: the folder or, of a trained model's backbone, the graph in it."""
+    if part.name == folder.listing.model.name and part.kind == folder.listing.model.kind:
+        return {"format": None}
+    options = described_network(manifest, network.file.network.model).options
+    named = {key: options[key] for key in ("output", "embedding", "scores")}
+    path = f"{folder.path.rstrip('/')}/{BACKBONE}/network.onnx"
+    return {"path": path, "format": "ONNX", "options": named}
 
 
 # --- a trained model --------------------------------------------------------------------------------------------------
@@ -161,7 +172,7 @@ def _head_version(
             (draft.local / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder.root / MODEL / file, draft.local / file)
         report("publishing", 0)
-        parameters = part.parameters | {"content": content, "imported_from": folder.path}
+        parameters = part.parameters | {"content": content, "imported_from": folder.path, "sha256": folder.sha256}
         if backbone is not None:
             parameters |= {"backbone": str(backbone), "backbone_id": backbone.id}
         promote = existing is None or statement.replace

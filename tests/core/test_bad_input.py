@@ -119,6 +119,11 @@ def test_import_again_is_exists_and_other_options_are_a_version(spark: SparkSess
     assert one(spark, "IMPORT MODEL IF NOT EXISTS m FROM 'sqlext:small' FORMAT ONNX").status == "EXISTS"
     second = one(spark, sql + " OPTIONS (mean = '0.4 0.4 0.4')")
     assert (second.status, second.version, second.is_default) == ("IMPORTED", 2, False)
-    assert "default stays 1" in second.message
+    assert second.message.startswith(
+        "default stays 1: embeddings made with it would not fit another network (ALTER MODEL "
+    )
+    assert f"ALTER MODEL {database}.m SET DEFAULT VERSION 2 changes it)" in second.message
+    same = one(spark, sql + " OPTIONS (mean = '0.4 0.4 0.4', promote = 'always')")
+    assert (same.status, same.is_default, same.message.partition(":")[0]) == ("EXISTS", False, "default stays 1")
     third = one(spark, sql + " OPTIONS (mean = '0.3 0.4 0.4', promote = 'always')")
     assert (third.version, third.is_default) == (3, True)

@@ -85,6 +85,11 @@ def test_an_export_has_all_and_imports_with_the_same_answers(
         True,
     )
     assert got.message == "its backbone is here already: models.small version 1"
+    assert got.sha256 == row.sha256
+    made = one(spark, "SHOW CREATE MODEL moved.head").createmodel_stmt
+    refused(
+        spark, "TRAIN MODEL moved.head", "CANNOT_TRAIN_AGAIN", f"imported, not trained here. SHOW CREATE MODEL:\n{made}"
+    )
     assert same(scores(spark, "moved.head"), scores(spark, "shop.head"))
     of_images = [scores(spark, model, "image", "shop.holdout") for model in ("moved.head", "shop.head")]
     assert same(*of_images)
@@ -171,6 +176,10 @@ def test_a_backbone_that_is_not_here_becomes_a_version_of_its_old_name(
     assert (alone.status, alone.version) == ("EXISTS", 1)
     other = one(spark, f"IMPORT MODEL moved.tiny2 FROM 'file:{tmp_path}/tiny' COMMENT 'mine'")
     assert (other.status, other.is_default) == ("IMPORTED", True)
+    for model in ("tiny", "tiny2"):  # one came as the backbone of a head, one in a folder of its own
+        text = one(spark, f"SHOW CREATE MODEL moved.{model}").createmodel_stmt
+        again = one(spark, text)
+        assert (again.status, again.version) == ("EXISTS", 1), text
     width = "SELECT size(embed('moved.{0}', image)) AS n FROM shop.holdout LIMIT 1"
     assert one(spark, width.format("tiny2")).n == one(spark, width.format("tiny")).n == 19
 
@@ -253,6 +262,24 @@ def test_onnx_of_a_head_on_arrays_imports_as_a_classifier(spark: SparkSession, m
     evaluated = one(spark, "EVALUATE MODEL moved.head_onnx FROM shop.emb")
     assert evaluated.accuracy == one(spark, "EVALUATE MODEL shop.head FROM shop.emb").accuracy
     spark.sql("DESCRIBE MODEL EXTENDED moved.head_onnx").collect()
+    refused(spark, "EVALUATE MODEL moved.head_onnx", "NO_HELD_OUT_ROWS", f"(imported from 'file:{tmp_path}/head.onnx')")
+    head = f"IMPORT MODEL moved.head_onnx FROM '{tmp_path}/head.onnx'"
+    refused(spark, f"{head} OPTIONS (mean = '0 0 0')", "OPTION_WITHOUT_EFFECT", "trained layers alone")
+    spark.sql(
+        "CREATE TABLE moved.names AS SELECT * FROM VALUES (2, 'z'), (0, 'x'), (1, 'y'), (4, 'v'), (3, 'w') AS n(i, name)"
+    )
+    second = one(spark, f"{head} LABELS FROM moved.names")
+    assert second.message.startswith(
+        "default stays 1: an import does not change it (ALTER MODEL moved.head_onnx SET DEFAULT VERSION 2"
+    )
+    assert {r.label for r in scores(spark, "moved.head_onnx@2")} <= set("vwxyz")
+    spark.sql("ALTER MODEL moved.head_onnx SET DEFAULT VERSION 1")
+    again = one(spark, f"{head} LABELS FROM moved.names OPTIONS (promote = 'always')")
+    assert (again.status, again.is_default, again.message.startswith("default stays 1: pinned (ALTER")) == (
+        "EXISTS",
+        False,
+        True,
+    )
     refused(spark, f"IMPORT MODEL moved.x FROM '{tmp_path}/head.onnx' LABELS ('a')", "LABELS_MISMATCH", "1 labels")
     refused(spark, f"IMPORT MODEL models.small FROM '{tmp_path}/head.onnx'", "MODEL_KIND_MISMATCH", "classifier")
     spark.sql("SET spark.sqlext.engine = bigdl")
