@@ -81,7 +81,9 @@ def details(entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, Any
         "Release": version.parameters.get("sqlext.release"),
         "Owner": entry.owner,
         "Comment": entry.comment,
-        "Properties": ", ".join(f"{key} = {value}" for key, value in sorted(entry.properties.items())),
+        "Properties": _listed(entry.properties),
+        "Version Comment": version.parameters.get("sqlext.comment"),
+        "Version Properties": _listed(manifest.get("properties") or {}),
         "Location": version.location,
         "Size": f"{version.size_bytes} bytes",
     }
@@ -94,6 +96,10 @@ def details(entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, Any
     shown = [(k, str(v), "") for k, v in {**own, **told, **figures, **baseline}.items() if v not in (None, "")]
     files = [(f"File {n}", f"{f['size']} bytes", f"sha256 {f['sha256']}") for n, f in manifest.get("files", {}).items()]
     return _section("Detailed Model Information", [*shown, *_sources(manifest), *files])
+
+
+def _listed(properties: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in sorted(properties.items()))
 
 
 def _default(entry: ModelEntry, version: ModelVersion) -> str:

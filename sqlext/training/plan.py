@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
@@ -133,6 +134,8 @@ def existing_model(context: Context, statement: TrainModel) -> tuple[ModelName, 
             offset = statement.name.offset
             raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=entry.kind, wanted=wanted, offset=offset)
         located(statement.name.offset, lambda: context.catalog.check(name, "ALTER"))
+        if statement.replace:  # the older versions go when the new one is there: whether they may is known now
+            located(statement.name.offset, partial(context.catalog.replaceable, entry))
     return name, entry
 
 
@@ -152,7 +155,9 @@ def make_plan(context: Context, statement: TrainModel, name: ModelName, existing
     others = [name for name in (wanted, validation.column, validation.group) if name is not None]
     features = find_features(source, statement.features, others, statement.source)
     embedder = _embedder(context, statement, features)
-    options = resolve_defaults(statement, embedded=embedder.backbone is not None)
+    options, start = resolve_defaults(statement, embedded=embedder.backbone is not None), _start(context, statement)
+    if start is not None:
+        options["warm_start"] = str(start)  # the version that was meant, for whoever asks later
     if options["tensorboard"] is not None:
         located(statement.option_offset("tensorboard"), lambda: check_folder(context.spark, options["tensorboard"]))
     return TrainPlan(
@@ -172,7 +177,7 @@ def make_plan(context: Context, statement: TrainModel, name: ModelName, existing
         architecture=statement.architecture,
         options=options,
         settings=settings_of(options),
-        start=_start(context, statement),
+        start=start,
     )
 
 

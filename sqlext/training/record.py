@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlext.bigdl.training import TrainedHead
+from sqlext.catalog.drafts import MAX_VALUE
 from sqlext.networks.head import Head
 from sqlext.training.fit import Fitted
 from sqlext.training.held_out import HeldOut
@@ -23,8 +25,6 @@ from sqlext.training.split import VALIDATION
 if TYPE_CHECKING:
     from sqlext.statements.train_model import TrainModel
     from sqlext.training.rows import Rows
-
-_MAX_PARAMETER = 1000  # of free text; the metastore takes 4,000
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Outcome:
     sql: str
     image_shape: tuple[int, ...] | None  # what the backbone sees; None for arrays and columns
     waited: float = 0.0  # seconds in the queue
+    search: str = ""  # what message says of TUNE
 
     @property
     def trained(self) -> TrainedHead:
@@ -128,21 +129,39 @@ class Outcome:
             "label_column": self.plan.label.text,
             "target_column": self.plan.label.text if self.plan.regression else None,
             "task": self.plan.task,
-            "comment": self.statement.comment,
-            "source": self.plan.source_text,
-            "validated_on": self.validated_on,
+            "source": _shortened(self.plan.source_text),
+            "validated_on": self._validated_on_shortened,
             "backbone": str(backbone) if backbone else None,
             "backbone_id": backbone.id if backbone else None,
         }
-        return {key: str(value)[:_MAX_PARAMETER] for key, value in values.items() if value is not None}
+        return {key: str(value) for key, value in values.items() if value is not None}
 
     @property
     def validated_on(self) -> str:
         """Source and VALIDATE clause: metric values compare only where these agree."""
-        validation = self.plan.validation
+        return " ".join(text for text in self._validated_by if text)
+
+    @property
+    def _validated_on_shortened(self) -> str:
+        """The VALIDATE clause stays whole as long as it leaves half of the place."""
+        source, clause = self._validated_by
+        clause = _shortened(clause, MAX_VALUE // 2) if source else _shortened(clause)
+        return f"{_shortened(source, MAX_VALUE - len(clause) - 1)} {clause}" if source else clause
+
+    @property
+    def _validated_by(self) -> tuple[str, str]:
+        """The source, '' where the clause has one of its own, and the VALIDATE clause."""
+        validation, source = self.plan.validation, self.plan.source_text
         if validation.kind == "split":
             more = f" TEST {validation.test_fraction:g}" if validation.test_fraction else ""
             more += f" GROUP {validation.group}" if validation.group else ""
-            return f"{self.plan.source_text} VALIDATE SPLIT {validation.fraction:g}{more} SEED {self.plan.split_seed}"
-        source = f"{self.plan.source_text} " if validation.kind == "by" else ""
-        return f"{source}VALIDATE {validation.text}"
+            return source, f"VALIDATE SPLIT {validation.fraction:g}{more} SEED {self.plan.split_seed}"
+        return source if validation.kind == "by" else "", f"VALIDATE {validation.text}"
+
+
+def _shortened(text: str, most: int = MAX_VALUE) -> str:
+    """A long text ends in its checksum, so that two texts with the same beginning stay two."""
+    if len(text) <= most:
+        return text
+    end = f" .. (sha256 {hashlib.sha256(text.encode()).hexdigest()[:12]})"
+    return text[: most - len(end)] + end

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlext.bigdl.training import save_head
@@ -117,12 +117,22 @@ def fit_and_score(
 
 
 def publish(
-    context: Context, plan: TrainPlan, statement: TrainModel, trained: Trained, run: RunRecorder, started: float
+    context: Context,
+    plan: TrainPlan,
+    statement: TrainModel,
+    trained: Trained,
+    run: RunRecorder,
+    started: float,
+    search: str = "",
 ) -> ResultRow:
-    """Checks what has been trained, makes a version of it and returns TRAIN's row; ``started`` is of the monotonic clock."""
+    """Checks what has been trained, makes a version of it and returns TRAIN's row.
+
+    :param started: of the monotonic clock.
+    :param search: what message says of TUNE.
+    """
     catalog = context.catalog
     with catalog.draft(plan.name, plan.kind, statement.comment, statement.properties, run_id=run.run_id) as draft:
-        outcome = _outcome(context, plan, statement, trained, run)
+        outcome = replace(_outcome(context, plan, statement, trained, run), search=search)
         run.phase("publishing")
         version = _publish(context, outcome, draft)
         run.ready(version, outcome)

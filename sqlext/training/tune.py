@@ -51,15 +51,16 @@ def tune(context: Context, plan: TrainPlan, trials: Sequence[Trial], goal: Goal,
             search.attempt(trial, own, first if trial is trials[0] else RunRecorder(context, own, trial.statement))
         best = search.best_of(len(trials))
         with best.run:
-            row = publish(context, best.plan, best.trial.statement, best.trained, best.run, started)
+            said = search.sentence(len(trials))
+            return publish(context, best.plan, best.trial.statement, best.trained, best.run, started, said)
     finally:
         rows.release()
-    return row | {"message": f"{row['message']}; {search.sentence(len(trials))}"}
 
 
 def _plan_of(plan: TrainPlan, trial: Trial) -> TrainPlan:
     """The plan with the trial's options."""
     options = resolve_defaults(trial.statement, embedded=plan.backbone is not None)
+    options["warm_start"] = plan.options["warm_start"]
     return replace(plan, options=options, settings=settings_of(options))
 
 

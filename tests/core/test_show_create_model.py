@@ -86,6 +86,29 @@ def test_with_dropout_the_mean_of_five_runs_is_the_same(spark: SparkSession, dat
     assert min(first) > 0.75  # of the more frequent class: half
 
 
+def test_what_is_left_of_a_run_with_an_end_and_a_start(spark: SparkSession, database: str) -> None:
+    """The epoch that early_stop published, the version that warm_start meant, the version's own comment and properties."""
+    spark.sql("CREATE TABLE t AS SELECT array(rand(1), rand(2)) AS x, CAST(rand(5) > 0.5 AS INT) AS y FROM range(60)")
+    spark.sql("TRAIN MODEL start FROM t LABEL y OPTIONS (epochs = 1)")
+    row = one(
+        spark,
+        "TRAIN MODEL m FROM t LABEL y COMMENT 'first' PROPERTIES (release = 1.10) OPTIONS (warm_start = 'start', "
+        "max_runtime = '1h', early_stop = true, learning_rate = 0.3)",
+    )
+    spark.sql("TRAIN MODEL start FROM t LABEL y OPTIONS (epochs = 2)")
+    spark.sql("TRAIN MODEL m FROM t LABEL y COMMENT 'second' PROPERTIES (release = 007) OPTIONS (epochs = 1)")
+    text = shown(spark, "m VERSION 1")
+    assert row.best_epoch < row.epochs and f"    epochs = {row.best_epoch},\n" in text
+    assert f"    warm_start = '{database}.start@1')" in text
+    again = one(spark, text)
+    assert (again.val_loss, again.epochs) == (pytest.approx(row.val_loss, abs=1e-6), row.best_epoch)
+    described = {r.col_name: r.data_type for r in spark.sql("DESCRIBE MODEL EXTENDED m VERSION 2").collect()}
+    titles = ("Comment", "Properties", "Version Comment", "Version Properties")
+    assert [described[title] for title in titles] == ["first", "release = 1.10", "second", "release = 007"]
+    text = shown(spark, "m VERSION 2")
+    assert "\n  COMMENT 'second'\n" in text and "'007'" in text
+
+
 def test_a_regression(spark: SparkSession, database: str) -> None:
     spark.sql("CREATE TABLE t AS SELECT sin(id) AS a, id * 1.0D AS b, 2e5 + 1e3 * sin(id) AS price FROM range(40)")
     first = one(spark, "TRAIN MODEL m FROM t TARGET price VALIDATE NONE OPTIONS (epochs = 2)")
