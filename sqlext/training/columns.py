@@ -46,9 +46,8 @@ class Features:
         if self.kind == "columns":
             return F.array(*[F.expr(column.sql).cast("float") for column in self.columns])
         if is_vector(first.type):
-            from pyspark.ml.functions import vector_to_array
-
-            return vector_to_array(F.expr(first.sql), "float32")
+            # NULL of NULL, where Spark's own vector_to_array fails.
+            return F.expr(f"sqlext_vector_to_array({first.sql})").cast("array<float>")
         return F.expr(first.sql).cast("array<float>")
 
 
@@ -99,12 +98,13 @@ def _check_feature(name: Name, column: ColumnOf, *, alone: bool) -> None:
             f"{kind.simpleString()} is neither an image (BINARY or an image struct) nor an array, a vector or a number"
         )
         if isinstance(kind, StringType):
-            problem += (
-                "; if it holds paths of pictures, read them in the source: "
-                f"FROM (SELECT read_image({column.text}) AS image, .. FROM ..)"
-            )
+            problem += f"; if it {_paths(column.text)}"
     if problem:
         raise SqlExtError("INVALID_FEATURES", column=column.text, problem=problem, offset=name.offset)
+
+
+def _paths(column: str) -> str:
+    return f"holds paths of pictures, read them in the source: FROM (SELECT read_image({column}) AS image, .. FROM ..)"
 
 
 def _by_rule(frame: DataFrame, apart: set[str], source: Source) -> list[ColumnOf]:
@@ -126,6 +126,11 @@ def _by_rule(frame: DataFrame, apart: set[str], source: Source) -> list[ColumnOf
         return [_column(f) for f in numbers]
     columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in fields) or "none but the label"
     problem = f"it has no image, no array, no vector and no FLOAT, DOUBLE or DECIMAL column; its columns are {columns}"
+    texts = [f.name for f in fields if isinstance(f.dataType, StringType)]
+    if texts:
+        problem += (
+            f"; if {texts[0] if len(texts) == 1 else 'one of them'} {_paths(texts[0] if len(texts) == 1 else 'path')}"
+        )
     raise SqlExtError("FEATURES_NOT_CLEAR", source=source.text, problem=problem, offset=source.offset)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROWS_PER_TASK = 64  # of images: some seconds each, so that progress moves and a lost executor costs little
 TASKS_PER_CORE = 8  # of few images: no core waits long for the last task of another
 NULL_LABEL = "NULL label"
-NO_NUMBER = "NaN or infinite target"
+NO_NUMBER = "NaN or infinite number to predict"
 
 
 @dataclass(frozen=True)

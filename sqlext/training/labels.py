@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ MAX_CLASSES = 10_000
 class Labels:
     """``names`` are the training rows' distinct non-NULL values as strings, sorted in their own type; none in a regression.
 
-    ``rows`` counts all rows of the source.
+    ``rows`` counts all rows of the source, ``null_rows`` those without a label: NULL, or of a classifier NaN and infinite.
     """
 
     names: tuple[str, ...]
@@ -56,11 +57,16 @@ def read_labels(plan: TrainPlan) -> Labels:
         null_rows = sum(row["count"] for row in rows if row.label == 1)
         _need_rows(plan, total, known=total - null_rows)
         return Labels((), total, null_rows)
-    known = [row for row in rows if row.label is not None and row.side == TRAIN]
-    null_rows = sum(row["count"] for row in rows if row.label is None)
+    known = [row for row in rows if _is_class(row.label) and row.side == TRAIN]
+    null_rows = sum(row["count"] for row in rows if not _is_class(row.label))
     _need_rows(plan, total, known=len(known))
     _check(known, plan)
     return Labels(tuple(row.text for row in known), total, null_rows)
+
+
+def _is_class(label: Any) -> bool:
+    """NULL, NaN and infinite labels are those of bad rows, which are skipped."""
+    return label is not None and not (isinstance(label, float) and not math.isfinite(label))
 
 
 def _need_rows(plan: TrainPlan, total: int, known: int) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from pyspark.sql.types import DoubleType, FloatType
 
+from sqlext.quoting import identifier
 from sqlext.training.features import NO_NUMBER, NULL_LABEL
 from sqlext.training.metrics import wilson_interval
 from sqlext.training.split import VALIDATION
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from sqlext.training.sources import ColumnOf
 
 _MOST_COLUMNS = 20
+_PLAIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 def reasons(why: Counter[str]) -> str:
@@ -26,42 +29,56 @@ def reasons(why: Counter[str]) -> str:
     return ", ".join(f"{count} x {reason}" for reason, count in why.most_common(3))
 
 
-def bad_rows_query(plan: TrainPlan, why: Counter[str]) -> str:
-    """The SELECT that lists the rows that cannot be used."""
+def bad_rows_query(plan: TrainPlan, why: Counter[str], width: int) -> str:
+    """The SELECT that lists the rows that cannot be used, those of VALIDATE FROM among them; ``width``: of good features."""
     tests = []
     if set(why) - {NULL_LABEL, NO_NUMBER}:
-        tests.append(_bad_features(plan))
+        tests.append(_bad_features(plan, width))
     if NO_NUMBER in why:
         tests.append(_bad_number(plan.label))
     elif NULL_LABEL in why:
-        tests.append(f"{plan.label.text} IS NULL")
-    return f"SELECT * FROM {plan.source_text} WHERE {' OR '.join(tests)}"
+        tests.append(f"{_name(plan.label)} IS NULL")
+    columns, sources = "*", [plan.source_text]
+    if plan.validation_rows is not None and plan.validation.source is not None:
+        sources.append(plan.validation.source.text)
+        if plan.source.dtypes != plan.validation_rows.dtypes:
+            columns = ", ".join(_name(column) for column in (plan.label, *plan.features.columns))
+    return " UNION ALL ".join(f"SELECT {columns} FROM {source} WHERE {' OR '.join(tests)}" for source in sources)
 
 
-def _bad_features(plan: TrainPlan) -> str:
+def _bad_features(plan: TrainPlan, width: int) -> str:
     features = plan.features
-    if features.kind == "image":
-        return f"image_error({features.text}) IS NOT NULL"
     if features.kind == "columns":
         return " OR ".join(_bad_number(column) for column in features.columns)
-    if is_vector(features.columns[0].type):
-        return f"{features.text} IS NULL"
-    return f"{features.text} IS NULL OR exists({features.text}, x -> x IS NULL OR isnan(x))"
+    name = _name(features.columns[0])
+    if features.kind == "image":
+        return f"image_error({name}) IS NOT NULL"
+    values = f"sqlext_vector_to_array({name})" if is_vector(features.columns[0].type) else name
+    wrong = "x IS NULL OR isnan(x) OR abs(x) > 3.4e38"
+    return f"{name} IS NULL OR size({values}) <> {width} OR exists({values}, x -> {wrong})"
 
 
 def _bad_number(column: ColumnOf) -> str:
+    name = _name(column)
     if not isinstance(column.type, (FloatType, DoubleType)):
-        return f"{column.text} IS NULL"
-    return f"{column.text} IS NULL OR isnan({column.text}) OR abs({column.text}) > 3.4e38"
+        return f"{name} IS NULL"
+    return f"{name} IS NULL OR isnan({name}) OR abs({name}) > 3.4e38"
+
+
+def _name(column: ColumnOf) -> str:
+    """As it was written where that is SQL, else in back-ticks."""
+    quoted = ".".join(map(identifier, column.text.split(".")))
+    return column.text if _PLAIN.fullmatch(column.text) and quoted == column.sql else column.sql
 
 
 def trained(outcome: Outcome, entry: ModelEntry, version: ModelVersion) -> str:
     """The message of a READY row."""
     parts = [_default(outcome, entry, version), _quality(outcome), _placement(outcome), _columns(outcome.plan)]
     parts += _data(outcome)
+    parts.append(outcome.search)
     skipped = outcome.rows.skipped_why
-    if skipped:
-        parts.append(f"skipped {reasons(skipped)}: {bad_rows_query(outcome.plan, skipped)}")
+    if skipped:  # the last of all, so that the SELECT can be copied
+        parts.append(f"skipped {reasons(skipped)}: {bad_rows_query(outcome.plan, skipped, outcome.rows.width)}")
     return "; ".join(part for part in parts if part)
 
 
@@ -137,6 +154,9 @@ def _placement(outcome: Outcome) -> str:
         "max_runtime": f", ended by max_runtime after epoch {len(trained.history)}",
     }
     waited = f", after {outcome.waited:.0f} s in the queue" if outcome.waited >= 0.5 else ""
+    asked = outcome.plan.options["batch_size"]
+    if asked is not None and trained.batch_size < asked:
+        waited += f", batch_size lowered from {asked} to {trained.batch_size}, the rows that train"
     return where + waited + ended.get(trained.stopped or "", "") + (f" ({trained.note})" if trained.note else "")
 
 

@@ -173,7 +173,7 @@ def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> 
             source=plan.source_text,
             reasons=messages.reasons(bad),
             allowed=option,
-            query=messages.bad_rows_query(plan, bad),
+            query=messages.bad_rows_query(plan, bad, width),
             offset=plan.source_offset,
         )
     return bad

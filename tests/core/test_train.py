@@ -128,6 +128,27 @@ def test_bad_rows_are_skipped_counted_and_listed(spark: SparkSession, database: 
     assert [v.version for v in entry.versions] == [1]
 
 
+def test_the_select_of_skipped_rows_lists_them_all(spark: SparkSession, database: str) -> None:
+    """Other lengths, infinite numbers, labels that are no numbers, vectors, the rows of VALIDATE FROM, a name in quotes."""
+    from pyspark.ml.linalg import Vectors
+
+    good = "SELECT array(1.0D * (id % 2), 1e-3 * id) AS `the x`, 1.0D * (id % 2) AS y, id FROM range(40)"
+    odd = ("array(1D)", "array(1D, double('inf'))", "array(1D, NULL)", "array()", "NULL")
+    bad = " UNION ALL ".join(f"SELECT CAST({x} AS ARRAY<DOUBLE>), 1D, -1L" for x in odd)
+    spark.sql(f"CREATE TABLE t AS {good} UNION ALL {bad} UNION ALL SELECT array(1D, 1D), double('NaN'), -2L")
+    train = "TRAIN MODEL m FROM t FEATURES (`the x`) LABEL y OPTIONS (epochs = 1, max_bad_fraction = 0.2)"
+    row = one(spark, f"{train} TUNE (learning_rate IN (0.1, 0.2))")
+    assert (row.rows_skipped, row.classes) == (6, 2)
+    assert spark.sql(row.message[row.message.index("SELECT") :]).count() == 6
+    row = one(spark, f"{train} VALIDATE FROM (SELECT `the x`, y FROM t)")
+    assert row.rows_skipped == spark.sql(row.message[row.message.index("SELECT") :]).count() == 12
+    wrong = [Vectors.dense(1.0), Vectors.sparse(3, [0], [1.0]), Vectors.sparse(2, [1], [float("nan")]), None]
+    vectors = [(Vectors.dense(1.0 * (i % 2), 0.5), i % 2) for i in range(40)] + [(v, 1) for v in wrong]
+    spark.createDataFrame(vectors, ["v", "y"]).createOrReplaceTempView("vectors")
+    row = one(spark, "TRAIN MODEL v FROM vectors LABEL y OPTIONS (epochs = 1, max_bad_fraction = 0.2)")
+    assert row.rows_skipped == spark.sql(row.message[row.message.index("SELECT") :]).count() == 4
+
+
 def test_versions_promotion_and_replacement(spark: SparkSession, database: str) -> None:
     spark.sql("CREATE TABLE t AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(40)")
     train = "TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 2, early_stop = false{})"
@@ -143,6 +164,23 @@ def test_versions_promotion_and_replacement(spark: SparkSession, database: str) 
     replaced = one(spark, "TRAIN OR REPLACE MODEL m FROM t LABEL y OPTIONS (epochs = 2)")
     assert (replaced.version, replaced.is_default) == (3, True)
     assert [r.version for r in spark.sql("SELECT DISTINCT version FROM m").collect()] == [3]
+    better = one(
+        spark, train.format(", promote = 'if_better', metric = 'log_loss', learning_rate = 0.3, batch_size = 500")
+    )
+    assert (better.version, better.is_default, better.batch_size) == (4, True, 32)
+    assert better.message.startswith("is the default now: 3 scores ")
+    assert "batch_size lowered from 500 to 32, the rows that train" in better.message
+    (run,) = (r for r in spark.sql("SHOW TRAINING RUNS FOR MODEL m").collect() if r.version == 4)
+    assert (run.metric_name, run.metric_value) == ("log_loss", better.metric_value)
+    spark.sql("ALTER MODEL m SET ALIAS prod = 3")
+    spark.sql("ALTER MODEL m SET DEFAULT VERSION 4")
+    assert one(spark, train.format("")).message.startswith("default stays 4: pinned (ALTER MODEL")
+    assert one(spark, "TRAIN OR REPLACE MODEL m FROM t LABEL y OPTIONS (epochs = 1)").version == 6
+    assert [r.version for r in spark.sql("SHOW MODEL VERSIONS m").collect()] == [6, 4, 3]
+    described = spark.sql("DESCRIBE MODEL m ALIAS Prod").collect()
+    assert described == spark.sql("DESCRIBE MODEL m VERSION 3").collect()
+    assert one(spark, "EVALUATE MODEL m ALIAS LATEST").version == 6
+    assert one(spark, "EVALUATE MODEL m ALIAS DEFAULT").version == 4
 
 
 def test_validate_none_and_split_above_half(spark: SparkSession, database: str) -> None:

@@ -93,6 +93,9 @@ def test_the_held_out_rows_say_which_split_they_are_of(spark: SparkSession, trai
     assert joined.where("split = part AND label = y").count() == 80
     right = rows.where("split = 'validation' AND label = predicted_label").count()
     assert trained.metric_value == right / 40  # the test rows do not count
+    evaluated = one(spark, "EVALUATE MODEL m")
+    right = rows.where("split = 'test' AND label = predicted_label").count()
+    assert (evaluated.split, evaluated.rows_evaluated, evaluated.accuracy) == ("test", 40, right / 40)
 
 
 def test_groups_stay_together(spark: SparkSession, numbers: str) -> None:
@@ -157,7 +160,10 @@ def test_errors_say_what_to_write(spark: SparkSession, trained: Row, clauses: st
 def test_columns_are_not_clear(spark: SparkSession, numbers: str) -> None:
     message = error(spark, "TRAIN MODEL x FROM (SELECT n, path, y FROM t) LABEL y")
     assert "FEATURES_NOT_CLEAR" in message
-    assert "n bigint, path string" in message
+    assert "n bigint, path string; if path holds paths of pictures" in message
+    assert "FROM (SELECT read_image(path) AS image, .. FROM ..)" in message
+    many = "(SELECT id AS y, array(1D * id) AS x FROM range(10001))"
+    assert "more than 10,000 distinct values" in error(spark, f"TRAIN MODEL x FROM {many} LABEL y")
     assert "array columns are u, v" in error(
         spark, "TRAIN MODEL x FROM (SELECT array(a) u, array(a) v, y FROM t) LABEL y"
     )
