@@ -86,6 +86,7 @@ def _summary(plan: TrainPlan, statement: TrainModel, outcome: str, trials: Seque
         ("model", outcome),
         ("source", plan.source_text),
         ("features", used + made),
+        *([("left out", ", ".join(plan.features.left_out))] if plan.features.left_out else []),
         ("target" if plan.regression else "label", plan.label.text),
         ("validate", plan.validation.text),
         ("using", architecture),

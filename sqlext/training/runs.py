@@ -31,12 +31,23 @@ _JOB_CANCELLED = re.compile(r"Job \d+ cancelled|part of cancelled job group|Task
 
 
 def _training_slots(context: Context) -> threading.BoundedSemaphore:
-    """`spark.sqlext.train.maxConcurrent` places, for the life of the driver (the setting is static)."""
+    """`spark.sqlext.train.maxConcurrent` places, for the life of the driver (the setting is static).
+
+    :raises SqlExtError: INVALID_SETTING.
+    """
     global _slots
     with _slots_lock:
         if _slots is None:
-            _slots = threading.BoundedSemaphore(int(setting(context.spark, "train.maxConcurrent") or 4))
+            _slots = threading.BoundedSemaphore(places(setting(context.spark, "train.maxConcurrent")))
         return _slots
+
+
+def places(value: str | None) -> int:
+    """:raises SqlExtError: INVALID_SETTING: with no place every training would wait for ever."""
+    if value is None or not value.strip().isdecimal() or int(value) < 1:
+        key, accepted = "spark.sqlext.train.maxConcurrent", "an integer from 1 up"
+        raise SqlExtError("INVALID_SETTING", setting=key, value=value, accepted=accepted)
+    return int(value)
 
 
 class RunRecorder:
@@ -159,7 +170,8 @@ class RunRecorder:
 
     def ready(self, version: ModelVersion, outcome: Outcome) -> None:
         figures = outcome.figures()
-        kept = {key: figures[key] for key in ("loss", "val_loss", "metric_value")}
+        # metric_value is of OPTIONS metric, which need not be what each epoch was measured by.
+        kept = {key: figures[key] for key in ("loss", "val_loss", "metric_name", "metric_value")}
         self._finish("READY", version=version.version, **kept)
 
     def passed_over(self, epoch: Epoch) -> None:

@@ -13,9 +13,10 @@ from pyspark.sql import Row, SparkSession
 from results import one
 
 from sqlext.catalog import RunStore
+from sqlext.errors import SqlExtError
 from sqlext.statements.base import Context
 from sqlext.training.background import take_submitted
-from sqlext.training.runs import _training_slots
+from sqlext.training.runs import _training_slots, places
 
 T = TypeVar("T")
 LONG = "OPTIONS (async = true, epochs = 1000000, early_stop = false)"
@@ -119,6 +120,12 @@ def test_planning_errors_come_at_once_and_later_ones_are_in_the_record(spark: Sp
     run = RunStore(spark).find(row.run_id)
     assert (run.status, run.error) == ("FAILED", submitted.error)
     assert "a classifier needs two or more classes" in str(run.error)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", ""])
+def test_no_place_at_all_is_an_invalid_setting(value: str) -> None:
+    with pytest.raises(SqlExtError, match="maxConcurrent.*an integer from 1 up"):
+        places(value)
 
 
 def test_what_finds_no_place_waits_and_can_be_cancelled(spark: SparkSession, db: str) -> None:
