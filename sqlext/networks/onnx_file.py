@@ -140,7 +140,7 @@ def external_files(file: Path) -> list[str]:
 
 def _location(tensor: onnx.TensorProto) -> str:
     """Where a tensor's weights are, from its network's folder on."""
-    location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+    location = str({entry.key: entry.value for entry in tensor.external_data}.get("location", ""))
     path = PurePosixPath(location)
     if not location or path.is_absolute() or ".." in path.parts or "\\" in location:
         raise invalid(f"its weights '{tensor.name}' point outside its folder, to '{location}'")
