@@ -113,11 +113,18 @@ private[sqlext] object OneTask {
     end.result(batch)
   }
 
-  /** The same rows always come in the same order: by a hash of features and target, then by their values. */
+  /**
+   * The same rows always come in the same order, whatever the partitions were: by their values, which differ in the last
+   * digits between kinds of CPU and engines, where a hash would give another order. BigDL shuffles them by the seed.
+   */
   private def inOrder(rows: Array[Sample[Float]]): Array[Sample[Float]] =
-    rows.map(row => (java.util.Arrays.hashCode(row.getData()), row)).sortWith { (a, b) =>
-      if (a._1 != b._1) a._1 < b._1 else java.util.Arrays.compare(a._2.getData(), b._2.getData()) < 0
-    }.map(_._2)
+    rows.map(_.getData()).zip(rows).sortWith((a, b) => precedes(a._1, b._1)).map(_._2)
+
+  private def precedes(a: Array[Float], b: Array[Float]): Boolean = {
+    var i = 0
+    while (i < a.length && a(i) == b(i)) i += 1
+    i < a.length && a(i) < b(i)
+  }
 }
 
 /** BigDL's DistriOptimizer on all executors, rows and weights staying there; each epoch is scored by one job over the same cached rows. */

@@ -1,6 +1,6 @@
 package org.apache.spark.sql.sqlext
 
-import java.net.URLConnection
+import java.net.{URL, URLConnection}
 import java.util.{Collections, WeakHashMap}
 
 import org.apache.spark.sql.{SparkSessionExtensions, SparkSessionExtensionsProvider}
@@ -25,7 +25,7 @@ class SqlExtensions extends (SparkSessionExtensions => Unit) {
   override def apply(extensions: SparkSessionExtensions): Unit = if (SqlExtensions.isNew(extensions)) {
     // Hive closes class loaders when a Thrift session ends; with the JVM-wide cache of jar files on, that breaks the
     // class reads of every other session ("Stream closed", JDK-8246714).
-    URLConnection.setDefaultUseCaches("jar", false)
+    SqlExtensions.doNotCacheJars()
     Settings.register()
     SqlFunctions.register()
     TableFunctions.register()
@@ -44,6 +44,13 @@ object SqlExtensions {
 
   /** The setting and the service file may both name us; a second parser would ask Python twice. */
   private def isNew(extensions: SparkSessionExtensions): Boolean = seen.synchronized(seen.add(extensions))
+
+  /** Java 8 has one default for all protocols, and no method that takes one. */
+  private def doNotCacheJars(): Unit = try {
+    classOf[URLConnection].getMethod("setDefaultUseCaches", classOf[String], classOf[Boolean]).invoke(null, "jar", java.lang.Boolean.FALSE)
+  } catch {
+    case _: NoSuchMethodException => new URL("jar:file:/none.jar!/").openConnection().setDefaultUseCaches(false)
+  }
 }
 
 /** For META-INF/services: with the jar on the class path, a JVM-only driver such as spark-sql needs no setting. */

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlext.errors import SqlExtError
-from sqlext.meant import between_words, error, meant_text, model_name, one_line, write_instead
+from sqlext.near_misses.meant import between_words, error, meant_text, model_name, one_line, write_instead
 from sqlext.tokens import TokenReader
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 
-from sqlext import spark_verbs as verbs
 from sqlext.errors import SqlExtError
-from sqlext.meant import between_words, error, is_ours, model_name, one_line, write_instead
+from sqlext.near_misses import spark_verbs as verbs
+from sqlext.near_misses.meant import between_words, error, is_ours, model_name, one_line, write_instead
 from sqlext.tokens import TokenReader
 
 _TRAIN = "TRAIN MODEL {name} FROM table LABEL column"
