@@ -27,8 +27,9 @@ test: $(READY)  ## every test; prints both times
 test-core: $(READY) jar  ## tests in a local Spark session, two processes side by side
 	$(BIN)/python -m pytest tests/core -n 2 --dist loadfile
 
-test-clients: $(READY) jar  ## tests that start servers, clusters and other processes
+test-clients: $(READY) jar  ## tests that start servers, clusters and other processes, and the grammar with other sqlglots
 	$(BIN)/python -m pytest tests/clients
+	@$(MAKE) --no-print-directory test-sqlglot
 
 test-sqlglot: $(READY) jar  ## the grammar with the oldest sqlglot and with the compiled one
 	for wanted in sqlglot==25.34.* "sqlglot[c]"; do \

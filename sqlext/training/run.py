@@ -37,14 +37,6 @@ if TYPE_CHECKING:
     from sqlext.training.held_out import HeldOut
 
 
-def _check_publishing(context: Context, plan: TrainPlan, statement: TrainModel) -> None:
-    """What publishing would refuse (a right, a property, the database's folder) is refused before the first job."""
-    located(statement.given.get("PROPERTIES"), lambda: check_properties(statement.properties))
-    located(statement.given.get("COMMENT"), lambda: check_properties({}, statement.comment))
-    draft = located(statement.name.offset, lambda: context.catalog.draft(plan.name, plan.kind))
-    draft.close()
-
-
 def train(context: Context, statement: TrainModel) -> ResultRow:
     """Carries out TRAIN MODEL, or submits it, and returns its one row."""
     from sqlext.training.tune import tune
@@ -140,6 +132,14 @@ def publish(
         for older in catalog.replaceable(plan.existing):
             catalog.drop_version(plan.name, older.version)
     return _row(context, version, outcome, int((time.monotonic() - started) * 1000))
+
+
+def _check_publishing(context: Context, plan: TrainPlan, statement: TrainModel) -> None:
+    """What publishing would refuse (a right, a property, the database's folder) is refused before the first job."""
+    located(statement.given.get("PROPERTIES"), lambda: check_properties(statement.properties))
+    located(statement.given.get("COMMENT"), lambda: check_properties({}, statement.comment))
+    draft = located(statement.name.offset, lambda: context.catalog.draft(plan.name, plan.kind))
+    draft.close()
 
 
 def _need_bigdl(context: Context) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sqlext.java import find_java
 from sqlext.jvm import build as builder
 from sqlext.jvm.language import digest, language
 
@@ -47,3 +49,18 @@ def test_a_fault_in_the_sources_is_the_compilers_message(tmp_path: Path, monkeyp
     monkeypatch.setattr(builder, "SOURCES", tmp_path)
     with pytest.raises(RuntimeError, match=r"(?s)does not compile.*Broken\.scala.*type mismatch"):
         builder.build(tmp_path / "out")
+
+
+def test_it_runs_on_java_8(jar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in it is younger than the oldest Java that Spark takes. A runtime alone does not know what is younger."""
+    if not (find_java() / "lib/ct.sym").is_file():
+        pytest.skip(f"{find_java()} is no JDK: it has no list of what each Java release brought")
+    compile_with = builder.subprocess.run
+
+    def for_java_8(command: list[str], **options: Any) -> Any:
+        return compile_with([*command[:-1], "-release", "8", command[-1]], **options)
+
+    monkeypatch.setattr(builder.subprocess, "run", for_java_8)
+    with zipfile.ZipFile(jar) as archive:
+        classes = {name: archive.read(name) for name in archive.namelist() if name.endswith(".class")}
+    assert builder._compile() == classes
