@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from sqlext.engines.choose import Choice
 
 ROWS_PER_TASK = 64  # of images: some seconds each, so that progress moves and a lost executor costs little
-TASKS_PER_CORE = 8  # of few images: no core waits long for the last task of another
+FEWEST_ROWS, TASKS_PER_CORE = (
+    16,
+    8,
+)  # of few images: smaller tasks, so that no core waits long for the last one of another
 NULL_LABEL = "NULL label"
 NO_NUMBER = "NaN or infinite number to predict"
 
@@ -99,7 +102,8 @@ def _array_error() -> Column:
 def _spread(spark: SparkSession, frame: DataFrame, rows: int) -> DataFrame:
     """More tasks where there are fewer than the cores could use (a small Parquet table is one partition)."""
     cores = max(spark.sparkContext.defaultParallelism, 1)
-    wanted = min(max(rows // ROWS_PER_TASK, TASKS_PER_CORE * cores), max(rows, 1))
+    of_few = max(min(rows // FEWEST_ROWS, TASKS_PER_CORE * cores), 2 * cores)
+    wanted = min(max(rows // ROWS_PER_TASK, of_few), max(rows, 1))
     return frame.repartition(wanted) if frame.rdd.getNumPartitions() < wanted else frame
 
 
