@@ -16,6 +16,7 @@ import org.apache.spark.sql.{SparkSessionExtensions, SparkSessionExtensionsProvi
  *  - JsonRows: JsonToStructs (4.0: another constructor)
  *  - Errors: the protected constructors of AnalysisException and ParseException (4.0: no free message)
  *  - SqlFunctions: FunctionRegistry.builtin, PythonUDF, RuntimeReplaceable, AnalysisContext
+ *  - NativeCalls: TypeCoercion, AnsiTypeCoercion
  *  - TableFunctions: TableFunctionRegistry.builtin, LeafExecNode, DataSource.GLOB_PATHS_KEY
  *  - RowErrors: ColumnarRule, AdaptiveSparkPlanExec.inputPlan
  *  - Settings: SQLConf.buildConf and buildStaticConf
