@@ -32,8 +32,8 @@ test-clients: $(READY) jar  ## tests that start servers, clusters and other proc
 	@$(MAKE) --no-print-directory test-sqlglot
 
 test-sqlglot: $(READY) jar  ## the grammar with the oldest sqlglot and with the compiled one
-	for wanted in sqlglot==25.34.* "sqlglot[c]"; do \
-		rm -rf build/sqlglot && $(BIN)/python -m pip install --quiet --no-warn-conflicts --target build/sqlglot "$$wanted<31" || exit 1; \
+	for wanted in "sqlglot==25.34.*" "sqlglot[c]<31"; do \
+		rm -rf build/sqlglot && $(BIN)/python -m pip install --quiet --no-warn-conflicts --target build/sqlglot "$$wanted" || exit 1; \
 		PYTHONPATH=build/sqlglot $(BIN)/python -m pytest tests/core/test_dialect.py tests/core/test_language.py || exit 1; \
 	done
 
