@@ -266,7 +266,7 @@ def _keep_bytes(spark: SparkSession) -> int:
     """spark.sqlext.cache.maxBytes; nothing is kept where Spark encrypts what it writes to local disks."""
     from sqlext.settings import setting_bytes
 
-    if spark.sparkContext.getConf().get("spark.io.encryption.enabled", "false") == "true":
+    if spark.sparkContext.getConf().get("spark.io.encryption.enabled", "false").strip().lower() == "true":
         return 0
     return setting_bytes(spark, "cache.maxBytes")
 
