@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from sqlext.errors import SqlExtError
 from sqlext.near_misses.meant import between_words, error, meant_text, model_name, one_line, write_instead
 from sqlext.tokens import TokenReader
@@ -17,7 +19,7 @@ def show(reader: TokenReader) -> SqlExtError | None:
         return None
     wanted = (reader.word() or "").upper()
     for word, write in _SHOWN.items():
-        if wanted in (word, word + "S"):
+        if wanted in (word, word + "S") or _is_misspelt(reader, word):
             problem = f"There is no SHOW MODEL {reader.skip()}."
             reader.take_any("IN", "FROM", "OF", "FOR")
             return error(offset, problem, write_instead(write, reader, write + " {name}"))
@@ -26,6 +28,14 @@ def show(reader: TokenReader) -> SqlExtError | None:
         return error(offset, "SHOW MODELS lists models.", write_instead("SHOW MODELS", reader, "SHOW MODELS"))
     write = write_instead("DESCRIBE MODEL", reader, "DESCRIBE MODEL {name}")
     return error(offset, "SHOW MODELS lists models; one is described.", write)
+
+
+def _is_misspelt(reader: TokenReader, word: str) -> bool:
+    """VERSONS m: a word alone would be the model's name."""
+    following = reader.peek(1)
+    if following is None or following.text in (".", ";"):
+        return False
+    return difflib.SequenceMatcher(None, (reader.word() or "").upper(), word + "S").ratio() >= 0.8
 
 
 _SHOWN = {
