@@ -16,9 +16,9 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from sqlext import spark_conf
 from sqlext.session import attach
-from sqlext.warehouse import warehouse_options
+from sqlext.spark import conf as spark_conf
+from sqlext.spark.warehouse import warehouse_options
 
 RUNS = 200
 KINDS = ("without", "with")

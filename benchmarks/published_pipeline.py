@@ -33,8 +33,8 @@ from pyspark.ml import Pipeline
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sqlext.jvm.jars import bigdl_jars, spark_jars
-from sqlext.spark_conf import LOG_CONFIGURATION
+from sqlext.spark.conf import LOG_CONFIGURATION
+from sqlext.spark.jars import bigdl_jars, spark_jars
 
 T = TypeVar("T")
 MEAN_AND_STD = (123.675, 116.28, 103.53, 58.395, 57.12, 57.375)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlext.catalog.drafts import Draft, new_id
 from sqlext.catalog.drop import Dropped
 from sqlext.catalog.entry import ModelEntry, ModelVersion
-from sqlext.catalog.hive import ModelCatalog
+from sqlext.catalog.facade import ModelCatalog
 from sqlext.catalog.names import ModelName, ModelRef, alias_name
 from sqlext.catalog.runs import Run, RunStore
 

@@ -17,7 +17,7 @@ from sqlext.catalog.versions import ATTEMPTS, lock_of
 from sqlext.errors import SqlExtError, nearest
 
 if TYPE_CHECKING:
-    from sqlext.catalog.hive import ModelCatalog
+    from sqlext.catalog.facade import ModelCatalog
 
 
 def rename(catalog: ModelCatalog, name: ModelName, to: ModelName) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlext.catalog.entry import ModelVersion
-from sqlext.catalog.hive import ModelCatalog
+from sqlext.catalog.facade import ModelCatalog
 from sqlext.catalog.names import ModelName, ModelRef
 from sqlext.errors import SqlExtError
 

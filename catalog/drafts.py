@@ -14,7 +14,7 @@ from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError
 
 if TYPE_CHECKING:
-    from sqlext.catalog.hive import ModelCatalog
+    from sqlext.catalog.facade import ModelCatalog
 
 _MAX_KEY, MAX_VALUE = 200, 4000  # what the metastore's columns hold
 

@@ -17,7 +17,7 @@ from sqlext.catalog.publish import DROPPED, MANIFEST
 from sqlext.errors import SqlExtError
 
 if TYPE_CHECKING:
-    from sqlext.catalog.hive import ModelCatalog
+    from sqlext.catalog.facade import ModelCatalog
 
 
 @dataclass(frozen=True)

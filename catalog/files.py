@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from sqlext.catalog.metastore import java_message
 from sqlext.errors import SqlExtError
-from sqlext.java_classes import java_classes
+from sqlext.spark.java_classes import java_classes
 
 _REFUSED = ("AccessControlException", "AccessDeniedException")
 

@@ -16,8 +16,8 @@ from pyspark.sql import SparkSession
 
 from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError, nearest
-from sqlext.java_classes import java_classes
-from sqlext.quoting import string_literal
+from sqlext.spark.java_classes import java_classes
+from sqlext.text import string_literal
 
 COLUMNS = (
     "run_id STRING, epoch INT, iteration BIGINT, loss DOUBLE, val_loss DOUBLE, metric_name STRING, "

@@ -17,7 +17,7 @@ from sqlext.catalog.purge import KEPT, PURGED, WOULD_PURGE, Purged
 from sqlext.catalog.runs import READY, RunStore
 
 if TYPE_CHECKING:
-    from sqlext.catalog.hive import ModelCatalog
+    from sqlext.catalog.facade import ModelCatalog
 
 _MODEL = re.compile(r"(\w+)-([0-9a-f]{12})")
 _VERSION = re.compile(r"v(\d+)-(\w+)")

@@ -39,7 +39,7 @@ from sqlext.catalog.history import write_history
 from sqlext.errors import SqlExtError
 
 if TYPE_CHECKING:
-    from sqlext.catalog.hive import ModelCatalog
+    from sqlext.catalog.facade import ModelCatalog
 
 MANIFEST = "manifest.json"
 DROPPED = "_dropped"

@@ -13,7 +13,7 @@ from sqlext.catalog.entry import BACKBONE, ModelEntry, ModelVersion
 from sqlext.errors import SqlExtError
 
 if TYPE_CHECKING:
-    from sqlext.catalog.hive import ModelCatalog
+    from sqlext.catalog.facade import ModelCatalog
 
 PURGED, KEPT, WOULD_PURGE = "PURGED", "KEPT", "WOULD PURGE"
 

@@ -17,7 +17,7 @@ from sqlext.catalog.names import ModelName, alias_name
 from sqlext.errors import SqlExtError, nearest
 
 if TYPE_CHECKING:
-    from sqlext.catalog.hive import ModelCatalog
+    from sqlext.catalog.facade import ModelCatalog
 
 _locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by model_id: a RENAME does not change it
 ATTEMPTS = 20

@@ -20,12 +20,12 @@ from sqlglot.errors import ParseError
 from sqlglot.generator import Generator
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
+from sqlext.did_you_mean import INSIDE, call_of_another_system, near_miss
 from sqlext.errors import SqlExtError
-from sqlext.near_misses import INSIDE, call_of_another_system, near_miss
-from sqlext.parts import QUERY, Name, Part
+from sqlext.grammar.notes import QUERY, Name, Part
+from sqlext.grammar.reader import TokenReader, position
 from sqlext.routing import Routed, route
 from sqlext.statements import STATEMENTS, read_statement
-from sqlext.tokens import TokenReader, position
 from sqlext.udfs import FUNCTIONS
 
 if not str(sqlglot.parser.__file__).endswith(".py"):

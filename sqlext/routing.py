@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlext.errors import SqlExtError
-from sqlext.tokens import TokenReader
+from sqlext.grammar.reader import TokenReader
 
 _EXPLAIN_MODES = ("EXTENDED", "FORMATTED", "CODEGEN", "COST")
 

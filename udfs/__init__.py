@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import StructType
 
-from sqlext.udfs._hidden import warn_of_hidden
+from sqlext.catalog.functions import warn_of_hidden
 from sqlext.udfs._tables import TableFunction
 from sqlext.udfs.base import Argument, Binding, Call, SqlFunction
 from sqlext.udfs.classify import Classify

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlext.udfs._models import inspection_steps
+from sqlext.scoring.steps import inspection_steps
 from sqlext.udfs.base import Binding, Call, SqlFunction
 
 

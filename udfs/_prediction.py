@@ -7,7 +7,7 @@ from typing import Any
 from sqlext.catalog import ModelCatalog, ModelRef, ModelVersion
 from sqlext.catalog.entry import BACKBONE, REGRESSOR, predicts_a_value
 from sqlext.errors import SqlExtError
-from sqlext.udfs._models import prediction_steps
+from sqlext.scoring.steps import prediction_steps
 from sqlext.udfs.base import Argument, Binding, Call, SqlFunction
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlext.errors import SqlExtError
-from sqlext.quoting import identifier
+from sqlext.text import identifier
 from sqlext.udfs.base import Call
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlext.errors import SqlExtError, did_you_mean, listed
-from sqlext.quoting import string_literal
+from sqlext.text import string_literal
 from sqlext.udfs.base import Binding, Call, SqlFunction
 
 
@@ -29,7 +29,7 @@ class ClassifyScoreOf(SqlFunction):
 
     def bind(self, call: Call) -> Binding:
         from sqlext.catalog.entry import CLASSIFIER
-        from sqlext.udfs._models import prediction_steps
+        from sqlext.scoring.steps import prediction_steps
         from sqlext.udfs._prediction import resolve_model
 
         self.expect_at_least(call, 3)

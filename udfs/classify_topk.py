@@ -6,7 +6,7 @@ from typing import Any
 
 from pyspark.sql.types import IntegralType
 
-from sqlext.quoting import string_literal
+from sqlext.text import string_literal
 from sqlext.udfs.base import Binding, Call, SqlFunction
 
 
@@ -31,7 +31,7 @@ class ClassifyTopk(SqlFunction):
 
     def bind(self, call: Call) -> Binding:
         from sqlext.catalog.entry import CLASSIFIER
-        from sqlext.udfs._models import prediction_steps
+        from sqlext.scoring.steps import prediction_steps
         from sqlext.udfs._prediction import resolve_model
 
         self.expect_at_least(call, 3)

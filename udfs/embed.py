@@ -31,8 +31,8 @@ def bind_embedding(function: SqlFunction, call: Call, backbone: str, image: Argu
     """The embedding of ``image`` by the version that ``backbone`` names now."""
     from sqlext.catalog import ModelCatalog, ModelRef
     from sqlext.catalog.backbones import require_backbone
-    from sqlext.engines.choose import choose_for_embedding
-    from sqlext.udfs._models import embedding_steps
+    from sqlext.scoring.choose import choose_for_embedding
+    from sqlext.scoring.steps import embedding_steps
 
     function.expect_image(call, image)
     catalog = ModelCatalog(call.spark)

@@ -25,7 +25,7 @@ class ImageDataUrl(SqlFunction):
     """
 
     def bind(self, call: Call) -> Binding:
-        from sqlext.udfs._models import thumbnail_steps
+        from sqlext.scoring.steps import thumbnail_steps
 
         self.expect(call, 2)
         image, side = call.arguments

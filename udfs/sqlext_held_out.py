@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.sql.types import StringType
 
-from sqlext.quoting import string_literal
+from sqlext.text import string_literal
 from sqlext.udfs._tables import TableFunction, TableRow, scan
 from sqlext.udfs.base import Call
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pyspark.sql import SparkSession
 
-from sqlext.java_classes import java_classes
+from sqlext.spark.java_classes import java_classes
 
 _MODULE = "com.intel.analytics.bigdl.dllib.nn.abstractnn.AbstractModule"
 

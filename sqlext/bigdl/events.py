@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlext.errors import SqlExtError
-from sqlext.paths import check_allowed
+from sqlext.spark.paths import check_allowed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -25,8 +25,8 @@ from sqlext.bigdl import missing
 from sqlext.bigdl.placement import DEFAULT_BATCH, Placement, place
 from sqlext.bigdl.records import OPTIMIZERS, Epoch, HeadSpec, TrainedHead, TrainSettings
 from sqlext.errors import SqlExtError
-from sqlext.java_classes import java_classes
 from sqlext.settings import setting_bytes
+from sqlext.spark.java_classes import java_classes
 
 __all__ = [
     "OPTIMIZERS",

@@ -89,7 +89,7 @@ def _image(value: object) -> str | None:
         data = value["data"] or b""  # type: ignore[index]
     else:
         return None
-    from sqlext.images import ImageError, info
+    from sqlext.images.decode import ImageError, info
 
     try:
         found = info(value)

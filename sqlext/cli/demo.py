@@ -13,7 +13,7 @@ import click
 
 from sqlext.cli.common import StatementFailed, fail, open_session, run, session_options
 from sqlext.cli.statements import Statement
-from sqlext.quoting import string_literal
+from sqlext.text import string_literal
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

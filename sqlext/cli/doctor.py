@@ -114,7 +114,7 @@ def environment() -> Iterator[Check]:
 
 
 def java() -> Check:
-    from sqlext.java import find_java, java_version
+    from sqlext.spark.java import find_java, java_version
 
     try:
         home = find_java()
@@ -139,7 +139,7 @@ def package(name: str, distribution: str, wanted: str) -> Check:
 
 
 def bigdl() -> Check:
-    from sqlext.jvm.jars import bigdl_jars
+    from sqlext.spark.jars import bigdl_jars
 
     check = package("BigDL", "bigdl-dllib-spark3", "2.5.0b20240324")
     if check.status == OK and not any(jar.is_file() for jar in bigdl_jars()):
@@ -156,8 +156,8 @@ def bigdl() -> Check:
 def jar() -> Check:
     """The shim, and whether it was built from these Python lists."""
     from sqlext.jvm.build import LANGUAGE
-    from sqlext.jvm.jars import JAR as file
     from sqlext.jvm.language import language
+    from sqlext.spark.jars import JAR as file
 
     if not file.is_file():
         return Check("sqlext jar", MISSING, f"no {file}", "make jar, or install the package again")
@@ -213,7 +213,7 @@ def of_the_metastore(
 
 def functions(spark: SparkSession) -> Check:
     """Persistent functions that our short names hide."""
-    from sqlext.udfs._hidden import hidden_functions
+    from sqlext.catalog.functions import hidden_functions
 
     hidden = list(hidden_functions(spark))
     if not hidden:

@@ -69,7 +69,7 @@ def page(title: str, sections: Iterable[Section]) -> str:
 
 def _thumbnail(value: Any) -> str:
     """A data: URL of a small JPEG; '' where the picture has a good header but does not decode."""
-    from sqlext.images import ImageError, decode
+    from sqlext.images.decode import ImageError, decode
 
     try:
         picture = decode(value)

@@ -56,7 +56,7 @@ def command(host: str, port: int, warehouse: str | None, master: str | None, con
 
 def given_settings(conf: tuple[str, ...]) -> dict[str, str]:
     """What the user has set: --conf, and spark-defaults.conf below it."""
-    from sqlext.spark_conf import file_defaults
+    from sqlext.spark.conf import file_defaults
 
     return {**file_defaults(), **settings(conf)}
 

@@ -17,9 +17,9 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-from sqlext.java import find_java
-from sqlext.jvm.jars import JAR, JAR_NAME, bigdl_jars, spark_jars
 from sqlext.jvm.language import language
+from sqlext.spark.jars import JAR, JAR_NAME, bigdl_jars, spark_jars
+from sqlext.spark.java import find_java
 
 SOURCES = Path(__file__).parent / "src"
 LANGUAGE = "META-INF/sqlext/language.json"

@@ -29,7 +29,7 @@ INTERNAL: tuple[dict[str, Any], ...] = (
 
 def language() -> dict[str, Any]:
     """The contents of ``META-INF/sqlext/language.json``, from the Python lists; ``digest`` names their state."""
-    from sqlext import near_misses
+    from sqlext import did_you_mean
     from sqlext.errors import ERROR_CLASSES, RAISED_BY_JVM
     from sqlext.settings import SETTINGS
     from sqlext.statements import STATEMENTS
@@ -38,7 +38,7 @@ def language() -> dict[str, Any]:
     content: dict[str, Any] = {
         "version": _version(),
         "heads": [list(head) for statement in STATEMENTS for head in statement.HEADS],
-        "near_misses": {"first": near_misses.FIRST_WORDS, "inside": near_misses.INSIDE},
+        "near_misses": {"first": did_you_mean.FIRST_WORDS, "inside": did_you_mean.INSIDE},
         "functions": [*(_function(f) for f in FUNCTIONS), *INTERNAL],
         "table_functions": [{**_function(f), "schema": schema(f.OUTPUT)} for f in TABLE_FUNCTIONS],
         "settings": [_setting(s) for s in SETTINGS],

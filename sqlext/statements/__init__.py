@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlext.errors import SqlExtError
+from sqlext.grammar.reader import TokenReader, position
 from sqlext.statements.alter_model import AlterModel
 from sqlext.statements.base import Context, Explained, ResultRow, Statement
 from sqlext.statements.cancel_training import CancelTraining
@@ -27,7 +28,6 @@ from sqlext.statements.show_models import ShowModels
 from sqlext.statements.show_training_history import ShowTrainingHistory
 from sqlext.statements.show_training_runs import ShowTrainingRuns
 from sqlext.statements.train_model import TrainModel
-from sqlext.tokens import TokenReader, position
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,10 +102,10 @@ def near_miss(sql: str) -> None:
 
     :raises SqlExtError: SYNTAX_ERROR with the statement to write instead, where there is one.
     """
-    from sqlext import near_misses
+    from sqlext import did_you_mean
 
     def call() -> None:
-        error = near_misses.near_miss(sql)
+        error = did_you_mean.near_miss(sql)
         if error is not None:
             raise error
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlext.options import MAX_INT
+from sqlext.grammar.options import MAX_INT
+from sqlext.grammar.reader import TokenReader
 from sqlext.statements.base import Context, ResultRow, changed
-from sqlext.tokens import TokenReader
 
 if TYPE_CHECKING:
     from sqlext.catalog.purge import Purged, Rule

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sqlext.errors import SqlExtError
+from sqlext.grammar.reader import Name, TokenReader
 from sqlext.statements._alterations import ALTERATIONS, Alteration
 from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, located
-from sqlext.tokens import Name, TokenReader
 
 FORMS = ", ".join(" ".join(kind.WORDS) for kind in ALTERATIONS)
 _MISSING = ("MODEL_NOT_FOUND", "DATABASE_NOT_FOUND")

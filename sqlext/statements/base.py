@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sqlext.errors import SqlExtError
-from sqlext.tokens import ModelReference, Name, TokenReader
+from sqlext.grammar.reader import ModelReference, Name, TokenReader
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sqlext.grammar.reader import TokenReader
 from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, located
-from sqlext.tokens import TokenReader
 
 
 @dataclass(frozen=True)

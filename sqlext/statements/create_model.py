@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sqlext.errors import SqlExtError
+from sqlext.grammar.reader import Source, TokenReader
 from sqlext.statements.base import Context, ResultRow
 from sqlext.statements.train_model import TrainModel
-from sqlext.tokens import Source, TokenReader
 from sqlext.training.clauses import Clauses, read_clauses
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from sqlext.grammar.reader import ModelReference, TokenReader
 from sqlext.statements.base import Context, ResultRow, Statement, located
-from sqlext.tokens import ModelReference, TokenReader
 
 Line = tuple[str, str | None, str | None]
 

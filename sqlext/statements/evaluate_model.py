@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sqlext.errors import SqlExtError
-from sqlext.options import Option, resolve
+from sqlext.grammar.options import Option, resolve
+from sqlext.grammar.reader import ModelReference, Name, RawOption, Source, TokenReader
 from sqlext.statements.base import Context, ResultRow, Statement
-from sqlext.tokens import ModelReference, Name, RawOption, Source, TokenReader
 
 OPTIONS: tuple[Option, ...] = ()
 
@@ -112,6 +112,6 @@ class EvaluateModel(Statement):
         return self.OUTPUT if self.form is None else FORMS[self.form]
 
     def run(self, context: Context) -> list[ResultRow]:
-        from sqlext.training.evaluate import evaluate
+        from sqlext.evaluation.evaluate import evaluate
 
         return evaluate(context, self)

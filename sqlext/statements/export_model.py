@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from sqlext.options import Option, boolean, resolve
-from sqlext.statements._formats import MOVED, read_format
+from sqlext.grammar.options import Option, boolean, resolve
+from sqlext.grammar.reader import ModelReference, RawOption, TokenReader
 from sqlext.statements.base import Context, ResultRow, Statement
-from sqlext.tokens import ModelReference, RawOption, TokenReader
+from sqlext.transfer.formats import MOVED, read_format
 
 OPTIONS = (Option("overwrite", boolean, False, "whether an export that is there already is replaced"),)
 
@@ -55,7 +55,7 @@ class ExportModel(Statement):
         return cls(model, clauses)
 
     def run(self, context: Context) -> list[ResultRow]:
-        from sqlext.transfer.export import export
+        from sqlext.transfer.exporting import export
 
         return [export(context, self)]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sqlext.errors import SqlExtError
-from sqlext.options import Option, as_written, choice, resolve, text
-from sqlext.statements._formats import FORMATS, MOVED, read_format
+from sqlext.grammar.options import Option, as_written, choice, resolve, text
+from sqlext.grammar.reader import Creation, Name, RawOption, TokenReader
 from sqlext.statements.base import Context, ResultRow, Statement
-from sqlext.tokens import Creation, Name, RawOption, TokenReader
+from sqlext.transfer.formats import FORMATS, MOVED, read_format
 
 OPTIONS = (
-    # The values of these are read by sqlext.preprocessing.
+    # The values of these are read by sqlext.images.preprocessing.
     Option("image_size", as_written, None, "side of the square input in pixels; default: the network's, else 224"),
     Option("resize", as_written, None, "short_side:256, squash:256 or none"),
     Option("crop", as_written, None, "where the square is cut: center"),
@@ -86,10 +86,10 @@ class ImportModel(Statement):
 
     def run(self, context: Context) -> list[ResultRow]:
         if self.format is None:
-            from sqlext.transfer.importing import import_folder
+            from sqlext.transfer.import_folder import import_folder
 
             return [import_folder(context, self)]
-        from sqlext.networks.importing import import_network
+        from sqlext.transfer.import_network import import_network
 
         return [import_network(context, self)]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sqlext.errors import SqlExtError
+from sqlext.grammar.reader import Name, TokenReader
 from sqlext.statements._purging import PurgeClauses, purge_rows, purge_runs
 from sqlext.statements.base import CHANGED, Context, ResultRow, Statement
-from sqlext.tokens import Name, TokenReader
 
 if TYPE_CHECKING:
     from sqlext.catalog.purge import Purged

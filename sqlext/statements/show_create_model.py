@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sqlext.grammar.reader import ModelReference, TokenReader
 from sqlext.statements.base import Context, ResultRow, Statement, located
-from sqlext.tokens import ModelReference, TokenReader
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ShowCreateModel(Statement):
         return located(self.model.name.offset, lambda: self._text(context))
 
     def _text(self, context: Context) -> list[ResultRow]:
-        from sqlext.statements._created_by import statement_of
+        from sqlext.training.recreate import statement_of
 
         version = context.catalog.resolve(context.model_ref(self.model))
         context.catalog.check(version.name, "SELECT")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sqlext.grammar.reader import ModelReference, TokenReader
 from sqlext.statements.base import Context, ResultRow, Statement, located
-from sqlext.tokens import ModelReference, TokenReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

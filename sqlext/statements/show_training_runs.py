@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sqlext.errors import SqlExtError
+from sqlext.grammar.reader import Name, TokenReader
 from sqlext.statements.base import Context, ResultRow, Statement, located
-from sqlext.tokens import Name, TokenReader
 
 if TYPE_CHECKING:
     from sqlext.catalog import ModelName

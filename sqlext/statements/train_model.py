@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from sqlext.errors import SqlExtError
-from sqlext.options import resolve
+from sqlext.grammar.options import resolve
+from sqlext.grammar.reader import Creation, TokenReader
 from sqlext.statements.base import Context, Explained, ResultRow, Statement
-from sqlext.tokens import Creation, TokenReader
 from sqlext.training.clauses import Clauses, Validation, read_clauses
 from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together, of_a_later_release
 
@@ -104,16 +104,16 @@ class TrainModel(Statement, Explained):
         )
 
     def run(self, context: Context) -> list[ResultRow]:
-        from sqlext.training.again import again
-        from sqlext.training.run import train
+        from sqlext.training.retrain import again
+        from sqlext.training.train import train
 
         if self.source is None:
             return again(context, self, lambda there, full: full.run(there))
         return [train(context, self)]
 
     def explain(self, context: Context, mode: str) -> str:
-        from sqlext.training.again import again
-        from sqlext.training.explain import explain
+        from sqlext.training.explain.report import explain
+        from sqlext.training.retrain import again
 
         if self.source is None:
             return again(context, self, lambda there, full: full.explain(there, mode))

@@ -18,7 +18,7 @@ from pyspark import InheritableThread
 
 if TYPE_CHECKING:
     from sqlext.statements.base import Context, ResultRow
-    from sqlext.training.runs import RunRecorder
+    from sqlext.training.recorder import RunRecorder
 
 logger = logging.getLogger("sqlext")
 

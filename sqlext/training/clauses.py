@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlext.errors import SqlExtError
-from sqlext.options import MAX_INT
-from sqlext.tokens import ModelReference, Name, RawOption, Source, TokenReader
+from sqlext.grammar.options import MAX_INT
+from sqlext.grammar.reader import ModelReference, Name, RawOption, Source, TokenReader
 
 ARCHITECTURES = ("linear", "mlp")
 _LATER_ARCHITECTURES = ("cnn", "finetune")

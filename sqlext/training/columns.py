@@ -9,9 +9,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, DecimalType, FractionalType, NumericType, StringType, StructField
 
 from sqlext.errors import SqlExtError
-from sqlext.quoting import identifier
-from sqlext.tokens import Name, Source
-from sqlext.training.sources import ColumnOf, find_column
+from sqlext.grammar.reader import Name, Source
+from sqlext.sources import ColumnOf, find_column
+from sqlext.text import identifier
 from sqlext.udfs.base import is_array, is_image, is_vector
 
 if TYPE_CHECKING:

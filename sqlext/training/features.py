@@ -12,16 +12,16 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, FloatType
 
+from sqlext.scoring.steps import apply_steps, embedding_steps
+from sqlext.sources import ColumnOf
 from sqlext.training.columns import Features
-from sqlext.training.sources import ColumnOf
-from sqlext.udfs._models import apply_steps, embedding_steps
 from sqlext.udfs.base import Argument
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from sqlext.catalog import ModelVersion
-    from sqlext.engines.choose import Choice
+    from sqlext.scoring.choose import Choice
 
 ROWS_PER_TASK = 64  # of images: some seconds each, so that progress moves and a lost executor costs little
 FEWEST_ROWS, TASKS_PER_CORE = (

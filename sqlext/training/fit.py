@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sqlext.statements.train_model import TrainModel
     from sqlext.training.labels import Labels
     from sqlext.training.plan import TrainPlan
+    from sqlext.training.recorder import RunRecorder
     from sqlext.training.rows import Rows
-    from sqlext.training.runs import RunRecorder
 
 
 @dataclass(frozen=True)

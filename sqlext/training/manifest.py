@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sqlext.training.record import Outcome
+    from sqlext.training.outcome import Outcome
 
 
 def manifest_of(outcome: Outcome) -> dict[str, Any]:

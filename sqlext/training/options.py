@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from sqlext.errors import SqlExtError
-from sqlext.options import MAX_INT, Option, boolean, choice, integer, number, text
+from sqlext.grammar.options import MAX_INT, Option, boolean, choice, integer, number, text
+from sqlext.grammar.reader import RawOption
 from sqlext.settings import duration_seconds
-from sqlext.tokens import RawOption
 
 # BigDL's optimizers by their SQL name -> the options that each gives a meaning.
 OPTIMIZERS: dict[str, frozenset[str]] = {

@@ -13,23 +13,16 @@ from sqlext.bigdl.events import check_folder
 from sqlext.bigdl.records import TrainSettings
 from sqlext.catalog import ModelEntry, ModelName, ModelRef, ModelVersion
 from sqlext.catalog.backbones import require_backbone
-from sqlext.engines.choose import choose_for_embedding
 from sqlext.errors import SqlExtError
+from sqlext.grammar.reader import Name
+from sqlext.scoring.choose import choose_for_embedding
 from sqlext.settings import setting
+from sqlext.sources import ColumnOf, find_column, find_label, find_side, find_target, read_source
 from sqlext.statements.base import Context, located
-from sqlext.tokens import Name
 from sqlext.training.clauses import Validation
 from sqlext.training.columns import Features, find_features
 from sqlext.training.defaults import resolve_defaults, settings_of
 from sqlext.training.features import Embedder
-from sqlext.training.sources import (
-    ColumnOf,
-    find_column,
-    find_label,
-    find_side,
-    find_target,
-    read_source,
-)
 from sqlext.training.split import side_sql
 
 if TYPE_CHECKING:

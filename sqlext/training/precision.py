@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyspark.sql import functions as F
 
-from sqlext.engines.choose import Choice, executors_have_bf16
+from sqlext.evaluation.held_out import HeldOut
 from sqlext.networks.head import Head, softmax
+from sqlext.scoring.choose import Choice, executors_have_bf16
 from sqlext.settings import setting
 from sqlext.statements.base import Context
 from sqlext.training.features import Embedder, feature_rows
-from sqlext.training.held_out import HeldOut
 from sqlext.training.split import VALIDATION
 
 if TYPE_CHECKING:
     from sqlext.training.plan import TrainPlan
-    from sqlext.training.runs import RunRecorder
+    from sqlext.training.recorder import RunRecorder
 
 SAMPLE = 500
 MAX_ACCURACY_CHANGE = 0.005

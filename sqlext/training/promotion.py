@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sqlext.engines.choose import choose_for_embedding
 from sqlext.errors import SqlExtError
+from sqlext.evaluation.held_out import score
+from sqlext.evaluation.quality import is_better, quality
 from sqlext.networks.head import Head
+from sqlext.scoring.choose import choose_for_embedding
+from sqlext.sources import ColumnOf, find_column
 from sqlext.statements.base import Context
 from sqlext.training.columns import Features
 from sqlext.training.features import Embedder, feature_rows
-from sqlext.training.held_out import score
-from sqlext.training.quality import is_better, quality
-from sqlext.training.sources import ColumnOf, find_column
 from sqlext.training.split import VALIDATION
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _features(plan: TrainPlan, manifest: dict[str, Any]) -> Features:
     given = manifest["input"]
     if given["kind"] == plan.features.kind and given["kind"] != "columns":
         return plan.features
-    from sqlext.tokens import Name, Source
+    from sqlext.grammar.reader import Name, Source
 
     names = [c["name"] for c in given.get("columns") or [{"name": given["column"]}]]
     source = Source(plan.source_text, plan.source_text, 0, is_query=False)

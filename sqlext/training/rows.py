@@ -13,14 +13,14 @@ from pyspark.sql import functions as F
 
 from sqlext.errors import SqlExtError
 from sqlext.statements.base import Context
-from sqlext.training import messages
+from sqlext.training import summary as messages
 from sqlext.training.features import feature_rows, watching
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
 from sqlext.training.split import TEST, TRAIN, VALIDATION, split_by_hash
 
 if TYPE_CHECKING:
-    from sqlext.training.runs import RunRecorder
+    from sqlext.training.recorder import RunRecorder
 
 # target: class index (NULL: a label unseen in training), or the value of a regression. side: train, validation or test.
 _COLUMNS = ("label_text", "row_hash", "features", "target", "side")

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlext.errors import SqlExtError, nearest
-from sqlext.options import Option, resolve
-from sqlext.tokens import RawOption
+from sqlext.grammar.options import Option, resolve
+from sqlext.grammar.reader import RawOption
 from sqlext.training.clauses import Tune, TuneItem
 from sqlext.training.options import (
     CLASSIFICATION_METRICS,

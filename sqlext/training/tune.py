@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from sqlext.errors import SqlExtError
 from sqlext.training.defaults import resolve_defaults, settings_of
-from sqlext.training.run import Trained, fit_and_score, publish, read_rows
-from sqlext.training.runs import RunRecorder
+from sqlext.training.recorder import RunRecorder
+from sqlext.training.train import Trained, fit_and_score, publish, read_rows
 from sqlext.training.trials import VAL_LOSS, Goal, Trial
 
 if TYPE_CHECKING:

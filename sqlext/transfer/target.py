@@ -13,7 +13,7 @@ from sqlext.catalog.files import FileInfo, Files
 from sqlext.catalog.metastore import java_message
 from sqlext.errors import SqlExtError
 from sqlext.networks.graph import PRODUCER
-from sqlext.transfer.listing import LISTING, Listing, is_listing
+from sqlext.transfer.formats.listing import LISTING, Listing, is_listing
 
 _START = 64  # bytes of a file in which its writer's name stands: ONNX's producer, the name of BigDL's graph
 

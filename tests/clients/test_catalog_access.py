@@ -47,7 +47,7 @@ class Guard extends (SparkSessionExtensions => Unit) {
 @pytest.fixture
 def guard(tmp_path: Path) -> Path:
     """A folder of classes with the extension."""
-    from sqlext.java import find_java
+    from sqlext.spark.java import find_java
 
     (tmp_path / "Guard.scala").write_text(SOURCE)
     classes = tmp_path / "classes"

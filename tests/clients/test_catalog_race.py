@@ -15,7 +15,7 @@ from typing import Any
 import pyspark
 import pytest
 
-from sqlext.java import find_java
+from sqlext.spark.java import find_java
 
 EACH = 6  # versions per driver
 SITE = """<configuration>

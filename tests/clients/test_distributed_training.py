@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sqlext.java import find_java
 from sqlext.jvm.build import spark_jars
+from sqlext.spark.java import find_java
 
 SEEDS = (1, 2, 3, 4, 5)
 _CLAUSES = "FROM blobs LABEL target VALIDATE BY validates OPTIONS (standardize = false, early_stop = false, {options})"

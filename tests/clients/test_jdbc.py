@@ -15,7 +15,7 @@ import pytest
 from pyhive import hive
 
 from sqlext.cli.demo_images import write_flowers
-from sqlext.java import find_java
+from sqlext.spark.java import find_java
 
 SQLEXT = Path(sys.executable).parent / "sqlext"
 JARS = Path(pyspark.__file__).parent / "jars"

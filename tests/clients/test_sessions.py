@@ -20,8 +20,8 @@ def _python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 PLAIN = """
 from pyspark.sql import SparkSession
 import sqlext
-from sqlext.jvm.jars import JAR
-from sqlext.spark_conf import EXTENSION
+from sqlext.spark.jars import JAR
+from sqlext.spark.conf import EXTENSION
 builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
 """
 ATTACH = "sqlext.attach(builder.getOrCreate())"

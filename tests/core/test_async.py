@@ -16,7 +16,7 @@ from sqlext.catalog import RunStore
 from sqlext.errors import SqlExtError
 from sqlext.statements.base import Context
 from sqlext.training.background import take_submitted
-from sqlext.training.runs import _training_slots, places
+from sqlext.training.recorder import _training_slots, places
 
 T = TypeVar("T")
 LONG = "OPTIONS (async = true, epochs = 1000000, early_stop = false)"

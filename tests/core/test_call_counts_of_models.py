@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from tiny_models import publish_columns
 
 from sqlext.catalog import ModelCatalog, ModelRef
-from sqlext.udfs import _models, _worker
+from sqlext.scoring import steps as _models
+from sqlext.scoring import worker as _worker
 from sqlext.udfs.base import Argument
 
 ROWS = 12

@@ -18,11 +18,11 @@ from small_networks import residual
 
 from sqlext.engines import ENGINES, available, cpu_supports_bf16, load_engine
 from sqlext.errors import SqlExtError
-from sqlext.images import decode
+from sqlext.images.decode import decode
+from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.graph import read_network
-from sqlext.preprocessing import Preprocessing, tensor
-from sqlext.udfs import _worker
-from sqlext.udfs._worker import ScoringSpec
+from sqlext.scoring import worker as _worker
+from sqlext.scoring.worker import ScoringSpec
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 

@@ -10,8 +10,8 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import SparkSession
 
 from sqlext import statements
+from sqlext.did_you_mean import near_miss
 from sqlext.errors import SqlExtError
-from sqlext.near_misses import near_miss
 from sqlext.routing import route
 from sqlext.statements import parse_statement
 

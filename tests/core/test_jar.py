@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sqlext.java import find_java
 from sqlext.jvm import build as builder
 from sqlext.jvm.language import digest, language
+from sqlext.spark.java import find_java
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pyspark.sql import Row, SparkSession
 
-from sqlext.udfs._kept import FILE, KeptOutputs, content_hash, kept_outputs
+from sqlext.scoring.cache import FILE, KeptOutputs, content_hash, kept_outputs
 
 LIMIT = 10_000_000
 
@@ -64,7 +64,7 @@ def test_processes_share_the_file(tmp_path: Path) -> None:
     script = f"""
 import sys, numpy as np
 from pathlib import Path
-from sqlext.udfs._kept import KeptOutputs
+from sqlext.scoring.cache import KeptOutputs
 kept = KeptOutputs(Path(sys.argv[1]), {LIMIT})
 for n in range(60):
     images = [b"%d" % i for i in range(n, n + 16)]

@@ -23,7 +23,7 @@ from sqlext.statements.show_models import ShowModels
 from sqlext.statements.show_training_history import ShowTrainingHistory
 from sqlext.statements.show_training_runs import ShowTrainingRuns
 from sqlext.statements.train_model import TrainModel
-from sqlext.training.again import full_text
+from sqlext.training.retrain import full_text
 
 
 def error_of(sql: str) -> SqlExtError:

@@ -15,8 +15,8 @@ import pytest
 
 from sqlext.bigdl.operators import OPERATORS
 from sqlext.errors import ERROR_CLASSES, RAISED_BY_JVM
-from sqlext.options import Option
-from sqlext.preprocessing import ACCEPTED
+from sqlext.grammar.options import Option
+from sqlext.images.preprocessing import ACCEPTED
 from sqlext.settings import SETTINGS
 from sqlext.statements import STATEMENTS, export_model, import_model, train_model
 from sqlext.statements.base import Statement

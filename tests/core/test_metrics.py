@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from sqlext.training.metrics import classification, most_frequent, wilson_interval
+from sqlext.evaluation.metrics import classification, most_frequent, wilson_interval
 
 
 def drawn(rows: int, classes: int) -> tuple[list[str], np.ndarray, list[str]]:

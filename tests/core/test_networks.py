@@ -14,10 +14,10 @@ from small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build, residual, squeeze
 
 from sqlext.engines.onnxruntime import onnxruntime
 from sqlext.errors import SqlExtError
-from sqlext.networks.check import check, pictures
+from sqlext.images.preprocessing import Preprocessing
 from sqlext.networks.graph import Network, load_network, read_network
-from sqlext.networks.source import open_graph
-from sqlext.preprocessing import Preprocessing
+from sqlext.transfer.check import check, pictures
+from sqlext.transfer.formats.onnx import open_graph
 
 HEADLESS = RESIDUAL[: RESIDUAL.index("features =")]
 

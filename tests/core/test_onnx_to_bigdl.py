@@ -14,10 +14,10 @@ import sqlext.bigdl
 from sqlext.bigdl import onnx_to_bigdl
 from sqlext.bigdl.onnx_to_bigdl import OPERATORS, convert, forward, overwriting, plan, save, unsupported
 from sqlext.engines import load_engine
-from sqlext.images import decode
-from sqlext.networks.check import check
+from sqlext.images.decode import decode
+from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.graph import Network, read_network
-from sqlext.preprocessing import Preprocessing, tensor
+from sqlext.transfer.check import check
 
 CONV = "kernel_shape = [3, 3]"
 POOL = "kernel_shape = [3, 3], strides = [2, 2]"

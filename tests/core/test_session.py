@@ -10,11 +10,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 import sqlext
-from sqlext import java, spark_conf
 from sqlext.cli.serve import given_settings, only_the_warehouse
 from sqlext.errors import SqlExtError
-from sqlext.java_classes import java_classes
-from sqlext.jvm.jars import JAR, bigdl_jars, spark_jars
+from sqlext.spark import conf as spark_conf
+from sqlext.spark import java
+from sqlext.spark.jars import JAR, bigdl_jars, spark_jars
+from sqlext.spark.java_classes import java_classes
 
 
 def test_the_session_has_everything_in_place(spark: SparkSession) -> None:

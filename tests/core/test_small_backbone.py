@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from sqlext.cli import demo_images, drawing
-from sqlext.preprocessing import Preprocessing, tensor
+from sqlext.images.preprocessing import Preprocessing, tensor
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "sqlext" / "networks" / "small.onnx"

@@ -1,0 +1,1 @@
+"""Figures about a model: metrics, the held-out rows, and EVALUATE MODEL behind the grammar."""

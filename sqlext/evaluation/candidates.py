@@ -1,0 +1,124 @@
+"""Which columns of a source a version is compared on: the right answer, and the features that it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql.types import DataType, NumericType
+
+from sqlext.catalog.entry import predicts_a_value
+from sqlext.errors import SqlExtError
+from sqlext.grammar.reader import Name, Source
+from sqlext.sources import ColumnOf, find_column, find_label
+from sqlext.udfs.base import is_array, is_image
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from sqlext.catalog import ModelVersion
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version that EVALUATE names; ``offset`` is where."""
+
+    offset: int
+    version: ModelVersion
+    manifest: dict[str, Any]
+
+    @property
+    def is_imported(self) -> bool:
+        return bool(self.manifest["kind"] == "backbone")
+
+    @property
+    def is_regressor(self) -> bool:
+        return predicts_a_value(self.manifest)
+
+    @property
+    def labels(self) -> Sequence[str]:
+        return self.manifest.get("labels") or ()
+
+    @property
+    def held_out(self) -> dict[str, Any]:
+        return self.manifest.get("held_out") or {}
+
+    @property
+    def input(self) -> dict[str, Any]:
+        return self.manifest.get("input") or {}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """``answer`` is SQL: the label as STRING, or the target as DOUBLE (NULL where it is no finite number)."""
+
+    answer: str
+    features: list[ColumnOf]
+
+
+def compared_columns(frame: DataFrame, candidate: Candidate, source: Source, label: Name | None) -> Compared:
+    """Columns by the names of the training; LABEL, and the only image or array column, may bear another name.
+
+    :raises SqlExtError: NO_LABELS, LABEL_NEEDED, COLUMN_NOT_FOUND, INVALID_LABEL, FEATURES_NOT_CLEAR.
+    """
+    model, manifest = candidate.version.name, candidate.manifest
+    if not candidate.is_regressor and not candidate.labels:
+        raise SqlExtError("NO_LABELS", model=model, offset=candidate.offset)
+    trained = manifest.get("target_column" if candidate.is_regressor else "label_column")
+    if label is None and trained is None:
+        raise SqlExtError("LABEL_NEEDED", model=model, offset=candidate.offset)
+    wanted = label or _trained(str(trained), source)
+    if not candidate.is_regressor:
+        answer = find_label(frame, wanted, source)
+        return Compared(f"CAST({answer.sql} AS STRING)", _features(frame, candidate, source, answer))
+    answer = find_column(frame, wanted, source)
+    if not isinstance(answer.type, NumericType):
+        problem = f"{model} predicts a number, and {answer.type.simpleString()} is none"
+        raise SqlExtError("INVALID_LABEL", column=answer.text, problem=problem, offset=wanted.offset)
+    value = f"CAST({answer.sql} AS DOUBLE)"
+    finite = f"CASE WHEN abs({value}) < double('infinity') THEN {value} END"
+    return Compared(finite, _features(frame, candidate, source, answer))
+
+
+def _features(frame: DataFrame, candidate: Candidate, source: Source, answer: ColumnOf) -> list[ColumnOf]:
+    """The trained columns, in trained order. An image or an array may bear another name where it is the only one."""
+    given = candidate.input
+    names = [c["name"] for c in given.get("columns") or ()] or [name for name in [given.get("column")] if name]
+    try:
+        found = [find_column(frame, _trained(name, source), source) for name in names]
+    except SqlExtError:
+        if given.get("kind") == "columns":
+            raise
+        found = []
+    return found or [_only_one(frame, candidate, source, answer)]
+
+
+def _only_one(frame: DataFrame, candidate: Candidate, source: Source, answer: ColumnOf) -> ColumnOf:
+    fields = [f for f in frame.schema.fields if f.name.lower() != answer.text.lower()]
+    for kind, fits in _kinds(candidate):
+        found = [f.name for f in fields if fits(f.dataType)]
+        if len(found) == 1:
+            return find_column(frame, Name((found[0],), source.offset), source)
+        if found:
+            problem = f"{kind} columns are {', '.join(found)}"
+            raise SqlExtError("FEATURES_NOT_CLEAR", source=source.text, problem=problem, offset=source.offset)
+    kinds = " and no ".join(kind for kind, _ in _kinds(candidate))
+    columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in fields)
+    problem = f"it has no {kinds} column for {candidate.version.name}, but {columns or 'none besides ' + answer.text}"
+    raise SqlExtError("FEATURES_NOT_CLEAR", source=source.text, problem=problem, offset=source.offset)
+
+
+def _kinds(candidate: Candidate) -> list[tuple[str, Callable[[DataType], bool]]]:
+    """What the model takes, first what it was trained on."""
+    if candidate.is_imported:
+        return [("image", is_image)]
+    if not candidate.manifest.get("backbone"):
+        return [("array", is_array)]
+    both: list[tuple[str, Callable[[DataType], bool]]] = [("image", is_image), ("array", is_array)]
+    return both if candidate.input.get("kind") == "image" else both[::-1]
+
+
+def _trained(text: str, source: Source) -> Name:
+    """A column's name as the manifest has it; an error about it points at the source."""
+    return Name(tuple(text.split(".")), source.offset)

@@ -1,0 +1,96 @@
+"""EVALUATE MODEL: what versions answered to rows whose right answer is known, as metrics, per class or as a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sqlext.errors import SqlExtError
+from sqlext.evaluation.candidates import Candidate
+from sqlext.evaluation.metrics import classification, confusion, per_class, regression, rmse
+from sqlext.evaluation.rows import Answers, given_rows, recorded_rows
+from sqlext.statements.base import Context, ResultRow, located
+from sqlext.statements.evaluate_model import CONFUSION_MATRIX, PER_CLASS
+
+if TYPE_CHECKING:
+    from sqlext.grammar.reader import ModelReference
+    from sqlext.statements.evaluate_model import EvaluateModel
+
+
+def evaluate(context: Context, statement: EvaluateModel) -> list[ResultRow]:
+    """The rows of EVALUATE MODEL. Everything that can be wrong with any of the models is said before a job runs."""
+    candidates = [_candidate(context, reference, statement.form) for reference in statement.models]
+    if statement.source is None:
+        answers = [recorded_rows(context, candidate) for candidate in candidates]
+    else:
+        answers = given_rows(context, candidates, statement.source, statement.label, scores=statement.form is None)
+    rows = {None: _metrics, PER_CLASS: _per_class, CONFUSION_MATRIX: _confusion}[statement.form]
+    at = datetime.now(UTC).isoformat()
+    return [
+        {
+            "model": str(candidate.version.name),
+            "version": candidate.version.version,
+            "source": answer.source,
+            "split": answer.split,
+            "rows_skipped": answer.skipped,
+            "evaluated_at": at,
+            **row,
+        }
+        for candidate, answer in zip(candidates, answers, strict=True)
+        for row in rows(candidate, answer)
+    ]
+
+
+def _candidate(context: Context, reference: ModelReference, form: str | None) -> Candidate:
+    """:raises SqlExtError: MODEL_NOT_FOUND and its kin, PERMISSION_DENIED, NO_CLASSES."""
+    offset = reference.name.offset
+
+    def find() -> Candidate:
+        version = context.catalog.resolve(context.model_ref(reference))
+        context.catalog.check(version.name, "SELECT")
+        candidate = Candidate(offset, version, context.catalog.read_manifest(version))
+        if form is not None and candidate.is_regressor:
+            raise SqlExtError("NO_CLASSES", model=version.name, form=form)
+        return candidate
+
+    return located(offset, find)
+
+
+def _metrics(candidate: Candidate, answer: Answers) -> Iterator[ResultRow]:
+    yield _of_regressor(candidate, answer) if candidate.is_regressor else _of_classifier(candidate, answer)
+
+
+def _of_classifier(candidate: Candidate, answer: Answers) -> ResultRow:
+    expected, predicted = answer.rows["expected"].tolist(), answer.rows["predicted"].tolist()
+    scores = np.stack(answer.rows["scores"].tolist())
+    found = asdict(classification(expected, predicted, scores, candidate.labels))
+    frequent = candidate.held_out.get("frequent_label")
+    return {
+        "rows_evaluated": found.pop("rows"),
+        "rows_unknown_label": found.pop("unknown_labels"),
+        **found,
+        "baseline_value": None if frequent is None else float(np.mean([name == frequent for name in expected])),
+    }
+
+
+def _of_regressor(candidate: Candidate, answer: Answers) -> ResultRow:
+    target, predicted = (answer.rows[column].to_numpy(dtype=np.float64) for column in ("expected", "predicted"))
+    found = asdict(regression(target, predicted))
+    mean = candidate.held_out.get("target_mean")
+    baseline = None if mean is None else rmse(target, np.full_like(target, mean))
+    return {"rows_evaluated": found.pop("rows"), **found, "baseline_value": baseline}
+
+
+def _per_class(candidate: Candidate, answer: Answers) -> Iterator[ResultRow]:
+    found = per_class(answer.rows["expected"].tolist(), answer.rows["predicted"].tolist(), candidate.labels)
+    yield from map(asdict, found)
+
+
+def _confusion(candidate: Candidate, answer: Answers) -> Iterator[dict[str, Any]]:
+    cells = confusion(answer.rows["expected"].tolist(), answer.rows["predicted"].tolist(), candidate.labels)
+    for expected, predicted, rows in cells:
+        yield {"expected_label": expected, "predicted_label": predicted, "row_count": rows}

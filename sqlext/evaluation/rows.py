@@ -1,0 +1,170 @@
+"""What versions answered to rows whose right answer is known: recorded by TRAIN, or scored now, all models in one pass."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, FloatType
+
+from sqlext.catalog.backbones import recorded_backbone
+from sqlext.errors import SqlExtError
+from sqlext.evaluation.candidates import Candidate, Compared, compared_columns
+from sqlext.evaluation.held_out import FILE
+from sqlext.grammar.reader import Name, Source
+from sqlext.scoring.choose import Choice, choose
+from sqlext.scoring.steps import apply_steps, embedding_steps, prediction_steps
+from sqlext.sources import ColumnOf, read_source
+from sqlext.statements.base import Context, located
+from sqlext.udfs.base import Argument, is_image
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+    from sqlext.catalog import ModelVersion
+
+
+@dataclass(frozen=True)
+class Answers:
+    """``rows`` has expected and predicted (labels, or numbers of a regressor) and, of a classifier, scores: the
+    probabilities in the order of its labels. ``skipped`` rows had no right answer or no prediction."""
+
+    split: str
+    source: str
+    skipped: int
+    rows: pd.DataFrame
+
+
+# --- recorded ---------------------------------------------------------------------------------------------------------
+
+
+def recorded_rows(context: Context, candidate: Candidate) -> Answers:
+    """The rows that the training held out: those that test where there are any, else those that validate.
+
+    :raises SqlExtError: NOTHING_TO_EVALUATE, NO_HELD_OUT_ROWS.
+    """
+    import pandas as pd
+
+    version, manifest, offset = candidate.version, candidate.manifest, candidate.offset
+    if candidate.is_imported:
+        raise SqlExtError("NOTHING_TO_EVALUATE", model=version.name, offset=offset)
+    validated_on = _validated_on(manifest)
+    if FILE not in manifest.get("files", {}) or not candidate.held_out.get("rows"):
+        raise SqlExtError(
+            "NO_HELD_OUT_ROWS", model=version.name, version=version.version, trained=validated_on, offset=offset
+        )
+    data = located(offset, lambda: context.catalog.read_bytes(version, FILE))
+    frame = pd.read_parquet(io.BytesIO(data))
+    split = "test" if (frame["split"] == "test").any() else "validation"
+    names = ("target", "predicted_value") if candidate.is_regressor else ("label", "predicted_label", "scores")
+    rows = frame.loc[frame["split"] == split, list(names)]
+    return Answers(split, validated_on, 0, rows.set_axis(["expected", "predicted", "scores"][: len(names)], axis=1))
+
+
+def _validated_on(manifest: dict[str, Any]) -> str:
+    """The training's source and VALIDATE clause; of layers that came in a file, whence."""
+    told = manifest.get("details", {}).get("validated_on")
+    return str(told) if told else f"imported from '{manifest.get('source', {}).get('path')}'"
+
+
+# --- given ------------------------------------------------------------------------------------------------------------
+
+
+def given_rows(
+    context: Context, candidates: Sequence[Candidate], source: Source, label: Name | None, *, scores: bool = True
+) -> list[Answers]:
+    """What each candidate answers to the rows of the source, which are read once and embedded once per backbone.
+
+    :param scores: whether the probabilities are wanted; labels alone are much smaller.
+    :raises SqlExtError: about the source and its columns; NO_ROWS.
+    """
+    frame = read_source(context, source)
+    compared = [compared_columns(frame, c, source, label) for c in candidates]
+    scored = _scored(context, frame, candidates, compared, source)
+    dropped = () if scores else [name for name in scored.columns if name.startswith("scores_")]
+    table = scored.drop(*dropped).toPandas()
+    return [_answers(table, i, candidate, source) for i, candidate in enumerate(candidates)]
+
+
+def _answers(table: pd.DataFrame, index: int, candidate: Candidate, source: Source) -> Answers:
+    names = {f"{name}_{index}": name for name in ("expected", "predicted", "scores")}
+    mine = table[[column for column in names if column in table.columns]].rename(columns=names)
+    good = mine[mine["expected"].notna() & mine["predicted"].notna()]
+    if good.empty:
+        reason = "it is empty" if table.empty else f"none of its {len(table)} rows has a label and a prediction"
+        raise SqlExtError("NO_ROWS", source=source.text, reason=reason, offset=source.offset)
+    return Answers("given", source.text, len(mine) - len(good), good)
+
+
+def _scored(
+    context: Context, frame: DataFrame, candidates: Sequence[Candidate], compared: Sequence[Compared], source: Source
+) -> DataFrame:
+    """Columns expected_i, predicted_i and (of a classifier) scores_i of every candidate i."""
+    rows, given = _given(frame, compared)
+    rows, arguments = _embedded(context, rows, candidates, given)
+    for i, candidate in enumerate(candidates):
+        steps = located(source.offset, partial(prediction_steps, context.spark, candidate.version, arguments[i]))
+        field = "value" if candidate.is_regressor else "label"
+        rows = apply_steps(rows, steps).withColumn(f"predicted_{i}", F.col(f"scored.{field}"))
+        if not candidate.is_regressor:
+            rows = rows.withColumn(f"scores_{i}", F.col("scored.scores"))
+    wanted = ("expected_", "predicted_", "scores_")
+    return rows.select(*[name for name in rows.columns if name.startswith(wanted)])
+
+
+def _given(frame: DataFrame, compared: Sequence[Compared]) -> tuple[DataFrame, list[list[Argument]]]:
+    """The columns that are needed, each once; an image without any right answer is not scored."""
+    names: dict[str, str] = {}
+    types: dict[str, ColumnOf] = {}
+    for column in (column for one in compared for column in one.features):
+        names.setdefault(column.sql, f"given_{len(names)}")
+        types[column.sql] = column
+    answers = [F.expr(one.answer).alias(f"expected_{i}") for i, one in enumerate(compared)]
+    known = F.coalesce(*[F.expr(one.answer).cast("string") for one in compared]).isNotNull()
+    features = [
+        (F.when(known, F.expr(sql)) if is_image(types[sql].type) else F.expr(sql)).alias(name)
+        for sql, name in names.items()
+    ]
+    arguments = [[Argument(column.type, names[column.sql]) for column in one.features] for one in compared]
+    return frame.select(*answers, *features), arguments
+
+
+def _embedded(
+    context: Context, rows: DataFrame, candidates: Sequence[Candidate], given: list[list[Argument]]
+) -> tuple[DataFrame, list[list[Argument]]]:
+    """Where several heads see the same image through one backbone, the image is embedded once and they take the array.
+
+    A head that alone uses a backbone takes the image, exactly as classify() does.
+    """
+    networks = [_network(context, candidate, arguments) for candidate, arguments in zip(candidates, given, strict=True)]
+    keys = [None if n is None else (arguments[0].sql, n[0].id) for n, arguments in zip(networks, given, strict=True)]
+    arrays: dict[tuple[str, str], Argument] = {}
+    for key, arguments in zip(keys, given, strict=True):
+        users = [n for k, n in zip(keys, networks, strict=True) if n is not None and k == key]
+        if key is None or key in arrays or len(users) < 2:
+            continue
+        # Heads that classify() scores in different precisions are compared in f32.
+        choice = min((choice for _, choice in users), key=lambda c: c.precision != "f32")
+        column = f"embedded_{len(arrays)}"
+        rows = apply_steps(rows, embedding_steps(context.spark, users[0][0], arguments[0], choice))
+        rows = rows.withColumn(column, F.col("embedded.embedding"))
+        arrays[key] = Argument(ArrayType(FloatType()), column)
+    return rows, [[arrays[key]] if key in arrays else a for key, a in zip(keys, given, strict=True)]
+
+
+def _network(context: Context, candidate: Candidate, given: list[Argument]) -> tuple[ModelVersion, Choice] | None:
+    """What embeds for a trained head: the backbone, engine and precision; None without an image."""
+    recorded = candidate.manifest.get("backbone")
+    if candidate.is_imported or recorded is None or not is_image(given[0].type):
+        return None
+
+    def find() -> tuple[ModelVersion, Choice]:
+        backbone = recorded_backbone(context.catalog, recorded, candidate.version)
+        return backbone, choose(context.spark, candidate.manifest, backbone)
+
+    return located(candidate.offset, find)

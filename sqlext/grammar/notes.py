@@ -1,0 +1,102 @@
+"""What a statement consists of, as its parser understood it: the parts that the sqlglot dialect makes its tree of.
+
+A parser says nothing for this: :class:`~sqlext.grammar.reader.TokenReader` notes what each token was read as. Where a statement's
+parser takes tokens by itself, they stay as they were written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
+
+from sqlext.text import identifier
+
+STRINGS = {TokenType.STRING, TokenType.RAW_STRING}
+QUERY = "a query in parentheses"  # Part.what of one whose parentheses belong to the grammar
+
+
+@dataclass(frozen=True)
+class Name:
+    """A possibly qualified identifier as the user wrote it, without back-ticks; ``offset`` is where it starts."""
+
+    parts: tuple[str, ...]
+    offset: int
+
+    def __str__(self) -> str:
+        return ".".join(self.parts)
+
+    @property
+    def sql(self) -> str:
+        """The name with every part in back-ticks."""
+        return ".".join(map(identifier, self.parts))
+
+
+@dataclass(frozen=True)
+class RawOption:
+    """One entry of a property list; ``value`` is a str, int, float or bool."""
+
+    key: str
+    value: Any
+    offset: int
+    value_offset: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tokens ``first`` to ``end`` (excluded), read as one thing; ``what`` is what the parser calls it.
+
+    ``kind``: word (a keyword in upper case, or punctuation), name (a Name), string, number (its text), query (its text),
+    columns (of Names), options (of RawOptions, by key), or text (verbatim).
+    """
+
+    kind: str
+    value: Any
+    first: int
+    end: int
+    what: str = ""
+
+
+@dataclass
+class Parts:
+    """The notes of one reading."""
+
+    tokens: list[Token]
+    sql: str
+    _noted: dict[int, Part] = field(default_factory=dict)  # by first token; a later reading of the same place replaces
+    _clauses: list[tuple[int, int, int]] = field(default_factory=list)  # (first token, end, place in the grammar)
+
+    def note(self, part: Part) -> None:
+        self._noted[part.first] = part
+
+    def clause(self, first: int, end: int, place: int) -> None:
+        """Tokens ``first`` to ``end`` are the clause that is the ``place``-th in the grammar."""
+        self._clauses.append((first, end, place))
+
+    def groups(self, end: int) -> list[list[Part]]:
+        """The statement up to its clauses, then clause by clause in the order of the grammar, then the rest.
+
+        The same statement with its clauses in another order, other white space or comments has the same groups.
+        """
+        begin = self._clauses[0][0] if self._clauses else end
+        rest = self._clauses[-1][1] if self._clauses else end
+        clauses = sorted(self._clauses, key=lambda clause: clause[2])
+        ranges = [(0, begin), *((first, last) for first, last, _ in clauses), (rest, end)]
+        return [self._group(first, last) for first, last in ranges if first < last]
+
+    def _group(self, first: int, end: int) -> list[Part]:
+        found: list[Part] = []
+        while first < end:
+            found.append(self._noted.get(first) or self._verbatim(first))
+            first = found[-1].end
+        return found
+
+    def _verbatim(self, index: int) -> Part:
+        """A token that a statement's parser took by itself."""
+        token = self.tokens[index]
+        if token.token_type in STRINGS:
+            return Part("string", token.text, index, index + 1)
+        if token.token_type == TokenType.IDENTIFIER:
+            return Part("name", Name((token.text,), token.start), index, index + 1)
+        return Part("text", self.sql[token.start : token.end + 1], index, index + 1)

@@ -1,0 +1,116 @@
+"""Which engine and precision a query scores with: the settings, the network, the CPUs and the version's recorded check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlext.errors import SqlExtError
+from sqlext.settings import setting
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from sqlext.catalog import ModelVersion
+
+_ENGINES = ("auto", "openvino", "onnxruntime", "bigdl")
+_PRECISIONS = ("auto", "f32", "bf16")
+_capable: dict[str, bool] = {}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """``engine`` is openvino, onnxruntime or bigdl; ``precision`` f32 or bf16 (openvino only)."""
+
+    engine: str
+    precision: str
+
+
+def choose(spark: SparkSession, manifest: dict[str, Any], backbone: ModelVersion | None) -> Choice:
+    """For predictions of a model; ``backbone`` is None when it scores arrays (the head runs in NumPy or BigDL)."""
+    engine, precision = _setting(spark, "engine", _ENGINES), _setting(spark, "precision", _PRECISIONS)
+    if backbone is None:
+        return Choice(
+            "bigdl" if engine == "bigdl" and _check_bigdl(spark, manifest, manifest) else "onnxruntime", "f32"
+        )
+    from sqlext.catalog import ModelCatalog
+
+    network = manifest if manifest["kind"] == "backbone" else ModelCatalog(spark).read_manifest(backbone)
+    if precision == "auto":
+        precision = "bf16" if manifest.get("precision", {}).get("use") == "bf16" else "f32"
+        automatic = True
+    else:
+        automatic = False
+    return _engine(spark, engine, precision, automatic, network, manifest)
+
+
+def choose_for_embedding(spark: SparkSession, network: dict[str, Any]) -> Choice:
+    """For embed() and TRAIN: f32-equal answers unless spark.sqlext.embed.precision asks, since embeddings are stored and mixed."""
+    engine = _setting(spark, "engine", _ENGINES)
+    precision = _setting(spark, "embed.precision", ("f32", "bf16"))
+    return _engine(spark, engine, precision, False, network, network)
+
+
+def _engine(
+    spark: SparkSession, engine: str, precision: str, automatic: bool, network: dict[str, Any], model: dict[str, Any]
+) -> Choice:
+    usable = {name for name, reason in network.get("engines", {}).items() if not reason}
+    if engine == "bigdl":
+        _check_bigdl(spark, network, model)
+        return Choice("bigdl", "f32")
+    if precision == "bf16":
+        fits = engine in ("auto", "openvino") and "openvino" in usable and executors_have_bf16(spark)
+        if fits:
+            return Choice("openvino", "bf16")
+        if not automatic:
+            reason = (
+                "bf16 needs engine openvino, a network it can run and executors whose CPU has AVX-512 BF16 or AMX and answers "
+                "in bf16"
+            )
+            raise SqlExtError("ENGINE_CANNOT_SCORE", engine=engine, model=model["model"], reason=reason)
+    if engine == "auto":
+        engine = next((e for e in ("onnxruntime", "openvino") if e in usable), "bigdl")
+        if engine == "bigdl":
+            _check_bigdl(spark, network, model)
+        return Choice(engine, "f32")
+    if engine not in usable:
+        reason = network.get("engines", {}).get(engine) or "IMPORT found that it cannot run this network"
+        raise SqlExtError("ENGINE_CANNOT_SCORE", engine=engine, model=model["model"], reason=reason)
+    return Choice(engine, "f32")
+
+
+def _check_bigdl(spark: SparkSession, network: dict[str, Any], model: dict[str, Any]) -> bool:
+    import sqlext.bigdl
+
+    reason = sqlext.bigdl.missing(spark)
+    if reason is None and "model.bigdl" not in network.get("files", {}):
+        reason = network.get("engines", {}).get("bigdl") or "the network was imported without BigDL"
+    if reason is not None:
+        raise SqlExtError("ENGINE_CANNOT_SCORE", engine="bigdl", model=model["model"], reason=reason.rstrip("."))
+    return True
+
+
+def _setting(spark: SparkSession, name: str, accepted: tuple[str, ...]) -> str:
+    value = str(setting(spark, name)).lower()
+    if value not in accepted:
+        raise SqlExtError("INVALID_SETTING", setting=f"spark.sqlext.{name}", value=value, accepted=", ".join(accepted))
+    return value
+
+
+def executors_have_bf16(spark: SparkSession) -> bool:
+    """Whether every executor's CPU has bf16 and a network in bf16 answers there; asked by one small job per application."""
+    context = spark.sparkContext
+    if context.applicationId not in _capable:
+        if str(context.master).startswith("local"):
+            answers = [_cpu_has_bf16(None)]
+        else:
+            slots = max(context.defaultParallelism, 1) * 2
+            answers = context.parallelize(range(slots), slots).map(_cpu_has_bf16).collect()
+        _capable[context.applicationId] = all(answers)
+    return _capable[context.applicationId]
+
+
+def _cpu_has_bf16(_: object) -> bool:
+    from sqlext.scoring.worker import cpu_has_bf16
+
+    return cpu_has_bf16()

@@ -1,0 +1,299 @@
+"""Driver side of scoring: a model version becomes a registered UDF with its broadcasts, made once and shared.
+
+All functions of one model and image are fields of one deterministic UDF, one Python object per (version, engine,
+precision, kind of input): Spark sees that two calls are equal only when they hold the same object.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from sqlext.errors import SqlExtError
+from sqlext.scoring.inputs import TrainedInput, as_one
+from sqlext.udfs.base import Argument, Step, image_sql, is_array, is_image, is_image_struct
+
+if TYPE_CHECKING:
+    from pyspark import Broadcast
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sqlext.catalog import ModelVersion
+    from sqlext.scoring.choose import Choice
+    from sqlext.scoring.worker import ScoringSpec
+
+PREDICTION = "struct<label:string,score:double,value:double,error:string,version:int,scores:array<double>>"
+EMBEDDING = "struct<embedding:array<float>,error:string>"
+TENSOR = "struct<tensor:array<float>,error:string>"
+THUMBNAIL = "struct<url:string>"
+INSPECTION = "struct<width:int,height:int,channels:int,format:string,error:string>"
+
+
+@dataclass
+class _Bound:
+    """A UDF that the analyser may use; ``network`` is its broadcast."""
+
+    udf: Callable[..., Any]
+    network: Broadcast[bytes] | None = None
+    used_at: float = field(default_factory=time.monotonic)
+
+
+_bound: dict[str, _Bound] = {}
+_networks: dict[str, Broadcast[bytes]] = {}
+
+
+_application: list[str] = []
+
+
+def _forget_other_applications(spark: SparkSession) -> None:
+    """A stopped application takes its broadcasts with it; what was bound for it is of no use to the next."""
+    if _application != [spark.sparkContext.applicationId]:
+        _bound.clear()
+        _networks.clear()
+        _application[:] = [spark.sparkContext.applicationId]
+
+
+def _register(spark: SparkSession, key: str, make: Callable[[], _Bound]) -> str:
+    from sqlext.bridge import register_udf
+
+    _forget_other_applications(spark)
+    bound = _bound.get(key)
+    if bound is None:
+        bound = _bound[key] = make()
+        register_udf(spark, key, bound.udf)
+    bound.used_at = time.monotonic()
+    _release_idle(spark)
+    return key
+
+
+def _release_idle(spark: SparkSession) -> None:
+    """Executors drop networks that no query has bound for `spark.sqlext.models.idle`; a later use fetches them again."""
+    from sqlext.settings import duration_seconds, setting
+
+    idle = duration_seconds(setting(spark, "models.idle") or "30m")
+    busy = {id(b.network) for b in _bound.values() if time.monotonic() - b.used_at < idle}
+    for bound in _bound.values():
+        if bound.network is not None and id(bound.network) not in busy:
+            bound.network.unpersist()
+
+
+def _network(spark: SparkSession, version: ModelVersion) -> Broadcast[bytes]:
+    from sqlext.catalog import ModelCatalog
+
+    _forget_other_applications(spark)
+    key = version.id
+    if key not in _networks:
+        data = ModelCatalog(spark).local_copy(version, "network.onnx").read_bytes()
+        _networks[key] = spark.sparkContext.broadcast(data)
+    return _networks[key]
+
+
+def scalar_udf(
+    function: Callable[..., Any], returns: str, name: str, *, struct_input: bool = False, inputs: int = 1
+) -> Callable[..., Any]:
+    """A scalar pandas UDF around ``function``, named as EXPLAIN shows it."""
+    import pandas as pd
+    from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
+
+    def of_one(a: Any) -> Any:
+        return function(a)
+
+    def of_two(a: Any, b: Any) -> Any:
+        return function(a, b)
+
+    # PySpark reads the kind of a pandas UDF, and whether a struct arrives as a DataFrame, from its annotations.
+    first = pd.DataFrame if struct_input else pd.Series
+    call, given = (of_two, {"a": first, "b": pd.Series}) if inputs == 2 else (of_one, {"a": first})
+    call.__annotations__ = {**given, "return": pd.DataFrame}
+    call.__name__ = name
+    return pandas_udf(call, returns)  # type: ignore[call-overload, no-any-return]
+
+
+def apply_steps(frame: DataFrame, steps: tuple[Step, ...]) -> DataFrame:
+    """Adds each step's result as a column of its name; ``arguments`` are SQL over the frame's columns.
+
+    As in SQL, filters and sorts around it score no row twice, and batches are bounded in bytes.
+    """
+    from sqlext.bridge import scored_column
+
+    for step in steps:
+        frame = frame.withColumn(step.name, scored_column(frame.sparkSession, step.udf, map(F.expr, step.arguments)))
+    return frame
+
+
+def _suffix(struct: bool) -> str:
+    """One UDF per kind of input: pandas hands a struct column over as a DataFrame."""
+    return "_struct" if struct else ""
+
+
+# --- what functions and training ask for ----------------------------------------------------------------------------
+
+
+def inspection_steps(spark: SparkSession, image: Argument) -> tuple[Step, ...]:
+    """One step `inspected` with INSPECTION's fields."""
+    from sqlext.scoring import worker as _worker
+
+    struct = is_image_struct(image.type)
+    key = _register(
+        spark,
+        f"inspect_image{_suffix(struct)}",
+        lambda: _Bound(scalar_udf(_worker.inspect_images, INSPECTION, "inspect_image", struct_input=struct)),
+    )
+    return (Step("inspected", key, (image_sql(image),)),)
+
+
+def thumbnail_steps(spark: SparkSession, image: Argument, side: Argument) -> tuple[Step, ...]:
+    """One step `thumbnail` with THUMBNAIL's field."""
+    from sqlext.scoring import worker as _worker
+
+    struct = is_image_struct(image.type)
+    key = _register(
+        spark,
+        f"image_data_url{_suffix(struct)}",
+        lambda: _Bound(
+            scalar_udf(_worker.data_urls, THUMBNAIL, "image_data_url", struct_input=struct, inputs=2),
+        ),
+    )
+    return (Step("thumbnail", key, (image_sql(image), f"CAST({side.sql} AS INT)")),)
+
+
+def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument, choice: Choice) -> tuple[Step, ...]:
+    """Steps whose last, `embedded`, has EMBEDDING's fields."""
+    from sqlext.scoring import worker as _worker
+
+    spec = _spec(spark, backbone, choice)
+    if choice.engine == "bigdl":
+        post = _worker.embedding_from_forward
+        return _forward_steps(spark, spec, image, "embedded", EMBEDDING, post, [backbone])
+    struct, network = is_image_struct(image.type), _network(spark, backbone)
+    key = f"{spec.key}:embed{_suffix(struct)}"
+    function = partial(_worker.embed_images, spec=spec, network=network)
+    name = f"embed_{backbone.name}_{backbone.version}"
+    _register(spark, key, lambda: _Bound(scalar_udf(function, EMBEDDING, name, struct_input=struct), network))
+    return (Step("embedded", key, (image_sql(image),)),)
+
+
+def prediction_steps(
+    spark: SparkSession, model: ModelVersion, features: Sequence[Argument], signature: str | None = None
+) -> tuple[Step, ...]:
+    """Steps whose last, `scored`, has PREDICTION's fields.
+
+    :param features: one argument (an image, an array, an ML vector, a STRUCT), or one for each trained column.
+    :param signature: of the function that was called, for errors.
+    :raises SqlExtError: FEATURES_MISMATCH when the model takes something else, NO_CLASSIFIER.
+    """
+    from sqlext.catalog import ModelCatalog
+    from sqlext.scoring import worker as _worker
+    from sqlext.scoring.choose import choose
+
+    manifest = ModelCatalog(spark).read_manifest(model)
+    if manifest["kind"] == "backbone" and not manifest.get("scores_width"):
+        raise SqlExtError("NO_CLASSIFIER", model=model.name)
+    given = as_one(model, manifest, features, signature)
+    backbone = None if is_array(given.type) else _backbone_of(spark, model, manifest)
+    choice = choose(spark, manifest, backbone)
+    spec = _spec(spark, model, choice, backbone=backbone)
+    if choice.engine == "bigdl":
+        chain = [model] if backbone in (None, model) else [backbone, model]
+        post = partial(_worker.from_forward, spec=spec)
+        return _forward_steps(spark, spec, given, "scored", PREDICTION, post, [v for v in chain if v is not None])
+    if backbone is None:
+        return _array_steps(spark, spec, given, f"classify_{model}")
+    struct, network = is_image_struct(given.type), _network(spark, backbone)
+    key = f"{spec.key}:image{_suffix(struct)}"
+    function = partial(_worker.predict_images, spec=spec, network=network)
+    udf = partial(scalar_udf, function, PREDICTION, f"classify_{model}", struct_input=struct)
+    _register(spark, key, lambda: _Bound(udf(), network))
+    return (Step("scored", key, (image_sql(given),)),)
+
+
+def _array_steps(spark: SparkSession, spec: ScoringSpec, features: Argument, name: str) -> tuple[Step, ...]:
+    from sqlext.scoring import worker as _worker
+
+    key = f"{spec.key}:array"
+    function = partial(_worker.predict_arrays, spec=spec)
+    _register(spark, key, lambda: _Bound(scalar_udf(function, PREDICTION, name)))
+    return (Step("scored", key, (f"CAST({features.sql} AS ARRAY<FLOAT>)",)),)
+
+
+def _backbone_of(spark: SparkSession, model: ModelVersion, manifest: dict[str, Any]) -> ModelVersion | None:
+    """The network that turns an image into features: an imported model is its own."""
+    from sqlext.catalog import ModelCatalog
+    from sqlext.catalog.backbones import recorded_backbone
+
+    if manifest["kind"] == "backbone":
+        return model
+    recorded = manifest.get("backbone")
+    return recorded_backbone(ModelCatalog(spark), recorded, model) if recorded else None
+
+
+def _spec(
+    spark: SparkSession, model: ModelVersion, choice: Choice, *, backbone: ModelVersion | None = None
+) -> ScoringSpec:
+    from sqlext.catalog import ModelCatalog
+    from sqlext.catalog.entry import predicts_a_value
+    from sqlext.networks.head import Head
+    from sqlext.scoring.worker import ScoringSpec
+
+    catalog = ModelCatalog(spark)
+    manifest = catalog.read_manifest(model)
+    trained = TrainedInput.of(manifest)
+    network = model if manifest["kind"] == "backbone" else backbone
+    inputs = catalog.read_manifest(network)["input"] if network else {}
+    head = None if manifest["kind"] == "backbone" else Head.from_onnx(catalog.read_bytes(model, "head.onnx"))
+    return ScoringSpec(
+        key=f"{model}:{model.model_id}:{choice.engine}:{choice.precision}",  # EXPLAIN shows it
+        network_key=network.id if network else None,
+        preprocessing=inputs.get("preprocessing"),
+        engine=choice.engine,
+        precision=choice.precision,
+        head=head,
+        labels=tuple(manifest.get("labels") or ()),
+        task="regression" if predicts_a_value(manifest) else "classification",
+        columns=tuple(n for n, _ in trained.columns) if trained.kind == "columns" else (),
+        scores_kind=manifest.get("scores_kind") or "logits",
+        width=int(manifest["width"]),
+        version=model.version,
+        keep_bytes=_keep_bytes(spark),
+    )
+
+
+def _keep_bytes(spark: SparkSession) -> int:
+    """spark.sqlext.cache.maxBytes; nothing is kept where Spark encrypts what it writes to local disks."""
+    from sqlext.settings import setting_bytes
+
+    if spark.sparkContext.getConf().get("spark.io.encryption.enabled", "false").strip().lower() == "true":
+        return 0
+    return setting_bytes(spark, "cache.maxBytes")
+
+
+def _forward_steps(
+    spark: SparkSession,
+    spec: ScoringSpec,
+    features: Argument,
+    name: str,
+    returns: str,
+    post: Callable[..., Any],
+    chain: list[ModelVersion],
+) -> tuple[Step, ...]:
+    """BigDL in the executor's JVM: a Python step before it (decode), one after it (labels); the forward runs between."""
+    from sqlext.bigdl.scoring import register_versions
+    from sqlext.scoring import worker as _worker
+
+    image = is_image(features.type)
+    struct = is_image_struct(features.type)
+    kind = f"image{_suffix(struct)}" if image else "array"
+    prepare = partial(_worker.tensors if image else _worker.scaled_arrays, spec=spec)
+    before, after = f"{spec.key}:before:{kind}", f"{spec.key}:after:{name}"
+    forward = register_versions(spark, chain, embedding=name == "embedded")
+    _register(spark, before, lambda: _Bound(scalar_udf(prepare, TENSOR, "decode_image", struct_input=struct)))
+    _register(spark, after, lambda: _Bound(scalar_udf(post, returns, f"{name}_by_bigdl", inputs=2)))
+    argument = image_sql(features) if image else f"CAST({features.sql} AS ARRAY<FLOAT>)"
+    return (
+        Step("prepared", before, (argument,)),
+        Step(name, after, (f"sqlext_bigdl_forward('{forward}', prepared.tensor)", "prepared.error")),
+    )

@@ -1,0 +1,319 @@
+"""The scoring path inside a Python worker: Arrow batch -> decode -> engine -> head -> rows.
+
+One spec per (model version, engine, precision, kind of input); what it compiles is kept for the life of the worker.
+Within a batch equal inputs are scored once (a join that fans out repeats its images), and what a network has given for an
+image is kept on the executor's disk (_kept.py).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import pickle  # reads only the broadcast files that our own driver wrote
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from sqlext.engines import Engine, load_engine
+from sqlext.images import decode as images
+from sqlext.images.preprocessing import Preprocessing, tensor
+from sqlext.networks.head import Head, softmax
+from sqlext.scoring.cache import kept_outputs
+
+if TYPE_CHECKING:
+    from pyspark import Broadcast
+
+Floats = npt.NDArray[np.float32]
+
+NO_IMAGE = "no image"
+NO_FEATURES = "no features"
+_CHUNK = 16  # images decoded before the engine runs: bounds a worker's memory at 16 x 600 KB for 224 x 224
+
+
+@dataclass(frozen=True, eq=False)
+class ScoringSpec:
+    """What a worker needs to score; small, pickled with the UDF. The network travels as a broadcast."""
+
+    key: str
+    network_key: str | None = None
+    preprocessing: dict[str, Any] | None = None
+    engine: str = "onnxruntime"
+    precision: str = "f32"
+    head: Head | None = None
+    labels: tuple[str, ...] = field(default=())
+    scores_kind: str = "logits"
+    width: int = 0
+    version: int = 0
+    task: str = "classification"
+    columns: tuple[str, ...] = ()  # their names, of a model of several columns: for reasons
+    keep_bytes: int = 0  # of an executor's disk, for what networks gave
+
+
+_engines: dict[tuple[str, str, str], Engine] = {}
+
+
+def _engine(spec: ScoringSpec, network: Broadcast[bytes]) -> Engine:
+    cached = (str(spec.network_key), spec.engine, spec.precision)
+    if cached not in _engines:
+        _engines[cached] = load_engine(spec.engine, _broadcast_bytes(network), precision=spec.precision)
+    return _engines[cached]
+
+
+def _broadcast_bytes(broadcast: Broadcast[bytes]) -> bytes:
+    """The value without Broadcast's own cache, which would keep 100 MB beside the compiled network."""
+    path = getattr(broadcast, "_path", None)
+    if path is None or not Path(path).is_file():
+        return broadcast.value
+    with Path(path).open("rb") as file:
+        return bytes(pickle.load(file))  # noqa: S301
+
+
+# --- images -------------------------------------------------------------------------------------------------------
+
+
+def _rows(values: pd.Series | pd.DataFrame) -> list[Any]:
+    """A BINARY column as bytes, an image-struct column as dicts; None for NULL."""
+    if isinstance(values, pd.DataFrame):
+        records: list[dict[Any, Any]] = values.to_dict("records")
+        return [record if record.get("data") is not None else None for record in records]
+    return [None if value is None else value for value in values]
+
+
+def _identity(value: Any) -> Any:
+    return value if isinstance(value, bytes) else tuple((k, bytes(v) if k == "data" else v) for k, v in value.items())
+
+
+def _unique(values: list[Any]) -> tuple[list[Any], list[int | None]]:
+    """Distinct non-NULL values, and for each row its index among them (None for NULL)."""
+    seen: dict[Any, int] = {}
+    index = [None if value is None else seen.setdefault(_identity(value), len(seen)) for value in values]
+    first = {i: value for value, i in zip(reversed(values), reversed(index), strict=True) if i is not None}
+    return [first[i] for i in range(len(seen))], index
+
+
+def _tensor(value: Any, preprocessing: Preprocessing) -> Floats | str:
+    """The network's input (3, S, S), or the reason why there is none."""
+    try:
+        return tensor(images.decode(value), preprocessing)
+    except images.ImageError as error:
+        return str(error)
+
+
+def _through_network(
+    values: list[Any], spec: ScoringSpec, network: Broadcast[bytes], output: str
+) -> list[Floats | str]:
+    """Each image's row of the network's ``output`` ('embedding' or 'scores'), or the reason why there is none."""
+    preprocessing = Preprocessing.from_dict(spec.preprocessing or {})
+    kept = kept_outputs(spec.keep_bytes)
+    scope = f"{spec.network_key} {spec.engine} {spec.precision} {output}"
+
+    def run(chunk: list[Any]) -> list[Floats | str]:
+        inputs = [_tensor(value, preprocessing) for value in chunk]
+        return _of_good(inputs, lambda batch: _run(batch, output, spec, network))
+
+    results: list[Floats | str] = []
+    for start in range(0, len(values), _CHUNK):
+        chunk = values[start : start + _CHUNK]
+        results += run(chunk) if kept is None else kept.through(scope, chunk, run)
+    return results
+
+
+def _run(batch: Floats, output: str, spec: ScoringSpec, network: Broadcast[bytes]) -> Floats:
+    embedding, scores = _engine(spec, network).run(batch)
+    if output == "embedding":
+        return embedding
+    assert scores is not None
+    return scores
+
+
+def _of_good(values: list[Floats | str], function: Callable[[Floats], Floats]) -> list[Floats | str]:
+    """``function`` of the values as one batch; what is a reason stays one."""
+    good = [v for v in values if not isinstance(v, str)]
+    outputs = iter(function(np.stack(good)) if good else ())
+    return [v if isinstance(v, str) else next(outputs) for v in values]
+
+
+def _spread(
+    results: list[Floats | str], index: list[int | None], missing: str
+) -> tuple[list[Floats | None], list[str | None]]:
+    """Back to one entry per row: (output or None, reason or None)."""
+    return _apart([missing if i is None else results[i] for i in index])
+
+
+def _apart(results: list[Floats | str]) -> tuple[list[Floats | None], list[str | None]]:
+    """Outputs and reasons, one of the two per row."""
+    return [None if isinstance(r, str) else r for r in results], [r if isinstance(r, str) else None for r in results]
+
+
+def embed_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network: Broadcast[bytes]) -> pd.DataFrame:
+    """Columns embedding (float32 array) and error."""
+    unique, index = _unique(_rows(values))
+    results = _through_network(unique, spec, network, "embedding")
+    outputs, errors = _spread(results, index, NO_IMAGE)
+    return pd.DataFrame({"embedding": _column(outputs), "error": _column(errors)})
+
+
+def predict_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network: Broadcast[bytes]) -> pd.DataFrame:
+    """Columns of :func:`predictions`, from images through backbone and head (or the network's own scores)."""
+    unique, index = _unique(_rows(values))
+    results = _through_network(unique, spec, network, "scores" if spec.head is None else "embedding")
+    if spec.head is not None:
+        results = _of_good(results, spec.head.logits)
+    return predictions(*_spread(results, index, NO_IMAGE), spec)
+
+
+def tensors(values: pd.Series | pd.DataFrame, spec: ScoringSpec) -> pd.DataFrame:
+    """Columns tensor (flat float32 array) and error: what the JVM's BigDL forward takes."""
+    preprocessing = Preprocessing.from_dict(spec.preprocessing or {})
+    unique, index = _unique(_rows(values))
+    results = [_tensor(value, preprocessing) for value in unique]
+    outputs, errors = _spread([r if isinstance(r, str) else r.reshape(-1) for r in results], index, NO_IMAGE)
+    return pd.DataFrame({"tensor": _column(outputs), "error": _column(errors)})
+
+
+# --- arrays -------------------------------------------------------------------------------------------------------
+
+
+def _features(values: Iterable[Any], spec: ScoringSpec) -> list[Floats | str]:
+    def one(value: Any) -> Floats | str:
+        if value is None:
+            return NO_FEATURES
+        array = np.asarray(value, dtype=np.float32)
+        if array.shape != (spec.width,):
+            return f"expected {spec.width} values, got {array.size}"
+        finite = np.isfinite(array)
+        if finite.all():
+            return array
+        if len(spec.columns) != spec.width:
+            return "NULL, NaN or infinite value in the features"
+        bad = [name for name, good in zip(spec.columns, finite, strict=True) if not good]
+        return f"NULL, NaN or infinite value in {', '.join(bad[:5])}"
+
+    return [one(value) for value in values]
+
+
+def _over_arrays(
+    values: pd.Series, spec: ScoringSpec, function: Callable[[Floats], Floats]
+) -> tuple[list[Floats | None], list[str | None]]:
+    return _apart(_of_good(_features(values, spec), function))
+
+
+def predict_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
+    """Columns of :func:`predictions`, from feature arrays through the head."""
+    assert spec.head is not None
+    return predictions(*_over_arrays(values, spec, spec.head.logits), spec)
+
+
+def scaled_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
+    """Columns tensor and error: arrays checked and standardised, for the JVM's BigDL forward."""
+    assert spec.head is not None
+    outputs, errors = _over_arrays(values, spec, spec.head.scale)
+    return pd.DataFrame({"tensor": _column(outputs), "error": _column(errors)})
+
+
+# --- results ------------------------------------------------------------------------------------------------------
+
+
+def predictions(outputs: list[Floats | None], errors: list[str | None], spec: ScoringSpec) -> pd.DataFrame:
+    """Raw outputs -> columns label, score, value, error, version, scores (probabilities in the order of the labels).
+
+    Of a regressor the only output is ``value``, in the target's own units; the others are NULL.
+    """
+    nothing: list[Any] = [None] * len(outputs)
+    columns: dict[str, list[Any]] = {"label": nothing, "score": nothing, "value": nothing}
+    if spec.task == "regression":
+        columns["value"] = [None if o is None else float(o[0]) for o in outputs]
+        scores = nothing
+    else:
+        scores = _scores(outputs, spec)
+        best = [None if s is None else int(s.argmax()) for s in scores]
+        columns["label"] = [None if b is None else spec.labels[b] if spec.labels else str(b) for b in best]
+        columns["score"] = [None if b is None else float(s[b]) for s, b in zip(scores, best, strict=True)]
+    columns |= {"error": errors, "version": [spec.version] * len(outputs), "scores": scores}
+    return pd.DataFrame({name: _column(values) for name, values in columns.items()})
+
+
+def _scores(outputs: list[Floats | None], spec: ScoringSpec) -> list[Any]:
+    """Probabilities per row, None where there is no output."""
+    good = [o for o in outputs if o is not None]
+    each = iter(_probabilities(np.stack(good), spec.scores_kind) if good else ())
+    return [None if o is None else next(each) for o in outputs]
+
+
+def _probabilities(outputs: Floats, kind: str) -> npt.NDArray[np.float64]:
+    return softmax(outputs) if kind == "logits" else outputs.astype(np.float64)
+
+
+def _column(values: list[Any]) -> pd.Series:
+    """An object column: pandas must not turn None into NaN or arrays into a matrix."""
+    column = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        column[i] = value
+    return pd.Series(column)
+
+
+def from_forward(forwarded: pd.Series, errors: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
+    """BigDL's outputs (class scores as logits or log-probabilities) -> columns of :func:`predictions`."""
+    outputs = [None if value is None else np.asarray(value, dtype=np.float32) for value in forwarded]
+    return predictions(outputs, [None if e is None else str(e) for e in errors], spec)
+
+
+def embedding_from_forward(forwarded: pd.Series, errors: pd.Series) -> pd.DataFrame:
+    """BigDL's outputs -> columns embedding and error."""
+    return pd.DataFrame({"embedding": forwarded, "error": errors})
+
+
+# --- looking at pictures ------------------------------------------------------------------------------------------
+
+
+def inspect_images(values: pd.Series | pd.DataFrame) -> pd.DataFrame:
+    """Columns width, height, channels, format and error of each picture."""
+    unique, index = _unique(_rows(values))
+    inspected = [_inspect(value) for value in unique]
+    rows = [(None, None, None, None, NO_IMAGE) if i is None else inspected[i] for i in index]
+    columns = list(zip(*rows, strict=True)) or [()] * 5
+    names = ("width", "height", "channels", "format", "error")
+    return pd.DataFrame({name: _column(list(c)) for name, c in zip(names, columns, strict=True)})
+
+
+def _inspect(value: Any) -> tuple[int | None, int | None, int | None, str | None, str | None]:
+    try:
+        images.decode(value)  # a header alone does not prove that the picture decodes
+        info = images.info(value)
+    except images.ImageError as error:
+        return None, None, None, None, str(error)
+    return info.width, info.height, info.channels, info.format, None
+
+
+def data_urls(values: pd.Series | pd.DataFrame, sides: pd.Series) -> pd.DataFrame:
+    """Column url: a JPEG of each picture, no side longer than its row of ``sides``; NULL without either."""
+    pairs = zip(_rows(values), sides, strict=True)
+    urls = [
+        None if value is None or pd.isna(side) or side < 1 else _data_url(value, int(side)) for value, side in pairs
+    ]
+    return pd.DataFrame({"url": _column(urls)})
+
+
+def _data_url(value: Any, side: int) -> str | None:
+    try:
+        image = images.decode(value)
+    except images.ImageError:
+        return None
+    image.thumbnail((side, side))
+    encoded = io.BytesIO()
+    image.save(encoded, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
+
+
+@lru_cache(maxsize=1)
+def cpu_has_bf16() -> bool:
+    """Whether this worker's CPU has bf16 (AVX-512 BF16 or AMX), and a network in bf16 answers."""
+    from sqlext.engines import cpu_supports_bf16
+
+    return cpu_supports_bf16()

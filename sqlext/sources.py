@@ -1,0 +1,127 @@
+"""What FROM, FEATURES and LABEL mean against Spark's schema: checked before any job runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql.types import ArrayType, BooleanType, DataType, MapType, NumericType, StringType, StructType
+
+from sqlext.errors import SqlExtError, nearest
+from sqlext.grammar.reader import Name, Source
+from sqlext.udfs.base import is_image
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from sqlext.statements.base import Context
+
+
+@dataclass(frozen=True)
+class ColumnOf:
+    """A column as SQL (quoted) with its type; ``text`` is what the user calls it."""
+
+    text: str
+    sql: str
+    type: DataType
+
+
+def read_source(context: Context, source: Source) -> DataFrame:
+    """The rows of a table, a view or a query; nothing runs yet.
+
+    :raises SqlExtError: SOURCE_NOT_FOUND with Spark's own reason and, for a table, the nearest name.
+    """
+    try:
+        return context.spark.sql(_SELECT + source.sql)
+    except (AnalysisException, ParseException) as error:
+        message = str(error).strip()
+        reason = _POSITION.sub("", message.split("\n", 1)[0]).rstrip("; ")
+        offset = source.offset
+        if source.is_query:
+            offset += _offset_in(source.sql, message)
+        elif "TABLE_OR_VIEW_NOT_FOUND" in reason:
+            reason = f"there is no such table or view. {_nearest_table(context, source)}"
+        raise SqlExtError("SOURCE_NOT_FOUND", source=source.text, reason=reason, offset=offset) from None
+
+
+_SELECT = "SELECT * FROM "
+_POSITION = re.compile(r"[;(]?\s*line (\d+),? pos (\d+)\)?;?")
+
+
+def _offset_in(query: str, message: str) -> int:
+    """Where Spark's message points, as an offset into the query that stands behind SELECT * FROM; 0 where it does not."""
+    found = _POSITION.search(message)
+    if found is None:
+        return 0
+    line, column = int(found[1]), int(found[2])
+    lines = (_SELECT + query).split("\n")
+    offset = sum(len(text) + 1 for text in lines[: line - 1]) + column - len(_SELECT)
+    return offset if 0 <= offset < len(query) else 0
+
+
+def _nearest_table(context: Context, source: Source) -> str:
+    database, _, table = source.sql.replace("`", "").rpartition(".")
+    try:
+        rows = context.spark.sql(f"SHOW TABLES IN `{database}`" if database else "SHOW TABLES").collect()
+    except AnalysisException:
+        return f"There is no database {database}."
+    prefix = f"{database}." if database else ""
+    return nearest(prefix + table, [prefix + row.tableName for row in rows])
+
+
+def find_column(frame: DataFrame, name: Name, source: Source) -> ColumnOf:
+    """A column of the source, or a field of a struct column.
+
+    :raises SqlExtError: COLUMN_NOT_FOUND with the nearest name.
+    """
+    try:
+        kind = frame.select(name.sql).schema.fields[0].dataType
+    except AnalysisException:
+        hint = nearest(str(name), frame.columns, limit=20)
+        raise SqlExtError("COLUMN_NOT_FOUND", column=name, source=source.text, hint=hint, offset=name.offset) from None
+    return ColumnOf(str(name), name.sql, kind)
+
+
+# --- LABEL and TARGET ---------------------------------------------------------------------------------------------
+
+
+def find_label(frame: DataFrame, label: Name, source: Source) -> ColumnOf:
+    """The label column: any type that has an order.
+
+    :raises SqlExtError: COLUMN_NOT_FOUND, INVALID_LABEL.
+    """
+    column = find_column(frame, label, source)
+    if (
+        isinstance(column.type, (ArrayType, MapType, StructType))
+        or is_image(column.type)
+        or column.type.simpleString() == "vector"
+    ):
+        problem = f"{column.type.simpleString()} values are no classes; use a string, number, boolean or date"
+        raise SqlExtError("INVALID_LABEL", column=column.text, problem=problem, offset=label.offset)
+    return column
+
+
+def find_target(frame: DataFrame, target: Name, source: Source) -> ColumnOf:
+    """The column of numbers that a regression predicts.
+
+    :raises SqlExtError: COLUMN_NOT_FOUND, INVALID_TARGET.
+    """
+    column = find_column(frame, target, source)
+    if not isinstance(column.type, NumericType):
+        problem = f"it is {column.type.simpleString()}, no number; classes are predicted by LABEL {target}"
+        raise SqlExtError("INVALID_TARGET", column=column.text, problem=problem, offset=target.offset)
+    return column
+
+
+def find_side(frame: DataFrame, column: Name, source: Source) -> ColumnOf:
+    """The column of VALIDATE BY.
+
+    :raises SqlExtError: COLUMN_NOT_FOUND, INVALID_VALIDATION_COLUMN.
+    """
+    found = find_column(frame, column, source)
+    if not isinstance(found.type, (BooleanType, StringType)):
+        problem = f"it is {found.type.simpleString()}"
+        raise SqlExtError("INVALID_VALIDATION_COLUMN", column=found.text, problem=problem, offset=column.offset)
+    return found

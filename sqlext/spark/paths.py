@@ -1,0 +1,87 @@
+"""Files that SQL names: resolved by Hadoop's rules, and checked against the folders that a shared server may read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from sqlext.errors import SqlExtError
+from sqlext.settings import setting
+from sqlext.spark.java_classes import java_classes
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MAX_IMPORT_BYTES = 4 << 30
+
+
+def qualified(spark: SparkSession, path: str) -> Any:
+    """The Hadoop path with scheme; without one it is `fs.defaultFS`.
+
+    :raises SqlExtError: FILE_NOT_FOUND for what is no path at all.
+    """
+    jvm = java_classes(spark)
+    conf = spark._jsparkSession.sessionState().newHadoopConf()
+    try:
+        raw = jvm.org.apache.hadoop.fs.Path(path)
+        return raw.getFileSystem(conf).makeQualified(raw)
+    except Exception as error:
+        reason = str(getattr(error, "java_exception", error)).split("\n", 1)[0]
+        raise SqlExtError("FILE_NOT_FOUND", path=path, looked_up=reason) from None
+
+
+def check_allowed(spark: SparkSession, path: str) -> Any:
+    """The qualified path, when `spark.sqlext.allowedPaths` is not set or has a folder above it.
+
+    :raises SqlExtError: PATH_NOT_ALLOWED listing the folders.
+    """
+    target = qualified(spark, path)
+    allowed = setting(spark, "allowedPaths")
+    if allowed is None:
+        return target
+    folders = [qualified(spark, folder.strip()) for folder in allowed.split(",") if folder.strip()]
+    # toUri().normalize() has taken '..' out of a path; a link below an allowed folder is the administrator's doing.
+    wanted = target.toUri().normalize().toString()
+    for folder in folders:
+        above = folder.toUri().normalize().toString().rstrip("/")
+        if wanted == above or wanted.startswith(above + "/"):
+            return target
+    listed = ", ".join(f.toString() for f in folders) or "none"
+    raise SqlExtError("PATH_NOT_ALLOWED", path=path, allowed=listed)
+
+
+@contextmanager
+def local_file(
+    spark: SparkSession, path: str, format: str = "ONNX", beside: Callable[[Path], list[str]] = lambda _: []
+) -> Iterator[Path]:
+    """A local copy of the file, or the file itself where it is on this machine; external data lies beside it.
+
+    :param format: what reads it, for the error.
+    :param beside: from the copy to the names of other files in its folder, or below it, that come along where they are
+        there.
+    :raises SqlExtError: FILE_NOT_FOUND naming the scheme it was looked up in, IS_A_FOLDER, PATH_NOT_ALLOWED.
+    """
+    target = check_allowed(spark, path)
+    conf = spark._jsparkSession.sessionState().newHadoopConf()
+    system = target.getFileSystem(conf)
+    if not system.exists(target):
+        raise SqlExtError("FILE_NOT_FOUND", path=path, looked_up=target.toString())
+    if system.getFileStatus(target).isDirectory():
+        raise SqlExtError("IS_A_FOLDER", path=path, format=format)
+    if target.toUri().getScheme() == "file":
+        yield Path(target.toUri().getPath())
+        return
+    with TemporaryDirectory(prefix="sqlext-import-") as folder:
+        copy = Path(folder) / target.getName()
+        hadoop_path = java_classes(spark).org.apache.hadoop.fs.Path
+        system.copyToLocalFile(False, target, hadoop_path(copy.as_uri()), True)
+        for name in beside(copy):
+            # "./": a name with a colon would begin with a scheme.
+            other, here = hadoop_path(target.getParent(), f"./{name}"), Path(folder) / name
+            if system.exists(other):
+                here.parent.mkdir(parents=True, exist_ok=True)
+                system.copyToLocalFile(False, other, hadoop_path(here.as_uri()), True)
+        yield copy

@@ -1,0 +1,1 @@
+"""EXPLAIN TRAIN MODEL: what a training would do, without training anything."""

@@ -1,0 +1,127 @@
+"""EXPLAIN TRAIN MODEL: what a training would do, from the catalog, the schemas and, with FORMATTED, a look at the rows.
+
+Nothing is trained and nothing is written. EXPLAIN alone runs no Spark job; FORMATTED and EXTENDED read the label column
+and the first pictures, of at most :data:`ROWS` and :data:`SAMPLE` rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlext.training.explain.rows import Found, look
+from sqlext.training.explain.sizes import batch, memory, network
+from sqlext.training.options import OPTIONS
+from sqlext.training.plan import TrainPlan, existing_model, make_plan
+from sqlext.training.trials import Trial, goal_of, trials_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlext.catalog import ModelEntry, ModelName
+    from sqlext.statements.base import Context
+    from sqlext.statements.train_model import TrainModel
+
+Lines = list[tuple[str, str]]
+SHOWN_TRIALS = 20
+
+
+def explain(context: Context, statement: TrainModel, mode: str) -> str:
+    """The text of EXPLAIN's one column.
+
+    :raises SqlExtError: every planning error of TRAIN MODEL, with its position.
+    """
+    name, existing = existing_model(context, statement)
+    if existing is not None and statement.if_not_exists:
+        return f"== {statement.NAME} ==\n{name} exists, version {existing.default.version}; nothing would be trained"
+    trials = trials_of(statement) if statement.tune is not None else []
+    plan = make_plan(context, trials[0].statement if trials else statement, name, existing)
+    text = _section(statement.NAME, _summary(plan, statement, _outcome(statement, name, existing), trials))
+    if mode == "SIMPLE":
+        return text
+    found = look(context, plan)
+    sections = {
+        "Source": found.source_lines(plan),
+        "Columns": _columns(plan, found),
+        "Target" if plan.regression else "Classes": found.label_lines(),
+        "Network": network(context, plan, found),
+        "Batch": batch(context, plan, found),
+        "Memory": memory(context, plan, found),
+        "Options": _options(plan, statement),
+    }
+    return "\n\n".join([text, *(_section(title, lines) for title, lines in sections.items())])
+
+
+def _section(title: str, lines: Lines) -> str:
+    width = max((len(key) for key, _ in lines), default=0)
+    return "\n".join([f"== {title} ==", *(f"{key:<{width}}  {value}".rstrip() for key, value in lines)])
+
+
+def _outcome(statement: TrainModel, name: ModelName, existing: ModelEntry | None) -> str:
+    """What becomes of the name."""
+    if existing is None:
+        return f"{name}, a new model: version 1"
+    text = f"{name}: a version after {existing.latest.version}"
+    if statement.replace:
+        return f"{text}; the older ones go, but for aliased ones"
+    promote = statement.options["promote"]
+    if existing.default.pinned:
+        return f"{text}; default stays {existing.default.version}: pinned"
+    return (
+        text
+        + {
+            "always": ", the new default",
+            "if_better": f", the new default if it is better than version {existing.default.version}",
+            "never": f"; default stays {existing.default.version}: promote = 'never'",
+        }[str(promote)]
+    )
+
+
+def _summary(plan: TrainPlan, statement: TrainModel, outcome: str, trials: Sequence[Trial]) -> Lines:
+    used = plan.features.text
+    made = f" by {plan.backbone}" if plan.backbone is not None else ", standardised" if plan.standardize else ""
+    architecture = plan.architecture + (f" ({plan.options['hidden']})" if plan.hidden else "")
+    options = ("epochs", "optimizer", "learning_rate", "early_stop", "seed")
+    shown = ", ".join(f"{key} = {_text(plan.options[key])}" for key in options)
+    return [
+        ("model", outcome),
+        ("source", plan.source_text),
+        ("features", used + made),
+        *([("left out", ", ".join(plan.features.left_out))] if plan.features.left_out else []),
+        ("target" if plan.regression else "label", plan.label.text),
+        ("validate", plan.validation.text),
+        ("using", architecture),
+        ("options", shown),
+        *([("tune", _search(statement, trials))] if trials else []),
+    ]
+
+
+def _search(statement: TrainModel, trials: Sequence[Trial]) -> str:
+    goal = goal_of(statement)
+    order = "least" if goal.lower else "greatest"
+    shown = "; ".join(str(trial) for trial in trials[:SHOWN_TRIALS])
+    more = f"; and {len(trials) - SHOWN_TRIALS} more" if len(trials) > SHOWN_TRIALS else ""
+    return f"{len(trials)} trials, the {order} {goal.metric} is published: {shown}{more}"
+
+
+def _columns(plan: TrainPlan, found: Found) -> Lines:
+    return [
+        *(("feature", f"{column.text} {column.type.simpleString()}") for column in plan.features.columns),
+        ("target" if plan.regression else "label", f"{plan.label.text} {plan.label.type.simpleString()}"),
+        ("left out", ", ".join(plan.features.left_out) or "none"),
+        *(("warning", sentence) for sentence in found.warnings),
+    ]
+
+
+def _options(plan: TrainPlan, statement: TrainModel) -> Lines:
+    """Every option with its value, and where that comes from."""
+    given = {option.key for option in statement.raw_options}
+    lines = []
+    for option in OPTIONS:
+        value = _text(plan.options[option.name])
+        default = "auto" if option.default is None else _text(option.default)
+        lines.append((option.name, f"{value}  (given; default {default})" if option.name in given else value))
+    return lines
+
+
+def _text(value: object) -> str:
+    return "not set" if value in (None, "") else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,137 @@
+"""What EXPLAIN FORMATTED TRAIN MODEL sees of the rows: labels of a bounded part, and whether a sample can be used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from sqlext.training.features import feature_rows
+from sqlext.training.labels import read_labels
+from sqlext.training.summary import reasons
+from sqlext.training.suspicious import suspicious_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from sqlext.statements.base import Context
+    from sqlext.training.plan import TrainPlan
+
+Lines = list[tuple[str, str]]
+ROWS = 1_000_000  # of the source, for labels
+SAMPLE = 200  # rows whose features are looked at
+SHOWN = 20  # classes
+
+
+@dataclass(frozen=True)
+class Found:
+    """``rows`` is the source's count, at most :data:`ROWS` (``capped``: there are more).
+
+    ``labels`` counts rows by label (empty: regression), ``sides`` by VALIDATE BY, ``target`` is least, mean and greatest.
+    """
+
+    rows: int
+    capped: bool
+    null_labels: int
+    labels: Counter[str]
+    target: tuple[float, float, float] | None
+    sides: Counter[str]
+    sampled: int
+    bad: Counter[str]
+    width: int | None
+    warnings: list[str]
+
+    @property
+    def classes(self) -> int | None:
+        return len(self.labels) or None
+
+    def source_lines(self, plan: TrainPlan) -> Lines:
+        count = f"more than {ROWS:,}; the figures below are of the first {ROWS:,}" if self.capped else f"{self.rows:,}"
+        bad = f"{sum(self.bad.values())} of the first {self.sampled}"
+        return [
+            ("from", plan.source_text),
+            ("rows", count),
+            ("validate", plan.validation.text),
+            ("unusable rows", bad + (f": {reasons(self.bad)}" if self.bad else "")),
+        ]
+
+    def label_lines(self) -> Lines:
+        null = ("NULL", f"{self.null_labels:,} rows, skipped")
+        if self.target is not None:
+            names = ("least", "mean", "greatest")
+            return [*((n, f"{v:g}") for n, v in zip(names, self.target, strict=True)), null]
+        listed = [(name, f"{count:,} rows") for name, count in list(self.labels.items())[:SHOWN]]
+        more = [("..", f"{len(self.labels) - SHOWN:,} more classes")] if len(self.labels) > SHOWN else []
+        return [("classes", f"{len(self.labels):,}"), *listed, *more, null]
+
+
+def look(context: Context, plan: TrainPlan) -> Found:
+    """A few short jobs.
+
+    :raises SqlExtError: what TRAIN says of labels that are no classes.
+    """
+    head = replace(plan, source=plan.source.limit(ROWS + 1))
+    known = read_labels(head)
+    labels = Counter({} if plan.regression else _by_label(head, known.names))
+    sampled, bad, width = _sample(context, plan)
+    return Found(
+        rows=min(known.rows, ROWS),
+        capped=known.rows > ROWS,
+        null_labels=known.null_rows,
+        labels=labels,
+        target=_target(head) if plan.regression else None,
+        sides=_sides(head),
+        sampled=sampled,
+        bad=bad,
+        width=width,
+        warnings=_warnings(context, head),
+    )
+
+
+def _by_label(plan: TrainPlan, names: tuple[str, ...]) -> dict[str, int]:
+    """Rows of each class, in the order of the classes."""
+    text = F.expr(plan.label.sql).cast("string").alias("text")
+    counted = {row["text"]: row["count"] for row in plan.source.groupBy(text).count().collect()}
+    return {name: counted[name] for name in names}
+
+
+def _target(plan: TrainPlan) -> tuple[float, float, float] | None:
+    value = F.expr(plan.label.sql).cast("double")
+    row = plan.source.select(F.min(value), F.avg(value), F.max(value)).first()
+    return None if row is None or row[0] is None else (row[0], row[1], row[2])
+
+
+def _sides(plan: TrainPlan) -> Counter[str]:
+    if plan.side_sql is None:
+        return Counter()
+    counted = plan.source.groupBy(F.expr(plan.side_sql).alias("side")).count().collect()
+    return Counter({row["side"]: row["count"] for row in counted})
+
+
+def _sample(context: Context, plan: TrainPlan) -> tuple[int, Counter[str], int | None]:
+    """Rows looked at, why some cannot be used, and the length of their features where no backbone makes them."""
+    rows = plan.source.limit(SAMPLE)
+    if plan.embedder.embeds:
+        error = F.expr(f"sqlext_image_error({plan.features.columns[0].sql})").alias("error")
+        frame = rows.select(error, F.lit(None).cast("int").alias("width"))
+    else:
+        frame = _numbers(context, plan, rows).select("error", F.size("features").alias("width"))
+    found = frame.groupBy("error", "width").count().collect()
+    bad = Counter({row["error"]: row["count"] for row in found if row["error"] is not None})
+    good = Counter({row["width"]: row["count"] for row in found if row["error"] is None and row["width"]})
+    return sum(row["count"] for row in found), bad, good.most_common(1)[0][0] if good else None
+
+
+def _numbers(context: Context, plan: TrainPlan, rows: DataFrame) -> DataFrame:
+    return feature_rows(context.spark, rows, plan.label, plan.embedder, SAMPLE)
+
+
+def _warnings(context: Context, plan: TrainPlan) -> list[str]:
+    """Numeric columns that are probably no features."""
+    if plan.features.kind != "columns":
+        return []
+    known = _numbers(context, plan, plan.source).where("error IS NULL")
+    usable = known.withColumn("target", F.col("label").cast("double")) if plan.regression else known
+    return suspicious_columns(plan, usable)

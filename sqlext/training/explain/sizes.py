@@ -1,0 +1,116 @@
+"""How large a training is, as EXPLAIN FORMATTED TRAIN MODEL tells: parameters, steps, bytes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from sqlext.bigdl.records import HeadSpec
+from sqlext.bigdl.training import place_head
+from sqlext.training.split import TEST, TRAIN, VALIDATION
+
+if TYPE_CHECKING:
+    from sqlext.statements.base import Context
+    from sqlext.training.explain.rows import Found
+    from sqlext.training.plan import TrainPlan
+
+Lines = list[tuple[str, str]]
+_FLOAT = 4
+# Numbers that an optimizer keeps per weight, beside weight and gradient.
+_STATE = {"sgd": 1, "adam": 2, "adagrad": 1, "adadelta": 2, "adamax": 2, "rmsprop": 1, "ftrl": 2, "lbfgs": 20}
+
+
+def network(context: Context, plan: TrainPlan, found: Found) -> Lines:
+    """Layers with their parameters: the backbone's are frozen, the head's are trained."""
+    lines: Lines = []
+    if plan.backbone is not None:
+        manifest = context.catalog.read_manifest(plan.backbone)
+        parameters = re.match(r"[\d,]+ parameters", str(manifest.get("details", {}).get("network", "")))
+        size = parameters[0] if parameters else "parameters not known"
+        role = "" if plan.embedder.embeds else "; made the arrays, is not run"
+        lines.append(("backbone", f"{plan.backbone}: {size}, frozen{role}"))
+    spec = head(context, plan, found)
+    shapes = spec.shapes[::2]
+    for inputs, outputs in ((shape[1], shape[0]) for shape in shapes):
+        lines.append((f"Linear({inputs} -> {outputs})", f"{(inputs + 1) * outputs:,} parameters, trainable"))
+    loss = "mean squared error" if plan.regression else "LogSoftMax, mean negative log likelihood"
+    return [*lines, ("criterion", loss), ("trainable", f"{_parameters(spec):,} parameters")]
+
+
+def batch(context: Context, plan: TrainPlan, found: Found) -> Lines:
+    """Batch size as it will be fitted, and the steps that follow from it."""
+    trained, validated, tested = rows_of(plan, found)
+    placement = place_head(context.spark, trained + validated, head(context, plan, found), plan.settings)
+    steps = -(-trained // placement.batch_size) if trained else 0
+    where = f"{placement.executors} executors" if placement.executors else "1 executor, one task"
+    lines = [
+        ("rows", f"about {trained:,} train, {validated:,} validate, {tested:,} test"),
+        ("batch_size", str(placement.batch_size)),
+        ("steps", f"{steps:,} per epoch, at most {steps * plan.settings.epochs:,} in {plan.settings.epochs} epochs"),
+        ("trains on", where),
+    ]
+    return [*lines, ("note", placement.note)] if placement.note else lines
+
+
+def memory(context: Context, plan: TrainPlan, found: Found) -> Lines:
+    """Bytes of the features, which are kept for the run, and of the weights."""
+    trained, validated, tested = rows_of(plan, found)
+    spec = head(context, plan, found)
+    features = _FLOAT * spec.width * (trained + validated + tested)
+    weights = _FLOAT * _parameters(spec) * (2 + _STATE[plan.settings.optimizer])
+    limit = context.setting("train.localMaxBytes")
+    return [
+        ("features", f"about {_bytes(features)}, kept on the executors (memory, then disk) during the run"),
+        ("training", f"about {_bytes(2 * features + weights)} of heap; one task takes features up to {limit}"),
+        ("driver", "none of the rows"),
+    ]
+
+
+def head(context: Context, plan: TrainPlan, found: Found) -> HeadSpec:
+    """What will be trained, as far as the sample tells."""
+    classes = None if plan.regression else found.classes
+    return HeadSpec(_width(context, plan, found), classes, plan.hidden, float(plan.options["dropout"]))
+
+
+def rows_of(plan: TrainPlan, found: Found) -> tuple[int, int, int]:
+    """Rows that train, validate and test, about: what cannot be used is not known before it is decoded."""
+    known = found.rows - found.null_labels
+    validation = plan.validation
+    if plan.validation_rows is not None:
+        return known, plan.validation_rows.count(), 0
+    if validation.kind == "none":
+        return known, 0, 0
+    if validation.kind == "by":
+        return found.sides[TRAIN], found.sides[VALIDATION], found.sides[TEST]
+    shares = (validation.fraction, validation.test_fraction)
+    held, tested = (sum(_share(n, share) for n in found.labels.values() or [known]) for share in shares)
+    return known - held - tested, held, tested
+
+
+def _share(rows: int, fraction: float) -> int:
+    return max(1, round(fraction * rows)) if fraction and rows > 1 else 0
+
+
+def _width(context: Context, plan: TrainPlan, found: Found) -> int:
+    if plan.backbone is not None:
+        return int(context.catalog.read_manifest(plan.backbone)["width"])
+    return found.width or len(plan.features.columns)
+
+
+def _parameters(spec: HeadSpec) -> int:
+    total = 0
+    for shape in spec.shapes:
+        size = 1
+        for n in shape:
+            size *= n
+        total += size
+    return total
+
+
+def _bytes(number: int) -> str:
+    size: Any = number
+    for unit in ("bytes", "KB", "MB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GB"

@@ -1,0 +1,193 @@
+"""The statement that makes a version again, put together from what the version keeps: the text of SHOW CREATE MODEL."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlext.errors import SqlExtError
+from sqlext.grammar.reader import Name, Source
+from sqlext.statements.base import Context
+from sqlext.text import identifier, string_literal
+from sqlext.training.options import OPTIMIZERS, OPTIONS
+from sqlext.transfer.formats import FORMATS
+
+if TYPE_CHECKING:
+    from sqlext.catalog import ModelEntry, ModelVersion
+    from sqlext.statements.train_model import TrainModel
+
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_SINGLE = re.compile(r"`((?:[^`]|``)+)`(?!\.)")  # a table's name without a database
+_OF_THE_RUN = frozenset(
+    {"promote", "async", "tensorboard", "max_runtime"}
+)  # options that do not change what is trained
+_ALWAYS = frozenset({"optimizer", "seed"})
+_DEFAULTS = {option.name: option.default for option in OPTIONS}
+_OF_AN_OPTIMIZER = frozenset().union(*OPTIMIZERS.values())
+
+
+def statement_of(context: Context, entry: ModelEntry, version: ModelVersion) -> str:
+    """TRAIN or IMPORT that makes the version again; run where the model is, it makes a further version.
+
+    :raises SqlExtError: STATEMENT_NOT_KEPT.
+    """
+    manifest = context.catalog.read_manifest(version)
+    if manifest.get("statement"):
+        return _trained(context, entry, version, manifest)
+    if manifest.get("source", {}).get("path"):
+        return _imported(entry, version, manifest)
+    raise SqlExtError("STATEMENT_NOT_KEPT", model=version)
+
+
+# --- TRAIN ------------------------------------------------------------------------------------------------------------
+
+
+def _trained(context: Context, entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, Any]) -> str:
+    from sqlext.statements import parse_statement
+
+    written: Any = parse_statement(manifest["statement"])
+    namespace = str(manifest.get("namespace") or entry.name.namespace)
+    word = "TARGET" if written.target is not None else "LABEL"
+    clauses = [
+        f"FROM {_source(context, written.source, namespace)}",
+        f"FEATURES ({', '.join(_features(written, manifest))})",
+        f"{word} {_name(written.target or written.label)}",
+        f"USING {written.architecture}",
+        _backbone(context, version, manifest),
+        f"VALIDATE {_validation(context, written.validation, manifest, namespace)}",
+        *_said(entry, version, manifest["training"].get("clauses", {}).get("comment")),
+        _listed("OPTIONS", _options(manifest)),
+        _listed("PROPERTIES", {**entry.properties, **(manifest.get("properties") or {})}),
+    ]
+    text = _statement(f"TRAIN MODEL {_dotted(version)}", clauses)
+    queries = [s for s in (written.source, written.validation.source) if s is not None and s.is_query]
+    note = f"-- names without a database in the query are those of {namespace}\n" if queries else ""
+    return note + text
+
+
+def _source(context: Context, source: Source, namespace: str) -> str:
+    """What FROM said; a table of one name gets its database, unless it was a temporary view."""
+    from sqlext.catalog import ModelName
+
+    single = None if source.is_query else _SINGLE.match(source.sql)
+    if single is None:
+        return source.text
+    known = context.catalog.metastore.table(ModelName(namespace, single[1].replace("``", "`").lower()))
+    return f"{_word(namespace)}.{source.text}" if known is not None else source.text
+
+
+def _features(written: TrainModel, manifest: Mapping[str, Any]) -> list[str]:
+    """As written; by rule: the columns that were found."""
+    if written.features:
+        return [_name(name) for name in written.features]
+    given = manifest["input"]
+    columns = [column["name"] for column in given.get("columns") or [{"name": given["column"]}]]
+    return [_word(column) for column in columns]
+
+
+def _backbone(context: Context, version: ModelVersion, manifest: Mapping[str, Any]) -> str | None:
+    """The exact version, under the name that it has now."""
+    from sqlext.catalog.backbones import recorded_backbone
+
+    recorded = manifest.get("backbone")
+    if not recorded:
+        return None
+    try:
+        name: Any = recorded_backbone(context.catalog, recorded, version).name
+    except SqlExtError:  # gone, or not to be seen: what it was called
+        name = recorded["model"]
+    return f"BACKBONE {'.'.join(map(_word, str(name).split('.')))} VERSION {recorded['version']}"
+
+
+def _validation(context: Context, validation: Any, manifest: Mapping[str, Any], namespace: str) -> str:
+    if validation.kind == "none":
+        return "NONE"
+    if validation.kind == "by":
+        return f"BY {_name(validation.column)}"
+    if validation.kind == "source":
+        return f"FROM {_source(context, validation.source, namespace)}"
+    parts = [f"SPLIT {validation.fraction!r}"]
+    if validation.test_fraction:
+        parts.append(f"TEST {validation.test_fraction!r}")
+    if validation.group is not None:
+        parts.append(f"GROUP {_name(validation.group)}")
+    return " ".join([*parts, f"SEED {manifest['training']['split_seed']}"])
+
+
+def _options(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What was chosen, by hand or by rule, besides fixed defaults. After TUNE it is what the best trial had."""
+    training = manifest["training"]
+    options, figures = dict(training["options"]), training["figures"]
+    if options.get("max_runtime") is not None:
+        # As far as it got, whatever the clock says; early_stop may have published an earlier epoch than the last.
+        options |= {"epochs": figures["best_epoch"], "early_stop": False}
+    options["batch_size"] = figures["batch_size"]
+    left_out = _OF_THE_RUN | (_OF_AN_OPTIMIZER - OPTIMIZERS[options["optimizer"]])
+    shown = {k: v for k, v in options.items() if k in _ALWAYS or (v != _DEFAULTS.get(k) and k not in left_out)}
+    return {k: json.dumps(v) if isinstance(v, dict) else v for k, v in sorted(shown.items())}
+
+
+# --- IMPORT -----------------------------------------------------------------------------------------------------------
+
+
+def _imported(entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, Any]) -> str:
+    source, labels = manifest["source"], manifest.get("labels")
+    if source.get("format") not in FORMATS:  # the folder of an EXPORT brings labels and options along
+        return _statement(
+            f"IMPORT MODEL {_dotted(version)}", [f"FROM {_literal(source['path'])}", *_said(entry, version)]
+        )
+    preprocessing = manifest["input"].get("preprocessing") or {}
+    options = {k: " ".join(map(repr, v)) if isinstance(v, list) else v for k, v in preprocessing.items()}
+    options |= {k: v for k, v in source.get("options", {}).items() if v is not None}
+    clauses = [
+        f"FROM {_literal(source['path'])}",
+        f"FORMAT {source['format']}",
+        f"LABELS ({', '.join(map(_literal, labels))})" if labels else None,
+        *_said(entry, version),
+        _listed("OPTIONS", options),
+    ]
+    return _statement(f"IMPORT MODEL {_dotted(version)}", clauses)
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def _statement(head: str, clauses: Iterable[str | None]) -> str:
+    return "\n  ".join([head, *(clause for clause in clauses if clause)])
+
+
+def _said(entry: ModelEntry, version: ModelVersion, written: str | None = None) -> list[str]:
+    """The version's own comment, else the model's."""
+    comment = written or version.parameters.get("sqlext.comment") or entry.comment
+    return [f"COMMENT {_literal(comment)}"] if comment else []
+
+
+def _listed(word: str, values: Mapping[str, Any]) -> str | None:
+    entries = [f"{_key(key)} = {_literal(value)}" for key, value in values.items()]
+    return f"{word} (\n    " + ",\n    ".join(entries) + ")" if entries else None
+
+
+def _dotted(version: ModelVersion) -> str:
+    return f"{_word(version.name.namespace)}.{_word(version.name.name)}"
+
+
+def _name(name: Name) -> str:
+    return ".".join(map(_word, name.parts))
+
+
+def _word(text: str) -> str:
+    return text if _WORD.fullmatch(text) else identifier(text)
+
+
+def _key(text: str) -> str:
+    return text if _WORD.fullmatch(text) else _literal(text)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    return string_literal(str(value))

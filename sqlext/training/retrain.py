@@ -1,0 +1,135 @@
+"""TRAIN MODEL m without FROM: the statement that made the default version, put together anew and carried out.
+
+What is carried out, recorded and shown is the full statement, so that the version it makes can be trained again as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlext.errors import SqlExtError, nearest
+from sqlext.statements.base import Context, located
+from sqlext.text import identifier, string_literal
+from sqlext.training.sessions import beside
+
+if TYPE_CHECKING:
+    from sqlext.catalog import ModelEntry
+    from sqlext.statements.train_model import TrainModel
+
+REPLACEABLE = ("OPTIONS", "COMMENT", "PROPERTIES")
+_T = TypeVar("_T")
+
+
+def again(context: Context, statement: TrainModel, carry_out: Callable[[Context, TrainModel], _T]) -> _T:
+    """Calls ``carry_out`` with the full statement, in a session whose current database is the one it was written in.
+
+    :raises SqlExtError: MODEL_NOT_FOUND, PERMISSION_DENIED, CANNOT_TRAIN_AGAIN; whatever ``carry_out`` raises, with SHOW
+        CREATE MODEL's text in place of a position, since the text that was sent has no such place.
+    """
+    from sqlext.statements import parse_statement
+
+    entry, name = _entry(context, statement), statement.name
+    right = "SELECT" if statement.if_not_exists else "ALTER"  # before any word of the old statement is shown
+    located(name.offset, lambda: context.catalog.check(entry.name, right))
+    manifest = context.catalog.read_manifest(entry.default)
+    written = str(manifest.get("statement") or "")
+    _check(context, statement, entry, manifest)
+    with _showing(context, entry):
+        sql = full_text(str(entry.name), statement, written)
+        full: Any = parse_statement(sql)
+        full.if_not_exists = statement.if_not_exists
+        return carry_out(beside(context, sql, manifest.get("namespace")), full)
+
+
+def full_text(name: str, statement: TrainModel, written: str) -> str:
+    """TRAIN MODEL with every clause of ``written``; OPTIONS, COMMENT and PROPERTIES of ``statement`` replace what they name."""
+    from sqlext.statements import parse_statement
+
+    base: Any = parse_statement(written)
+    clauses = _clauses(base, written)
+    options = {o.key: o.value for o in base.raw_options} | {o.key: o.value for o in statement.raw_options}
+    properties = {**base.properties, **statement.properties}
+    comment = statement.comment if "COMMENT" in statement.given else base.comment
+    lists = {"OPTIONS": options, "PROPERTIES": properties}
+    clauses |= {word: f"{word} ({_listed(values)})" for word, values in lists.items() if values}
+    if comment is not None:
+        clauses["COMMENT"] = f"COMMENT {_literal(comment)}"
+    quoted = ".".join(map(identifier, name.split(".")))
+    verb = "TRAIN OR REPLACE MODEL" if statement.replace else "TRAIN MODEL"
+    return "\n".join([f"{verb} {quoted}", *clauses.values()])
+
+
+def _clauses(base: TrainModel, written: str) -> dict[str, str]:
+    """Word -> the clause as it was written; AS query is FROM (query)."""
+    assert base.source is not None
+    starts = dict(base.given)
+    ends = sorted([*starts.values(), base.clauses_end])
+    clauses = {word: written[start : ends[ends.index(start) + 1]].strip() for word, start in starts.items()}
+    return {"FROM": f"FROM {base.source.text}"} | {k: v for k, v in clauses.items() if k != "FROM"}
+
+
+def _entry(context: Context, statement: TrainModel) -> ModelEntry:
+    name = context.model_name(statement.name)
+
+    def find() -> ModelEntry:
+        entry = context.catalog.find(name)
+        if entry is None:
+            near = nearest(name.name, [e.name.name for e in context.catalog.list(name.namespace)])
+            hint = f"TRAIN MODEL without FROM trains a model that is there again; a new one needs FROM. {near}"
+            raise SqlExtError("MODEL_NOT_FOUND", model=name, hint=hint.strip())
+        return entry
+
+    return located(statement.name.offset, find)
+
+
+def _check(context: Context, statement: TrainModel, entry: ModelEntry, manifest: dict[str, Any]) -> None:
+    others = {word: offset for word, offset in statement.given.items() if word not in REPLACEABLE}
+    if others:
+        word, offset = min(others.items(), key=lambda item: item[1])
+        problem = f"without FROM only OPTIONS, COMMENT and PROPERTIES may be written, and {word} is none of them"
+        raise _cannot(context, entry, problem, offset)
+    imported = manifest.get("imported") or manifest.get("source", {}).get("path")
+    if imported or not manifest.get("statement"):
+        problem = "it was imported, not trained here" if imported else "its statement was not kept"
+        raise _cannot(context, entry, problem, statement.name.offset)
+
+
+def _created_by(context: Context, entry: ModelEntry) -> str | None:
+    """What SHOW CREATE MODEL shows of the default version; None where it keeps no statement."""
+    from sqlext.training.recreate import statement_of
+
+    try:
+        return statement_of(context, entry, entry.default)
+    except SqlExtError:
+        return None
+
+
+def _cannot(context: Context, entry: ModelEntry, problem: str, offset: int) -> SqlExtError:
+    text = _created_by(context, entry)
+    made = f"SHOW CREATE MODEL:\n{text}" if text else "TRAIN MODEL with FROM and a name of its own makes a new model."
+    return SqlExtError("CANNOT_TRAIN_AGAIN", model=entry.name, problem=problem, made=made, offset=offset)
+
+
+@contextmanager
+def _showing(context: Context, entry: ModelEntry) -> Iterator[None]:
+    """Errors of the old statement name no place in the new one, but show the old one."""
+    try:
+        yield
+    except SqlExtError as error:
+        if error.error_class not in ("TRAINING_CANCELLED", "TRAINING_DIVERGED"):
+            error.offset = error.line = error.pos = None
+            if text := _created_by(context, entry):
+                error.args = (f"{error} SHOW CREATE MODEL:\n{text}",)
+        raise
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in values.items())
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, str):
+        return string_literal(value)
+    return str(value).lower()

@@ -1,0 +1,197 @@
+"""What TRAIN says in its `message` column and in its errors: whole sentences for people."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pyspark.sql.types import DoubleType, FloatType
+
+from sqlext.evaluation.metrics import wilson_interval
+from sqlext.text import identifier
+from sqlext.training.features import NO_NUMBER, NULL_LABEL
+from sqlext.training.split import VALIDATION
+from sqlext.udfs.base import is_vector
+
+if TYPE_CHECKING:
+    from sqlext.catalog import ModelEntry, ModelVersion
+    from sqlext.sources import ColumnOf
+    from sqlext.training.outcome import Outcome
+    from sqlext.training.plan import TrainPlan
+
+_MOST_COLUMNS = 20
+_PLAIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+
+
+def reasons(why: Counter[str]) -> str:
+    """'3 x no image, 1 x truncated file'."""
+    return ", ".join(f"{count} x {reason}" for reason, count in why.most_common(3))
+
+
+def bad_rows_query(plan: TrainPlan, why: Counter[str], width: int) -> str:
+    """The SELECT that lists the rows that cannot be used, those of VALIDATE FROM among them; ``width``: of good features."""
+    tests = []
+    if set(why) - {NULL_LABEL, NO_NUMBER}:
+        tests.append(_bad_features(plan, width))
+    if NO_NUMBER in why:
+        tests.append(_bad_number(plan.label))
+    elif NULL_LABEL in why:
+        tests.append(f"{_name(plan.label)} IS NULL")
+    columns, sources = "*", [plan.source_text]
+    if plan.validation_rows is not None and plan.validation.source is not None:
+        sources.append(plan.validation.source.text)
+        if plan.source.dtypes != plan.validation_rows.dtypes:
+            columns = ", ".join(_name(column) for column in (plan.label, *plan.features.columns))
+    return " UNION ALL ".join(f"SELECT {columns} FROM {source} WHERE {' OR '.join(tests)}" for source in sources)
+
+
+def _bad_features(plan: TrainPlan, width: int) -> str:
+    features = plan.features
+    if features.kind == "columns":
+        return " OR ".join(_bad_number(column) for column in features.columns)
+    name = _name(features.columns[0])
+    if features.kind == "image":
+        return f"image_error({name}) IS NOT NULL"
+    values = f"sqlext_vector_to_array({name})" if is_vector(features.columns[0].type) else name
+    wrong = "x IS NULL OR isnan(x) OR abs(x) > 3.4e38"
+    return f"{name} IS NULL OR size({values}) <> {width} OR exists({values}, x -> {wrong})"
+
+
+def _bad_number(column: ColumnOf) -> str:
+    name = _name(column)
+    if not isinstance(column.type, (FloatType, DoubleType)):
+        return f"{name} IS NULL"
+    return f"{name} IS NULL OR isnan({name}) OR abs({name}) > 3.4e38"
+
+
+def _name(column: ColumnOf) -> str:
+    """As it was written where that is SQL, else in back-ticks."""
+    quoted = ".".join(map(identifier, column.text.split(".")))
+    return column.text if _PLAIN.fullmatch(column.text) and quoted == column.sql else column.sql
+
+
+def trained(outcome: Outcome, entry: ModelEntry, version: ModelVersion) -> str:
+    """The message of a READY row."""
+    parts = [_default(outcome, entry, version), _quality(outcome), _placement(outcome), _columns(outcome.plan)]
+    parts += _data(outcome)
+    parts.append(outcome.search)
+    skipped = outcome.rows.skipped_why
+    if skipped:  # the last of all, so that the SELECT can be copied
+        parts.append(f"skipped {reasons(skipped)}: {bad_rows_query(outcome.plan, skipped, outcome.rows.width)}")
+    return "; ".join(part for part in parts if part)
+
+
+def _default(outcome: Outcome, entry: ModelEntry, version: ModelVersion) -> str:
+    """Why the default stayed, and the ALTER that changes it."""
+    if entry.default.version == version.version:
+        reason = outcome.promotion.reason
+        return f"is the default now: {reason}" if reason else ""
+    why = "pinned" if entry.default.pinned else outcome.promotion.reason
+    change = f"ALTER MODEL {version.name} SET DEFAULT VERSION LATEST changes it"
+    return f"default stays {entry.default.version}: {why} ({change})"
+
+
+# --- how good it is -----------------------------------------------------------------------------------------------
+
+
+def _quality(outcome: Outcome) -> str:
+    if outcome.metric_value is None:
+        return _no_metric(outcome)
+    if outcome.plan.regression:
+        return _regression(outcome)
+    if outcome.plan.metric == "accuracy":
+        return _accuracy(outcome)
+    name = outcome.plan.metric
+    value, base = outcome.metric_value, outcome.baseline
+    return (
+        f"{name} {value:.3f}" + (f", without a model {base:.3f}; " if base is not None else "; ") + _accuracy(outcome)
+    )
+
+
+def _no_metric(outcome: Outcome) -> str:
+    if outcome.rows.validated:
+        return f"{outcome.plan.metric} is not defined on these rows"
+    kind = outcome.plan.validation.kind
+    why = {"none": "VALIDATE NONE", "split": "rows with identical features stay on one side"}
+    return f"no validation rows ({why.get(kind, 'VALIDATE ' + outcome.plan.validation.text)})"
+
+
+def _accuracy(outcome: Outcome) -> str:
+    scored = outcome.validated
+    accuracy, frequent = scored.accuracy or 0.0, str(outcome.frequent_label)
+    low, high = wilson_interval(accuracy, scored.rows)
+    share = outcome.rows.validated[frequent] / scored.rows
+    text = (
+        f"accuracy {accuracy:.3f} on {scored.rows} rows ({low:.3f} to {high:.3f}, Wilson 95 %); "
+        f"always '{frequent}' would give {share:.3f}"
+    )
+    return text + (": the model is not shown to be better than that" if share >= low else "")
+
+
+def _regression(outcome: Outcome) -> str:
+    value, base, name = outcome.metric_value, outcome.baseline, outcome.plan.metric
+    assert value is not None
+    text = f"{name} {_number(value)} on {outcome.validated.rows} rows"
+    if base is None:
+        return text
+    better = value > base if name == "r2" else value < base
+    text += f"; always the mean {_number(outcome.mean)} would give {_number(base)}"
+    return text + ("" if better else ": the model is not better than that")
+
+
+def _number(value: float | None) -> str:
+    """Six digits, without an exponent where the number is large."""
+    return "" if value is None else f"{value:.0f}" if abs(value) >= 1e6 else f"{value:.6g}"
+
+
+def _placement(outcome: Outcome) -> str:
+    trained = outcome.trained
+    where = f"trained on {trained.executors} executor{'s' if trained.executors != 1 else ''}"
+    ended = {
+        "early_stop": f", stopped early; epoch {trained.best_epoch} is published",
+        "min_loss": f", ended by min_loss after epoch {len(trained.history)}",
+        "max_runtime": f", ended by max_runtime after epoch {len(trained.history)}",
+    }
+    waited = f", after {outcome.waited:.0f} s in the queue" if outcome.waited >= 0.5 else ""
+    asked = outcome.plan.options["batch_size"]
+    if asked is not None and trained.batch_size < asked:
+        waited += f", batch_size lowered from {asked} to {trained.batch_size}, the rows that train"
+    return where + waited + ended.get(trained.stopped or "", "") + (f" ({trained.note})" if trained.note else "")
+
+
+# --- what it learned from -----------------------------------------------------------------------------------------
+
+
+def _columns(plan: TrainPlan) -> str:
+    """The columns used and left out."""
+    used, left = [c.text for c in plan.features.columns], list(plan.features.left_out)
+    text = f"features: {_list(used)}"
+    return text + (f" (left out: {_list(left)})" if left else "")
+
+
+def _list(names: list[str]) -> str:
+    shown = ", ".join(names[:_MOST_COLUMNS])
+    return shown + (f" and {len(names) - _MOST_COLUMNS} more" if len(names) > _MOST_COLUMNS else "")
+
+
+def _data(outcome: Outcome) -> list[str]:
+    plan, parts = outcome.plan, list(outcome.warnings)
+    if plan.validation.kind == "split" and plan.validation.fraction > 0.5:
+        parts.append(f"SPLIT {plan.validation.fraction:g} is the share that validates; the smaller rest trained")
+    if outcome.rows.shared:
+        what = "held-out" if outcome.rows.tested else VALIDATION
+        parts.append(f"{outcome.rows.shared} {what} rows have the features of a training row")
+    if plan.architecture == "mlp" and not plan.hidden:
+        parts.append("USING mlp without hidden layers is linear: OPTIONS (hidden = '256,64') adds two")
+    if not plan.regression:
+        unseen = sorted(set(outcome.rows.held_out) - set(outcome.labels.names))
+        if unseen:
+            parts.append(f"validation labels unseen in training: {', '.join(map(repr, unseen[:5]))}")
+        parts += [
+            f"labels that look alike: {', '.join(repr(n) for n in names)}" for names in outcome.labels.lookalikes[:3]
+        ]
+    if plan.options["precision"] == "bf16" and outcome.precision["use"] != "bf16":
+        reason = outcome.precision.get("reason", "the recorded check did not pass")
+        parts.append(f"scores in f32, not bf16: {reason}")
+    return parts

@@ -1,0 +1,150 @@
+"""The folder of an EXPORT on this machine: copied, compared with its list, and read as data alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlext.catalog.files import Files
+from sqlext.catalog.publish import MANIFEST, sha256
+from sqlext.errors import SqlExtError
+from sqlext.networks.head import Head
+from sqlext.networks.onnx_file import parse
+from sqlext.transfer.formats import FORMATS
+from sqlext.transfer.formats.listing import BACKBONE, HISTORY, LISTING, MODEL, Listing, damaged
+
+HELD_OUT = "held_out.parquet"
+_HEAD = "head.onnx"
+
+
+@dataclass(frozen=True)
+class ExportFolder:
+    """``root`` holds the files under the names of ``listing``, whose own checksum is ``sha256``; ``path`` is what the
+    user wrote.
+    """
+
+    path: str
+    root: Path
+    listing: Listing
+    sha256: str
+
+    def files(self, part: str) -> list[str]:
+        """Names of a part's files, without its manifest."""
+        names = [name.partition("/")[2] for name in self.listing.files if name.startswith(f"{part}/")]
+        return [name for name in names if name != MANIFEST]
+
+    def read(self, part: str, name: str) -> bytes:
+        file = self.root / part / name
+        if not file.is_file():
+            raise damaged(self.path, f"{part}/{name} is missing")
+        return file.read_bytes()
+
+    def manifest(self, part: str) -> dict[str, Any]:
+        """Its own list of files must say what the folder's says."""
+        try:
+            manifest = json.loads(self.read(part, MANIFEST))
+            listed = {name: str(file["sha256"]) for name, file in manifest["files"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise damaged(self.path, f"{part}/{MANIFEST} is not a manifest of ours") from None
+        there = {name: self.listing.files[f"{part}/{name}"].sha256 for name in self.files(part)}
+        if listed != there:
+            name = next(n for n in sorted(listed | there) if listed.get(n) != there.get(n))
+            raise damaged(self.path, f"the checksum of {part}/{name} is not the one in {part}/{MANIFEST}")
+        return dict(manifest)
+
+    def head(self) -> Head:
+        """The trained layers: arrays of an ONNX graph; nothing is run."""
+        try:
+            # ONNX's reader follows weights to other files, so a graph with such is refused first.
+            data = self.read(MODEL, _HEAD)
+            parse(data, None)
+            head = Head.from_onnx(data)
+            if head.to_onnx() != data:
+                raise ValueError("not as written")
+            return head
+        except (SqlExtError, ValueError, KeyError, IndexError, TypeError) as error:
+            if isinstance(error, SqlExtError) and error.error_class == "EXPORT_DAMAGED":
+                raise
+            raise damaged(self.path, f"{MODEL}/{_HEAD} is not a head of this release's form") from None
+
+    def history(self) -> list[dict[str, Any]]:
+        """A row per epoch, without the run that is replaced by the new one's."""
+        from pyarrow import parquet
+
+        from sqlext.catalog.history import COLUMNS
+
+        if HISTORY not in self.listing.files:
+            return []
+        try:
+            # Written as INT96 for Hive; read in microseconds, as it was before.
+            table = parquet.read_table(self.root / HISTORY, coerce_int96_timestamp_unit="us", columns=list(COLUMNS))
+            rows: list[dict[str, Any]] = table.drop_columns(["run_id"]).to_pylist()
+        except (OSError, ValueError, KeyError) as error:
+            raise damaged(self.path, f"{HISTORY} cannot be read ({type(error).__name__})") from None
+        for row in rows:
+            if row["recorded_at"] is not None:
+                row["recorded_at"] = row["recorded_at"].replace(tzinfo=UTC)
+        return rows
+
+    def check_held_out(self) -> None:
+        from pyarrow import parquet
+
+        if f"{MODEL}/{HELD_OUT}" not in self.listing.files:
+            return
+        try:
+            columns = set(parquet.read_schema(self.root / MODEL / HELD_OUT).names)
+        except (OSError, ValueError):
+            columns = set()
+        if not {"split", "row_hash", "label", "predicted_label", "score"} <= columns:
+            raise damaged(self.path, f"{MODEL}/{HELD_OUT} does not hold held-out rows")
+
+
+@contextmanager
+def open_folder(files: Files, location: str, path: str) -> Iterator[ExportFolder]:
+    """A checked copy of the folder at ``location``.
+
+    :raises SqlExtError: FILE_NOT_FOUND, UNKNOWN_FORMAT for what is no export, EXPORT_DAMAGED, MODEL_FORMAT_TOO_NEW.
+    """
+    there = files.info(location)
+    if there is None:
+        raise SqlExtError("FILE_NOT_FOUND", path=path, looked_up=location)
+    formats = f"{', '.join(FORMATS)}; without FORMAT, the folder of an EXPORT MODEL (with {LISTING}) or a file .onnx"
+    if not there.is_folder:
+        raise SqlExtError("UNKNOWN_FORMAT", format=f"'{path}'", formats=formats)
+    try:
+        listed = files.read(f"{location}/{LISTING}")
+    except FileNotFoundError:
+        raise SqlExtError("UNKNOWN_FORMAT", format=f"The folder '{path}'", formats=formats) from None
+    listing = Listing.from_bytes(listed, path)
+    with TemporaryDirectory(prefix="sqlext-import-") as folder:
+        root = Path(folder) / "export"
+        for name in listing.files:
+            _fetch(files, location, path, root, name, listing)
+        yield ExportFolder(path, root, listing, hashlib.sha256(listed).hexdigest())
+
+
+def _fetch(files: Files, location: str, path: str, root: Path, name: str, listing: Listing) -> None:
+    """Copies one file and compares it with the list."""
+    wanted, there = listing.files[name], files.info(f"{location}/{name}")
+    if there is None or there.is_folder:
+        raise damaged(path, f"{name} is missing")
+    if there.size != wanted.size:
+        raise damaged(path, f"{name} has {there.size} bytes, but {wanted.size} were exported")
+    to = root / name
+    to.parent.mkdir(parents=True, exist_ok=True)
+    found = files.local_copy(f"{location}/{name}", to.parent)
+    if found != to:
+        shutil.copyfile(found, to)
+    if sha256(to) != wanted.sha256:
+        raise damaged(path, f"{name} was changed after it was exported: its checksum differs")
+
+
+__all__ = ["BACKBONE", "HELD_OUT", "MODEL", "ExportFolder", "open_folder"]

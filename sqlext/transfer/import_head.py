@@ -1,0 +1,158 @@
+"""The trained layers of a model on arrays or columns, alone in a file that EXPORT wrote: imported as a trained model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+import sqlext.bigdl
+from sqlext.catalog import ModelEntry, ModelName
+from sqlext.catalog.entry import CLASSIFIER, REGRESSOR
+from sqlext.errors import SqlExtError
+from sqlext.networks.head import Head
+from sqlext.networks.onnx_file import invalid, parse
+from sqlext.progress import report
+from sqlext.statements.base import Context, ResultRow, located
+from sqlext.transfer.formats.listing import is_input
+from sqlext.transfer.formats.onnx import GraphFile
+from sqlext.transfer.graphs import OF_A_HEAD
+from sqlext.transfer.import_network import replaceable
+from sqlext.transfer.publishing import default_stays, result_row, same_content
+
+if TYPE_CHECKING:
+    from sqlext.statements.import_model import ImportModel
+
+
+def import_head(
+    context: Context,
+    statement: ImportModel,
+    name: ModelName,
+    existing: ModelEntry | None,
+    graph: GraphFile,
+    labels: tuple[str, ...] | None,
+) -> ResultRow:
+    """Publishes the head as a classifier or regressor with the labels of the file, or those of LABELS."""
+    _check_options(statement)
+    head, described = located(statement.path_offset, lambda: _read(graph))
+    labels = labels or (tuple(map(str, described["labels"])) if described.get("labels") else None)
+    kind = CLASSIFIER if labels else REGRESSOR
+    if labels and (len(labels) != head.outputs or len(set(labels)) != len(labels)):
+        values = {"given": len(labels), "distinct": len(set(labels)), "outputs": head.outputs}
+        raise SqlExtError("LABELS_MISMATCH", offset=statement.labels_offset, **values)
+    if not labels and head.outputs != 1:
+        raise invalid(f"it has {head.outputs} outputs and no labels; give LABELS")
+    if existing is not None and existing.kind != kind:
+        offset = statement.name.offset
+        raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=existing.kind, wanted=kind, offset=offset)
+    older = replaceable(context, statement, existing)
+    content = hashlib.sha256(graph.data + json.dumps(labels).encode()).hexdigest()
+    same = same_content(existing, content)
+    if same is not None and existing is not None:
+        return _row(statement, existing, same.version, "EXISTS", f"version {same.version} has the same content")
+    with context.catalog.draft(name, kind, statement.comment) as draft:
+        (draft.local / "head.onnx").write_bytes(head.to_onnx())
+        _write_bigdl(context, head, kind, draft.local)
+        report("publishing", 0)
+        promote = existing is None or statement.replace or statement.options["promote"] == "always"
+        parameters = {"content": content, "sha256": graph.sha256, "source": statement.path}
+        parameters |= {k: str(described[k]) for k in ("label_column", "target_column", "task") if described.get(k)}
+        manifest = _manifest(name, statement, graph, head, described | {"labels": list(labels) if labels else None})
+        version = context.catalog.publish(draft, (), manifest, parameters, promote=promote)
+    for replaced in older:
+        context.catalog.drop_version(name, replaced.version)
+    return _row(statement, context.catalog.get(name), version.version, "IMPORTED", "")
+
+
+def _check_options(statement: ImportModel) -> None:
+    """What says how pictures are read or a graph is cut does not go with trained layers alone."""
+    for key, offset in statement.given.items():
+        if key != "promote":
+            reason = "the file holds trained layers alone, which take arrays or columns as they are"
+            raise SqlExtError("OPTION_WITHOUT_EFFECT", option=key, reason=reason, offset=offset)
+
+
+def _read(graph: GraphFile) -> tuple[Head, dict[str, Any]]:
+    """The layers, and what of :data:`OF_A_HEAD` the file says."""
+    assert graph.described is not None
+    described = {key: value for key, value in (graph.described.head or {}).items() if key in OF_A_HEAD}
+    parse(graph.data, None)
+    try:
+        head = _chain(onnx.load_from_string(graph.data).graph)
+    except (KeyError, IndexError, ValueError):
+        raise invalid("it is not a trained model's layers as EXPORT writes them") from None
+    if not is_input(described.get("input"), "array", "columns") or described.get("width") != head.width:
+        raise invalid("what it says of its features does not fit its layers")
+    return head, described
+
+
+def _chain(graph: onnx.GraphProto) -> Head:
+    """The layers of a graph that is one chain: Sub and Div (in BigDL's form Add and Mul), then Gemm with Relu between.
+
+    :raises ValueError, KeyError, IndexError: it is something else.
+    """
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    nodes, current, scaling, weights = list(graph.node), graph.input[0].name, [], []
+    if nodes[0].op_type in ("Sub", "Add"):
+        scaling = [arrays[node.input[1]].reshape(-1).astype(np.float32) for node in nodes[:2]]
+        if [node.op_type for node in nodes[:2]] == ["Add", "Mul"]:
+            scaling = [-scaling[0], np.float32(1) / scaling[1]]
+        elif [node.op_type for node in nodes[:2]] != ["Sub", "Div"]:
+            raise ValueError("no scaling")
+    wanted = ["Gemm", "Relu"] * len(nodes)
+    for position, node in enumerate(nodes):
+        if node.input[0] != current:
+            raise ValueError("no chain")
+        current = node.output[0]
+        if position < len(scaling):
+            continue
+        if node.op_type != wanted[position - len(scaling)]:
+            raise ValueError(node.op_type)
+        if node.op_type == "Gemm":
+            weights += [arrays[name] for name in node.input[1:3]]
+    if len(weights) % 2 or current != graph.output[0].name or nodes[-1].op_type != "Gemm":
+        raise ValueError("no linear layer at its end")
+    for weight, bias in zip(weights[::2], weights[1::2], strict=True):
+        if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+            raise ValueError("sizes")
+    return Head(tuple(weights), *scaling)
+
+
+def _write_bigdl(context: Context, head: Head, kind: str, folder: Any) -> None:
+    from sqlext.bigdl.records import HeadSpec
+    from sqlext.bigdl.training import save_head
+
+    if sqlext.bigdl.missing(context.spark) is None:
+        hidden = tuple(int(weight.shape[0]) for weight in head.weights[:-2:2])
+        spec = HeadSpec(head.width, None if kind == REGRESSOR else head.outputs, hidden)
+        save_head(context.spark, spec, list(head.weights), folder)
+
+
+def _manifest(
+    name: ModelName, statement: ImportModel, graph: GraphFile, head: Head, described: dict[str, Any]
+) -> dict[str, Any]:
+    kind = "logits" if described["labels"] else "value"
+    sizes = " -> ".join(str(n) for n in [head.width, *(w.shape[0] for w in head.weights[::2])])
+    return described | {
+        "model": str(name),
+        "backbone": None,
+        "scores_kind": kind,
+        "precision": {"use": "f32", "reason": "arrays are scored in f32"},
+        "source": {"path": statement.path, "format": statement.format, "sha256": graph.sha256},
+        "statement": None,
+        "details": {
+            "source": f"{statement.path} (FORMAT {statement.format}, sha256 {graph.sha256})",
+            "layers": f"Linear({sizes}); {head.parameters:,} parameters",
+            "precision": "f32: arrays are scored in f32",
+        },
+    }
+
+
+def _row(statement: ImportModel, entry: ModelEntry, number: int, status: str, note: str) -> ResultRow:
+    version = entry.version(number)
+    notes = default_stays(version, entry) + ([note] if note else [])
+    return result_row(version, entry, status, "; ".join(notes), format=str(statement.format))
