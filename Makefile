@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-clients test-sqlglot jar fmt lint types bench dist clean
+.PHONY: help demo test-fast test test-slow test-all test-sqlglot jar fmt lint types bench dist clean
 
 help:  ## this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -18,24 +18,30 @@ $(READY): pyproject.toml setup.py tools/install.py
 demo: $(READY)  ## the main job: images into a Hive table, a model trained and used, all in SQL
 	$(BIN)/sqlext demo
 
-test: $(READY)  ## every test; prints both times
-	@start=$$(date +%s); $(MAKE) --no-print-directory test-core; core=$$?; middle=$$(date +%s); \
-	$(MAKE) --no-print-directory test-clients; clients=$$?; end=$$(date +%s); \
-	echo "test-core: $$((middle - start)) s, test-clients: $$((end - middle)) s"; \
-	[ $$core -eq 0 ] && [ $$clients -eq 0 ]
+# Two processes, whole files to each: much of a small Spark job is waiting, and a file shares its tables.
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile
+ARCHIVE := build/test-classes.jsa
 
-test-core: $(READY) jar  ## tests in a local Spark session, two processes side by side
-	$(BIN)/python -m pytest tests/core -n 2 --dist loadfile
+test-fast: $(READY) jar  ## tests without a Spark session
+	$(PYTEST) tests/core -m "fast and not slow"
 
-test-clients: $(READY) jar  ## tests that start servers, clusters and other processes, and the grammar with other sqlglots
-	$(BIN)/python -m pytest tests/clients
+test: $(READY) jar $(ARCHIVE)  ## everything that a change can break, the clients included
+	$(PYTEST) tests -m "not slow"
+
+test-slow: $(READY) jar $(ARCHIVE)  ## what test-all adds: more seeds, a second cluster, published photographs, other sqlglots
+	$(PYTEST) tests -m slow
 	@$(MAKE) --no-print-directory test-sqlglot
+
+test-all: test test-slow  ## every test
 
 test-sqlglot: $(READY) jar  ## the grammar with the oldest sqlglot and with the compiled one
 	for wanted in "sqlglot==25.34.*" "sqlglot[c]<31"; do \
 		rm -rf build/sqlglot && $(BIN)/python -m pip install --quiet --no-warn-conflicts --target build/sqlglot "$$wanted" || exit 1; \
 		PYTHONPATH=build/sqlglot $(BIN)/python -m pytest tests/core/test_dialect.py tests/core/test_language.py || exit 1; \
 	done
+
+$(ARCHIVE): jar
+	@$(BIN)/python -m tests.support.class_archive $@
 
 jar: $(READY)  ## compile the Scala shim (only when something changed)
 	@$(BIN)/python -m sqlext.jvm.build

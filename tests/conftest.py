@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.support.class_archive import jvm_options
+
+ARCHIVE = Path(__file__).parents[1] / "build" / "test-classes.jsa"
 _names = itertools.count(1)
 
-# The JVM of a test ends soon and its data with it: no optimising compiler beside the tests, and no fsync of the metastore.
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.durability=test"
+# For every JVM that a test starts, directly or through a command; not JDK_JAVA_OPTIONS, which each JVM reports on stderr.
+os.environ["SPARK_SUBMIT_OPTS"] = f"{os.environ.get('SPARK_SUBMIT_OPTS', '')} {jvm_options(ARCHIVE)}".strip()
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """An ordinary session with everything in place, as ``sqlext.session()`` gives it."""
+    """An ordinary session with everything in place, as ``sqlext.session()`` returns it."""
     import sqlext
 
-    # By the environment: the session's own settings stay an ordinary one's, and the processes that tests start a user's.
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("JDK_JAVA_OPTIONS", f"{os.environ.get('JDK_JAVA_OPTIONS', '')} {SHORT_LIVED}")
-        session = sqlext.session(master="local[2]", warehouse=str(tmp_path_factory.mktemp("warehouse")))
+    session = sqlext.session(master="local[2]", warehouse=str(tmp_path_factory.mktemp("warehouse")))
     yield session
     session.stop()
 
@@ -38,6 +38,19 @@ def database(spark: SparkSession) -> Iterator[str]:
     yield name
     spark.sql("USE default")
     spark.sql(f"DROP DATABASE {name} CASCADE")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests by their fixtures, where a list would go out of date.
+
+    Without a Spark session a test is ``fast``; with the photographs and the 100 MB of ResNet-50's weights it is ``slow``.
+    """
+    for item in items:
+        needs_session = "spark" in getattr(item, "fixturenames", ())
+        if not needs_session and "clients" not in item.path.parts:
+            item.add_marker(pytest.mark.fast)
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
 
 
 def data_folder() -> Path | None:

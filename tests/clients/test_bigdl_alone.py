@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
-from training_data import blobs, log_probabilities
 
 from sqlext.bigdl.training import HeadSpec, TrainSettings, save_head, train_head
 from sqlext.jvm.build import bigdl_jars, spark_jars
 from sqlext.session import JAR
+from tests.support.training_data import blobs, log_probabilities
 
 _ALONE = """
 import json, sys

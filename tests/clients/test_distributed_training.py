@@ -35,7 +35,7 @@ _DRIVER = """
 import dataclasses, json, sys, time
 import sqlext
 from sqlext.bigdl.training import HeadSpec, TrainSettings, train_head
-from training_data import blobs
+from tests.support.training_data import blobs
 
 given = json.loads(sys.argv[1])
 spark = sqlext.session(master=given["master"], warehouse=given["warehouse"], conf=given["conf"])
@@ -132,7 +132,7 @@ def _train(
         text=True,
         timeout=300,
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         check=False,
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULTS ")]
@@ -178,7 +178,7 @@ def test_one_task_where_executors_come_and_go(one_task: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("path", ["distributed", "one_task"])
 def test_records_hold_the_losses_that_the_weights_have(path: str, request: pytest.FixtureRequest) -> None:
-    from training_data import blobs
+    from tests.support.training_data import blobs
 
     data = blobs(every=2)
     for result in request.getfixturevalue(path)["results"]:

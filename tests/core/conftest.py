@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import Row, SparkSession
-from results import one
+
+from tests.support.results import one
 
 # Handed out first: two processes share the files, and a long one at the end would leave the other process idle.
 LONGEST_FIRST = (

@@ -6,11 +6,11 @@ import pytest
 from pyspark import InheritableThread
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
-from results import one
-from tiny_models import publish
 
 from sqlext.catalog import ModelCatalog, ModelName, RunStore, alter
 from sqlext.statements.base import CHANGED
+from tests.support.results import one
+from tests.support.tiny_models import publish
 
 FIRST, SECOND = [[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]  # the second model answers the opposite
 CLASSIFY = "SELECT classify('{model}', array(1.0, 0.0)) AS label"

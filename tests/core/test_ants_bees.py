@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import Row, SparkSession
-from results import one
+
+from tests.support.results import one
 
 pytestmark = pytest.mark.real_data
 OPTIONS = (

@@ -10,13 +10,13 @@ import pytest
 from pyspark import InheritableThread
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
-from results import one
 
 from sqlext.catalog import RunStore
 from sqlext.errors import SqlExtError
 from sqlext.statements.base import Context
 from sqlext.training.background import take_submitted
 from sqlext.training.recorder import _training_slots, places
+from tests.support.results import one
 
 T = TypeVar("T")
 LONG = "OPTIONS (async = true, epochs = 1000000, early_stop = false)"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
-from results import one
 
 from sqlext.catalog import ModelCatalog, ModelRef
+from tests.support.results import one
 
 TRAIN = "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL species BACKBONE models.small"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_networks import residual
 
 from sqlext.engines.onnxruntime import onnxruntime
 from sqlext.errors import SqlExtError
 from sqlext.networks.bigdl_file import BigDLFile, _types
 from sqlext.networks.bigdl_to_onnx import convert
 from sqlext.networks.onnx_file import parse
+from tests.support.small_networks import residual
 
 NN = "com.intel.analytics.bigdl.nn."  # of BigDL 0.x; 2.x has .dllib. in it
 WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)

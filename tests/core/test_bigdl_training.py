@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
-from training_data import Blobs, blobs, log_probabilities, outputs
 
 from sqlext.bigdl import missing
 from sqlext.bigdl.placement import Placement, place
 from sqlext.bigdl.training import OPTIMIZERS, Epoch, HeadSpec, TrainedHead, TrainSettings, train_head
 from sqlext.errors import SqlExtError
+from tests.support.training_data import Blobs, blobs, log_probabilities, outputs
 
 SGD = TrainSettings(epochs=6, batch_size=4, optimizer="sgd", learning_rate=0.01, momentum=0.9)
 ADAM = TrainSettings(epochs=8, optimizer="adam", learning_rate=0.01)

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
-from tiny_models import publish_columns
 
 from sqlext.catalog import ModelCatalog, ModelRef
 from sqlext.scoring import steps as _models
 from sqlext.scoring import worker as _worker
 from sqlext.udfs.base import Argument
+from tests.support.tiny_models import publish_columns
 
 ROWS = 12
 Count = Callable[[DataFrame], tuple[list[Row], int]]

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from catalog_models import RECORDED, epochs, folders, local, publish
 from pyspark.sql import SparkSession
 
 from sqlext.catalog import ModelCatalog, ModelName, ModelRef
 from sqlext.errors import SqlExtError
+from tests.support.catalog_models import RECORDED, epochs, folders, local, publish
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from catalog_models import epochs, folders, local, publish
 from pyspark import InheritableThread
 from pyspark.sql import SparkSession
 
 from sqlext.catalog import ModelCatalog, ModelName, ModelVersion
 from sqlext.errors import SqlExtError
+from tests.support.catalog_models import epochs, folders, local, publish
 
 PUBLISH = ["publish.uploading", "publish.uploaded", "publish.table", "publish.partition"]
 

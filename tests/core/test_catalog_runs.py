@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from catalog_models import local
 from pyspark.sql import SparkSession
 
 from sqlext.catalog import ModelName, RunStore
 from sqlext.errors import SqlExtError
+from tests.support.catalog_models import local
 
 
 @pytest.fixture

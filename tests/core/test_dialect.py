@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import sqlglot
 import sqlglot.parser
-from fixtures import accepted, errors
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 
 from sqlext.errors import SqlExtError
 from sqlext.routing import route
+from tests.support.fixtures import accepted, errors
 
 ACCEPTED = accepted()
 

@@ -13,44 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from printed import differences
 from pyspark.sql import SparkSession
 
 from sqlext.cli.statements import split
 from sqlext.errors import ERROR_CLASSES, SqlExtError
 from sqlext.statements import STATEMENTS, parse_statement
 from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
+from tests.support.pages import FENCE, PAGES, ROOT, blocks, examples, names
+from tests.support.printed import differences
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
-FENCE = re.compile(
-    r"(?:<!-- (?P<mark>parsed only|result) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
-)
 HEADS = {head for statement in STATEMENTS for head in statement.HEADS}
 EXPORTS = tempfile.TemporaryDirectory(prefix="sqlext-docs-")  # what the pages export goes here
 NO_ERRORS = re.compile(
     r"SQLEXT_DATA|PYSPARK_PYTHON|JAVA_HOME|XDG_\w+|IMAGENET\w+|CV_8UC3|NOT_FOUND"
 )  # variables, formats, a status
-
-
-def names(page: Path) -> str:
-    return str(page.relative_to(ROOT))
-
-
-def blocks(page: Path, kind: str) -> Iterator[str]:
-    """The fenced blocks of a kind."""
-    return (found["text"] for found in FENCE.finditer(page.read_text()) if found["kind"] == kind)
-
-
-def examples(page: Path) -> Iterator[tuple[str, str | None]]:
-    """SQL blocks that are not marked as parsed only, each with what the page prints as the result of its last statement.
-
-    That is the next block, where it is marked ``<!-- result -->``.
-    """
-    fences = list(FENCE.finditer(page.read_text()))
-    for fence, following in zip(fences, [*fences[1:], None], strict=True):
-        if fence["kind"] == "sql" and fence["mark"] is None:
-            yield fence["text"], following["text"] if following and following["mark"] == "result" else None
 
 
 def is_ours(sql: str) -> bool:
@@ -181,7 +157,7 @@ def world(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
 
 
 def run_page(spark: SparkSession, page: Path) -> None:
-    """Runs the examples; results that the page prints must be those that come (tests/core/printed.py).
+    """Runs the examples; results that the page prints must be those that come (tests/support/printed.py).
 
     A run_id on the page is that of the last result that had one; a training in the background is over at the end.
     """

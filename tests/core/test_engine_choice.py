@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
-from results import one
 
 from sqlext.engines import cpu_supports_bf16
+from tests.support.results import one
 
 QUERY = (
     "SELECT id, embed('models.small', image) AS e, predict('shop.flowers', image) AS p FROM shop.holdout ORDER BY id"

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from small_networks import residual
 
 from sqlext.engines import ENGINES, available, cpu_supports_bf16, load_engine
 from sqlext.errors import SqlExtError
@@ -23,6 +22,7 @@ from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.graph import read_network
 from sqlext.scoring import worker as _worker
 from sqlext.scoring.worker import ScoringSpec
+from tests.support.small_networks import residual
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from fixtures import FOLDER, Bad, errors
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import SparkSession
 
@@ -14,6 +13,7 @@ from sqlext.did_you_mean import near_miss
 from sqlext.errors import SqlExtError
 from sqlext.routing import route
 from sqlext.statements import parse_statement
+from tests.support.fixtures import FOLDER, Bad, errors
 
 ERRORS = errors()
 PARSED = [bad for bad in ERRORS if not bad.needs_session]

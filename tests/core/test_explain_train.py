@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
-from results import one
+
+from tests.support.results import one
 
 SECTIONS = ("Source", "Columns", "Classes", "Network", "Batch", "Memory", "Options")
 

@@ -9,8 +9,9 @@ from pyspark.errors import AnalysisException
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.mllib.linalg import Vectors as OldVectors
 from pyspark.sql import SparkSession
-from results import one
-from tiny_models import publish, publish_columns
+
+from tests.support.results import one
+from tests.support.tiny_models import publish, publish_columns
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
-from results import one
 
 from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
+from tests.support.results import one
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

@@ -215,8 +215,7 @@ def test_info(value: Any, expected: ImageInfo) -> None:
 def test_nothing_is_printed() -> None:
     """A palette with transparency, odd EXIF, a damaged TIFF: Pillow would warn about each."""
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_images import *\n"
+        "from tests.core.test_images import *\n"
         "for name in SCENES: decode(SCENES[name]())\n"
         "for value, _ in BAD.values():\n"
         "    try: decode(value)\n"
@@ -227,7 +226,11 @@ def test_nothing_is_printed() -> None:
         "    except ImageError: pass\n"
     )
     ran = subprocess.run(
-        [sys.executable, "-W", "default::UserWarning", "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "default::UserWarning", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 

@@ -10,7 +10,6 @@ import onnx
 import pytest
 from onnx import TensorProto
 from pyspark.sql import SparkSession
-from small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build, residual, squeeze
 
 from sqlext.engines.onnxruntime import onnxruntime
 from sqlext.errors import SqlExtError
@@ -18,6 +17,7 @@ from sqlext.images.preprocessing import Preprocessing
 from sqlext.networks.graph import Network, load_network, read_network
 from sqlext.transfer.check import check, pictures
 from sqlext.transfer.formats.onnx import open_graph
+from tests.support.small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build, residual, squeeze
 
 HEADLESS = RESIDUAL[: RESIDUAL.index("features =")]
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
-from small_networks import build, residual, squeeze
 
 import sqlext.bigdl
 from sqlext.bigdl import onnx_to_bigdl
@@ -18,6 +17,7 @@ from sqlext.images.decode import decode
 from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.graph import Network, read_network
 from sqlext.transfer.check import check
+from tests.support.small_networks import build, residual, squeeze
 
 CONV = "kernel_shape = [3, 3]"
 POOL = "kernel_shape = [3, 3], strides = [2, 2]"

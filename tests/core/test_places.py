@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from results import one
-from tiny_models import publish, publish_columns
+
+from tests.support.results import one
+from tests.support.tiny_models import publish, publish_columns
 
 
 @pytest.fixture(scope="module")

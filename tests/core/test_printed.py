@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from printed import differences
+
+from tests.support.printed import differences
 
 COLUMNS = ["model", "version", "accuracy", "message"]
 ROW: tuple[Any, ...] = ("docs_shop.m", 2, 0.94512, "accuracy 0.945 on 10 rows")

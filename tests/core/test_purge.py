@@ -8,12 +8,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from catalog_models import folders, local, publish
 from pyspark.sql import Row, SparkSession
 
 from sqlext.catalog import ModelCatalog, ModelName, ModelVersion, RunStore
 from sqlext.statements.base import CHANGED
 from sqlext.statements.purge_models import PurgeModels
+from tests.support.catalog_models import folders, local, publish
 
 OLD = datetime.now(UTC) - timedelta(days=40)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pyspark.errors import AnalysisException, QueryExecutionException
 from pyspark.sql import SparkSession
-from results import one
+
+from tests.support.results import one
 
 KEY = "spark.sqlext.allowedPaths"
 

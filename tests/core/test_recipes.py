@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from test_docs import ROOT, examples
 
 from sqlext.cli.statements import split
+from tests.support.pages import ROOT, examples
 
 DATABASES = ("shop", "models", "production")
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
-from results import one
 
 from sqlext.bigdl.records import Epoch
 from sqlext.catalog import ModelCatalog, ModelRef
 from sqlext.networks.head import Head
 from sqlext.training.scaling import TargetScale, start_weights
+from tests.support.results import one
 
 HOUSES = """SELECT area, rooms * 1e-3 AS rooms, 200000 + 400 * (area - 100) + 9000 * rooms + 2000 * randn({seed} + 60) AS price
   FROM (SELECT 100 + 30 * randn({seed}) AS area, randn({seed} + 30) AS rooms FROM range(0, 300, 1, 1))"""

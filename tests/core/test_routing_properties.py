@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fixtures import accepted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
-from test_grammar_properties import NATIVE, name, others, trainings
 
 from sqlext.routing import route
+from tests.support.fixtures import accepted
+from tests.support.generated import NATIVE, name, others, trainings
 
 FIFTY = settings(max_examples=50, deadline=None, derandomize=True, database=None)
 SPACE = (" ", "\n", "\t", "\r\n", " -- SHOW MODELS\n", "/* ' */", " /* TRAIN MODEL m /* DROP MODEL m */ ; */ ", "/**/")

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
-from results import one
 
 from sqlext.catalog import ModelCatalog, ModelName, RunStore
 from sqlext.statements.show_model_versions import ShowModelVersions
 from sqlext.statements.show_training_history import ShowTrainingHistory
 from sqlext.statements.show_training_runs import ShowTrainingRuns
+from tests.support.results import one
 
 TRAIN = "TRAIN MODEL shown.m FROM shown.t LABEL y COMMENT 'why' OPTIONS (epochs = 3, learning_rate = 0.05)"
 

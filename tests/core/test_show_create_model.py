@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
-from results import one
 
 from sqlext.catalog import ModelCatalog, ModelName
+from tests.support.results import one
 
 
 def shown(spark: SparkSession, model: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
-from results import one
 
 from sqlext.catalog import ModelCatalog
 from sqlext.statements.evaluate_model import EvaluateModel
 from sqlext.statements.show_models import ShowModels
+from tests.support.results import one
 
 
 def test_evaluate_equals_the_query(spark: SparkSession, flowers: Row) -> None:

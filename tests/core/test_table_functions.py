@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from catalog_models import publish
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
-from results import one
 
 from sqlext.catalog import ModelCatalog, ModelName, RunStore
 from sqlext.server import make_views
 from sqlext.udfs import TABLE_FUNCTIONS
+from tests.support.catalog_models import publish
+from tests.support.results import one
 
 
 @pytest.fixture(scope="module")

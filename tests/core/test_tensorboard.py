@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sqlext.bigdl.events import check_folder, event_file
 from sqlext.bigdl.records import Epoch
 from sqlext.errors import SqlExtError
-
-
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """tag -> (step, value) as TensorBoard reads them."""
-    events = EventAccumulator(str(folder)).Reload()
-    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+from tests.support.event_files import scalars
 
 
 def test_tensorboard_reads_what_was_written_while_it_is_written(spark: SparkSession, tmp_path: Path) -> None:

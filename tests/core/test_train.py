@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
-from results import one
 
 from sqlext.catalog import ModelCatalog, ModelRef
 from sqlext.networks.head import Head, softmax
 from sqlext.statements.train_model import TrainModel
+from tests.support.results import one
 
 
 def test_result_row(spark: SparkSession, flowers: Row) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
-from results import one
 
 from sqlext.catalog import ModelCatalog, ModelRef
+from tests.support.results import one
 
 
 def test_the_same_again(spark: SparkSession, database: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
-from results import one
 
 from sqlext.catalog import ModelCatalog, ModelRef
+from tests.support.results import one
 
 # Three columns of scales 1, 1e2 and 1e5. 8 of 100 labels are wrong: 0.92 is what a perfect model reaches.
 SCALES = """SELECT a, b * 1e2 AS b, c * 1e5 AS c, IF(rand({seed} + 90) < 0.08, a + b + c <= 0, a + b + c > 0) AS y

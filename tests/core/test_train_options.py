@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 from pyspark.sql import Row, SparkSession
-from results import one
 
 from sqlext.bigdl.training import OPTIMIZERS
 from sqlext.catalog import ModelCatalog, ModelRef
+from tests.support.results import one
 
 
 @pytest.fixture(scope="module")

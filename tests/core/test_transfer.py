@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
-from results import one
-from small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build
+
+from tests.support.results import one
+from tests.support.small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build
 
 
 def plain(row: Row) -> dict[str, Any]:

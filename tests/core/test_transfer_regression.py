@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
-from results import one
+
+from tests.support.results import one
 
 FEATURES = {"of_images": "image", "of_arrays": "pair", "of_columns": "a, b"}
 

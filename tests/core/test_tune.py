@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
-from results import one
-from test_tensorboard import scalars
 
 from sqlext.catalog import ModelCatalog, ModelRef, RunStore
 from sqlext.training.background import take_submitted
+from tests.support.event_files import scalars
+from tests.support.results import one
 
 
 @pytest.fixture(scope="module")

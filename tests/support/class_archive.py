@@ -1,0 +1,70 @@
+"""Writes an archive of the classes that a Spark session loads: ``python -m tests.support.class_archive FILE``.
+
+The JVMs of the tests map it (tests/conftest.py) instead of reading, verifying and linking some 20,000 classes each: a
+session starts in half the time. The JVM ignores an archive that does not fit its Java or its class path, so a stale file costs time
+and nothing else. See JEP 350, "Dynamic CDS Archives", which came with Java 13.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from sqlext.spark.jars import JAR
+from sqlext.spark.java import find_java, java_version
+
+FIRST_JAVA = 13
+# A test's JVM and its data end soon: the optimizing compiler would not pay for itself, and nothing needs an fsync.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.durability=test"
+QUIET = "-Xlog:cds=off -Xlog:cds+dynamic=off"  # an archive that does not fit is no news
+# One of each kind of work, so that its classes are in the archive.
+STATEMENTS = (
+    "CREATE DATABASE d",
+    "CREATE TABLE d.t STORED AS PARQUET AS SELECT array(rand(1), id % 2 + rand(2)) AS x, id % 2 AS y FROM range(60)",
+    "TRAIN MODEL d.m FROM d.t LABEL y OPTIONS (epochs = 2)",
+    "SELECT classify('d.m', x) AS label, count(*) FROM d.t GROUP BY 1 ORDER BY 1",
+    "EVALUATE MODEL d.m FROM d.t",
+    "SHOW MODELS IN d",
+    "DROP MODEL d.m",
+)
+
+
+def jvm_options(archive: Path) -> str:
+    """The options of every JVM that the tests start."""
+    return f"{SHORT_LIVED} -XX:SharedArchiveFile={archive} {QUIET}" if archive.is_file() else SHORT_LIVED
+
+
+def is_current(archive: Path) -> bool:
+    return archive.is_file() and archive.stat().st_mtime > JAR.stat().st_mtime
+
+
+def write(archive: Path) -> None:
+    """Runs a session that uses a bit of everything; its JVM writes the archive when it ends."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    os.environ["SPARK_SUBMIT_OPTS"] = f"{SHORT_LIVED} -XX:ArchiveClassesAtExit={archive} {QUIET}"
+    import sqlext
+
+    with tempfile.TemporaryDirectory() as warehouse:
+        spark = sqlext.session(master="local[1]", warehouse=warehouse)
+        for statement in STATEMENTS:
+            spark.sql(statement).collect()
+        gateway = spark.sparkContext._gateway
+        spark.stop()
+        gateway.shutdown()
+        gateway.proc.stdin.close()
+        gateway.proc.wait()
+
+
+def main(archive: Path) -> None:
+    version = java_version(find_java())
+    if version is None or version < FIRST_JAVA:
+        print(f"no class archive: Java {version} cannot write one; the tests take longer")
+    elif not is_current(archive):
+        write(archive)
+        print(f"{archive} ({archive.stat().st_size >> 20} MB)")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
