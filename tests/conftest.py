@@ -14,6 +14,18 @@ from tests.support.class_archive import jvm_options
 
 ARCHIVE = Path(__file__).parents[1] / "build" / "test-classes.jsa"
 _names = itertools.count(1)
+# Handed out first: two processes share the files, and a long one at the end would leave the other process idle.
+LONGEST_FIRST = (
+    "test_transfer",
+    "test_docs",
+    "test_recipes",
+    "test_train",
+    "test_show_create_model",
+    "test_train_options",
+    "test_evaluate",
+    "test_train_again",
+    "test_catalog_crash",
+)
 
 # For every JVM that a test starts, directly or through a command; not JDK_JAVA_OPTIONS, which each JVM reports on stderr.
 os.environ["SPARK_SUBMIT_OPTS"] = f"{os.environ.get('SPARK_SUBMIT_OPTS', '')} {jvm_options(ARCHIVE)}".strip()
@@ -40,6 +52,11 @@ def database(spark: SparkSession) -> Iterator[str]:
     spark.sql(f"DROP DATABASE {name} CASCADE")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps the order below: pytest-xdist would hand out the files with many tests first, which are the grammar's, quick ones."""
+    config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests by their fixtures, where a list would go out of date.
 
@@ -51,6 +68,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.fast)
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 def data_folder() -> Path | None:

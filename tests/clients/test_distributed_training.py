@@ -19,6 +19,7 @@ from sqlext.jvm.build import spark_jars
 from sqlext.spark.java import find_java
 
 SEEDS = (1, 2, 3, 4, 5)
+ALL_EXECUTORS = {"spark.executor.cores": "1", "spark.cores.max": "2", "spark.sqlext.train.localMaxBytes": "0"}
 _CLAUSES = "FROM blobs LABEL target VALIDATE BY validates OPTIONS (standardize = false, early_stop = false, {options})"
 STATEMENTS = (
     "TRAIN MODEL whole "
@@ -145,9 +146,13 @@ def _train(
 @pytest.fixture(scope="module")
 def distributed(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All executors, forced by the setting."""
-    conf = {"spark.executor.cores": "1", "spark.cores.max": "2", "spark.sqlext.train.localMaxBytes": "0"}
     folder = tmp_path_factory.mktemp("distributed")
-    return _train(cluster, folder, conf, SEEDS, STATEMENTS) | {"folder": folder}
+    return _train(cluster, folder, ALL_EXECUTORS, SEEDS[:1], STATEMENTS) | {"folder": folder}
+
+
+@pytest.fixture(scope="module")
+def further_seeds(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return _train(cluster, tmp_path_factory.mktemp("seeds"), ALL_EXECUTORS, SEEDS[1:])
 
 
 @pytest.fixture(scope="module")
@@ -170,13 +175,14 @@ def test_all_executors_train(distributed: dict[str, Any]) -> None:
         assert result["heard"] == [e["epoch"] for e in result["history"]] == list(range(1, 11))
 
 
+@pytest.mark.slow
 def test_one_task_where_executors_come_and_go(one_task: dict[str, Any]) -> None:
     for result in one_task["results"]:
         assert (result["distributed"], result["executors"], result["reproducible"]) == (False, 1, True)
         assert "spark.dynamicAllocation.enabled" in result["note"]
 
 
-@pytest.mark.parametrize("path", ["distributed", "one_task"])
+@pytest.mark.parametrize("path", ["distributed", pytest.param("one_task", marks=pytest.mark.slow)])
 def test_records_hold_the_losses_that_the_weights_have(path: str, request: pytest.FixtureRequest) -> None:
     from tests.support.training_data import blobs
 
@@ -188,8 +194,12 @@ def test_records_hold_the_losses_that_the_weights_have(path: str, request: pytes
         assert data.accuracy(weights) == pytest.approx(record["metric_value"])
 
 
-def test_both_paths_are_as_good(distributed: dict[str, Any], one_task: dict[str, Any]) -> None:
-    means = [np.mean([r["history"][-1]["metric_value"] for r in path["results"]]) for path in (distributed, one_task)]
+@pytest.mark.slow
+def test_both_paths_are_as_good(
+    distributed: dict[str, Any], further_seeds: dict[str, Any], one_task: dict[str, Any]
+) -> None:
+    paths = (distributed["results"] + further_seeds["results"], one_task["results"])
+    means = [np.mean([r["history"][-1]["metric_value"] for r in results]) for results in paths]
     assert means[0] == pytest.approx(means[1], abs=0.015)
     assert min(means) > 0.85
 

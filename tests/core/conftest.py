@@ -10,30 +10,6 @@ from pyspark.sql import Row, SparkSession
 
 from tests.support.results import one
 
-# Handed out first: two processes share the files, and a long one at the end would leave the other process idle.
-LONGEST_FIRST = (
-    "test_ants_bees",
-    "test_transfer",
-    "test_docs",
-    "test_recipes",
-    "test_train",
-    "test_show_create_model",
-    "test_train_options",
-    "test_evaluate",
-    "test_train_again",
-    "test_catalog_crash",
-)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """pytest-xdist would hand out the files with many tests first, which are the grammar's: quick ones."""
-    config.option.loadscopereorder = False
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
-
 
 @pytest.fixture(scope="module", autouse=True)
 def no_temporary_views_stay() -> Iterator[None]:

@@ -51,6 +51,7 @@ def test_a_fault_in_the_sources_is_the_compilers_message(tmp_path: Path, monkeyp
         builder.build(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_it_runs_on_java_8(jar: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing in it is younger than the oldest Java that Spark takes. A runtime alone does not know what is younger."""
     if not (find_java() / "lib/ct.sym").is_file():

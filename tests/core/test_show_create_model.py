@@ -68,6 +68,7 @@ def test_columns_weights_and_groups(spark: SparkSession, database: str) -> None:
     assert "bytes" in described[f"Table {database}.t"][1]
 
 
+@pytest.mark.slow
 def test_with_dropout_the_mean_of_five_runs_is_the_same(spark: SparkSession, database: str) -> None:
     spark.sql(
         "CREATE TABLE t AS SELECT array(u, v, u * v) AS x, IF(u * u + v * v + 0.4 * w > 1.4, 'out', 'in') AS y FROM "

@@ -45,7 +45,7 @@ def error(spark: SparkSession, sql: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4, 5))])
 def test_columns_of_any_scale_train_without_options(spark: SparkSession, numbers: str, seed: int) -> None:
     row = one(spark, f"TRAIN MODEL scales FROM ({SCALES.format(seed=seed)}) LABEL y")
     assert (row.rows_trained, row.rows_validated) == (800, 200)

@@ -59,6 +59,7 @@ def test_mlp_learns_what_no_line_separates(world: SparkSession) -> None:
     assert saved["sources"][0]["bytes"] > 0 < saved["sources"][0]["latest_modification"]
 
 
+@pytest.mark.slow  # tests/core/test_bigdl_training.py trains with each of them below SQL
 def test_every_optimizer_trains(world: SparkSession) -> None:
     weights = set()
     for optimizer in OPTIMIZERS:
