@@ -16,6 +16,7 @@ import pyspark
 import pytest
 
 from sqlext.spark.java import find_java
+from tests.support.class_archive import SHORT_LIVED
 
 EACH = 6  # versions per driver
 SITE = """<configuration>
@@ -66,7 +67,7 @@ def metastore(tmp_path: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     jars = Path(pyspark.__path__[0]) / "jars" / "*"
-    java = [str(find_java() / "bin" / "java"), "-Xmx512m", "-cp", f"{tmp_path}:{jars}"]
+    java = [str(find_java() / "bin" / "java"), "-Xmx512m", *SHORT_LIVED.split(), "-cp", f"{tmp_path}:{jars}"]
     log = (tmp_path / "metastore.log").open("w")
     server = subprocess.Popen(
         [*java, "org.apache.hadoop.hive.metastore.HiveMetaStore", "-p", str(port)],

@@ -17,6 +17,7 @@ import pytest
 
 from sqlext.jvm.build import spark_jars
 from sqlext.spark.java import find_java
+from tests.support.class_archive import SHORT_LIVED
 
 SEEDS = (1, 2, 3, 4, 5)
 ALL_EXECUTORS = {"spark.executor.cores": "1", "spark.cores.max": "2", "spark.sqlext.train.localMaxBytes": "0"}
@@ -74,7 +75,7 @@ def _start(class_name: str, *arguments: str, folder: Path) -> subprocess.Popen[b
         "SPARK_LOCAL_IP": "127.0.0.1",
         "JAVA_HOME": str(find_java()),
     }
-    command = [str(find_java() / "bin" / "java"), "-Xmx512m", "-cp", str(spark_jars() / "*")]
+    command = [str(find_java() / "bin" / "java"), "-Xmx512m", *SHORT_LIVED.split(), "-cp", str(spark_jars() / "*")]
     log = (folder / f"{class_name}-{len(list(folder.iterdir()))}.log").open("wb")
     return subprocess.Popen(
         [*command, f"org.apache.spark.deploy.{class_name}", "--host", "127.0.0.1", "--webui-port", "0", *arguments],
@@ -118,6 +119,7 @@ def _train(
 ) -> dict[str, Any]:
     common = {
         "spark.executor.memory": "1g",
+        "spark.executor.extraJavaOptions": SHORT_LIVED,
         "spark.driver.memory": "1g",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

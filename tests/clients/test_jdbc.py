@@ -16,6 +16,7 @@ from pyhive import hive
 
 from sqlext.cli.demo_images import write_flowers
 from sqlext.spark.java import find_java
+from tests.support.class_archive import SHORT_LIVED
 
 SQLEXT = Path(sys.executable).parent / "sqlext"
 JARS = Path(pyspark.__file__).parent / "jars"
@@ -133,6 +134,7 @@ def test_beeline_runs_a_script(port: int, home: Path, trained: dict[str, Any]) -
     done = subprocess.run(
         [
             str(find_java() / "bin" / "java"),
+            *SHORT_LIVED.split(),
             "-cp",
             f"{JARS}/*",
             "org.apache.hive.beeline.BeeLine",
