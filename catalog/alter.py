@@ -1,7 +1,7 @@
-"""What may change of a model as a whole: its name, its comment and the user's own properties, all kept by its table.
+"""Changes to a model as a whole: its name, its comment and the user's properties, all stored in its metastore table.
 
-The metastore replaces the properties of a table all at once. So they are read, changed, written and read back, and that again
-when somebody else's change came in between; within the process a lock per model keeps changes apart.
+The metastore can only replace all properties of a table at once. They are therefore read, changed, written and read back,
+and the change is repeated if another session's write came in between. Within the process a lock per model serialises changes.
 """
 
 from __future__ import annotations
@@ -21,23 +21,25 @@ if TYPE_CHECKING:
 
 
 def rename(catalog: ModelCatalog, name: ModelName, to: ModelName) -> None:
-    """Gives a model another name in its database; folders, versions, aliases and what uses it stay as they are.
+    """Renames a model within its database. Its folders, versions, aliases and the models that use it do not change.
 
-    Runs that have ended go with it.
+    The records of its ended runs get the new name, too.
 
     :raises SqlExtError: NAME_IN_USE, PERMISSION_DENIED.
     """
     catalog.check(name, "ALTER")
-    there = catalog.metastore.table(to)
-    if there is not None:
-        kind = "model" if MODEL_ID in there["properties"] else there["tableType"]["name"].lower().replace("_", " ")
+    existing = catalog.metastore.table(to)
+    if existing is not None:
+        kind = (
+            "model" if MODEL_ID in existing["properties"] else existing["tableType"]["name"].lower().replace("_", " ")
+        )
         raise SqlExtError("NAME_IN_USE", name=to, kind=kind if kind in ("model", "view") else "table")
     catalog.metastore.rename_table(name, to)
     RunStore(catalog.spark).rename(name, to.name)
 
 
 def set_comment(catalog: ModelCatalog, name: ModelName, comment: str | None) -> str | None:
-    """Replaces a model's comment, and returns what it was.
+    """Replaces a model's comment and returns the previous one.
 
     :raises SqlExtError: INVALID_MODEL_PROPERTY for more than 4,000 characters, PERMISSION_DENIED.
     """
@@ -49,7 +51,7 @@ def set_comment(catalog: ModelCatalog, name: ModelName, comment: str | None) -> 
 
 
 def set_properties(catalog: ModelCatalog, name: ModelName, values: Mapping[str, str]) -> None:
-    """Sets properties of the user's own; the others stay.
+    """Sets user-defined properties; the others do not change.
 
     :raises SqlExtError: INVALID_MODEL_PROPERTY, PERMISSION_DENIED, VERSION_CONFLICT.
     """
@@ -59,7 +61,7 @@ def set_properties(catalog: ModelCatalog, name: ModelName, values: Mapping[str, 
 
 
 def unset_properties(catalog: ModelCatalog, name: ModelName, keys: Iterable[str], *, if_exists: bool) -> list[str]:
-    """Removes properties of the user's own; returns those that were there.
+    """Removes user-defined properties and returns the keys that existed.
 
     :raises SqlExtError: PROPERTY_NOT_FOUND unless ``if_exists``, PERMISSION_DENIED, VERSION_CONFLICT.
     """
@@ -69,28 +71,28 @@ def unset_properties(catalog: ModelCatalog, name: ModelName, keys: Iterable[str]
         if key not in known and not if_exists:
             raise SqlExtError("PROPERTY_NOT_FOUND", model=name, key=key, hint=nearest(key, known))
     catalog.check(name, "ALTER")
-    gone = {PROPERTY + key for key in keys}
-    _change(catalog, name, lambda properties: {k: v for k, v in properties.items() if k not in gone})
+    removed = {PROPERTY + key for key in keys}
+    _change(catalog, name, lambda properties: {k: v for k, v in properties.items() if k not in removed})
     return [key for key in keys if key in known]
 
 
-_KEEP = object()
+_UNCHANGED = object()  # None is a value that a comment can be changed to
 
 
 def _change(
     catalog: ModelCatalog,
     name: ModelName,
     change: Callable[[dict[str, str]], dict[str, str]],
-    comment: Any = _KEEP,
+    comment: Any = _UNCHANGED,
 ) -> None:
     with lock_of(_table(catalog, name)["properties"][MODEL_ID]):
         for _ in range(ATTEMPTS):
             table = _table(catalog, name)
             wanted = change(dict(table["properties"]))
-            said = table["comment"] if comment is _KEEP else comment
-            if wanted == table["properties"] and said == table["comment"]:
+            wanted_comment = table["comment"] if comment is _UNCHANGED else comment
+            if wanted == table["properties"] and wanted_comment == table["comment"]:
                 return
-            catalog.metastore.alter_table(name, wanted, said)
+            catalog.metastore.alter_table(name, wanted, wanted_comment)
     raise SqlExtError("VERSION_CONFLICT", version=name, attempts=ATTEMPTS)
 
 

@@ -1,4 +1,4 @@
-"""Finding the network that turns images into features, and saying what to do when there is none."""
+"""Finds the network that turns images into features, and says what to do if it does not exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sqlext.errors import SqlExtError
 def require_backbone(catalog: ModelCatalog, reference: ModelRef) -> ModelVersion:
     """The version that a BACKBONE clause or embed() names; the caller needs SELECT on it.
 
-    :raises SqlExtError: BACKBONE_NOT_FOUND with the backbones there are (or the IMPORT to run), NOT_A_BACKBONE.
+    :raises SqlExtError: BACKBONE_NOT_FOUND with the existing backbones (or the IMPORT to run), NOT_A_BACKBONE,
+        PERMISSION_DENIED.
     """
     entry = catalog.find(reference.name)
     if entry is None:
@@ -28,19 +29,19 @@ def require_backbone(catalog: ModelCatalog, reference: ModelRef) -> ModelVersion
 
 
 def _what_to_do(catalog: ModelCatalog, wanted: ModelName) -> str:
-    there = [str(entry.name) for entry in catalog.everywhere() if entry.kind == "backbone"]
-    if there:
-        return f"Backbones here: {', '.join(sorted(there)[:10])}; name one by BACKBONE or spark.sqlext.resnet."
+    existing = [str(entry.name) for entry in catalog.everywhere() if entry.kind == "backbone"]
+    if existing:
+        return f"Available backbones: {', '.join(sorted(existing)[:10])}. Name one in BACKBONE or spark.sqlext.resnet."
     return (
-        f"None is imported yet. Run IMPORT MODEL {wanted} FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX "
+        f"No backbone has been imported yet. Run IMPORT MODEL {wanted} FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX "
         f"(docs/backbones.md says where to get one), or, to try things out, IMPORT MODEL {wanted} FROM 'sqlext:small' FORMAT ONNX."
     )
 
 
 def recorded_backbone(catalog: ModelCatalog, recorded: dict[str, Any], model: ModelVersion) -> ModelVersion:
-    """The exact backbone version that a head was trained on, found by id: a rename does not matter.
+    """The exact backbone version that a head was trained on, found by its id, so that a rename does not matter.
 
-    :raises SqlExtError: BACKBONE_MISSING; never another version in its place.
+    :raises SqlExtError: BACKBONE_MISSING; another version is never used in its place.
     """
     hint = ModelName.of(recorded["model"].split("."), model.name.namespace)
     found = catalog.find_version(f"{recorded['model_id']}@{recorded['version']}", hint=hint)

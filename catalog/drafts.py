@@ -1,4 +1,4 @@
-"""A version in the making: a local folder to fill, and the names that it will have."""
+"""A version before it is published: a local folder to fill, and the name, id and folder that it will get."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from sqlext.errors import SqlExtError
 if TYPE_CHECKING:
     from sqlext.catalog.facade import ModelCatalog
 
-_MAX_KEY, MAX_VALUE = 200, 4000  # what the metastore's columns hold
+_MAX_KEY, MAX_VALUE = 200, 4000  # characters that the metastore's own tables have room for
 
 
 @dataclass
 class Draft:
-    """A version in the making. ``local`` is a folder whose content becomes the version's ``_model/``.
+    """A version before it is published. The content of the folder ``local`` becomes the version's ``_model/``.
 
-    ``model_id`` and ``folder`` change when somebody else publishes the model's first version meanwhile, or drops it.
+    ``model_id`` and ``folder`` change if, in the meantime, another session publishes the model's first version or drops
+    the model.
     """
 
     name: ModelName
@@ -73,31 +74,33 @@ def draft(
     model_id = identity(name, kind, table) or new_id()
     folder = path_of(table) if table else folder_of(location, name, model_id)
     staging = tempfile.TemporaryDirectory(prefix="sqlext-draft-")
-    made = Draft(name, kind, comment, checked, run_id or new_id(), model_id, folder, table is not None, staging)
-    made.local.mkdir(parents=True)
-    return made
+    result = Draft(name, kind, comment, checked, run_id or new_id(), model_id, folder, table is not None, staging)
+    result.local.mkdir(parents=True)
+    return result
 
 
 def folder_of(database_folder: str, name: ModelName, model_id: str) -> str:
-    """Never the bare name: RENAME leaves the folder, and a new model of the old name must not share it."""
+    """The folder of a model. The id is part of it because RENAME leaves the folder, which a new model must not share."""
     return f"{database_folder}/{name.name}-{model_id}"
 
 
 def identity(name: ModelName, kind: str, table: Mapping[str, Any] | None) -> str | None:
-    """The model_id of a model's table; None without one.
+    """The model_id in a model's table; None if ``table`` is None.
 
     :raises SqlExtError: MODEL_KIND_MISMATCH.
     """
     if table is None:
         return None
-    there = table["properties"].get(KIND)
-    if there != kind:
-        raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=there, wanted=kind)
+    existing = table["properties"].get(KIND)
+    if existing != kind:
+        raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=existing, wanted=kind)
     return str(table["properties"][MODEL_ID])
 
 
 def check_properties(properties: Mapping[str, str], comment: str | None = None) -> dict[str, str]:
-    """Of a model, or the parameters of a version. Longer ones would hang in the metastore's retries.
+    """Checks the properties of a model or the parameters of a version, and returns a copy.
+
+    The metastore itself retries a value that is too long for 20 seconds before it fails.
 
     :raises SqlExtError: INVALID_MODEL_PROPERTY.
     """
@@ -110,6 +113,8 @@ def check_properties(properties: Mapping[str, str], comment: str | None = None) 
             )
         if len(value) > MAX_VALUE:
             raise SqlExtError(
-                "INVALID_MODEL_PROPERTY", key=key, reason=f"has {len(value)} characters; {MAX_VALUE} are allowed"
+                "INVALID_MODEL_PROPERTY",
+                key=key,
+                reason=f"has {len(value)} characters; at most {MAX_VALUE} are allowed",
             )
     return dict(properties)

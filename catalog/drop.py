@@ -1,7 +1,7 @@
-"""DROP: the metastore first, files after, so that a crash leaves a whole model or none, with at most orphan files.
+"""DROP: the metastore first, then the files, so that a crash leaves a complete model or none, and at worst orphaned files.
 
-Deleted are folders that are locations of the model's own partitions and whose manifest carries its model_id; all else,
-such as the folder of somebody's INSERT, is listed and kept.
+A folder is deleted only if it is the location of one of the model's partitions and its manifest contains the model_id.
+All other folders, such as that of a user's INSERT, are listed and left in place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dropped:
-    """What went; ``kept`` are folders of the model's table that were not ours to delete."""
+    """What was removed; ``kept`` lists the folders of the model's table that no training or import of ours wrote."""
 
     name: ModelName
     versions: tuple[int, ...]
@@ -45,7 +45,7 @@ def drop_model(catalog: ModelCatalog, name: ModelName) -> Dropped:
         if mark.name.isdigit():
             catalog.files.delete(f"{entry.location}/{DROPPED}/{mark.name}")
     catalog.files.delete(f"{entry.location}/{DROPPED}")
-    catalog.files.delete(entry.location)  # goes only when nothing else is in it
+    catalog.files.delete(entry.location)  # without effect if other files are in it
     numbers = tuple(v.version for v in entry.versions)
     return Dropped(name, numbers, sum(v.size_bytes for v in ours), (*kept, *entry.foreign))
 
@@ -64,7 +64,7 @@ def drop_version(catalog: ModelCatalog, name: ModelName, number: int) -> Dropped
     if version is entry.default and others:
         raise SqlExtError("DEFAULT_VERSION_DROP", model=name, version=number)
     ours = is_ours(catalog, version)
-    # The mark comes first: a number that has been seen must not come back, even when the rest does not happen.
+    # The mark comes first: a number that users have seen must not be used again, even if the rest of the drop fails.
     catalog.files.make_folder(f"{entry.location}/{DROPPED}", entry.location)
     catalog.files.write(f"{entry.location}/{DROPPED}/{number}", version.run_id.encode())
     catalog.after("drop_version.marked")
@@ -77,9 +77,9 @@ def drop_version(catalog: ModelCatalog, name: ModelName, number: int) -> Dropped
 
 
 def replaceable(catalog: ModelCatalog, entry: ModelEntry) -> tuple[ModelVersion, ...]:
-    """The versions that OR REPLACE removes once a new one is there: all but those an alias or the pin holds.
+    """The versions that OR REPLACE removes once the new one is published: all but those with an alias or the pin.
 
-    :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED, before anything has happened.
+    :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED; nothing has been removed then.
     """
     versions = tuple(v for v in entry.versions if not v.aliases and not v.pinned)
     if versions:
@@ -89,7 +89,7 @@ def replaceable(catalog: ModelCatalog, entry: ModelEntry) -> tuple[ModelVersion,
 
 
 def is_ours(catalog: ModelCatalog, version: ModelVersion) -> bool:
-    """Whether the manifest in the partition's folder says that this version of this model made it."""
+    """Whether the partition's folder was written by this version of this model, according to its name and manifest."""
     try:
         manifest = json.loads(catalog.files.read(f"{version.model_folder}/{MANIFEST}"))
     except (FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""What the metastore knows of a model: its table, and one partition per version."""
+"""A model as the metastore stores it: a table with one partition per version."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError
 
 FORMAT_VERSION = 1
-"""Of the table, the partition parameters and the manifest. Every release reads all earlier ones."""
+"""Version of the stored format: table, partition parameters and manifest. Every release reads all earlier versions."""
 
 PREFIX = "sqlext."
 KIND = PREFIX + "kind"
 MODEL_ID = PREFIX + "model_id"
 FORMAT = PREFIX + "format_version"
 RELEASE = PREFIX + "release"
-PROPERTY = PREFIX + "property."  # a prefix of their own, so that no user property means something to Hive or Spark
+PROPERTY = PREFIX + "property."  # a separate prefix, so that no user property has a meaning for Hive or Spark
 PINNED = PREFIX + "pinned"
 PROMOTED = PREFIX + "promoted"
 RUN_ID = PREFIX + "run_id"
@@ -27,11 +27,11 @@ BACKBONE_ID = PREFIX + "backbone_id"
 ALIAS = PREFIX + "alias."
 
 BACKBONE, CLASSIFIER, REGRESSOR = KINDS = ("backbone", "classifier", "regressor")
-VALUE = "value"  # a manifest's `scores_kind` where the one output is a number and not the scores of classes
+VALUE = "value"  # `scores_kind` in the manifest of a network whose only output is a number, not class scores
 
 
 def predicts_a_value(manifest: Mapping[str, Any]) -> bool:
-    """Of a regressor, and of an imported network that a regressor was exported as."""
+    """Whether the model predicts a number: a regressor, or the imported network of an exported regressor."""
     return bool(
         manifest["kind"] == REGRESSOR or (manifest["kind"] == BACKBONE and manifest.get("scores_kind") == VALUE)
     )
@@ -66,7 +66,7 @@ class ModelVersion:
 
     @property
     def id(self) -> str:
-        """What a head stores of its backbone; a RENAME does not change it."""
+        """The reference to a backbone that its heads store; a RENAME does not change it."""
         return f"{self.model_id}@{self.version}"
 
     @property
@@ -79,7 +79,10 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model with at least one version, oldest first. ``foreign`` are partitions of its table that are no versions."""
+    """A model with at least one version, oldest first.
+
+    ``foreign`` lists the folders of partitions that are not versions, such as those of a user's INSERT.
+    """
 
     name: ModelName
     model_id: str
@@ -104,7 +107,7 @@ class ModelEntry:
 
     @property
     def default(self) -> ModelVersion:
-        """The pinned version, else the highest promoted one; the oldest where nobody ever promoted one."""
+        """The pinned version, or else the highest promoted one, or the oldest if none was ever promoted."""
         promoted = [v for v in self.versions if v.promoted]
         return self.pinned or (promoted[-1] if promoted else self.versions[0])
 
@@ -122,9 +125,9 @@ class ModelEntry:
 
 
 def entry(name: ModelName, table: Mapping[str, Any], partitions: Iterable[Mapping[str, Any]]) -> ModelEntry | None:
-    """The model that a table and its partitions (Spark's CatalogTable and CatalogTablePartition as JSON) make.
+    """Builds a model from its table and partitions, which are Spark's CatalogTable and CatalogTablePartition as JSON.
 
-    None for a model without a version: its first publish has not ended, or its last version is gone.
+    Returns None for a model without a version: its first publish has not finished, or its last version was dropped.
     """
     numbered = [(version_number(p), p) for p in partitions]
     own = sorted(((n, p) for n, p in numbered if n is not None and RUN_ID in p["parameters"]), key=lambda pair: pair[0])
@@ -155,12 +158,12 @@ def version_number(partition: Mapping[str, Any]) -> int | None:
 
 
 def path_of(thing: Mapping[str, Any]) -> str:
-    """The folder of a table or partition as a Hadoop path: its URI without the percent signs."""
+    """The folder of a table or partition as a Hadoop path, that is its URI without percent-encoding."""
     return unquote(thing["storage"]["locationUri"] or "").rstrip("/")
 
 
 def _holders(own: Iterable[tuple[int, Mapping[str, Any]]]) -> tuple[dict[str, int], int | None]:
-    """Which version holds each alias and the pin: the one on which it was set last."""
+    """Which version holds each alias, and which one the pin. If several do, the one where it was set last wins."""
     latest: dict[str, tuple[str, int]] = {}
     for number, partition in own:
         for key, when in partition["parameters"].items():

@@ -1,4 +1,4 @@
-"""The models of a Hive metastore: what ``sqlext.catalog`` is for. One object per session; it keeps no state."""
+"""The models of a Hive metastore, as the rest of the package sees them. One object per session; it holds no state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sqlext.errors import SqlExtError, nearest
 
 
 def _nothing(step: str) -> None:
-    """What happens after each step of a publish or drop; tests stop there."""
+    """The default of ``after``, which is called after each step of a publish or drop; tests interrupt the steps there."""
 
 
 class ModelCatalog:
@@ -39,9 +39,9 @@ class ModelCatalog:
         return str(self.spark._jsparkSession.catalog().currentDatabase())
 
     def find(self, name: ModelName) -> ModelEntry | None:
-        """The model, or None where there is no table of that name.
+        """The model, or None if no table has that name or the table has no version.
 
-        :raises SqlExtError: NOT_A_MODEL for a table or view that is none, MODEL_FORMAT_TOO_NEW.
+        :raises SqlExtError: NOT_A_MODEL for any other table or view, MODEL_FORMAT_TOO_NEW.
         """
         table = self.model_table(name)
         found = None if table is None else entry(name, table, self.metastore.partitions(name))
@@ -50,7 +50,10 @@ class ModelCatalog:
         return found
 
     def get(self, name: ModelName) -> ModelEntry:
-        """:raises SqlExtError: MODEL_NOT_FOUND with the nearest names, DATABASE_NOT_FOUND, those of :meth:`find`."""
+        """The model of that name.
+
+        :raises SqlExtError: MODEL_NOT_FOUND with the nearest names, DATABASE_NOT_FOUND, and those of :meth:`find`.
+        """
         found = self.find(name)
         if found is None:
             self.metastore.database_location(name.namespace)
@@ -59,7 +62,7 @@ class ModelCatalog:
         return found
 
     def resolve(self, ref: ModelRef) -> ModelVersion:
-        """The version that a reference means now.
+        """The version that a reference means at this moment.
 
         :raises SqlExtError: MODEL_VERSION_NOT_FOUND, ALIAS_NOT_FOUND, MODEL_FORMAT_TOO_NEW, and those of :meth:`get`.
         """
@@ -79,13 +82,13 @@ class ModelCatalog:
         return version
 
     def names(self, namespace: str, pattern: str | None = None) -> list[str]:
-        """Names of models without their versions: two metastore calls. A database that is gone has none."""
+        """The names of a database's models, in two metastore calls; empty for a database that does not exist."""
         return sorted(table["identifier"]["table"] for table in self._model_tables(namespace, pattern))
 
     def list(self, namespace: str, pattern: str | None = None) -> list[ModelEntry]:
-        """The models of a database by name; two metastore calls and one per model.
+        """The models of a database, sorted by name, in two metastore calls and one more per model.
 
-        :param pattern: of Spark's SHOW TABLES: ``*`` and ``|``; ``%`` is taken as ``*``.
+        :param pattern: a pattern as in Spark's SHOW TABLES, with ``*`` and ``|``; ``%`` means ``*``.
         :raises SqlExtError: DATABASE_NOT_FOUND.
         """
         self.metastore.database_location(namespace)
@@ -96,9 +99,9 @@ class ModelCatalog:
         return sorted((e for e in found if e is not None), key=lambda e: e.name)
 
     def model_table(self, name: ModelName) -> dict[str, Any] | None:
-        """The table of a model as JSON, also of one without a version.
+        """The table of a model as JSON, even if the model has no version; None if no table has that name.
 
-        :raises SqlExtError: NOT_A_MODEL.
+        :raises SqlExtError: NOT_A_MODEL for any other table or view.
         """
         table = self.metastore.table(name)
         if table is not None and MODEL_ID not in table["properties"]:
@@ -115,7 +118,7 @@ class ModelCatalog:
     # --- rights and references --------------------------------------------------------------------------------
 
     def check(self, name: ModelName, right: str) -> None:
-        """Lets the session's authorization extensions refuse SELECT, ALTER, DROP or CREATE of a model's table.
+        """Lets the session's authorization extensions refuse SELECT, ALTER, DROP or CREATE on a model's table.
 
         :raises SqlExtError: PERMISSION_DENIED.
         """
@@ -123,7 +126,7 @@ class ModelCatalog:
         self.metastore.check(name, right, f"{location}/{name.name}")
 
     def users_of(self, version: ModelVersion) -> Sequence[ModelName]:
-        """The models that the caller can see and that score with this backbone version; only backbones have any."""
+        """The models, among those that the caller can see, that need this backbone version; empty for other kinds."""
         if version.kind != BACKBONE:
             return []
         return sorted(e.name for e in self.everywhere() if any(v.backbone_id == version.id for v in e.versions))
@@ -134,7 +137,7 @@ class ModelCatalog:
             yield from self.list(namespace)
 
     def find_version(self, version_id: str, hint: ModelName | None = None) -> ModelVersion | None:
-        """The version with that ``<model_id>@<version>``, whatever its name is now; first looked for under ``hint``."""
+        """The version with the id ``<model_id>@<version>``, whatever its model is called now; ``hint`` is tried first."""
         model_id, _, number = version_id.partition("@")
         table = self.metastore.table(hint) if hint else None
         if hint is None or table is None or table["properties"].get(MODEL_ID) != model_id:
@@ -148,7 +151,7 @@ class ModelCatalog:
                 yield name
 
     def model_tables_everywhere(self) -> Iterable[tuple[ModelName, dict[str, Any]]]:
-        """The tables of models as JSON, also of those without a version, in all databases."""
+        """The model tables of all databases as JSON, including those without a version."""
         for namespace in self.metastore.databases():
             for table in self._model_tables(namespace, None):
                 yield ModelName(namespace, table["identifier"]["table"]), table
@@ -156,12 +159,15 @@ class ModelCatalog:
     # --- files of a version -----------------------------------------------------------------------------------
 
     def read_manifest(self, version: ModelVersion) -> dict[str, Any]:
-        """:raises SqlExtError: MODEL_FILES_MISSING, FOLDER_ACCESS_DENIED."""
+        """The content of the version's ``_model/manifest.json``.
+
+        :raises SqlExtError: MODEL_FILES_MISSING, FOLDER_ACCESS_DENIED.
+        """
         manifest: dict[str, Any] = json.loads(self.read_bytes(version, MANIFEST))
         return manifest
 
     def read_bytes(self, version: ModelVersion, file: str) -> bytes:
-        """A file of the version's ``_model/``, whole.
+        """The whole content of a file in the version's ``_model/``.
 
         :raises SqlExtError: MODEL_FILES_MISSING, FOLDER_ACCESS_DENIED.
         """
@@ -171,7 +177,9 @@ class ModelCatalog:
             raise SqlExtError("MODEL_FILES_MISSING", model=version, path=str(error)) from None
 
     def local_copy(self, version: ModelVersion, file: str, folder: Path | None = None) -> Path:
-        """A file of the version's ``_model/`` on this machine: itself, or a copy in ``folder`` (default: a new one).
+        """A file of the version's ``_model/`` on this machine: the file itself if it is local, otherwise a copy.
+
+        :param folder: where the copy goes; None: a new temporary folder.
 
         :raises SqlExtError: MODEL_FILES_MISSING, FOLDER_ACCESS_DENIED.
         """
@@ -190,32 +198,33 @@ class ModelCatalog:
         properties: Mapping[str, str] | None = None,
         run_id: str | None = None,
     ) -> Draft:
-        """A version to be: fill its folder ``local``, then :meth:`publish`. A context manager.
+        """Starts a new version: fill the draft's folder ``local``, then :meth:`publish` it. The draft is a context manager.
 
         :raises SqlExtError: DATABASE_NOT_FOUND, NOT_A_MODEL, MODEL_KIND_MISMATCH, INVALID_MODEL_PROPERTY,
-            PERMISSION_DENIED (ALTER of a model that is there, else CREATE).
+            PERMISSION_DENIED (for ALTER if the model exists, otherwise for CREATE).
         """
         return drafts.draft(self, name, kind, comment, properties, run_id)
 
     def publish(
         self,
-        made: Draft,
+        draft: Draft,
         history: Iterable[Mapping[str, Any]] = (),
         manifest: Mapping[str, Any] | None = None,
         parameters: Mapping[str, str] | None = None,
         promote: bool = True,
     ) -> ModelVersion:
-        """Makes a draft the next version of its model.
+        """Publishes a draft as the next version of its model.
 
-        :param history: a row per epoch by the table's column names; ``run_id`` is filled in.
-        :param manifest: goes into ``_model/manifest.json``, with ``model_id``, ``run_id``, ``kind``, ``format_version``
-            and the size and sha256 of each of the ``files`` added.
-        :param parameters: of the partition (``metric_name``, ``metric_value``, ``rows_trained``, ``backbone_id``, ...);
-            the prefix ``sqlext.`` is added. Values up to 4,000 characters.
-        :raises SqlExtError: as :meth:`draft`, PUBLISH_CONFLICT, FOLDER_ACCESS_DENIED. Nothing is published then.
+        :param history: one row per epoch, keyed by the table's column names; ``run_id`` is added.
+        :param manifest: the content of ``_model/manifest.json``; ``model_id``, ``run_id``, ``kind``, ``format_version``
+            and, under ``files``, the size and SHA-256 of each file are added.
+        :param parameters: parameters of the partition (``metric_name``, ``metric_value``, ``rows_trained``,
+            ``backbone_id``, ...), each of at most 4,000 characters; the prefix ``sqlext.`` is added.
+        :param promote: whether the version becomes the default unless another one is pinned.
+        :raises SqlExtError: those of :meth:`draft`, PUBLISH_CONFLICT, FOLDER_ACCESS_DENIED. Nothing is published then.
         """
-        number = Publication(self, made, manifest or {}, parameters or {}, promote).run(history)
-        return self.get(made.name).version(number)
+        number = Publication(self, draft, manifest or {}, parameters or {}, promote).run(history)
+        return self.get(draft.name).version(number)
 
     def set_alias(self, name: ModelName, alias: str, version: int) -> None:
         """:raises SqlExtError: MODEL_VERSION_NOT_FOUND, INVALID_ALIAS, PERMISSION_DENIED."""
@@ -228,7 +237,7 @@ class ModelCatalog:
         versions.unset_alias(self, name, alias)
 
     def pin(self, name: ModelName, version: int) -> None:
-        """Keeps the default at a version, whatever is published later.
+        """Pins the default to a version, whatever is published later.
 
         :raises SqlExtError: MODEL_VERSION_NOT_FOUND, PERMISSION_DENIED.
         """
@@ -236,7 +245,7 @@ class ModelCatalog:
         versions.pin(self, name, version)
 
     def follow_latest(self, name: ModelName) -> ModelVersion:
-        """Makes the newest version the default and ends a pin: later promoted versions follow.
+        """Makes the newest version the default and removes the pin, so that later promoted versions become the default.
 
         :raises SqlExtError: MODEL_NOT_FOUND, PERMISSION_DENIED.
         """
@@ -244,30 +253,30 @@ class ModelCatalog:
         return versions.follow_latest(self, name)
 
     def set_parameters(self, version: ModelVersion, values: Mapping[str, str], unset: Iterable[str] = ()) -> None:
-        """Changes parameters of a version's partition (full keys).
+        """Sets and removes parameters of a version's partition; keys include their prefix.
 
         :raises SqlExtError: MODEL_VERSION_NOT_FOUND, VERSION_CONFLICT.
         """
         versions.set_parameters(self, version, values, unset)
 
     def replaceable(self, entry: ModelEntry) -> tuple[ModelVersion, ...]:
-        """What OR REPLACE will remove with :meth:`drop_version`, once the new version is published.
+        """The versions that OR REPLACE removes with :meth:`drop_version` once the new version is published.
 
         :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED.
         """
         return drop.replaceable(self, entry)
 
     def drop_model(self, name: ModelName) -> Dropped:
-        """Removes a model with all versions.
+        """Removes a model with all its versions.
 
         :raises SqlExtError: MODEL_NOT_FOUND, NOT_A_MODEL, BACKBONE_IN_USE, PERMISSION_DENIED.
         """
         return drop.drop_model(self, name)
 
     def drop_version(self, name: ModelName, version: int) -> Dropped:
-        """Removes one version; the last one takes the model with it.
+        """Removes one version, and the whole model with its last version.
 
-        :raises SqlExtError: MODEL_VERSION_NOT_FOUND, DEFAULT_VERSION_DROP, ALIASED_VERSION, those of
+        :raises SqlExtError: MODEL_VERSION_NOT_FOUND, DEFAULT_VERSION_DROP, ALIASED_VERSION, and those of
             :meth:`drop_model`.
         """
         return drop.drop_version(self, name, version)

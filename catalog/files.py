@@ -1,4 +1,4 @@
-"""Files of models on whatever file system the warehouse is on: Hadoop's FileSystem through Py4J."""
+"""Files of models on the file system of the warehouse, through Hadoop's FileSystem and Py4J."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ class FileInfo:
 
 
 class Files:
-    """Paths are Hadoop paths as text (``hdfs://nn/warehouse/shop.db``). A refusal is FOLDER_ACCESS_DENIED."""
+    """Paths are Hadoop paths as text (``hdfs://nn/warehouse/shop.db``).
+
+    :raises SqlExtError: FOLDER_ACCESS_DENIED, from most methods, if the file system refuses access.
+    """
 
     def __init__(self, spark: SparkSession) -> None:
         jvm = java_classes(spark)
@@ -45,7 +48,7 @@ class Files:
             return bool(self._fs(path).exists(self._path(path)))
 
     def info(self, path: str) -> FileInfo | None:
-        """What is at a path; None: nothing."""
+        """The file or folder at a path; None if neither exists."""
         with self._refusals(posixpath.dirname(path), "read"):
             try:
                 status = self._fs(path).getFileStatus(self._path(path))
@@ -58,7 +61,7 @@ class Files:
             )
 
     def list(self, folder: str) -> list[FileInfo]:
-        """What is in a folder; nothing for one that does not exist."""
+        """The files and folders in a folder; empty if the folder does not exist."""
         with self._refusals(folder, "read"):
             try:
                 statuses = self._fs(folder).listStatus(self._path(folder))
@@ -71,7 +74,10 @@ class Files:
             ]
 
     def read(self, path: str) -> bytes:
-        """:raises FileNotFoundError: where there is no such file."""
+        """The content of a file.
+
+        :raises FileNotFoundError: if it does not exist.
+        """
         with self._refusals(posixpath.dirname(path), "read"):
             try:
                 stream = self._fs(path).open(self._path(path))
@@ -95,7 +101,10 @@ class Files:
                 stream.close()
 
     def local_copy(self, path: str, folder: Path | None = None) -> Path:
-        """A file on this machine with the content of ``path``: itself where it is local, else a copy in ``folder``."""
+        """A file on this machine with the content of ``path``: the file itself if it is local, otherwise a copy.
+
+        :param folder: where the copy goes; None: a new temporary folder.
+        """
         here = _on_this_machine(path)
         if here:
             return here
@@ -105,7 +114,7 @@ class Files:
         return target
 
     def write(self, path: str, content: bytes) -> None:
-        """Writes or replaces a small file so that a reader sees the old or the new one, never a part."""
+        """Writes or replaces a small file so that a reader sees either the old or the new content, never a part."""
         folder, name = posixpath.split(path)
         part = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
         with self._refusals(folder, "write"):
@@ -117,7 +126,10 @@ class Files:
             self._replace(part, path)
 
     def _replace(self, part: str, path: str) -> None:
-        """FileSystem.rename has no public way to replace a file, and FileContext's is one step on HDFS alone."""
+        """Renames ``part`` to ``path``, replacing an existing file.
+
+        FileSystem.rename has no public way to replace a file, and FileContext.rename does so atomically only on HDFS.
+        """
         here = _on_this_machine(part), _on_this_machine(path)
         if here[0] and here[1]:
             here[0].replace(here[1])
@@ -134,15 +146,18 @@ class Files:
             self._fs(path).copyFromLocalFile(False, False, self._path(str(local)), self._path(path))
 
     def rename(self, source: str, target: str) -> None:
-        """:raises OSError: where ``target`` exists or ``source`` is gone."""
+        """Renames a file or folder.
+
+        :raises OSError: if ``target`` exists or ``source`` does not.
+        """
         with self._refusals(posixpath.dirname(target), "write"):
             fs = self._fs(target)
-            # FileSystem.rename onto a folder moves into it.
+            # If the target is an existing folder, FileSystem.rename moves the source into it.
             if fs.exists(self._path(target)) or not fs.rename(self._path(source), self._path(target)):
                 raise OSError(f"{source} could not be renamed to {target}")
 
     def delete(self, path: str, *, recursive: bool = False) -> bool:
-        """False where there was nothing. A folder that is not empty is left as it is unless ``recursive``."""
+        """Deletes a file or folder; a folder that is not empty only if ``recursive``. Returns whether it was deleted."""
         with self._refusals(posixpath.dirname(path), "write"):
             fs, target = self._fs(path), self._path(path)
             if not recursive and fs.exists(target) and fs.getFileStatus(target).isDirectory() and fs.listStatus(target):
@@ -150,7 +165,7 @@ class Files:
             return bool(fs.delete(target, recursive))
 
     def make_folder(self, path: str, like: str) -> None:
-        """Makes ``path`` and the folders between it and ``like``, with the owner group and mode of ``like``."""
+        """Creates ``path`` and any missing folders between it and ``like``, with the group and permissions of ``like``."""
         with self._refusals(posixpath.dirname(path), "write"):
             missing: list[str] = []
             step = path
@@ -169,15 +184,15 @@ class Files:
                 self.share(folder, like)
 
     def share(self, folder: str, like: str) -> None:
-        """Gives a folder the owner group and mode of ``like``, so that whoever may write there may write here."""
+        """Gives a folder the group and permissions of ``like``, so that the same users may write to it."""
         fs = self._fs(folder)
-        mine, model = fs.getFileStatus(self._path(folder)), fs.getFileStatus(self._path(like))
-        if mine.getGroup() != model.getGroup():
-            # Who is not in the group cannot give the folder to it; on HDFS a new folder has inherited it.
+        current, wanted = fs.getFileStatus(self._path(folder)), fs.getFileStatus(self._path(like))
+        if current.getGroup() != wanted.getGroup():
+            # Only members of the group may do this; on HDFS a new folder inherits the group anyway.
             with suppress(Py4JJavaError):
-                fs.setOwner(self._path(folder), None, model.getGroup())
-        if mine.getPermission().toShort() != model.getPermission().toShort():
-            fs.setPermission(self._path(folder), model.getPermission())
+                fs.setOwner(self._path(folder), None, wanted.getGroup())
+        if current.getPermission().toShort() != wanted.getPermission().toShort():
+            fs.setPermission(self._path(folder), wanted.getPermission())
 
     def share_all(self, folder: str, like: str) -> None:
         """:meth:`share` for a folder and all folders below it."""
@@ -195,7 +210,8 @@ class Files:
 
     def _fs(self, path: str) -> Any:
         fs = self._path(path).getFileSystem(self._conf)
-        # Without Hadoop's .crc files: file and sum are not replaced in one step, and readers would see them differ.
+        # The raw file system has no .crc files. A file and its checksum cannot be replaced in one step, so that a reader
+        # could see them disagree.
         return fs.getRaw() if _on_this_machine(path) else fs
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Persistent functions that a short name of ours hides: Spark looks up built-in functions first."""
+"""Persistent functions that one of our short names hides, since Spark looks up built-in functions first."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ _looked_for: set[tuple[str, str, str]] = set()  # application, database, functio
 
 
 def hidden_functions(spark: SparkSession) -> Iterator[str]:
-    """Their names with database, of every database that the caller can see."""
+    """The hidden functions of all databases that the caller can see, as ``database.function``."""
     from sqlext.catalog import ModelCatalog
 
     short = _short_names(spark)
     for database in ModelCatalog(spark).metastore.databases():
-        there = _external(spark).listFunctions(database, "*")
-        names = [str(there.apply(i)).lower() for i in range(there.size())]
+        found = _external(spark).listFunctions(database, "*")
+        names = [str(found.apply(i)).lower() for i in range(found.size())]
         yield from (f"{database}.{name}" for name in sorted(names) if name in short)
 
 
 def warn_of_hidden(spark: SparkSession, function: str, database: str) -> None:
-    """Once for a function and database: a persistent function that the call of this name does not reach."""
+    """Logs, once per function and database, that a call of this name does not reach the persistent function."""
     key = (spark.sparkContext.applicationId, database, function)
     if key in _looked_for or function not in _short_names(spark):
         return
     _looked_for.add(key)
     if _external(spark).functionExists(database, function):
         logger.warning(
-            "%s() is bigdl-sqlext's and hides the persistent function %s.%s: write that name with its database, or leave "
-            "%s out of spark.sqlext.functions",
+            "%s() is a function of bigdl-sqlext and hides the persistent function %s.%s. To call the persistent one, write "
+            "its name with the database, or leave %s out of spark.sqlext.functions",
             function,
             database,
             function,

@@ -1,4 +1,4 @@
-"""A version's training history as the Parquet file that Spark, Hive and Trino read as the rows of the model's table."""
+"""The training history of a version: a Parquet file that Spark, Hive and Trino read as rows of the model's table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ COLUMNS = {
 def write_history(rows: Iterable[Mapping[str, Any]], run_id: str, path: Path) -> None:
     """Writes one row per epoch; a missing column is NULL.
 
-    :param rows: by the names of :data:`COLUMNS`; ``recorded_at`` is an aware datetime. Other keys are an error.
+    :param rows: keyed by the names of :data:`COLUMNS`; ``recorded_at`` is a datetime with a time zone.
+    :raises ValueError: for other keys.
     """
     import pyarrow
     from pyarrow import parquet
@@ -37,17 +38,17 @@ def write_history(rows: Iterable[Mapping[str, Any]], run_id: str, path: Path) ->
     rows = [{"run_id": run_id, **row} for row in rows]
     unknown = {key for row in rows for key in row} - set(COLUMNS)
     if unknown:
-        raise ValueError(f"no columns of a training history: {', '.join(sorted(unknown))}")
+        raise ValueError(f"not columns of a training history: {', '.join(sorted(unknown))}")
     schema = pyarrow.schema(
         [pyarrow.field(name, pyarrow.type_for_alias(t) if isinstance(t, str) else t) for name, t in types.items()]
     )
     table = pyarrow.Table.from_pylist(rows, schema=schema)
-    # Hive 2's reader knows timestamps as INT96 alone.
+    # Hive 2 reads timestamps only as INT96.
     parquet.write_table(table, path, use_deprecated_int96_timestamps=True)
 
 
 def read_history(files: Files, location: str) -> list[dict[str, Any]]:
-    """The epochs of the version in the folder ``location``, in order; none for an imported network."""
+    """The epochs of the version in the folder ``location``, in order; empty for an imported network."""
     from datetime import UTC
 
     from pyarrow import parquet
@@ -57,6 +58,6 @@ def read_history(files: Files, location: str) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     rows = parquet.read_table(io.BytesIO(content), coerce_int96_timestamp_unit="us").to_pylist()
-    for row in rows:  # INT96 has no time zone; what is written is UTC
+    for row in rows:  # INT96 has no time zone; write_history stores UTC
         row["recorded_at"] = row["recorded_at"] and row["recorded_at"].replace(tzinfo=UTC)
     return sorted(rows, key=lambda row: row["epoch"])

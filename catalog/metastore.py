@@ -1,6 +1,7 @@
-"""The Hive metastore through Spark's own external catalog, in as few Py4J calls as there are metastore calls.
+"""The Hive metastore, through Spark's own external catalog.
 
-What comes back is Spark's CatalogTable and CatalogTablePartition as JSON (both carry the Jackson annotations for it).
+Tables and partitions are returned as the JSON of Spark's CatalogTable and CatalogTablePartition, which carry Jackson
+annotations: one Py4J call reads what would otherwise take a call per field.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Metastore:
         return str(self._jvm.org.apache.hadoop.fs.Path(uri).toString())
 
     def user(self) -> str:
-        """Who runs this session's statement."""
+        """The user who runs this session's statement: over JDBC the connected user, otherwise the user of the driver."""
         remote = self._jvm.org.apache.spark.sql.catalyst.CurrentUserContext.CURRENT_USER().get()
         return str(remote or self.spark.sparkContext.sparkUser())
 
@@ -67,7 +68,7 @@ class Metastore:
         return list(self._read(self._external.listTables(database))) if self._external.databaseExists(database) else []
 
     def tables(self, database: str, names: Iterable[str]) -> list[dict[str, Any]]:
-        """Those of the named tables that exist; one call for all. None in a database that does not exist."""
+        """The named tables that exist, all in one call; empty for a database that does not exist."""
         try:
             return list(self._read(self._external.getTablesByName(database, self._seq(names))))
         except (Py4JJavaError, PySparkException):
@@ -79,7 +80,7 @@ class Metastore:
         return next(iter(self.tables(name.namespace, [name.name])), None)
 
     def partitions(self, name: ModelName) -> list[dict[str, Any]]:
-        """All partitions of a table; none for a table that is gone."""
+        """All partitions of a table; empty for a table that does not exist."""
         nothing = self._jvm.scala.Option.apply(None)
         try:
             return list(self._read(self._external.listPartitions(name.namespace, name.name, nothing)))
@@ -89,11 +90,12 @@ class Metastore:
             return []
 
     def create_table(self, name: ModelName, location: str, properties: Mapping[str, str], comment: str | None) -> bool:
-        """Makes a model's table; False when a table of that name is there already."""
+        """Creates a model's table. Returns False if a table of that name already exists."""
         plan = self.plan(self._create_statement(name, location)).analyzed()
         storage = self._located(plan.table().storage(), location)
         option = self._jvm.scala.Option.apply
-        # By constructor position. Comment and properties are free text, and Spark's two string modes quote differently.
+        # Fields are named by constructor position. Comment and properties are free text and are not written as SQL, since
+        # Spark has two modes of reading string literals, which need different escapes.
         table = _copy(plan.table(), {2: storage, 11: self._map(properties), 14: option(comment)})
         try:
             self._state.catalog().createTable(table, False, False)
@@ -104,7 +106,7 @@ class Metastore:
         return True
 
     def alter_table(self, name: ModelName, properties: Mapping[str, str], comment: str | None) -> None:
-        """Replaces properties and comment of a table (reads it first). Free text: no SQL is made of it."""
+        """Replaces the properties and comment of a table (reads it first); not through SQL, since both are free text."""
         table = self._external.getTable(name.namespace, name.name)
         own = {key: value for key, value in properties.items() if key not in ("comment", "transient_lastDdlTime")}
         changed = _copy(table, {11: self._map(own), 14: self._jvm.scala.Option.apply(comment)})
@@ -112,15 +114,15 @@ class Metastore:
         self.refresh(name)
 
     def rename_table(self, name: ModelName, to: ModelName) -> None:
-        """Within the database; the folders of an external table and of its partitions stay where they are."""
+        """Renames a table within its database; the folders of an external table and of its partitions stay in place."""
         self.spark.sql(f"ALTER TABLE {name.sql} RENAME TO {to.sql}")
 
     def drop_table(self, name: ModelName) -> None:
-        """Forgets an external table and all its partitions; files stay."""
+        """Removes an external table and its partitions from the metastore; the files stay."""
         self.spark.sql(f"DROP TABLE IF EXISTS {name.sql}")
 
     def create_partition(self, name: ModelName, version: int, location: str, parameters: Mapping[str, str]) -> bool:
-        """Adds one partition with all its parameters; False when that version is there (reads the table first)."""
+        """Adds one partition with all its parameters (reads the table first). Returns False if the version exists."""
         storage = self._located(self._external.getTable(name.namespace, name.name).storage(), location)
         now = int(time.time() * 1000)
         partition = self._jvm.org.apache.spark.sql.catalyst.catalog.CatalogTablePartition(
@@ -148,25 +150,25 @@ class Metastore:
         self._external.alterPartitions(name.namespace, name.name, self._seq([changed]))
 
     def drop_partition(self, name: ModelName, version: int) -> None:
-        """Forgets one partition of an external table; files stay."""
+        """Removes one partition of an external table from the metastore; the files stay."""
         specs = self._seq([self._map({"version": str(version)})])
         self._external.dropPartitions(name.namespace, name.name, specs, True, False, True)
         self.refresh(name)
 
     def refresh(self, name: ModelName) -> None:
-        """Lets Spark forget what it remembers of a table."""
+        """Invalidates what Spark has cached about a table."""
         self.spark._jsparkSession.catalog().refreshTable(name.sql)
 
     def plan(self, statement: str) -> Any:
-        """The QueryExecution of a statement that is not run, though it be a command."""
+        """The QueryExecution of a statement, which is only planned and does not run, even if it is a command."""
         skip = self._jvm.org.apache.spark.sql.execution.CommandExecutionMode.SKIP()
         return self._state.executePlan(self._state.sqlParser().parsePlan(statement), skip)
 
     def check(self, name: ModelName, right: str, location: str = "file:/") -> None:
-        """Plans what needs ``right`` on a table, so that authorization extensions of this session can refuse it.
+        """Plans a statement that needs ``right`` on a table, so that authorization extensions of the session can refuse it.
 
         :param right: SELECT, ALTER, DROP, or CREATE (of a table at ``location``).
-        :raises SqlExtError: PERMISSION_DENIED with the extension's own words.
+        :raises SqlExtError: PERMISSION_DENIED with the extension's message.
         """
         text = self._create_statement(name, location) if right == "CREATE" else _RIGHTS[right].format(table=name.sql)
         try:
@@ -193,14 +195,14 @@ class Metastore:
 
 
 def java_message(error: Exception) -> str:
-    """The Java exception's own sentence."""
+    """The message of a Java exception, without its stack trace."""
     if isinstance(error, Py4JJavaError):
         return str(error.java_exception.getMessage() or error.java_exception.toString())
     return str(error)
 
 
 def _copy(instance: Any, changes: Mapping[int, Any]) -> Any:
-    """``copy`` of a Scala case class with the fields at some positions changed."""
+    """``copy`` of a Scala case class, with new values for the fields at the positions in ``changes``."""
     arguments: Sequence[Any] = [
         changes[i] if i in changes else getattr(instance, f"copy$default${i + 1}")()
         for i in range(instance.productArity())

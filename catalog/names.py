@@ -1,4 +1,4 @@
-"""What SQL text calls a model: ``db.model``, ``db.model@3``, ``db.model@prod``."""
+"""The names of models in SQL text: ``db.model``, ``db.model@3``, ``db.model@prod``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sqlext.errors import SqlExtError
 LATEST = "latest"
 DEFAULT = "default"
 _PART = re.compile(r"\s*(?:`((?:[^`]|``)+)`|(\w+))\s*", re.ASCII)
-_IDENTIFIER = re.compile(r"\w+", re.ASCII)  # what Spark's session catalog takes as a table name
-_MAX_LENGTH = 128  # TBLS.TBL_NAME of older metastores
+_IDENTIFIER = re.compile(r"\w+", re.ASCII)  # what Spark's session catalog accepts as a table name
+_MAX_LENGTH = 128  # the length of TBLS.TBL_NAME in older metastores
 
 
 @dataclass(frozen=True, order=True)
 class ModelName:
-    """A model's name with its database; both in lower case, as the metastore keeps them."""
+    """A model's name with its database; both in lower case, as the metastore stores them."""
 
     namespace: str
     name: str
@@ -32,24 +32,26 @@ class ModelName:
 
     @classmethod
     def of(cls, parts: list[str] | tuple[str, ...], current: str) -> ModelName:
-        """``parts`` are the identifiers of a name, without quotes; one alone is in the namespace ``current``.
+        """The name whose identifiers are ``parts``, without quotes; a single one is a model of the namespace ``current``.
 
         :raises SqlExtError: INVALID_MODEL_NAME.
         """
         text = ".".join(parts)
         if len(parts) not in (1, 2):
-            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="it is model or database.model")
+            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="expected model or database.model")
         for part in parts:
             if not _IDENTIFIER.fullmatch(part):
-                raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="letters, digits and _ make a name")
+                raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="only letters, digits and _ are allowed")
             if len(part) > _MAX_LENGTH:
-                raise SqlExtError("INVALID_MODEL_NAME", name=text, reason=f"{_MAX_LENGTH} characters are the limit")
+                raise SqlExtError(
+                    "INVALID_MODEL_NAME", name=text, reason=f"at most {_MAX_LENGTH} characters are allowed"
+                )
         namespace, name = parts if len(parts) == 2 else (current, parts[0])
         return cls(namespace.lower(), name.lower())
 
     @classmethod
     def parse(cls, text: str, current: str) -> ModelName:
-        """Reads 'model', 'db.model' and their back-ticked forms.
+        """Reads 'model' or 'db.model', with or without back-ticks.
 
         :raises SqlExtError: INVALID_MODEL_NAME.
         """
@@ -61,7 +63,7 @@ class ModelName:
 
 @dataclass(frozen=True)
 class ModelRef:
-    """A model and one of its versions: by number, by alias ('latest' and 'default' among them), or the default."""
+    """A model and one of its versions: by number, by alias (including 'latest' and 'default'), or else the default."""
 
     name: ModelName
     version: int | None = None
@@ -84,14 +86,14 @@ class ModelRef:
             return cls(name)
         which, end = _identifiers(rest[1:]) if rest.startswith("@") else ([], 0)
         if len(which) != 1 or end != len(rest) - 1 or not _IDENTIFIER.fullmatch(which[0]):
-            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="after the name comes @version or @alias")
+            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="only @version or @alias may follow the name")
         return cls(name, version=int(which[0])) if which[0].isdigit() else cls(name, alias=which[0].lower())
 
 
 def alias_name(text: str) -> str:
     """The alias ``text`` in lower case.
 
-    :raises SqlExtError: INVALID_ALIAS for a number, ``latest``, ``default`` and what is no identifier.
+    :raises SqlExtError: INVALID_ALIAS for a number, ``latest``, ``default`` or text that is not an identifier.
     """
     alias = text.lower()
     if not _IDENTIFIER.fullmatch(alias) or alias.isdigit() or alias in (LATEST, DEFAULT):
@@ -100,7 +102,7 @@ def alias_name(text: str) -> str:
 
 
 def name_pattern(pattern: str | None) -> Callable[[str], bool]:
-    """Whether a name fits a pattern of SHOW TABLES: ``*`` and ``|``; ``%`` is taken as ``*``; None fits all."""
+    """A test of names against a pattern as in SHOW TABLES, with ``*`` and ``|``; ``%`` means ``*``; None matches all."""
     if pattern is None:
         return lambda name: True
     parts = (".*".join(map(re.escape, re.split(r"[*%]", part.strip()))) for part in pattern.split("|"))
@@ -118,4 +120,4 @@ def _identifiers(text: str) -> tuple[list[str], int]:
         if end == len(text) or text[end] != ".":
             return parts, end
         end += 1
-    raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="it is model or database.model")
+    raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="expected model or database.model")

@@ -1,4 +1,4 @@
-"""What crashes leave behind: folders that no partition owns, and the records of runs that nobody needs any more."""
+"""Removes what crashes leave behind: folders that no partition owns, and records of runs that nobody needs any more."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class _Folder:
-    """A version's folder that no partition owns; ``model_id`` is that of the folder it lies in."""
+    """A version's folder that no partition owns; ``model_id`` comes from the name of its parent folder."""
 
     path: str
     name: str
@@ -39,10 +39,11 @@ class _Folder:
 def purge_orphans(
     catalog: ModelCatalog, namespace: str, matches: Callable[[str], bool], *, dry_run: bool, now: datetime | None = None
 ) -> list[Purged]:
-    """Removes version folders of a database that no partition owns and that nobody has touched for a day.
+    """Removes version folders of a database that no partition owns and that nobody has written to for a day.
 
-    Only folders by our names, with nothing in them but what we write, below a model's folder whose id their manifest repeats
-    (a crash while files are written leaves none). Others are listed and kept.
+    A folder is removed only if it and its parent have names as we choose them, it contains only files that we write, and its
+    manifest has the same model_id as its parent's name. A manifest may be missing: a crash during the upload leaves none.
+    Other folders are listed and stay.
     """
     database_folder = catalog.metastore.database_location(namespace)
     now, owned = now or datetime.now(UTC), _owned(catalog)
@@ -62,14 +63,14 @@ def purge_orphans(
 
 
 def _owned(catalog: ModelCatalog) -> set[str]:
-    """The folders of all tables and partitions of models, in whatever database: without scheme and host."""
+    """The folders of all model tables and their partitions, in all databases, without scheme and host."""
     found: set[str] = set()
     for name, table in catalog.model_tables_everywhere():
-        found |= {_bare(path_of(thing)) for thing in (table, *catalog.metastore.partitions(name))}
+        found |= {_path_only(path_of(thing)) for thing in (table, *catalog.metastore.partitions(name))}
     return found
 
 
-def _bare(path: str) -> str:
+def _path_only(path: str) -> str:
     return re.sub(r"^[A-Za-z][\w+.-]*:(//[^/]*)?", "", path)
 
 
@@ -81,43 +82,46 @@ def _unowned(catalog: ModelCatalog, database_folder: str, owned: set[str]) -> It
         for info in catalog.files.list(f"{database_folder}/{model.name}"):
             numbered = _VERSION.fullmatch(info.name)
             path = f"{database_folder}/{model.name}/{info.name}"
-            if numbered and info.is_folder and _bare(path) not in owned:
+            if numbered and info.is_folder and _path_only(path) not in owned:
                 yield _Folder(path, named[1], int(numbered[1]), named[2], info)
 
 
 def _touched(catalog: ModelCatalog, folder: _Folder) -> datetime:
-    """When anything in the folder was last written."""
+    """The last time at which anything in the folder was written."""
     inside = [*catalog.files.list(folder.path), *catalog.files.list(f"{folder.path}/_model")]
     return datetime.fromtimestamp(max(info.modified_ms for info in [folder.info, *inside]) / 1000, UTC)
 
 
 def _not_ours(catalog: ModelCatalog, folder: _Folder) -> str | None:
-    """Why a folder is not taken for one that a publish or a drop of ours has left."""
+    """Why a folder may not come from an interrupted publish or drop of ours; None if it does."""
     others = {i.name for i in catalog.files.list(folder.path) if not i.name.startswith(".")} - _OURS
     if others:
-        return f"it holds {', '.join(sorted(others)[:3])}, which no training writes"
+        return f"it contains {', '.join(sorted(others)[:3])}, which no training writes"
     try:
         manifest = json.loads(catalog.files.read(f"{folder.path}/_model/{MANIFEST}"))
     except (FileNotFoundError, ValueError):
         return None  # the crash came before the manifest
-    return None if manifest.get("model_id") == folder.model_id else "its manifest is of another model"
+    return None if manifest.get("model_id") == folder.model_id else "its manifest belongs to another model"
 
 
 def _remove_model_folder(catalog: ModelCatalog, folder: str, owned: set[str]) -> None:
-    """With the last version of a model whose table is gone, its folder and its marks of dropped versions go."""
-    if _bare(folder) in owned or any(info.name != DROPPED for info in catalog.files.list(folder)):
+    """Removes the empty folder of a model whose table does not exist, with its marks of dropped versions."""
+    if _path_only(folder) in owned or any(info.name != DROPPED for info in catalog.files.list(folder)):
         return
     for mark in catalog.files.list(f"{folder}/{DROPPED}"):
         if mark.name.isdigit():
             catalog.files.delete(f"{folder}/{DROPPED}/{mark.name}")
     catalog.files.delete(f"{folder}/{DROPPED}")
-    catalog.files.delete(folder)  # goes only when nothing else is in it
+    catalog.files.delete(folder)  # without effect if other files are in it
 
 
 def purge_runs(
     catalog: ModelCatalog, namespace: str, matches: Callable[[str], bool], keep: timedelta, *, dry_run: bool
 ) -> list[Purged]:
-    """Forgets runs that ended longer ago than ``keep``; a READY run stays as long as its version. One row, or none."""
+    """Removes records of runs that ended longer ago than ``keep``, but not of a READY run whose version still exists.
+
+    Returns one row per model.
+    """
     store, now = RunStore(catalog.spark), datetime.now(UTC)
     published = {v.run_id for entry in catalog.list(namespace) for v in entry.versions}
     old = [
@@ -131,16 +135,16 @@ def purge_runs(
     if not dry_run:
         for run in old:
             store.forget(run)
-    return _told(namespace, [run.model for run in old], keep, WOULD_PURGE if dry_run else PURGED)
+    return _counted(namespace, [run.model for run in old], keep, WOULD_PURGE if dry_run else PURGED)
 
 
-def _told(namespace: str, models: Iterable[str], keep: timedelta, status: str) -> list[Purged]:
+def _counted(namespace: str, models: Iterable[str], keep: timedelta, status: str) -> list[Purged]:
     counts: dict[str, int] = {}
     for model in models:
         counts[model] = counts.get(model, 0) + 1
     return [
         Purged(
-            f"{namespace}.{model}", None, status, f"{count} training runs that ended more than {_age(keep)} ago", None
+            f"{namespace}.{model}", None, status, f"training runs that ended more than {_age(keep)} ago: {count}", None
         )
         for model, count in sorted(counts.items())
     ]

@@ -1,7 +1,7 @@
-"""A new version of a model: files first, then one createPartitions call.
+"""Publishes a new version of a model: files first, then one createPartitions call.
 
-A crash before that call leaves a folder that nobody reads; after it the version is there, whole. A version's number is
-1 + the highest of the table's partitions, its ``v<N>-*`` folders and its ``_dropped/<N>`` marks; none is used twice.
+A crash before that call leaves a folder that nobody reads; after it, the version is complete. A version's number is 1 + the
+highest number among the table's partitions, its ``v<N>-*`` folders and its ``_dropped/<N>`` marks; no number is used twice.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ _ATTEMPTS = 60
 
 @cache
 def release() -> str:
-    """The installed version of this package; asked late, since the package is imported while it is built."""
+    """The version of this package. Not a constant: the build imports this module before the package is installed."""
     return version_of("bigdl-sqlext")
 
 
 class _RacedError(Exception):
-    """Somebody else took the name or the number; look again."""
+    """Another session took the name or the number first: look again."""
 
 
 class Publication:
-    """One publish, with its retries. Steps are named so that tests can stop after each."""
+    """One publish, with its retries. Each step has a name, so that tests can interrupt after it."""
 
     def __init__(
         self,
         catalog: ModelCatalog,
-        made: Draft,
+        draft: Draft,
         manifest: Mapping[str, Any],
         parameters: Mapping[str, str],
         promote: bool,
@@ -71,19 +71,19 @@ class Publication:
         self.catalog = catalog
         self.files = catalog.files
         self.metastore = catalog.metastore
-        self.draft = made
+        self.draft = draft
         self.manifest = manifest
         self.parameters = check_properties(parameters)
         self.promote = promote
         self.created_at = datetime.now(UTC).isoformat()
         self.created_by = catalog.metastore.user()
-        self.database_folder = catalog.metastore.database_location(made.name.namespace)
-        self.folder: str | None = None  # where the files are by now
-        self.written_for: str | None = None  # the model_id in the manifest there
+        self.database_folder = catalog.metastore.database_location(draft.name.namespace)
+        self.folder: str | None = None  # where the files are now
+        self.written_for: str | None = None  # the model_id in the manifest in that folder
         self.committing = False
 
     def run(self, history: Iterable[Mapping[str, Any]]) -> int:
-        """The number under which the version is published.
+        """Publishes the version and returns its number.
 
         :raises SqlExtError: PUBLISH_CONFLICT, NOT_A_MODEL, FOLDER_ACCESS_DENIED. Nothing is published then.
         """
@@ -116,39 +116,39 @@ class Publication:
         if table is None and not self.metastore.create_table(
             name, self.draft.folder, self._table_properties(), self.draft.comment
         ):
-            raise _RacedError  # somebody's first version of that name was faster: use their table
+            raise _RacedError  # another session has just created this model: use its table
         self.catalog.after("publish.table")
         if max(self._taken(), default=0) >= number:
-            raise _RacedError  # published, or even dropped, while our files were on their way
+            raise _RacedError  # the number was published, or even dropped, during our upload
         self._commit(number)
         self.catalog.after("publish.partition")
         return number
 
     def _adopt(self) -> dict[str, Any] | None:
-        """The model's table, if there is one by now; the draft takes its model_id and folder."""
+        """The model's table, or None if it does not exist yet; the draft takes over the table's model_id and folder."""
         table = self.catalog.model_table(self.draft.name)
         found = identity(self.draft.name, self.draft.kind, table)
         if table is not None and found is not None:
             self.draft.model_id, self.draft.folder, self.draft.existing = found, path_of(table), True
         elif self.draft.existing:
-            # Dropped meanwhile. A new id, since '<model_id>@<version>' must never come to mean another version.
+            # The model was dropped in the meantime. It gets a new id: '<model_id>@<version>' must never mean two versions.
             self.draft.model_id, self.draft.existing = new_id(), False
             self.draft.folder = folder_of(self.database_folder, self.draft.name, self.draft.model_id)
         return table
 
     def _taken(self) -> set[int]:
-        """Numbers of partitions, whoever made them, and of dropped versions."""
+        """Numbers of partitions, including those that others created, and of dropped versions."""
         partitions = {version_number(p) or 0 for p in self.metastore.partitions(self.draft.name)}
         marks = {int(f.name) for f in self.files.list(f"{self.draft.folder}/{DROPPED}") if f.name.isdigit()}
         return partitions | marks
 
     def _begun(self) -> set[int]:
-        """Numbers of the folders of other versions, published or not."""
+        """Numbers in the folder names of other versions, published or not."""
         folders = (_FOLDER.fullmatch(f.name) for f in self.files.list(self.draft.folder))
         return {int(m[1]) for m in folders if m and m[2] != self.draft.run_id}
 
     def _place(self, number: int) -> None:
-        """Brings the files to the folder of that number: uploaded the first time, renamed when a number was lost."""
+        """Puts the files into the folder of that number: an upload the first time, a rename after a lost race."""
         target = f"{self.draft.folder}/v{number}-{self.draft.run_id}"
         if self.folder != target:
             self.files.make_folder(self.draft.folder, self.database_folder)
@@ -160,7 +160,8 @@ class Publication:
         elif self.folder != target:
             before, self.folder = self.folder, target
             self.files.rename(before, target)
-            self.files.delete(posixpath.dirname(before))  # an own model folder, now empty, after a lost first publish
+            # If the race was for the model's name, our folder for the model is now empty. Otherwise this has no effect.
+            self.files.delete(posixpath.dirname(before))
         if self.written_for != self.draft.model_id:
             self.files.write(f"{target}/_model/{MANIFEST}", self._manifest())
             self.written_for = self.draft.model_id
@@ -176,13 +177,13 @@ class Publication:
             if self.metastore.table(self.draft.name) is not None:
                 raise
             created = False
-        # A metastore client that retries after a lost connection meets its own partition.
+        # A metastore client that retries after a lost connection finds the partition that it has created itself.
         if not created and self.folder not in map(path_of, self.metastore.partitions(self.draft.name)):
             self.committing = False
             raise _RacedError
 
     def _discard(self) -> None:
-        """Removes what this publish has uploaded; nobody has read it."""
+        """Removes the uploaded files, which nobody can have read."""
         if self.folder is not None:
             with suppress(Exception):
                 self.files.delete(self.folder, recursive=True)
@@ -194,9 +195,11 @@ class Publication:
 
     def _partition_parameters(self) -> dict[str, str]:
         texts = {PREFIX + "comment": self.draft.comment, PREFIX + "statement": self.manifest.get("statement")}
-        told = {key: text for key, text in texts.items() if text and len(text) <= MAX_VALUE}
-        given = told | {PREFIX + key.removeprefix(PREFIX): value for key, value in self.parameters.items()}
-        return given | {
+        short_enough = {key: text for key, text in texts.items() if text and len(text) <= MAX_VALUE}
+        requested = {PREFIX + key.removeprefix(PREFIX): value for key, value in self.parameters.items()}
+        return {
+            **short_enough,
+            **requested,
             RUN_ID: self.draft.run_id,
             PROMOTED: "true" if self.promote else "false",
             FORMAT: str(FORMAT_VERSION),
@@ -207,7 +210,7 @@ class Publication:
         }
 
     def _manifest(self) -> bytes:
-        """Neither name nor number of the version are in it: RENAME and a lost race change them."""
+        """The manifest. It contains neither the model's name nor the version's number: RENAME and lost races change them."""
         own = {
             "format_version": FORMAT_VERSION,
             "release": release(),
@@ -221,7 +224,7 @@ class Publication:
         return json.dumps({**self.manifest, **own}, indent=1, ensure_ascii=False).encode()
 
     def _described(self) -> dict[str, dict[str, Any]]:
-        """Size and checksum of each file in ``_model/``, by its path there; read once."""
+        """Size and SHA-256 of each file in ``_model/``, keyed by its path below that folder; computed once."""
         if not hasattr(self, "_files"):
             paths = sorted(p for p in self.draft.local.rglob("*") if p.is_file())
             self._files = {

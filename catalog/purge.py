@@ -1,4 +1,4 @@
-"""PURGE: removes old versions by rule, and never one that somebody may count on. It does not fail on those: it says why it kept them."""
+"""PURGE: removes old versions by rule, but never one that somebody may rely on. It reports those with the reason."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PURGED, KEPT, WOULD_PURGE = "PURGED", "KEPT", "WOULD PURGE"
 
 @dataclass(frozen=True)
 class Rule:
-    """Which versions may go: those besides the newest ``keep`` and older than ``days``; with both, when both allow it."""
+    """Which versions may be removed: all but the newest ``keep``, those older than ``days``, or with both what both allow."""
 
     keep: int | None = None
     days: int | None = None
     dry_run: bool = False
 
     def keeps(self, version: ModelVersion, newer: int, now: datetime) -> str | None:
-        """Why a version stays that has ``newer`` newer ones; None when it may go."""
+        """Why a version that has ``newer`` newer ones must stay; None if it may be removed."""
         if self.keep is not None and newer < self.keep:
             return f"one of the newest {self.keep}"
         if self.days is not None and now - version.created_at <= timedelta(days=self.days):
@@ -37,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Purged:
-    """What became of one version, or of a folder or of runs that belong to none (``version`` None)."""
+    """The outcome for one version, or, with ``version`` None, for a folder or for runs that belong to no version."""
 
     model: str
     version: int | None
@@ -47,7 +47,7 @@ class Purged:
 
 
 def backbones_in_use(catalog: ModelCatalog) -> dict[str, list[str]]:
-    """The models that need each backbone version, by its id; over all that the caller can see."""
+    """The names of the models that need each backbone version, by its id, among the models that the caller can see."""
     users: defaultdict[str, set[str]] = defaultdict(set)
     for entry in catalog.everywhere():
         for version in entry.versions:
@@ -63,7 +63,10 @@ def purge_model(
     users: Mapping[str, Sequence[str]],
     now: datetime | None = None,
 ) -> list[Purged]:
-    """A row per version, newest first, and one for each partition that is no version; the caller has checked DROP."""
+    """Purges one model. Returns a row per version, newest first, then one per partition that is not a version.
+
+    The caller has checked the right to DROP.
+    """
     now = now or datetime.now(UTC)
     rows = []
     for newer, version in enumerate(reversed(entry.versions)):
@@ -71,7 +74,7 @@ def purge_model(
         kept = [reason for reason in reasons if reason]
         rows.append(_kept(version, "; ".join(kept)) if kept else _purge(catalog, version, rule))
     own = str(entry.name)
-    return rows + [Purged(own, None, KEPT, f"no version of this model: {path}", None) for path in entry.foreign]
+    return rows + [Purged(own, None, KEPT, f"not a version of this model: {path}", None) for path in entry.foreign]
 
 
 def _protections(entry: ModelEntry, version: ModelVersion, users: Mapping[str, Sequence[str]]) -> list[str]:
@@ -89,9 +92,8 @@ def _purge(catalog: ModelCatalog, version: ModelVersion, rule: Rule) -> Purged:
         return Purged(str(version.name), version.version, WOULD_PURGE, None, version.size_bytes)
     try:
         catalog.drop_version(version.name, version.version)
-    except (
-        SqlExtError
-    ) as error:  # it got an alias, or became the default, since we looked; or its files may not be removed
+    except SqlExtError as error:
+        # Since the check it got an alias or became the default, or its files may not be removed.
         return _kept(version, str(error))
     return Purged(str(version.name), version.version, PURGED, None, version.size_bytes)
 
@@ -101,5 +103,5 @@ def _kept(version: ModelVersion, reason: str) -> Purged:
 
 
 def keep_model(entry: ModelEntry, reason: str) -> list[Purged]:
-    """All versions kept for one reason, newest first."""
+    """A row per version, newest first, that says why none was removed."""
     return [_kept(version, reason) for version in reversed(entry.versions)]

@@ -1,7 +1,8 @@
-"""Training runs, from before their model's table exists: one JSON file per run in the database's ``_sqlext/runs``.
+"""Training runs, which start before their model's table exists: one JSON file each in the database's ``_sqlext/runs``.
 
-The driver that trains owns the file and rewrites it whole: at once when status or phase change, else within a second of
-an update and every ten seconds as a heartbeat. Others read it, and ask for a cancel by a file ``<run_id>.cancel``.
+The driver that trains owns the file and rewrites it as a whole: immediately if the status or phase changes, within a second
+of any other update, and every ten seconds as a heartbeat. Other drivers only read it, and request a cancel by creating
+the file ``<run_id>.cancel``.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ QUEUED, RUNNING, READY, FAILED, CANCELLED = "QUEUED", "RUNNING", "READY", "FAILE
 LIVE = (QUEUED, RUNNING)
 HEARTBEAT = timedelta(seconds=10)
 DRIVER_LOST = timedelta(seconds=60)
-_FLUSH = 1.0  # seconds between looks at what has changed and whether a cancel was asked for
+_FLUSH = 1.0  # seconds between two checks for changes to write and for a request to cancel
 _TIMES = ("started_at", "updated_at", "finished_at", "heartbeat_at")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A row of SHOW TRAINING RUNS. ``options`` is JSON; times are UTC; ``history`` has a row per epoch so far."""
+    """A row of SHOW TRAINING RUNS. ``options`` is JSON, times are UTC, ``history`` has one row per finished epoch."""
 
     run_id: str
     namespace: str
@@ -75,7 +76,7 @@ class Run:
 
     @classmethod
     def from_json(cls, content: bytes) -> Run:
-        """Fields of later releases are passed over."""
+        """Reads a run. Fields of later releases are ignored."""
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in json.loads(content).items() if key in known}
         times = {key: datetime.fromisoformat(values[key]) for key in _TIMES if values.get(key)}
@@ -83,7 +84,7 @@ class Run:
 
 
 _owned: dict[str, _Owner] = {}  # the live runs of this process
-_ended: dict[str, tuple[int, Run]] = {}  # files of ended runs never change: path -> (modified, run)
+_ended: dict[str, tuple[int, Run]] = {}  # cache of ended runs, which rarely change: path -> (modified_ms, run)
 
 
 class RunStore:
@@ -96,15 +97,15 @@ class RunStore:
     # --- for the driver that trains ---------------------------------------------------------------------------
 
     def start(self, name: ModelName, *, run_id: str | None = None, **values: Any) -> Run:
-        """Writes a new run, RUNNING unless ``status`` says QUEUED, and keeps its heart beating until :meth:`finish`.
+        """Records a new run, RUNNING unless ``status`` is QUEUED, and sends its heartbeat until :meth:`finish`.
 
         :param values: fields of :class:`Run`.
         :raises SqlExtError: DATABASE_NOT_FOUND; FOLDER_ACCESS_DENIED, before any work is done.
         """
         database_folder = self.metastore.database_location(name.namespace)
         now = datetime.now(UTC)
-        made: dict[str, Any] = {"user_name": self.metastore.user(), "started_at": now, "updated_at": now, **values}
-        run = Run(run_id or new_id(), name.namespace, name.name, **made)
+        columns: dict[str, Any] = {"user_name": self.metastore.user(), "started_at": now, "updated_at": now, **values}
+        run = Run(run_id or new_id(), name.namespace, name.name, **columns)
         folder = _folder(database_folder)
         self.files.make_folder(folder, database_folder)
         owner = _Owner(self.files, folder, run)
@@ -114,17 +115,17 @@ class RunStore:
         return run
 
     def update(self, run_id: str, **values: Any) -> None:
-        """Changes fields of a run of this process; on disk within a second, or at once with a new phase."""
+        """Changes fields of a run of this process. The file follows within a second, or immediately for a new phase."""
         _owned[run_id].change(values)
 
     def record_epoch(self, run_id: str, row: Mapping[str, Any]) -> None:
-        """Adds a row of the history; the run's epoch, loss, val_loss and metric are that row's."""
+        """Appends a row to the history and sets the run's epoch, loss, val_loss and metric from it."""
         owner = _owned[run_id]
         seen = ("epoch", "loss", "val_loss", "metric_name", "metric_value")
         owner.change({key: row.get(key) for key in seen} | {"history": (*owner.run.history, dict(row))})
 
     def cancel_requested(self, run_id: str) -> bool:
-        """Whether anybody, anywhere, has asked for a cancel; costs nothing (looked up once a second)."""
+        """Whether any session of any driver has requested a cancel. Costs nothing: a thread looks once a second."""
         owner = _owned.get(run_id)
         return owner is not None and owner.cancelled.is_set()
 
@@ -148,7 +149,10 @@ class RunStore:
         return sorted(runs, key=lambda run: (str(run.started_at), run.run_id), reverse=True)
 
     def find(self, run_id: str) -> Run:
-        """:raises SqlExtError: RUN_NOT_FOUND."""
+        """The run with that id, in any database.
+
+        :raises SqlExtError: RUN_NOT_FOUND.
+        """
         if run_id.isalnum():  # it becomes part of a path
             for namespace in self._namespaces(run_id):
                 folder = _folder(self.metastore.database_location(namespace))
@@ -157,7 +161,7 @@ class RunStore:
         raise SqlExtError("RUN_NOT_FOUND", run_id=run_id)
 
     def request_cancel(self, run_id: str) -> Run:
-        """Asks the driver that trains to stop; it does within seconds.
+        """Asks the driver that trains to stop, which it does within seconds.
 
         :raises SqlExtError: RUN_NOT_FOUND, RUN_HAS_ENDED, FOLDER_ACCESS_DENIED.
         """
@@ -171,7 +175,7 @@ class RunStore:
         return run
 
     def rename(self, name: ModelName, to: str) -> None:
-        """Lets ended runs follow their model to its new name. A run that may not be written keeps the old one."""
+        """Changes the model's name in its ended runs. A run whose file may not be written keeps the old name."""
         folder = _folder(self.metastore.database_location(name.namespace))
         for run in self.list(name.namespace, name.name):
             if not run.is_live:
@@ -179,7 +183,7 @@ class RunStore:
                     self.files.write(f"{folder}/{run.run_id}.json", replace(run, model=to).to_json())
 
     def forget(self, run: Run) -> None:
-        """Removes the record of a run that has ended.
+        """Deletes the record of an ended run.
 
         :raises SqlExtError: FOLDER_ACCESS_DENIED.
         """
@@ -198,14 +202,14 @@ class RunStore:
             try:
                 run = Run.from_json(self.files.read(path))
             except (FileNotFoundError, ValueError, TypeError):
-                return None  # gone meanwhile, or not ours
+                return None  # deleted in the meantime, or not a run's file
             if not run.is_live:
                 _ended[path] = (info.modified_ms, run)
         return _as_seen_now(run)
 
 
 class _Owner:
-    """The one writer of a run's file, with the thread that beats and looks for a cancel."""
+    """The only writer of a run's file, with the thread that sends heartbeats and looks for a request to cancel."""
 
     def __init__(self, files: Files, folder: str, run: Run) -> None:
         self.files, self.folder, self.run = files, folder, run
@@ -236,7 +240,7 @@ class _Owner:
 
     def _beat(self) -> None:
         while not self._ended.wait(_FLUSH):
-            # A name node that is away for a while must not end the training: the next round tries again.
+            # A name node that cannot be reached for a while must not end the training: the next round tries again.
             with suppress(Exception):
                 if self.files.exists(f"{self.folder}/{self.run.run_id}.cancel"):
                     self.cancelled.set()
@@ -250,7 +254,7 @@ def _folder(database_folder: str) -> str:
 
 
 def _as_seen_now(run: Run) -> Run:
-    """The run as it is: live without a heartbeat for a minute means that its driver is gone."""
+    """The run with its real status: a live run without a heartbeat for a minute has lost its driver."""
     beat = run.heartbeat_at or run.updated_at
     if not run.is_live or beat is None or datetime.now(UTC) - beat < DRIVER_LOST:
         return run

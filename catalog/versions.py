@@ -1,7 +1,7 @@
-"""What may change of a published version: the parameters of its partition, which hold its aliases and the pin.
+"""Changes to a published version: the parameters of its partition, which hold its aliases and the pin.
 
-The parameters of one partition are read, changed and written back whole. Within the process a lock per model serialises
-that; across processes the write is read back, and repeated when somebody else's came in between.
+The parameters of one partition are read, changed and written back as a whole. Within the process a lock per model serialises
+this; across processes the result is read back, and the change is repeated if another session's write came in between.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ ATTEMPTS = 20
 
 
 def lock_of(model_id: str) -> threading.Lock:
-    """Keeps changes of one model apart within this process."""
+    """The lock that serialises changes to one model within this process."""
     return _locks[model_id]
 
 
 class _LostError(Exception):
-    """What was written is not what is there."""
+    """The parameters read back are not those that were written."""
 
 
 def set_parameters(
     catalog: ModelCatalog, version: ModelVersion, values: Mapping[str, str], unset: Iterable[str] = ()
 ) -> None:
-    """Sets and removes parameters of one version's partition; the others keep what they are.
+    """Sets and removes parameters of one version's partition; its other parameters do not change.
 
-    :raises SqlExtError: MODEL_VERSION_NOT_FOUND where it is gone, VERSION_CONFLICT after many lost races.
+    :raises SqlExtError: MODEL_VERSION_NOT_FOUND if it was dropped, VERSION_CONFLICT after many lost races.
     """
     import tenacity
 
@@ -67,7 +67,7 @@ def set_parameters(
 
 
 def set_alias(catalog: ModelCatalog, name: ModelName, alias: str, number: int) -> None:
-    """Lets an alias mean a version. The new holder is written first: at no time does the alias mean nothing.
+    """Makes an alias refer to a version. The new holder is written first, so that the alias always refers to a version.
 
     :raises SqlExtError: MODEL_VERSION_NOT_FOUND, INVALID_ALIAS.
     """
@@ -78,7 +78,10 @@ def set_alias(catalog: ModelCatalog, name: ModelName, alias: str, number: int) -
 
 
 def unset_alias(catalog: ModelCatalog, name: ModelName, alias: str) -> None:
-    """:raises SqlExtError: ALIAS_NOT_FOUND."""
+    """Removes an alias from the version that holds it.
+
+    :raises SqlExtError: ALIAS_NOT_FOUND.
+    """
     entry = catalog.get(name)
     if alias.lower() not in entry.aliases:
         raise SqlExtError("ALIAS_NOT_FOUND", model=name, alias=alias, hint=nearest(alias, entry.aliases))
@@ -86,13 +89,13 @@ def unset_alias(catalog: ModelCatalog, name: ModelName, alias: str) -> None:
 
 
 def pin(catalog: ModelCatalog, name: ModelName, number: int) -> None:
-    """SET DEFAULT VERSION n: the default stays there, whatever is published."""
+    """SET DEFAULT VERSION n: the default stays at that version, whatever is published later."""
     set_parameters(catalog, catalog.get(name).version(number), {PINNED: _now()})
     _remove(catalog, name, PINNED, besides=number)
 
 
 def follow_latest(catalog: ModelCatalog, name: ModelName) -> ModelVersion:
-    """SET DEFAULT VERSION LATEST: the newest version becomes the default, and later promoted ones follow."""
+    """SET DEFAULT VERSION LATEST: the newest version becomes the default, until a later one is promoted."""
     latest = catalog.get(name).latest
     set_parameters(catalog, latest, {PROMOTED: "true"})
     _remove(catalog, name, PINNED)

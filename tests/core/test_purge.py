@@ -99,7 +99,7 @@ def test_orphans(spark: SparkSession, database: str) -> None:
     assert sorted(outcome(done)) == [(m, v, s.replace("WOULD PURGE", "PURGED")) for m, v, s in expected]
     assert [path.exists() for path in (crashed, local(gone.location).parent)] == [False, False]
     assert all(path.exists() for path in (fresh, foreign, named_otherwise, local(living.location)))
-    assert next(r for r in done if r.version == 4).message.startswith("it holds somebody.csv")
+    assert next(r for r in done if r.version == 4).message.startswith("it contains somebody.csv")
 
 
 def test_runs_are_kept_for_a_while(spark: SparkSession, database: str) -> None:
@@ -117,7 +117,7 @@ def test_runs_are_kept_for_a_while(spark: SparkSession, database: str) -> None:
         os.utime(file, (time.time() + 5, time.time() + 5))
     row = spark.sql("PURGE MODELS ORPHANS DRY RUN").collect()[-1]
     assert (row.model, row.status) == (str(name), "WOULD PURGE")
-    assert row.message == "1 training runs that ended more than 90 days ago"
+    assert row.message == "training runs that ended more than 90 days ago: 1"
     spark.sql("PURGE MODELS ORPHANS")
     left = {r.run_id for r in spark.sql("SHOW TRAINING RUNS").collect()}
     assert left == {version.run_id, "0newfailed"}
