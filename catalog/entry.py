@@ -27,7 +27,7 @@ BACKBONE_ID = PREFIX + "backbone_id"
 ALIAS = PREFIX + "alias."
 
 BACKBONE, CLASSIFIER, REGRESSOR = KINDS = ("backbone", "classifier", "regressor")
-VALUE = "value"  # `scores_kind` in the manifest of a network whose only output is a number, not class scores
+VALUE = "value"  # a manifest's `scores_kind` if the scores of a network are a single predicted number
 
 
 def predicts_a_value(manifest: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
-"""TensorBoard event files of a training, written by BigDL's own record writer as its epochs come in.
+"""TensorBoard event files of a training, written epoch by epoch with BigDL's own record writer.
 
-The driver writes them, so both training paths leave the same files: one folder per run below the given path, with the
-scalars loss, val_loss, the metric and learning_rate, whose step is the epoch.
+The driver writes them, so that both training paths leave the same files: one folder per run below the user's path, with
+the scalars loss, val_loss, the metric and learning_rate. Their step is the epoch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _VERSION = "brain.Event:2"  # the first event of every file that TensorBoard rea
 
 
 class EventFile:
-    """One event file; :meth:`epoch` appends at once, so that TensorBoard follows a running training."""
+    """One event file. :meth:`epoch` writes immediately, so that TensorBoard can follow a running training."""
 
     def __init__(self, spark: SparkSession, file: Path) -> None:
         jvm: Any = spark._jvm
@@ -56,9 +56,9 @@ class EventFile:
 
 
 def check_folder(spark: SparkSession, path: str) -> None:
-    """Before any job: the folder may be written to as far as the settings say.
+    """Checks, before any job starts, that the settings allow writing to the folder.
 
-    :raises SqlExtError: PATH_NOT_ALLOWED, FILE_NOT_FOUND for what is no path or a file.
+    :raises SqlExtError: PATH_NOT_ALLOWED; FILE_NOT_FOUND for an invalid path or the path of a file.
     """
     target = check_allowed(spark, path)
     conf = spark._jsparkSession.sessionState().newHadoopConf()
@@ -69,10 +69,10 @@ def check_folder(spark: SparkSession, path: str) -> None:
 
 @contextmanager
 def event_file(spark: SparkSession, path: str, folder: str) -> Iterator[EventFile]:
-    """An event file in ``path``/``folder``; on another file system than this machine's it is copied there at the end.
+    """An event file in ``path``/``folder``. If that is not on this machine, the file is copied there at the end.
 
     :param path: a Hadoop path, as the user wrote it.
-    :param folder: what TensorBoard calls the run.
+    :param folder: the name of the run in TensorBoard.
     """
     jvm: Any = spark._jvm
     target = jvm.org.apache.hadoop.fs.Path(check_allowed(spark, path), folder)

@@ -1,4 +1,4 @@
-"""A network as a list of BigDL layers, before any of them exists: what the table of operators writes, without a JVM."""
+"""A network as a list of BigDL layers that do not exist yet. The table of operators fills the list without a JVM."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ Array = NDArray[np.float32]
 
 
 class Unsupported(Exception):
-    """BigDL has no layer for this node; the message says what is in the way."""
+    """BigDL has no layer for this node; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A weight among a layer's arguments: what the factory takes as initial value, so that it draws no random one."""
+    """A weight among a layer's arguments. The factory takes it as the initial value instead of drawing random numbers."""
 
     value: Array
 
 
 @dataclass(frozen=True)
 class Layer:
-    """``create``: factory method of BigDL's PythonBigDL, with ``arguments``; ``inputs``, ``output``: tensor names.
+    """A layer that the method ``create`` of BigDL's PythonBigDL returns for ``arguments``.
 
-    ``weights`` and ``statistics`` (running mean, variance) are set afterwards, where the factory does not take them.
+    ``inputs`` and ``output`` are names of tensors. ``weights`` and ``statistics`` (running mean, variance) are set afterwards
+    if the factory does not take them.
     """
 
     name: str
@@ -42,13 +43,13 @@ class Layer:
 
     @property
     def arrays(self) -> list[Array]:
-        """All numbers that the layer starts with."""
+        """All arrays of numbers that the layer starts with."""
         return [a.value for a in self.arguments if isinstance(a, Weight)] + [*self.weights, *self.statistics]
 
 
 @dataclass
 class Node:
-    """One ONNX node as a converter sees it, and the layers that it becomes."""
+    """One ONNX node as its converter sees it, and the layers that replace it."""
 
     plan: Plan
     proto: onnx.NodeProto
@@ -56,12 +57,15 @@ class Node:
     layers: list[Layer] = field(default_factory=list)
 
     def input(self, position: int = 0) -> str:
-        """Name of an input, through the nodes that do nothing; '' where it is left out."""
+        """Name of an input tensor, taken from before any nodes without effect; '' if the input is left out."""
         name = self.proto.input[position] if position < len(self.proto.input) else ""
         return self.plan.alias.get(name, name)
 
     def constant(self, position: int) -> NDArray[Any] | None:
-        """The value of an input that is a weight; None: absent. Unsupported when it is computed."""
+        """The value of an input that is a weight; None if the input is left out.
+
+        :raises Unsupported: if the input is computed.
+        """
         name = self.input(position)
         if not name:
             return None
@@ -73,7 +77,10 @@ class Node:
         return self.input(position) in self.plan.constants
 
     def shape(self, position: int = 0) -> list[int | None]:
-        """Sizes of an input; Unsupported where shape inference could not tell."""
+        """Sizes of an input.
+
+        :raises Unsupported: if shape inference could not determine them.
+        """
         return self.plan.shape(self.input(position))
 
     @property
@@ -81,19 +88,19 @@ class Node:
         return self.plan.shape(self.proto.output[0])
 
     def add(self, create: str, *arguments: Any, inputs: list[str] | None = None, step: str = "", **more: Any) -> str:
-        """Appends a layer and returns its output's name; ``step`` names all layers of a node but its last."""
+        """Appends a layer and returns the name of its output. All layers of a node except its last need a ``step`` name."""
         name = f"{self.proto.name}/{step}" if step else self.proto.name
         output = name if step else self.proto.output[0]
         self.layers.append(Layer(name, create, arguments, tuple(inputs or [self.input()]), output, **more))
         return output
 
     def skip(self) -> None:
-        """The node does nothing: its output is its input."""
+        """Adds no layer, since the node has no effect: its output is its input."""
         self.plan.alias[self.proto.output[0]] = self.input()
 
 
 class Plan:
-    """All layers of a network in order, and what is in the way of a complete list."""
+    """All layers of a network in order, and the ``problems`` that keep the list from being complete."""
 
     def __init__(self, graph: onnx.GraphProto, shapes: dict[str, list[int | None]], opset: int) -> None:
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -116,5 +123,5 @@ class Plan:
         return self.shapes[name]
 
     def readers(self) -> Counter[str]:
-        """How often each tensor is read, the graph's outputs counted too."""
+        """How many layers read each tensor; being an output of the graph counts as one more."""
         return Counter(name for layer in self.layers for name in layer.inputs) + Counter(self.outputs)

@@ -1,6 +1,6 @@
-"""ONNX network -> BigDL graph, in three steps: a plan (no JVM), the layers and graph in the JVM, BigDL's files.
+"""ONNX network -> BigDL graph, in three steps: a plan (without a JVM), the graph of layers in the JVM, BigDL's files.
 
-Layers carry the names of the ONNX nodes, so the same network gives the same bytes.
+Layers get the names of the ONNX nodes. BigDL's default names are random, and the same network would not give the same bytes.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from sqlext.networks.wiring import shapes_of
 __all__ = ["FILES", "OPERATORS", "BigDLModule", "convert", "forward", "plan", "save", "unsupported"]
 
 BigDLModule = Any  # a Py4J reference to BigDL's AbstractModule
-# Layers whose output is a buffer of their own: what follows may overwrite it.
+# Layers that write their output into a separate buffer, which the next layer may overwrite.
 OWN_BUFFER = {"createSpatialConvolution", "createSpatialBatchNormalization", "createCAddTable", "createLinear"}
 FILES = ("model.bigdl", "model.bigdl.weights")
 
 
 def plan(network: Network) -> Plan:
-    """All layers; ``problems`` counts the operators that BigDL lacks."""
+    """The layers of a network; ``problems`` counts the operators that BigDL lacks."""
     return plan_graph(network.model)
 
 
 def plan_graph(model: onnx.ModelProto) -> Plan:
-    """:func:`plan` of a graph with one input and any outputs."""
+    """The :func:`plan` of a graph with one input and any number of outputs."""
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
     result = Plan(model.graph, shapes_of(model), opset)
     for proto in model.graph.node:
@@ -51,15 +51,15 @@ def plan_graph(model: onnx.ModelProto) -> Plan:
 
 
 def unsupported(network: Network) -> list[str]:
-    """The operators that BigDL lacks, with counts: ['Erf x 12']. Empty: it can be converted. Needs no JVM."""
+    """The operators that BigDL lacks, with counts: ['Erf x 12']. Empty if the network can be converted. Needs no JVM."""
     return [f"{name} x {count}" for name, count in sorted(plan(network).problems.items())]
 
 
 def convert(network: Network, jvm: Any) -> BigDLModule:
-    """The network as a BigDL graph in evaluation mode, with outputs [embedding, scores] or the one there is.
+    """The network as a BigDL graph in evaluation mode, with the outputs [embedding, scores], or its only output.
 
     :param jvm: ``spark._jvm``, with BigDL on its class path.
-    :raises ValueError: an operator is missing; ask :func:`unsupported` first.
+    :raises ValueError: if BigDL lacks an operator; call :func:`unsupported` first.
     """
     return build(plan(network), jvm)
 
@@ -67,7 +67,7 @@ def convert(network: Network, jvm: Any) -> BigDLModule:
 def build(layers: Plan, jvm: Any) -> BigDLModule:
     """The layers as a BigDL graph in evaluation mode.
 
-    :raises ValueError: some of them are missing.
+    :raises ValueError: if the plan has problems.
     """
     if layers.problems:
         raise ValueError(f"BigDL lacks {', '.join(layers.problems)}")
@@ -75,13 +75,16 @@ def build(layers: Plan, jvm: Any) -> BigDLModule:
 
 
 def save(module: BigDLModule, folder: Path) -> None:
-    """Writes model.bigdl and model.bigdl.weights, BigDL's protobuf: the same bytes for the same network."""
+    """Writes model.bigdl and model.bigdl.weights in BigDL's protobuf format: the same bytes for the same network."""
     definition, weights = (str((folder / name).resolve()) for name in FILES)
     _jvm(module).org.apache.spark.sql.sqlext.BigDLFiles.save(module, definition, weights)
 
 
 def forward(module: BigDLModule, batch: Array) -> tuple[Array, Array | None]:
-    """(N, 3, S, S) -> embedding (N, D), scores (N, C) or None. In the driver; 6 pictures of 224 x 224 a second."""
+    """Runs a network in the driver: (N, 3, S, S) -> embedding (N, D) and scores (N, C), or None if it has no scores.
+
+    Slow: 6 images of 224 x 224 a second.
+    """
     builder = _Builder(_jvm(module))
     outputs = builder.factory.modelForward(module, builder.tensors([batch]), False)
     arrays = [builder.array(output) for output in outputs]
@@ -94,10 +97,10 @@ def _jvm(module: BigDLModule) -> Any:
 
 
 class _Builder:
-    """Makes layers through BigDL's factory for Python, straight in the JVM: its Python classes print each one."""
+    """Creates layers with BigDL's factory for Python, called directly: BigDL's Python classes print a line per layer."""
 
     def __init__(self, jvm: Any) -> None:
-        # Each name on the way to a Java class is a round trip: they are looked up once.
+        # Py4J needs a round trip for each part of a Java class's name, so the classes are looked up only once.
         self.factory = jvm.com.intel.analytics.bigdl.dllib.utils.python.api.PythonBigDL.ofFloat()
         self._read = jvm.org.apache.spark.sql.sqlext.BigDLTensors.read
         self._buffers = jvm.java.nio.ByteBuffer
@@ -117,7 +120,7 @@ class _Builder:
         return graph.evaluate()
 
     def _module(self, layer: Layer, tensors: dict[int, Any], in_place: bool) -> BigDLModule:
-        """``tensors``: the layer's arrays in the JVM, by their id."""
+        """``tensors``: the arrays in the JVM, keyed by the ``id()`` of the Python array."""
         arguments = [tensors[id(a.value)] if isinstance(a, Weight) else a for a in layer.arguments]
         module = getattr(self.factory, layer.create)(*([True] if in_place else arguments))
         module.setName(layer.name)
@@ -126,11 +129,11 @@ class _Builder:
         if layer.statistics:
             mean, variance = (tensors[id(value)] for value in layer.statistics)
             self.factory.setRunningMean(module, mean)
-            self.factory.setRunningStd(module, variance)  # despite its name
+            self.factory.setRunningStd(module, variance)  # takes a variance, despite its name
         return module
 
     def tensors(self, values: Sequence[Array]) -> list[Any]:
-        """BigDL's JTensor of each array, through one file: 100 MB over Py4J's socket, as text, take 9 s instead of 0.1."""
+        """BigDL's JTensor for each array. They go through a file: 100 MB as text over Py4J's socket take 9 s, not 0.1 s."""
         if not values:
             return []
         with tempfile.NamedTemporaryFile(prefix="sqlext-weights-") as file:
@@ -141,7 +144,7 @@ class _Builder:
             return list(self._read(file.name, shapes))
 
     def array(self, jtensor: Any) -> Array:
-        """The inverse of :meth:`tensors`, of one."""
+        """The inverse of :meth:`tensors`, for a single array."""
         shape = list(jtensor.shape())
         buffer = self._buffers.allocate(4 * int(np.prod(shape)))
         buffer.asFloatBuffer().put(jtensor.storage())
@@ -149,8 +152,9 @@ class _Builder:
 
 
 def overwriting(layers: Plan) -> set[str]:
-    """Names of the ReLU and CAddTable layers that may work in place: what they overwrite is a buffer of its own that
-    nobody else reads and the graph does not return.
+    """Names of the ReLU and CAddTable layers that may work in place.
+
+    Their first input must be a separate buffer that no other layer reads and that the graph does not return.
     """
     readers = layers.readers()
     makers = {layer.output: layer.create for layer in layers.layers}

@@ -1,6 +1,6 @@
-"""The table of ONNX operators that BigDL's layers can take, one function each.
+"""The table of ONNX operators that BigDL's layers can express, one function each.
 
-Faults of BigDL that these functions go round are named where they do; every layer is tested against onnxruntime.
+A function that works around a fault of BigDL says so in a comment; every layer is tested against onnxruntime.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def conv(node: Node) -> None:
     if dilations != [1, 1]:
         if groups != 1:
             raise Unsupported("dilation together with groups")
-        kept = (weight, np.zeros(outputs, np.float32) if bias is None else bias)
+        weights = (weight, np.zeros(outputs, np.float32) if bias is None else bias)
         sizes = (inputs, outputs, width, height, across, down, pads[1], pads[0], dilations[1], dilations[0])
-        node.add("createSpatialDilatedConvolution", *sizes, *NO_REGULARIZERS, inputs=[source], weights=kept)
+        node.add("createSpatialDilatedConvolution", *sizes, *NO_REGULARIZERS, inputs=[source], weights=weights)
         return
     grouped = weight.reshape(groups, outputs // groups, inputs, height, width)
     sizes = (inputs * groups, outputs, width, height, across, down, pads[1], pads[0], groups, True)
@@ -54,11 +54,11 @@ def batch_normalization(node: Node) -> None:
     scale, shift, mean, variance = (_float(node.constant(i)) for i in range(1, 5))
     if scale is None or shift is None or mean is None or variance is None:
         raise Unsupported("its statistics are missing")
-    # ONNX keeps the share of the old statistics, BigDL that of the new ones.
+    # ONNX's momentum is the weight of the old statistics, BigDL's that of the new ones.
     momentum = 1.0 - node.attributes.get("momentum", 0.9)
     settings = (len(scale), float(node.attributes.get("epsilon", 1e-5)), momentum, True, None, None, None, None)
     values: dict[str, Any] = {"weights": (scale, shift), "statistics": (mean, variance)}
-    # Not through the factory's initial values: it puts the bias into its gradient too.
+    # Not as initial values of the factory, which would also write the bias into the gradient.
     if len(node.shape()) == 4:
         node.add("createSpatialBatchNormalization", *settings, "NCHW", **values)
     else:
@@ -69,7 +69,8 @@ def max_pool(node: Node) -> None:
     if node.attributes.get("dilations", [1, 1]) != [1, 1] or len(node.proto.output) > 1:
         raise Unsupported("dilation or indices")
     kernel, strides, pads = _window(node)
-    # Never a zero-padding layer before it: zero is above negative values. Extra pads at the end are BigDL's ceil mode.
+    # A layer of zeros before the pooling would be wrong, since zero exceeds negative values. Extra padding at the end is
+    # expressed by BigDL's ceil mode.
     ceil = _rounding(node, kernel, strides, pads)
     node.add("createSpatialMaxPooling", kernel[1], kernel[0], strides[1], strides[0], pads[1], pads[0], ceil, "NCHW")
 
@@ -129,7 +130,7 @@ def softmax(node: Node, create: str = "createSoftMax") -> None:
     if len(shape) == 2:
         node.add(create)
         return
-    # BigDL works on the last axis: N x C x 1 x 1 would come out as ones.
+    # BigDL's softmax works on the last axis: for N x C x 1 x 1 it would return only ones.
     flat = node.add("createInferReshape", [0, -1], False, step="flat")
     scores = node.add(create, inputs=[flat], step="scores")
     _reshaped(node, scores)
@@ -156,7 +157,7 @@ def matmul(node: Node) -> None:
     if len(node.shape()) == 2:
         _linear(node, weight.T, None, [node.input()])
         return
-    # BigDL's Linear takes one row per picture: the axes between are folded into the batch and back.
+    # BigDL's Linear takes N x width only: the axes in between are folded into the batch axis and unfolded afterwards.
     rows = node.add("createInferReshape", [-1, weight.shape[0]], False, step="rows")
     _reshaped(node, _linear(node, weight.T, None, [rows], step="linear"))
 
@@ -167,7 +168,7 @@ def add(node: Node) -> None:
 
 def sub(node: Node) -> None:
     if not node.is_constant(1):
-        raise Unsupported("only of a constant")
+        raise Unsupported("only with a constant as second operand")
     _two(node, "", (), "createAddConstant", "createCAdd", lambda value: -value)
 
 
@@ -177,7 +178,7 @@ def mul(node: Node) -> None:
 
 def div(node: Node) -> None:
     if not node.is_constant(1):
-        raise Unsupported("only by a constant")
+        raise Unsupported("only with a constant divisor")
     _two(node, "", (), "createMulConstant", "createCMul", lambda value: 1 / value)
 
 
@@ -185,7 +186,7 @@ def concat(node: Node) -> None:
     axis = node.attributes["axis"] % len(node.out_shape)
     names = [node.input(i) for i in range(len(node.proto.input))]
     if any(name in node.plan.constants for name in names) or axis == 0:
-        raise Unsupported("of a constant or over the batch")
+        raise Unsupported("with a constant input or over the batch axis")
     node.add("createJoinTable", axis + 1, 0, inputs=names)
 
 
@@ -204,7 +205,7 @@ def identity(node: Node) -> None:
 
 
 def simple(create: str, *arguments: Any) -> Converter:
-    """A layer without settings of the node's own."""
+    """The converter of an operator without attributes that a single layer replaces."""
     return lambda node: node.add(create, *arguments)
 
 
@@ -249,13 +250,13 @@ def _linear(node: Node, weight: Array, bias: Array | None, inputs: list[str], st
 
 
 def _reshaped(node: Node, source: str) -> None:
-    """Ends the node by giving ``source`` the node's output sizes; the batch axis stays free."""
+    """Ends the node with a reshape of ``source`` to the node's output sizes; the batch axis stays variable."""
     sizes = node.out_shape[1:]
     known = [size for size in sizes if size is not None]
     before = node.plan.shape(node.input())[1:]
     whole = None not in before and len(known) == len(sizes)
-    kept = prod(size or 0 for size in before) == prod(known) or node.proto.op_type in ("MatMul", "ReduceMean")
-    if not whole or not kept:
+    same_count = prod(size or 0 for size in before) == prod(known) or node.proto.op_type in ("MatMul", "ReduceMean")
+    if not whole or not same_count:
         raise Unsupported("sizes that depend on the batch")
     node.add("createInferReshape", [-1, *known], False, inputs=[source])
 
@@ -268,7 +269,7 @@ def _two(
     by_array: str,
     change: Callable[[Array], Array],
 ) -> None:
-    """Arithmetic of two tensors, or of one and a constant."""
+    """Arithmetic on two tensors, or on a tensor and a constant."""
     constants = [i for i in (0, 1) if node.is_constant(i)]
     if not constants:
         node.add(table, *arguments, inputs=_same_size(node))
@@ -276,7 +277,7 @@ def _two(
     other = node.input(1 - constants[0])
     value = change(np.asarray(node.constant(constants[0]), np.float32))
     if value.size == 1:
-        # Both factories: the constant, and whether to work in place.
+        # Both factories take the constant and whether to work in place.
         node.add(by_number, float(value.reshape(-1)[0]), False, inputs=[other])
         return
     size = [1] * (len(node.out_shape) - value.ndim) + list(value.shape)
@@ -284,7 +285,7 @@ def _two(
 
 
 def _same_size(node: Node) -> list[str]:
-    """Both inputs at the output's size. CMulTable would broadcast, but its gradient for the smaller one is wrong."""
+    """The inputs, expanded to the output's size. CMulTable would broadcast, but with a wrong gradient for the smaller one."""
     wanted = node.out_shape
     names = []
     for position in (0, 1):
@@ -308,7 +309,7 @@ def _window(node: Node) -> tuple[list[int], list[int], list[int]]:
 
 
 def _pads(node: Node, kernel: list[int], dilations: list[int]) -> list[int]:
-    """Top, left, bottom, right; those of SAME worked out from the sizes."""
+    """Pads at the top, left, bottom and right. For auto_pad SAME they are computed from the sizes."""
     auto = node.attributes.get("auto_pad", b"NOTSET").decode()
     if auto in ("NOTSET", "VALID"):
         return list(node.attributes.get("pads", [0, 0, 0, 0]))
@@ -327,7 +328,7 @@ def _pads(node: Node, kernel: list[int], dilations: list[int]) -> list[int]:
 
 
 def _padded(node: Node, kernel: list[int], dilations: list[int]) -> tuple[str, list[int]]:
-    """The convolution's input and its pads (top, left); pads that differ at the ends become a layer of zeros."""
+    """The convolution's input and its pads (top, left). Pads that differ between two ends become a layer of zeros."""
     top, left, bottom, right = _pads(node, kernel, dilations)
     if (top, left) == (bottom, right):
         return node.input(), [top, left]
@@ -335,7 +336,7 @@ def _padded(node: Node, kernel: list[int], dilations: list[int]) -> tuple[str, l
 
 
 def _rounding(node: Node, kernel: list[int], strides: list[int], pads: list[int]) -> bool:
-    """Whether BigDL has to round sizes up to come out at the size that ONNX declares."""
+    """Whether BigDL must round sizes up to get the output size that ONNX declares."""
     ups = set()
     for axis in (0, 1):
         have, got = node.shape()[2 + axis], node.out_shape[2 + axis]
@@ -344,11 +345,11 @@ def _rounding(node: Node, kernel: list[int], strides: list[int], pads: list[int]
         span = have + 2 * pads[axis] - kernel[axis]
         down, up = span // strides[axis] + 1, -(-span // strides[axis]) + 1
         if pads[axis] and (up - 1) * strides[axis] >= have + pads[axis]:
-            up -= 1  # BigDL: the last window must start inside the picture
+            up -= 1  # in BigDL the last window must start inside the image
         if got not in (down, up):
-            raise Unsupported("pads that BigDL's pooling cannot have")
+            raise Unsupported("pads that BigDL's pooling does not support")
         if down != up:
             ups.add(got == up)
     if len(ups) > 1:
-        raise Unsupported("pads that BigDL's pooling cannot have")
+        raise Unsupported("pads that BigDL's pooling does not support")
     return ups == {True}

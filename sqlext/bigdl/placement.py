@@ -1,8 +1,8 @@
-"""Where a head trains: in one executor task, or on all executors.
+"""Decides where a head trains: in one executor task or on all executors.
 
-One task is the rule: BigDL's LocalOptimizer needs no agreement between executors, is repeatable and, for the feature
-sets that fit, faster. Above ``spark.sqlext.train.localMaxBytes`` BigDL's DistriOptimizer takes all executors, if their
-number is fixed and known: it cuts the rows into one part per executor when it starts, and keeps to that.
+One task is the default: BigDL's LocalOptimizer needs no communication between executors, is repeatable and, for the feature
+sets that fit, faster. Above ``spark.sqlext.train.localMaxBytes`` BigDL's DistriOptimizer uses all executors, provided that
+their number is known and fixed: it splits the rows into one part per executor when it starts, and cannot change that later.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from sqlext.errors import SqlExtError
 
 DEFAULT_BATCH = 32
-# Of an executor's heap: rows are held twice while they are read, beside Spark's own half.
+# Features may take one tenth of an executor's heap: while rows are read they exist twice, and half of the heap is Spark's.
 _SHARE_OF_HEAP = 10
 
 
 @dataclass(frozen=True)
 class Placement:
-    """``executors`` 0: one task. ``cores``: of each executor. ``note``: what the user should know, or None."""
+    """``executors`` is 0 for one task. ``cores`` is per executor. ``note`` is a remark for the user, or None."""
 
     executors: int
     cores: int
@@ -34,10 +34,10 @@ def place(
     """The placement of a training over ``rows`` x ``width`` float32 features.
 
     :param conf: the settings of the Spark application.
-    :param local_max: spark.sqlext.train.localMaxBytes, in bytes; 0 asks for the distributed path.
+    :param local_max: spark.sqlext.train.localMaxBytes, in bytes; 0 requests the distributed path.
     :param heap: bytes of an executor's heap (in local mode the driver's).
-    :param threads: cores of a local master; unused elsewhere.
-    :raises SqlExtError: TRAINING_TOO_LARGE when neither path can take it, naming the setting to change.
+    :param threads: cores of a local master; ignored for other masters.
+    :raises SqlExtError: TRAINING_TOO_LARGE if neither path is possible; it names the setting to change.
     """
     size, fits = 4 * rows * width, heap // _SHARE_OF_HEAP
     if size <= min(local_max, fits):
@@ -46,7 +46,7 @@ def place(
     if problem is None:
         return _distributed(batch_size, *_layout(conf, threads))
     if size <= fits:
-        note = f"trained on 1 executor although {_size(size)} of features ask for more: {problem}"
+        note = f"trained on 1 executor, although {_size(size)} of features call for all of them: {problem}"
         return Placement(0, 1, min(batch_size, rows), note)
     raise SqlExtError("TRAINING_TOO_LARGE", size=_size(size), limit=_size(fits), problem=problem)
 
@@ -59,7 +59,7 @@ def _distributed(asked: int, executors: int, cores: int) -> Placement:
 
 
 def _unfit(conf: Mapping[str, str]) -> str | None:
-    """Why BigDL cannot train on all executors, and the setting to change; None when it can."""
+    """Why BigDL cannot train on all executors, with the setting to change; None if it can."""
     if _is_local(conf):
         return None
     needed = ["spark.executor.cores", _executors_key(conf)]
@@ -67,13 +67,13 @@ def _unfit(conf: Mapping[str, str]) -> str | None:
         least, most = (conf.get(f"spark.dynamicAllocation.{end}Executors") for end in ("min", "max"))
         if least is None or least != most:
             return (
-                "the number of executors changes; set spark.dynamicAllocation.enabled to false, or "
+                "the number of executors is not fixed; set spark.dynamicAllocation.enabled to false, or "
                 "spark.dynamicAllocation.minExecutors and .maxExecutors to the same number"
             )
         needed = ["spark.executor.cores"]
     unset = [key for key in needed if key not in conf]
     if unset:
-        return f"the cores to train on are not known; set {' and '.join(unset)}"
+        return f"the number of cores is not known; set {' and '.join(unset)}"
     return None
 
 
@@ -89,7 +89,7 @@ def _layout(conf: Mapping[str, str], threads: int) -> tuple[int, int]:
 
 
 def _executors_key(conf: Mapping[str, str]) -> str:
-    """The setting that fixes how many executors there are: YARN and Kubernetes count them, standalone counts cores."""
+    """The setting that fixes the number of executors: YARN and Kubernetes count executors, a standalone cluster counts cores."""
     master = conf.get("spark.master", "")
     if master.startswith("yarn") or (master.startswith("k8s") and "spark.executor.instances" in conf):
         return "spark.executor.instances"
@@ -101,5 +101,5 @@ def _is_local(conf: Mapping[str, str]) -> bool:
 
 
 def _size(number: int) -> str:
-    """Bytes for people."""
+    """A number of bytes in a readable unit."""
     return f"{number / 2**20:.0f} MB" if number >= 2**20 else f"{number / 2**10:.0f} KB"

@@ -1,4 +1,4 @@
-"""What a training is asked for and what it gives back."""
+"""The request and the result of a training, as plain values."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["OPTIMIZERS", "Epoch", "HeadSpec", "TrainSettings", "TrainedHead"]
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """``hidden`` empty: one linear layer; else a perceptron with ReLU. ``classes`` None: regression on one value.
+    """The layers of a head. Without ``hidden`` it is one linear layer, otherwise a perceptron with ReLU.
 
-    Dropout comes before every linear layer but the first of a perceptron.
+    ``classes`` None is a regression with one output. Dropout precedes every linear layer except the first of a perceptron.
     """
 
     width: int
@@ -28,7 +28,7 @@ class HeadSpec:
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Of W1, b1, W2, b2, ..: W is (outputs, inputs)."""
+        """The shapes of the weights W1, b1, W2, b2, ..; W is (outputs, inputs)."""
         widths = [self.width, *self.hidden, self.classes or 1]
         return [shape for i, o in pairwise(widths) for shape in ((o, i), (o,))]
 
@@ -37,10 +37,10 @@ class HeadSpec:
 class TrainSettings:
     """The resolved options of TRAIN.
 
-    ``max_runtime`` is in seconds and ends training after the epoch in which it ran out. ``class_weights`` are by class
-    index and count in the training criterion only. ``dampening`` None is BigDL's rule, the same as ``momentum``.
-    ``weight_decay`` is an L2 regulariser on every linear layer. ``early_stop`` publishes the epoch of the lowest
-    val_loss (without validation rows: loss), and ends after ``early_stop_patience`` epochs that were not lower.
+    ``max_runtime`` is in seconds; training ends after the epoch in which it is exceeded. ``class_weights`` are in the order
+    of class indexes and affect only the training criterion. ``dampening`` None means BigDL's default, which is ``momentum``.
+    ``weight_decay`` is an L2 regulariser on every linear layer. ``early_stop`` publishes the epoch with the lowest val_loss
+    (without validation rows: loss), and ends training after ``early_stop_patience`` epochs without a lower one.
     """
 
     epochs: int
@@ -64,8 +64,8 @@ class TrainSettings:
 class Epoch:
     """One row of a model's history.
 
-    ``iteration`` counts from the start; ``metric_value`` is accuracy or rmse on the validation rows; ``learning_rate``
-    is that of the epoch's last iteration, None for an optimizer that has none.
+    ``iteration`` counts from the start of training; ``metric_value`` is accuracy or RMSE on the validation rows;
+    ``learning_rate`` is that of the epoch's last iteration, or None for an optimizer without a learning rate.
     """
 
     epoch: int
@@ -80,7 +80,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """``weights`` (shapes: :attr:`HeadSpec.shapes`) are those of ``best_epoch``: the last, with early_stop the best."""
+    """A trained head. ``weights`` are those of ``best_epoch``: with early_stop the best epoch, otherwise the last one.
+
+    Their shapes are :attr:`HeadSpec.shapes`.
+    """
 
     weights: list[np.ndarray[Any, np.dtype[np.float32]]]
     history: list[Epoch]

@@ -1,8 +1,8 @@
-"""BigDL forward inside the executors' JVMs: the reference engine.
+"""BigDL's forward pass inside the executors' JVMs: the reference engine.
 
-A chain of BigDL modules (backbone, then head) is registered under a key in the driver and travels as a broadcast; the
-SQL function ``sqlext_bigdl_forward('<key>', array)`` (jvm/src/BigDLForward.scala) runs it, one forward per row, each
-task with modules of its own over shared weights.
+A chain of BigDL modules (backbone, then head) is registered in the driver under a key and sent to the executors as a
+broadcast. The SQL function ``sqlext_bigdl_forward('<key>', array)`` (jvm/src/BigDLForward.scala) runs it once per row. Each
+task has its own modules, which share their weights.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from sqlext.catalog import ModelVersion
 
 
-# Application and chain of versions -> key.
+# (application, versions of the chain) -> key
 _keys: dict[tuple[str, ...], str] = {}
 
 
 @dataclass(frozen=True)
 class ModuleFiles:
-    """One module: local files as BigDL's saveModule writes them.
+    """One module in local files, as written by BigDL's saveModule.
 
-    ``input_shape`` without the batch, e.g. (3, 224, 224) or (2048,): the incoming array is reshaped to it.
-    ``output_index`` (from 0) says which output goes on where the module has several, None where it has one.
+    The input array is reshaped to ``input_shape``, which leaves out the batch axis: (3, 224, 224) or (2048,).
+    ``output_index`` (from 0) selects an output of a module with several; it is None for a module with one.
     """
 
     definition: Path
@@ -42,9 +42,9 @@ class ModuleFiles:
 
 
 def register_modules(spark: SparkSession, key: str, modules: Sequence[ModuleFiles]) -> None:
-    """Makes ``sqlext_bigdl_forward('<key>', array)`` answer with the last module's output as ARRAY<FLOAT>.
+    """Makes ``sqlext_bigdl_forward('<key>', array)`` return the last module's output as ARRAY<FLOAT>.
 
-    The files are read once, now; a key that is registered stays as it is.
+    The files are read only once, by this call. A key that is already registered is not changed.
 
     :raises SqlExtError: BIGDL_MISSING.
     """
@@ -68,20 +68,20 @@ def is_registered(spark: SparkSession, key: str) -> bool:
 
 
 def unregister_modules(spark: SparkSession, key: str) -> None:
-    """Forgets the key and frees its broadcast; a query that is running with it fails."""
+    """Removes the key and frees its broadcast; running queries that use it fail."""
     if missing(spark) is None:
         _models(spark).unregister(key)
 
 
 def register_versions(spark: SparkSession, versions: Sequence[ModelVersion], *, embedding: bool) -> str:
-    """Registers the modules of model versions (a backbone, a head, or both in this order); returns the key.
+    """Registers the modules of model versions (a backbone, a head, or both in this order) and returns the key.
 
-    :param embedding: whether the embedding of the last version's network is wanted rather than its scores.
+    :param embedding: return the embedding of the last version's network instead of its scores.
     """
     from sqlext.catalog import ModelCatalog
 
     chain = (spark.sparkContext.applicationId, *(version.id for version in versions), str(embedding))
-    # Random: who may not use a model must not reach it by guessing a key.
+    # Random, so that users without rights on a model cannot reach it by guessing its key.
     key = _keys.setdefault(chain, f"{'>'.join(version.id for version in versions)}:{secrets.token_hex(16)}")
     if not is_registered(spark, key):
         catalog = ModelCatalog(spark)

@@ -1,9 +1,9 @@
 """Trains heads with BigDL on the executors, and writes them as BigDL modules.
 
-The Scala side (jvm/src/BigDLTraining.scala) runs BigDL's LocalOptimizer in one executor task or its DistriOptimizer on
-all of them (see placement.py) and reports each epoch while it happens: :func:`on_epoch` passes it to the caller of
-:func:`train_head`. Loss and val_loss are the mean NLL (or squared error) over all training and validation rows at the
-end of the epoch with dropout off, on both paths.
+The Scala side (jvm/src/BigDLTraining.scala) runs BigDL's LocalOptimizer in one executor task, or its DistriOptimizer on all
+executors (see placement.py). It reports each epoch as soon as it ends, and :func:`on_epoch` passes the report to the caller
+of :func:`train_head`. On both paths, loss and val_loss are the mean NLL (or squared error) over all training and validation
+rows at the end of the epoch, with dropout off.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ __all__ = [
 
 
 class _Run:
-    """A training that this process waits for: the callback, and what it raised."""
+    """A training that this process waits for: the caller's callback, and the exception that it raised."""
 
     def __init__(self, callback: Callable[[Epoch], bool]) -> None:
         self.callback = callback
         self.failure: BaseException | None = None
 
-    def hear(self, epoch: Epoch) -> bool:
+    def report(self, epoch: Epoch) -> bool:
         try:
             return self.callback(epoch) is not False
-        except BaseException as failure:  # raised again where the caller waits; a JVM thread must not see it
+        except BaseException as failure:  # raised again in the waiting thread; the calling JVM thread must not see it
             self.failure = failure
             return False
 
@@ -60,9 +60,9 @@ _runs: dict[str, _Run] = {}
 
 
 def on_epoch(record: Mapping[str, Any]) -> bool:
-    """What the JVM calls with each finished epoch (backend method "epoch"). False ends the training."""
+    """Called by the JVM for each finished epoch (backend method "epoch"). Returns False to end the training."""
     run = _runs.get(record["run"])
-    return run is not None and run.hear(_epoch(record))
+    return run is not None and run.report(_epoch(record))
 
 
 def train_head(
@@ -79,14 +79,14 @@ def train_head(
 ) -> TrainedHead:
     """Trains a head on the executors.
 
-    :param rows: features ARRAY<FLOAT> of ``head.width``, target DOUBLE (class index from 0, or the value), validates
-        BOOLEAN; no nulls. Cached while training if it is not yet.
-    :param on_epoch: gets each epoch while training runs; returning False cancels. What it raises is raised here. A lost
-        executor starts the training anew, and with it the epochs.
-    :param name: of the model, for errors and the description of jobs ("TRAIN MODEL shop.flowers: epoch 3/20").
-    :param row_count: of ``rows``, where the caller knows it.
-    :param placement: where to train; default: by size and settings (placement.py).
-    :param initial: weights to start from, of the shapes of ``head``; default: BigDL's own, by the seed.
+    :param rows: features ARRAY<FLOAT> of length ``head.width``, target DOUBLE (class index from 0, or the value), validates
+        BOOLEAN; no nulls. Cached during the training unless the caller has cached it.
+    :param on_epoch: called with each epoch while training runs; returning False cancels. An exception that it raises is
+        raised here. If an executor is lost, training starts again from the first epoch.
+    :param name: the model's name, for errors and the description of jobs ("TRAIN MODEL shop.flowers: epoch 3/20").
+    :param row_count: the number of ``rows``, if the caller knows it.
+    :param placement: where to train; default: chosen by size and settings (placement.py).
+    :param initial: weights to start from, in the shapes of ``head``; default: BigDL's random ones, set by the seed.
     :raises SqlExtError: BIGDL_MISSING, TRAINING_TOO_LARGE, TRAINING_DIVERGED.
     """
     if sentence := missing(spark):
@@ -112,15 +112,15 @@ def save_head(
 ) -> None:
     """Writes ``model.bigdl`` and ``model.bigdl.weights`` into a local folder.
 
-    They are BigDL's protobuf, the same bytes for the same weights. BigDL alone reads them, with
-    ``Model.loadModel(definition, weights)``; the output is log-probabilities, or the value.
+    They are BigDL's protobuf: the same bytes for the same weights. BigDL by itself can read them with
+    ``Model.loadModel(definition, weights)``; the module returns log-probabilities, or the value of a regression.
     """
     definition = folder / "model.bigdl"
     _glue(spark).save(json.dumps(_head(head)), _flat(weights), str(definition), f"{definition}.weights")
 
 
 def _flat(weights: list[np.ndarray[Any, np.dtype[np.float32]]] | None) -> bytearray | None:
-    """All weights one after the other, as the JVM takes them."""
+    """All weights, concatenated, as little-endian float32."""
     if weights is None:
         return None
     return bytearray(np.concatenate([np.asarray(w, dtype="<f4").ravel() for w in weights]).tobytes())
@@ -154,7 +154,7 @@ def _request(run: str, name: str, head: HeadSpec, settings: TrainSettings, place
 
 
 def place_head(spark: SparkSession, rows: int, head: HeadSpec, settings: TrainSettings) -> Placement:
-    """Where a head would train on this cluster, and with which batch.
+    """Where a head would train on this cluster, and with which batch size.
 
     :raises SqlExtError: TRAINING_TOO_LARGE.
     """
@@ -169,7 +169,7 @@ def place_head(spark: SparkSession, rows: int, head: HeadSpec, settings: TrainSe
         if local
         else sizes.byteStringAsMb(conf.get("spark.executor.memory", "1g")) * 2**20
     )
-    # L-BFGS goes wrong on batches that differ: it reads curvature from the change of the gradient.
+    # L-BFGS estimates curvature from changes of the gradient, which is wrong if the batches differ: one batch has all rows.
     batch_size = settings.batch_size or (rows if settings.optimizer == "lbfgs" else DEFAULT_BATCH)
     return place(rows, head.width, batch_size, conf, local_max=local_max, heap=heap, threads=context.defaultParallelism)
 
@@ -199,7 +199,7 @@ def _trained(answer: Any, name: str, head: HeadSpec, placement: Placement) -> Tr
 
 
 def _epoch(record: Mapping[str, Any]) -> Epoch:
-    """From the JVM's record: a value that is no finite number is left out there."""
+    """Converts the JVM's record, which omits values that are not finite numbers."""
     return Epoch(
         epoch=record["epoch"],
         iteration=record["iteration"],
@@ -214,7 +214,7 @@ def _epoch(record: Mapping[str, Any]) -> Epoch:
 
 @contextmanager
 def _cached(rows: DataFrame) -> Iterator[None]:
-    """Rows are read two or three times: counted, trained on, and distributed once more for validation."""
+    """Caches the rows, which are read two or three times: for the count, for training and, distributed, for validation."""
     if "InMemoryRelation" in rows._jdf.queryExecution().withCachedData().toString():
         yield
         return
@@ -227,7 +227,7 @@ def _cached(rows: DataFrame) -> Iterator[None]:
 
 @contextmanager
 def _job_description(spark: SparkSession, description: str) -> Iterator[None]:
-    """Of the calling thread's jobs; its job group stays, so that whoever cancels the statement cancels the training."""
+    """Sets the description of the thread's jobs, but not their job group: cancelling the statement cancels the training."""
     context = spark.sparkContext
     before = context.getLocalProperty("spark.job.description")
     context.setJobDescription(description)

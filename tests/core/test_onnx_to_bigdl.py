@@ -147,7 +147,7 @@ def test_every_operator_has_a_case() -> None:
         (
             "y = MaxPool <kernel_shape = [3, 3], pads = [2, 2, 0, 0]> (x)",
             {},
-            ["MaxPool (pads that BigDL's pooling cannot have) x 1"],
+            ["MaxPool (pads that BigDL's pooling does not support) x 1"],
         ),
     ],
 )
