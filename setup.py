@@ -1,4 +1,4 @@
-"""The one thing setuptools cannot know: a Scala jar is compiled into the package (see sqlext/jvm/build.py)."""
+"""The only build step that pyproject.toml cannot express: compiling a Scala jar into the package (see sqlext/jvm/build.py)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithJar(build_py):
-    """Compiles the shim after the Python files: into the build folder, or beside the sources when editable."""
+    """Compiles the shim after the Python files: into the build folder or, for an editable install, next to the sources."""
 
     def run(self) -> None:
         super().run()
@@ -25,10 +25,10 @@ class BuildWithJar(build_py):
             command = [sys.executable, "-m", "sqlext.jvm.build", "--to", str((target / "jars").resolve())]
             done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, cwd=root, check=False)  # noqa: S603
         if done.returncode:
-            raise SystemExit("bigdl-sqlext: the jar was not built; the reason is in the line above.")
+            raise SystemExit("bigdl-sqlext: the jar was not built; see the message above.")
 
     def _stage(self, root: Path) -> None:
-        """One import root, as it is once installed: the three folders are mounted by [tool.setuptools.package-dir]."""
+        """Copies the packages into one import root, as an install does with [tool.setuptools.package-dir]."""
         for package in sorted(self.packages):
             folder = root.joinpath(*package.split("."))
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a long statement is doing right now, for whoever shows it (the command line, the demo, a run's record)."""
+"""Reports what a long statement is currently doing to whoever displays it: the command line, the demo, a run's record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """One report: ``done`` of ``total`` rows (or epochs) of a phase; ``total`` None while it is unknown."""
+    """One report: ``done`` of ``total`` rows (or epochs) of a phase; ``total`` is None while it is unknown."""
 
     phase: str
     done: int
@@ -21,14 +21,14 @@ _listeners: list[Callable[[Progress], None]] = []
 
 
 def report(phase: str, done: int, total: int | None = None, detail: str = "") -> None:
-    """Tells every listener of this process."""
+    """Calls every listener of this process with a :class:`Progress`."""
     for listener in tuple(_listeners):
         listener(Progress(phase, done, total, detail))
 
 
 @contextmanager
 def listening(listener: Callable[[Progress], None]) -> Iterator[None]:
-    """Calls ``listener`` for each report made inside the block, from whichever thread."""
+    """Calls ``listener`` for each report, from any thread, while the block runs."""
     _listeners.append(listener)
     try:
         yield

@@ -1,7 +1,7 @@
-"""The settings ``spark.sqlext.<name>``: the one list. The shim registers them with Spark when the session is made.
+"""The only list of the settings ``spark.sqlext.<name>``. The shim registers them with Spark when the session starts.
 
-Static settings decide which program runs, which files are opened or how much the driver may take; Spark refuses a client's
-SET of them. The others follow the session, and permanent views keep the values that they were made with.
+Static settings decide which program runs, which files are opened or how much the driver may use; Spark refuses to SET them
+in a session. All others can be SET in a session, and permanent views store the values that they were created with.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PREFIX = "spark.sqlext."
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. ``type`` is string, int, bytes (with Spark's suffixes) or duration ('30m'); ``default`` None: not set."""
+    """One setting. ``type`` is string, int, bytes (with Spark's suffixes) or duration ('30m'); ``default`` None: unset."""
 
     name: str
     type: str
@@ -38,17 +38,20 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "backbone", "string", None, "The backbone of TRAIN without BACKBONE; not set: the value of spark.sqlext.resnet."
     ),
-    Setting("engine", "string", "auto", "What scores: auto, openvino, onnxruntime or bigdl."),
-    Setting("precision", "string", "auto", "Precision of classify and its kin: auto, f32 or bf16."),
+    Setting("engine", "string", "auto", "The engine that runs models: auto, openvino, onnxruntime or bigdl."),
+    Setting("precision", "string", "auto", "Precision of classify and the other scoring functions: auto, f32 or bf16."),
     Setting("embed.precision", "string", "f32", "Precision of embed and embed_resnet: f32 or bf16."),
-    Setting("models.idle", "duration", "30m", "Executors forget a model that no query has bound for this long."),
+    Setting("models.idle", "duration", "30m", "Executors unload a model that no query has used for this long."),
     Setting(
-        "runs.keep", "duration", "90d", "PURGE forgets runs that ended longer ago; a version's own run stays with it."
+        "runs.keep",
+        "duration",
+        "90d",
+        "PURGE deletes records of runs that ended longer ago, except those of existing versions.",
     ),
-    Setting("batch.maxBytes", "bytes", "16m", "Bytes of one batch that is handed to the Python worker."),
-    Setting("batch.maxRows", "int", "10000", "Rows of one batch that is handed to the Python worker."),
-    Setting("python", "string", None, "The Python with bigdl-sqlext that serves this driver.", static=True),
-    Setting("pythonpath", "string", None, "Its PYTHONPATH.", static=True),
+    Setting("batch.maxBytes", "bytes", "16m", "Maximum size of a batch that is sent to the Python worker."),
+    Setting("batch.maxRows", "int", "10000", "Maximum rows of a batch that is sent to the Python worker."),
+    Setting("python", "string", None, "The Python executable of bigdl-sqlext for this driver.", static=True),
+    Setting("pythonpath", "string", None, "The PYTHONPATH of spark.sqlext.python.", static=True),
     Setting(
         "allowedPaths",
         "string",
@@ -66,15 +69,17 @@ SETTINGS: tuple[Setting, ...] = (
         "cache.maxBytes",
         "bytes",
         "256m",
-        "Disk of an executor for what networks gave for images, so that an image goes through a network once; 0: none.",
+        "Disk space per executor to cache the outputs of networks, so that an image is processed only once; 0: no cache.",
         static=True,
     ),
-    Setting("train.maxConcurrent", "int", "4", "Trainings at once in one driver; more wait as QUEUED.", static=True),
+    Setting(
+        "train.maxConcurrent", "int", "4", "Concurrent trainings in one driver; others wait as QUEUED.", static=True
+    ),
 )
 
 
 def setting(spark: SparkSession, name: str) -> str | None:
-    """The session's value of ``spark.sqlext.<name>``, or its default; None when it has neither."""
+    """The session's value of ``spark.sqlext.<name>``, or else its default; None if it has neither."""
     default = next(s.default for s in SETTINGS if s.name == name)
     return spark.conf.get(PREFIX + name, default)  # type: ignore[arg-type]
 
@@ -91,7 +96,7 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 def duration_seconds(text: str) -> float:
-    """'30m' -> 1800.0; units ms, s, m (or min), h and d as in Spark's settings; a bare number is seconds."""
+    """'30m' -> 1800.0. Units are ms, s, m (or min), h and d, as in Spark's settings; the default is seconds."""
     digits = text.strip().lower().rstrip("abcdefghijklmnopqrstuvwxyz")
     unit = text.strip().lower()[len(digits) :] or "s"
     return float(digits) * _UNITS[unit]

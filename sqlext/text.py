@@ -1,13 +1,13 @@
-"""Names and texts as they stand in SQL that we write: for Spark's parser and for ours."""
+"""Quotes names and texts for SQL that we generate, which both Spark's parser and ours read."""
 
 from __future__ import annotations
 
 
 def identifier(text: str) -> str:
-    """In back-ticks."""
+    """Quotes a name with back-ticks."""
     return "`" + text.replace("`", "``") + "`"
 
 
 def string_literal(text: str) -> str:
-    """In quotes, with Spark's escapes."""
+    """Quotes a string with Spark's escapes."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

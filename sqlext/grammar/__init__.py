@@ -1,1 +1,1 @@
-"""How statements are read. Which statements exist is the business of ``sqlext.statements``."""
+"""How statements are read. Which statements exist is defined in ``sqlext.statements``."""

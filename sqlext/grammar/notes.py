@@ -1,7 +1,7 @@
-"""What a statement consists of, as its parser understood it: the parts that the sqlglot dialect makes its tree of.
+"""The parts of a statement as its parser understood them, from which the sqlglot dialect builds its tree.
 
-A parser says nothing for this: :class:`~sqlext.grammar.reader.TokenReader` notes what each token was read as. Where a statement's
-parser takes tokens by itself, they stay as they were written.
+Parsers need no extra code for this: :class:`~sqlext.grammar.reader.TokenReader` notes what it reads each token as. Tokens
+that a statement's parser takes in any other way stay as they were written.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 from sqlext.text import identifier
 
 STRINGS = {TokenType.STRING, TokenType.RAW_STRING}
-QUERY = "a query in parentheses"  # Part.what of one whose parentheses belong to the grammar
+QUERY = "a query in parentheses"  # Part.what of a query whose parentheses belong to the grammar
 
 
 @dataclass(frozen=True)
 class Name:
-    """A possibly qualified identifier as the user wrote it, without back-ticks; ``offset`` is where it starts."""
+    """A possibly qualified identifier as the user wrote it, without back-ticks, which starts at ``offset``."""
 
     parts: tuple[str, ...]
     offset: int
@@ -45,10 +45,10 @@ class RawOption:
 
 @dataclass(frozen=True)
 class Part:
-    """Tokens ``first`` to ``end`` (excluded), read as one thing; ``what`` is what the parser calls it.
+    """The tokens from ``first`` up to, but not including, ``end``, read as one thing; ``what`` is the parser's name for it.
 
-    ``kind``: word (a keyword in upper case, or punctuation), name (a Name), string, number (its text), query (its text),
-    columns (of Names), options (of RawOptions, by key), or text (verbatim).
+    ``kind`` says what ``value`` is: word (a keyword in upper case, or punctuation), name (a Name), string, number (as text),
+    query (as text), columns (a list of Names), options (a list of RawOptions, sorted by key), or text (verbatim).
     """
 
     kind: str
@@ -60,24 +60,26 @@ class Part:
 
 @dataclass
 class Parts:
-    """The notes of one reading."""
+    """The notes that a reader takes of one statement."""
 
     tokens: list[Token]
     sql: str
-    _noted: dict[int, Part] = field(default_factory=dict)  # by first token; a later reading of the same place replaces
+    _noted: dict[int, Part] = field(
+        default_factory=dict
+    )  # by first token; reading the same tokens again replaces a part
     _clauses: list[tuple[int, int, int]] = field(default_factory=list)  # (first token, end, place in the grammar)
 
     def note(self, part: Part) -> None:
         self._noted[part.first] = part
 
     def clause(self, first: int, end: int, place: int) -> None:
-        """Tokens ``first`` to ``end`` are the clause that is the ``place``-th in the grammar."""
+        """Notes that the tokens ``first`` to ``end`` are the ``place``-th clause of the grammar."""
         self._clauses.append((first, end, place))
 
     def groups(self, end: int) -> list[list[Part]]:
-        """The statement up to its clauses, then clause by clause in the order of the grammar, then the rest.
+        """The statement up to its clauses, then each clause in the order of the grammar, then the rest.
 
-        The same statement with its clauses in another order, other white space or comments has the same groups.
+        Statements that differ only in the order of their clauses, in white space or in comments have the same groups.
         """
         begin = self._clauses[0][0] if self._clauses else end
         rest = self._clauses[-1][1] if self._clauses else end
@@ -93,7 +95,7 @@ class Parts:
         return found
 
     def _verbatim(self, index: int) -> Part:
-        """A token that a statement's parser took by itself."""
+        """The part for a token that was read without a note."""
         token = self.tokens[index]
         if token.token_type in STRINGS:
             return Part("string", token.text, index, index + 1)

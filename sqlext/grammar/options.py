@@ -1,4 +1,4 @@
-"""``OPTIONS (..)``: declared once per statement, turned into typed values with did-you-mean for unknown keys."""
+"""``OPTIONS (..)``: each statement declares its options once; they become typed values, and unknown keys get a hint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlext.grammar.reader import RawOption
 
 @dataclass(frozen=True)
 class Option:
-    """One option: ``read`` turns the raw value into a typed one or raises ValueError(what would be accepted)."""
+    """One option. ``read`` converts the raw value to a typed one, or raises ValueError with the accepted values."""
 
     name: str
     read: Callable[[Any], Any]
@@ -21,7 +21,7 @@ class Option:
     doc: str
 
 
-MAX_INT = 2**31 - 1  # of BigDL's options and of result columns
+MAX_INT = 2**31 - 1  # the type of BigDL's options and of result columns
 
 
 def integer(low: int, high: int = MAX_INT) -> Callable[[Any], int]:
@@ -42,7 +42,7 @@ def integer(low: int, high: int = MAX_INT) -> Callable[[Any], int]:
 
 
 def number(low: float, high: float | None = None, *, above: bool = False) -> Callable[[Any], float]:
-    """A finite float in [low, high]; ``above``: low itself is excluded."""
+    """A reader of finite floats in [low, high]; ``above`` excludes ``low`` itself."""
     accepted = f"a number {'above' if above else 'from'} {low:g}" + (f" to {high:g}" if high is not None else "")
 
     def read(value: Any) -> float:
@@ -81,16 +81,16 @@ def text(value: Any) -> str:
 
 
 def as_written(value: Any) -> Any:
-    """For options whose values are checked where they are used."""
+    """The reader for options whose values are checked where they are used."""
     return value
 
 
 def resolve(
     given: Iterable[RawOption], declared: Iterable[Option], *, foreign: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Typed values of all declared options, defaults included.
+    """Typed values of all declared options, including defaults.
 
-    :param foreign: options of other systems, by name, with what to write here.
+    :param foreign: names of options in other systems, with what to write here instead.
     :raises SqlExtError: UNKNOWN_OPTION or INVALID_OPTION_VALUE, at the option's position.
     """
     known = {option.name: option for option in declared}
@@ -101,7 +101,7 @@ def resolve(
             if foreign and raw.key in foreign:
                 hint = f"Write {foreign[raw.key]}."
             else:
-                hint = nearest(raw.key, known, limit=30) or "There are no options here."
+                hint = nearest(raw.key, known, limit=30) or "This statement has no options."
             raise SqlExtError("UNKNOWN_OPTION", option=raw.key, hint=hint, offset=raw.offset)
         try:
             values[raw.key] = option.read(raw.value)

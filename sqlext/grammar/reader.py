@@ -1,7 +1,7 @@
 """Reads our statements from sqlglot's tokens: recursive descent with exact positions.
 
-Only the tokenizer is subclassed, so this works with the pure build of sqlglot and with its compiled extra (sqlglotc),
-which forbids subclassing the parser. Queries inside a statement are sliced verbatim and left to Spark.
+Only the tokenizer is subclassed. Therefore this works with the pure-Python sqlglot and with its compiled extra (sqlglotc),
+whose parser cannot be subclassed. Queries inside a statement are taken verbatim and left to Spark.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ _QUOTED = {*STRINGS, TokenType.IDENTIFIER}
 
 
 class _Tokenizer(Spark.Tokenizer):
-    COMMANDS = set()  # type: ignore[var-annotated]  # noqa: RUF012  # no command word swallows the rest of the text
-    # A word is a token: GROUP BY may be a clause and a column's name.
+    # sqlglot reads everything after a command word such as SHOW as one string.
+    COMMANDS = set()  # type: ignore[var-annotated]  # noqa: RUF012
+    # sqlglot reads GROUP BY as one token. Here every word is a token, since either may also be the name of a column.
     KEYWORDS = {word: kind for word, kind in Spark.Tokenizer.KEYWORDS.items() if " " not in word}  # noqa: RUF012
 
 
 @dataclass(frozen=True)
 class ModelReference:
-    """``name [VERSION n | ALIAS a]``; neither: the default version."""
+    """``name [VERSION n | ALIAS a]``; with neither, it means the default version."""
 
     name: Name
     version: int | None = None
@@ -39,7 +40,7 @@ class ModelReference:
 
 @dataclass(frozen=True)
 class Source:
-    """A table or a query in parentheses: ``sql`` can stand behind FROM; ``text`` is what the user wrote."""
+    """A table or a query in parentheses: ``sql`` can follow FROM; ``text`` is what the user wrote."""
 
     sql: str
     text: str
@@ -49,7 +50,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Creation:
-    """How a statement that makes a version begins."""
+    """The beginning of a statement that creates a version."""
 
     name: Name
     replace: bool
@@ -57,9 +58,9 @@ class Creation:
 
 
 class TokenReader:
-    """A cursor over the tokens of one statement. It notes what each was read as (:meth:`parts`).
+    """A cursor over the tokens of one statement. It notes what each token is read as (:meth:`parts`).
 
-    :raises SqlExtError: SYNTAX_ERROR, with the offset of the token at fault.
+    :raises SqlExtError: SYNTAX_ERROR, with the offset of the token in question.
     """
 
     def __init__(self, sql: str) -> None:
@@ -91,11 +92,11 @@ class TokenReader:
 
     @property
     def last_end(self) -> int:
-        """Where the token taken last ends."""
+        """Where the last token taken ends."""
         return self._tokens[self._index - 1].end + 1
 
     def at(self, *words: str) -> bool:
-        """Whether the next tokens are these words (upper case, unquoted) or punctuation."""
+        """Whether the next tokens are ``words``: unquoted words, written here in upper case, or punctuation."""
         return all(self._is_word(self.peek(i), word) for i, word in enumerate(words))
 
     @staticmethod
@@ -110,7 +111,7 @@ class TokenReader:
         return self.peek() is None
 
     def closing(self, opened: int) -> tuple[list[int] | None, bool]:
-        """Where the last ``opened`` tokens stand if they close parentheses, else None; whether nothing else is left."""
+        """The offsets of the last ``opened`` tokens if these close parentheses, else None; whether no other token is left."""
         rest = self._tokens[self._index :]
         last = rest[len(rest) - opened :] if opened <= len(rest) else []
         is_closed = len(last) == opened and all(token.token_type == TokenType.R_PAREN for token in last)
@@ -137,7 +138,7 @@ class TokenReader:
         return True
 
     def _note(self, kind: str, value: Any, first: int, what: str = "") -> None:
-        """What was taken from token ``first`` up to here is one part."""
+        """Notes that the tokens taken from ``first`` up to here are one part."""
         self._parts.note(Part(kind, value, first, self._index, what))
 
     def take_any(self, *words: str) -> bool:
@@ -149,19 +150,19 @@ class TokenReader:
             self.fail(" ".join(word if word.isalpha() else f"'{word}'" for word in words))
 
     def need_any(self, what: str, *words: str) -> str:
-        """One of ``words``, each a word or several with blanks between."""
+        """Takes and returns one of ``words``, each of which is a word or several words separated by blanks."""
         for word in words:
             if self.take(*word.split()):
                 return word
         self.fail(what)
 
     def end(self, what: str) -> None:
-        """The statement must be over; ``what`` may follow here otherwise."""
+        """Fails unless the statement ends here; ``what`` names what else may follow."""
         if not self.done:
             self.fail(what)
 
     def later(self, feature: str, offset: int) -> None:
-        """Notes that the statement asks for a feature of the grammar that no release has yet. It is read to its end."""
+        """Notes that the statement uses a part of the grammar that no release supports yet, and lets reading continue."""
         error = SqlExtError("FEATURE_NOT_AVAILABLE", feature=feature, offset=offset)
         self.not_available = self.not_available or error
 
@@ -174,7 +175,7 @@ class TokenReader:
         return token.text
 
     def name(self, what: str) -> Name:
-        """A qualified name, or a string literal holding one (what a JDBC `?` parameter becomes)."""
+        """A qualified name, or a string literal that contains one: JDBC replaces a `?` parameter by a literal."""
         offset, first, token = self.offset, self._index, self.peek()
         if token is not None and token.token_type in STRINGS:
             self._index += 1
@@ -188,7 +189,7 @@ class TokenReader:
         return name
 
     def _at_fraction(self) -> bool:
-        """Whether a number such as .5 comes next: two tokens for sqlglot, one for Spark."""
+        """Whether a number such as .5 comes next, which is two tokens for sqlglot but one for Spark."""
         point, digits = self.peek(), self.peek(1)
         if point is None or digits is None or digits.token_type != TokenType.NUMBER:
             return False
@@ -211,7 +212,7 @@ class TokenReader:
         return token.text
 
     def integer(self, what: str, low: int | None = None, high: int | None = None) -> int:
-        """A whole number, between the bounds where there are some."""
+        """A whole number within the bounds, if any are passed."""
         offset, number = self.offset, self.number(what)
         if not isinstance(number, int):
             self.fail(what, self._tokens[self._index - 1].start)
@@ -231,7 +232,7 @@ class TokenReader:
         return -value if negative else value
 
     def parenthesised(self) -> str:
-        """The text between the next parenthesis and its partner, verbatim."""
+        """The text between the next opening parenthesis and its closing one, verbatim."""
         first, opening, depth = self._index, self.peek(), 0
         while (token := self.peek()) is not None:
             self._index += 1
@@ -251,7 +252,7 @@ class TokenReader:
         self._note("query", text, first, what)
         return text
 
-    # --- reading what is not a statement ---------------------------------------------------------------------------
+    # --- reading other texts than statements -----------------------------------------------------------------------
 
     def word(self) -> str | None:
         """The next token if it is a word, as it was written."""
@@ -263,7 +264,7 @@ class TokenReader:
         return self._tokens[self._index - 1].text
 
     def skip(self) -> str:
-        """Passes over a token, whatever it is."""
+        """Takes the next token, whatever it is."""
         self._index += 1
         return self.last_word
 
@@ -273,16 +274,16 @@ class TokenReader:
     # --- looking back -------------------------------------------------------------------------------------------
 
     def clause(self, offset: int, place: int) -> None:
-        """What was taken from ``offset`` up to here is the clause that is the ``place``-th in the grammar."""
+        """Notes that the text from ``offset`` up to here is the ``place``-th clause of the grammar."""
         first = next(i for i, token in enumerate(self._tokens) if token.start == offset)
         self._parts.clause(first, self._index, place)
 
     def span(self, part: Part) -> tuple[int, int]:
-        """From where to where in the text a part of this reading stands."""
+        """The offsets at which a part starts and ends in the text."""
         return self._tokens[part.first].start, self._tokens[part.end - 1].end + 1
 
     def parts(self) -> list[list[Part]]:
-        """What was read, clause by clause in the order of the grammar."""
+        """What was read so far, by clauses in the order of the grammar."""
         return self._parts.groups(self._index)
 
     # --- shared pieces of the grammar ----------------------------------------------------------------------------
@@ -305,11 +306,11 @@ class TokenReader:
         ends: Callable[[TokenReader], bool] | None = None,
         unknown: Callable[[TokenReader], object] | None = None,
     ) -> dict[str, int]:
-        """Clauses in any order, each at most once, to the end of the statement or to where ``ends`` says so.
+        """Reads clauses in any order, each at most once, up to the end of the statement or until ``ends`` returns True.
 
-        :param readers: by the word (or words) that begin the clause, in the order of the grammar.
-        :param unknown: raises for a word that it knows better, such as another system's clause.
-        :returns: the clauses that were given, with where each begins.
+        :param readers: keyed by the word or words that begin a clause, in the order of the grammar.
+        :param unknown: called before each clause; raises a better error for a word such as another system's clause.
+        :returns: the clauses found, with the offset of each.
         """
         seen: dict[str, int] = {}
         while not self.done and not (ends is not None and ends(self)):
@@ -358,11 +359,11 @@ class TokenReader:
         return columns
 
     def options(self) -> list[RawOption]:
-        """Spark's property list: ``( key [=] value, .. )``; keys may be quoted or dotted, their case does not count."""
+        """Spark's property list ``( key [=] value, .. )``; keys may be quoted or dotted, and their case is ignored."""
         return self._properties(str.lower, "Option", self.literal)
 
     def properties(self) -> dict[str, str]:
-        """A property list of the user's own keys and values: a number as it is written, a boolean in lower case (as Spark)."""
+        """A list of user-defined properties. As in Spark, numbers stay as written and booleans are in lower case."""
         return {p.key: p.value for p in self._properties(str, "Property", self._as_text)}
 
     def _as_text(self, what: str) -> str:
@@ -394,14 +395,14 @@ class TokenReader:
         return token is not None and token.token_type in STRINGS
 
     def _list(self) -> str:
-        """``[..]`` as text: no option takes one, but those of other systems do, and their name says what to write."""
+        """``[..]`` as text. None of our options takes a list, but those of other systems do, whose names lead to a hint."""
         start = self.offset
         while not self.done and not self.take("]"):
             self.skip()
         return self.sql[start : self.last_end]
 
     def literal(self, what: str) -> Any:
-        """A string, a number, a boolean or a bare word."""
+        """A string, a number, a boolean or an unquoted word."""
         token = self.peek()
         if token is None:
             self.fail(what)
@@ -418,7 +419,7 @@ class TokenReader:
 
 
 def _names(token: Token) -> bool:
-    """Whether a token can be an identifier: back-ticked, or any word (keywords are not reserved here)."""
+    """Whether a token can be an identifier: it has back-ticks or is any word, since keywords are not reserved here."""
     if token.token_type in STRINGS or token.token_type == TokenType.NUMBER:
         return False
     return token.token_type == TokenType.IDENTIFIER or token.text[:1].isalnum() or token.text[:1] == "_"

@@ -1,1 +1,1 @@
-"""Everything that is asked of a JVM or of a file system: Java, jars, paths, settings of the session, Spark's types."""
+"""Java, jars, paths and session settings: everything that depends on the machine or its JVM."""

@@ -1,4 +1,4 @@
-"""The Spark settings that bigdl-sqlext needs, beside those that the user gives."""
+"""The Spark settings that bigdl-sqlext needs in addition to the user's."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sqlext.spark.jars import JAR, bigdl_jars, spark_jars
 EXTENSION = "org.apache.spark.sql.sqlext.SqlExtensions"
 LOG_CONFIGURATION = Path(__file__).parent / "log4j2.properties"
 
-# On one machine the JVM's optimizing compiler and the work share the cores, and over the first minutes it takes as much CPU
-# as the rest of the JVM. Ten times its usual thresholds: what stays hot is compiled all the same, a little later.
+# On one machine the JVM's optimizing compiler (C2) competes with the work for the cores, and in the first minutes it takes as
+# much CPU as the rest of the JVM. With ten times the usual thresholds, code that stays hot is still compiled, a little later.
 LATE_C2 = (
     "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
     "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
 )
-# Only for sessions that session() makes on this machine; what the user gives always wins.
+# Only for sessions that session() starts on this machine; the user's settings always win.
 LOCAL_DEFAULTS = {
     "spark.driver.memory": "4g",
     "spark.driver.extraJavaOptions": LATE_C2,
@@ -27,15 +27,16 @@ LOCAL_DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-# A cancelled statement's tasks would keep their cores until they look up.
+# Without this, the tasks of a cancelled statement keep their cores until they check for the cancel themselves.
 ALWAYS_DEFAULTS = {"spark.sql.thriftServer.interruptOnCancel": "true"}
 
 
 def needed(given: Mapping[str, Any]) -> dict[str, str]:
     """The settings to add to ``given``.
 
-    Spark's jars come first on the class path, BigDL's last: its jar bundles other versions of classes that Spark and
-    Hive use. Not ``spark.jars``, in the driver: Hive closes the loader of those with the first JDBC session.
+    Spark's jars come first on the class path and BigDL's last, because BigDL's jar bundles other versions of classes that
+    Spark and Hive use. The driver does not use ``spark.jars``: Hive closes the class loader of those jars when the first
+    JDBC session ends, and classes that are not loaded by then are lost for all sessions.
     """
     jars = [str(spark_jars() / "*"), str(JAR), *map(str, bigdl_jars())]
     extensions = [e for e in str(given.get("spark.sql.extensions", "")).split(",") if e and e != EXTENSION]
@@ -48,26 +49,26 @@ def needed(given: Mapping[str, Any]) -> dict[str, str]:
     master = str(given.get("spark.master", "local"))
     if not master.startswith("local"):
         needed["spark.executor.extraClassPath"] = _joined(jars, given.get("spark.executor.extraClassPath"), ":")
-    if master.startswith(("yarn", "k8s")):  # the executors' machines need not have this environment
+    if master.startswith(("yarn", "k8s")):  # this Python environment may not exist on the executors' machines
         needed["spark.jars"] = _joined([str(JAR), *map(str, bigdl_jars())], given.get("spark.jars"), ",")
     return {**{k: v for k, v in ALWAYS_DEFAULTS.items() if k not in given}, **needed}
 
 
-def _joined(ours: list[str], given: object, separator: str) -> str:
-    theirs = [part for part in str(given or "").split(separator) if part and part not in ours]
-    return separator.join([*ours, *theirs])
+def _joined(ours: list[str], users: object, separator: str) -> str:
+    others = [part for part in str(users or "").split(separator) if part and part not in ours]
+    return separator.join([*ours, *others])
 
 
 def _log_option(given: Mapping[str, Any]) -> list[str]:
-    """Our quiet logging, unless the user configures logging; without either, a file in BigDL's jar would decide."""
+    """Our quiet logging, unless the user configures logging. With neither, a file in BigDL's jar would take effect."""
     if "log4j" in str(given.get("spark.driver.extraJavaOptions", "")):
         return []
-    theirs = _conf_folder() / "log4j2.properties"
-    return [f"-Dlog4j2.configurationFile={(theirs if theirs.is_file() else LOG_CONFIGURATION).as_uri()}"]
+    users = _conf_folder() / "log4j2.properties"
+    return [f"-Dlog4j2.configurationFile={(users if users.is_file() else LOG_CONFIGURATION).as_uri()}"]
 
 
 def file_defaults() -> dict[str, str]:
-    """spark-defaults.conf, which spark-submit reads too."""
+    """The settings in spark-defaults.conf, as spark-submit reads them."""
     file = _conf_folder() / "spark-defaults.conf"
     lines = file.read_text().splitlines() if file.is_file() else []
     found = (re.match(r"\s*([^#\s=:]+)[\s=:]+(.+)", line) for line in lines)

@@ -1,4 +1,4 @@
-"""Where jars are: the shim's own, PySpark's, BigDL's."""
+"""The locations of jars: the shim's, PySpark's and BigDL's."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ JAR = Path(__file__).parents[1] / "jars" / JAR_NAME
 
 
 def spark_jars() -> Path:
-    """PySpark's folder of jars."""
+    """PySpark's folder of jars.
+
+    :raises RuntimeError: if PySpark is not installed.
+    """
     spec = util.find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise RuntimeError("pyspark is not installed, so there is no Scala compiler and nothing to compile against.")
+        raise RuntimeError(
+            "PySpark is not installed; its jars contain the Scala compiler and the classes to compile against."
+        )
     return Path(spec.origin).parent / "jars"
 
 
 def bigdl_jars() -> list[Path]:
-    """BigDL's jars, found without importing it; empty where it is not installed."""
+    """BigDL's jars, found without importing BigDL; empty if it is not installed."""
     found = []
     for name in ("bigdl-dllib-spark3", "bigdl-core"):
         try:

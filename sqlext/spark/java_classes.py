@@ -1,7 +1,7 @@
-"""The driver JVM's classes by name, each looked up once.
+"""The classes of the driver's JVM by name, each looked up only once.
 
-Py4J asks the JVM for every part of ``jvm.org.apache.hadoop.fs.Path`` at every use, and each time the JVM looks for a
-class called ``org`` in every jar of the class path, then for ``org.apache``: 1 ms of processor time and more.
+At every use of ``jvm.org.apache.hadoop.fs.Path``, Py4J asks the JVM about every part of the name. Each time the JVM searches
+all jars of the class path for a class called ``org``, then for ``org.apache``, which costs 1 ms of CPU or more.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 from py4j.java_gateway import JavaPackage
 from pyspark.sql import SparkSession
 
-_known: list[tuple[Any, Names]] = []  # of the JVM that runs: a process has one at a time
+_known: list[tuple[Any, Names]] = []  # at most one entry, for the current JVM: a process has one at a time
 
 
 class Names:
-    """A package: its attributes are packages and classes, as of ``spark._jvm``."""
+    """A package. Its attributes are packages and classes, like those of ``spark._jvm``."""
 
     def __init__(self, package: Any) -> None:
         self._package = package
@@ -29,7 +29,7 @@ class Names:
 
 
 def java_classes(spark: SparkSession) -> Any:
-    """The root of all packages, in the place of ``spark._jvm`` and for classes that are on the class path alone."""
+    """The root of all packages, to use in place of ``spark._jvm`` for classes that are on the driver's class path."""
     jvm: Any = spark._jvm
     if not _known or _known[0][0] is not jvm:
         _known[:] = [(jvm, Names(jvm))]

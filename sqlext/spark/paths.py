@@ -1,4 +1,4 @@
-"""Files that SQL names: resolved by Hadoop's rules, and checked against the folders that a shared server may read."""
+"""Paths in SQL statements: resolved by Hadoop's rules and checked against the folders that a shared server may use."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MAX_IMPORT_BYTES = 4 << 30
 
 
 def qualified(spark: SparkSession, path: str) -> Any:
-    """The Hadoop path with scheme; without one it is `fs.defaultFS`.
+    """The Hadoop path with its scheme; a path without one belongs to `fs.defaultFS`.
 
-    :raises SqlExtError: FILE_NOT_FOUND for what is no path at all.
+    :raises SqlExtError: FILE_NOT_FOUND for text that is not a path.
     """
     jvm = java_classes(spark)
     conf = spark._jsparkSession.sessionState().newHadoopConf()
@@ -34,16 +34,16 @@ def qualified(spark: SparkSession, path: str) -> Any:
 
 
 def check_allowed(spark: SparkSession, path: str) -> Any:
-    """The qualified path, when `spark.sqlext.allowedPaths` is not set or has a folder above it.
+    """The qualified path, if `spark.sqlext.allowedPaths` is not set or lists the path or a folder above it.
 
-    :raises SqlExtError: PATH_NOT_ALLOWED listing the folders.
+    :raises SqlExtError: PATH_NOT_ALLOWED, with the allowed folders.
     """
     target = qualified(spark, path)
     allowed = setting(spark, "allowedPaths")
     if allowed is None:
         return target
     folders = [qualified(spark, folder.strip()) for folder in allowed.split(",") if folder.strip()]
-    # toUri().normalize() has taken '..' out of a path; a link below an allowed folder is the administrator's doing.
+    # toUri().normalize() removes '..' from a path. A link below an allowed folder is the administrator's responsibility.
     wanted = target.toUri().normalize().toString()
     for folder in folders:
         above = folder.toUri().normalize().toString().rstrip("/")
@@ -57,12 +57,11 @@ def check_allowed(spark: SparkSession, path: str) -> Any:
 def local_file(
     spark: SparkSession, path: str, format: str = "ONNX", beside: Callable[[Path], list[str]] = lambda _: []
 ) -> Iterator[Path]:
-    """A local copy of the file, or the file itself where it is on this machine; external data lies beside it.
+    """A local copy of the file, or the file itself if it is on this machine, together with its external data.
 
-    :param format: what reads it, for the error.
-    :param beside: from the copy to the names of other files in its folder, or below it, that come along where they are
-        there.
-    :raises SqlExtError: FILE_NOT_FOUND naming the scheme it was looked up in, IS_A_FOLDER, PATH_NOT_ALLOWED.
+    :param format: the format of the statement, for the error.
+    :param beside: given the copy, returns the names of other files in or below its folder; those that exist are copied, too.
+    :raises SqlExtError: FILE_NOT_FOUND with the qualified path, IS_A_FOLDER, PATH_NOT_ALLOWED.
     """
     target = check_allowed(spark, path)
     conf = spark._jsparkSession.sessionState().newHadoopConf()
@@ -79,7 +78,7 @@ def local_file(
         hadoop_path = java_classes(spark).org.apache.hadoop.fs.Path
         system.copyToLocalFile(False, target, hadoop_path(copy.as_uri()), True)
         for name in beside(copy):
-            # "./": a name with a colon would begin with a scheme.
+            # Without "./", Hadoop would read a name with a colon as a scheme.
             other, here = hadoop_path(target.getParent(), f"./{name}"), Path(folder) / name
             if system.exists(other):
                 here.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A warehouse folder: tables, models and an embedded metastore in one place, for one process at a time."""
+"""A warehouse folder: tables, models and an embedded metastore in one place, used by one process at a time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sqlext.errors import SqlExtError
 METASTORE = "_metastore"
 LOCK = "_metastore.pid"
 
-_held: dict[Path, IO[str]] = {}  # until the process ends: its JVM keeps Derby open as long
+_held: dict[Path, IO[str]] = {}  # locks are held until the process ends, since its JVM has Derby open until then
 
 
 def warehouse_options(folder: Path, given: Mapping[str, Any]) -> dict[str, str]:
-    """Spark's settings for tables and metastore in ``folder``; takes its lock.
+    """Spark's settings for tables and a metastore in ``folder``, which is locked.
 
-    Where ``given`` names a metastore, the folder is for tables alone, and there is no lock.
+    If ``given`` names another metastore, the folder is used only for tables and not locked.
 
-    :raises SqlExtError: WAREHOUSE_IN_USE, naming the process that holds it.
+    :raises SqlExtError: WAREHOUSE_IN_USE, with the process that holds the lock.
     """
     folder = folder.expanduser().absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def warehouse_options(folder: Path, given: Mapping[str, Any]) -> dict[str, str]:
         return options
     _lock(folder)
     options[url] = f"jdbc:derby:;databaseName={folder / METASTORE};create=true"
-    # Derby's own log would appear in whatever folder the program was started in.
+    # By default Derby writes its log into the current folder of the program.
     log = f"-Dderby.stream.error.file={folder / '_derby.log'}"
     options["spark.driver.extraJavaOptions"] = f"{given.get('spark.driver.extraJavaOptions', '')} {log}".strip()
     return options
