@@ -1,1 +1,1 @@
-"""The Scala shim: its sources, its build, and the words it gets from the Python lists."""
+"""The Scala shim: its sources, its build, and the words that it takes from the Python lists."""

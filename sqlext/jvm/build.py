@@ -1,8 +1,8 @@
 """Compiles the shim: ``python -m sqlext.jvm.build [--to FOLDER]``.
 
-PySpark's own jars hold the Scala compiler and everything to compile against, so a Java and the installed packages are
-the whole tool chain. The jar is byte-reproducible (sorted entries, fixed dates). Compiled classes are kept while the
-sources and the class path are the same; a change of the Python lists alone only rewrites ``language.json``.
+PySpark's own jars contain the Scala compiler and all classes to compile against, so that only Java and the installed packages
+are needed. The jar is byte-reproducible (sorted entries, fixed dates). Compiled classes are reused while the sources and the
+class path do not change; a change of the Python lists only rewrites ``language.json``.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 
 
 def build(folder: Path) -> Path:
-    """Writes the jar into ``folder`` unless the one there is the same already.
+    """Writes the jar into ``folder``, unless an identical one exists, and returns its path.
 
     :raises SqlExtError: JAVA_NOT_FOUND.
-    :raises RuntimeError: with the compiler's output.
+    :raises RuntimeError: if the compiler fails, with its output.
     """
     jar = folder / JAR_NAME
     inputs = _digest()
-    classes = _kept_classes(jar, inputs) or _compile()
+    classes = _reusable_classes(jar, inputs) or _compile()
     entries = classes | {
         PROVIDER: b"org.apache.spark.sql.sqlext.SqlExtensionsProvider\n",
         LANGUAGE: json.dumps(language(), indent=1, sort_keys=True).encode(),
@@ -52,13 +52,13 @@ def _sources() -> list[Path]:
 
 
 def _digest() -> str:
-    """Names what the classes depend on: the sources and the jars they are compiled against."""
+    """A hash of what the classes depend on: the sources and the names of the jars that they are compiled against."""
     parts = [f"{p.name} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in _sources()]
     parts += [p.name for p in sorted([*spark_jars().glob("*.jar"), *bigdl_jars()])]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _kept_classes(jar: Path, inputs: str) -> dict[str, bytes] | None:
+def _reusable_classes(jar: Path, inputs: str) -> dict[str, bytes] | None:
     if not jar.is_file():
         return None
     with zipfile.ZipFile(jar) as old:
@@ -68,13 +68,13 @@ def _kept_classes(jar: Path, inputs: str) -> dict[str, bytes] | None:
 
 
 def _compile() -> dict[str, bytes]:
-    """Runs scalac; class file name -> bytes."""
+    """Runs scalac and returns the bytes of each class file by its name."""
     jars = spark_jars()
     compiler = [next(jars.glob(f"scala-{part}-2.12.*.jar")) for part in ("compiler", "reflect", "library")]
     against = [*sorted(jars.glob("*.jar")), *bigdl_jars()]
     with tempfile.TemporaryDirectory() as out:
         command = [str(find_java() / "bin" / "java"), "-Xss4m", "-cp", _path(compiler), "scala.tools.nsc.Main"]
-        # The path goes into a file: 300 jars are longer than some systems let a command line be.
+        # The class path goes into a file: with 300 jars it is longer than some systems allow for a command line.
         arguments = Path(out, "arguments")
         arguments.write_text("\n".join(["-deprecation", "-cp", _path(against), "-d", out, *map(str, _sources())]))
         done = subprocess.run([*command, f"@{arguments}"], capture_output=True, text=True, check=False)  # noqa: S603
@@ -88,7 +88,7 @@ def _path(jars: list[Path]) -> str:
 
 
 def _write(jar: Path, entries: dict[str, bytes]) -> None:
-    """Under another name first: a running Spark may have the old jar open."""
+    """Writes the jar under another name and then renames it, because a running Spark may have the old jar open."""
     new = jar.with_suffix(".new")
     with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(entries):

@@ -1,4 +1,4 @@
-"""What the shim must know of the language, and all that it knows: leading words, functions, settings, its own errors."""
+"""All that the shim knows of the language: the first words of statements, functions, settings and its own errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-# Not of the language: what bindings call in their steps, with keys that only they know.
+# Not part of the language: bindings call these functions in their steps, with keys that only the bindings know.
 INTERNAL: tuple[dict[str, Any], ...] = (
     {
         "name": "sqlext_vector_to_array",
@@ -28,7 +28,7 @@ INTERNAL: tuple[dict[str, Any], ...] = (
 
 
 def language() -> dict[str, Any]:
-    """The contents of ``META-INF/sqlext/language.json``, from the Python lists; ``digest`` names their state."""
+    """The contents of ``META-INF/sqlext/language.json``, from the Python lists; ``digest`` is their hash."""
     from sqlext import did_you_mean
     from sqlext.errors import ERROR_CLASSES, RAISED_BY_JVM
     from sqlext.settings import SETTINGS
@@ -48,9 +48,9 @@ def language() -> dict[str, Any]:
 
 
 def digest(content: dict[str, Any]) -> str:
-    """SHA-256 over everything but the digest itself and the version."""
-    told = {k: v for k, v in content.items() if k not in ("digest", "version")}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of everything except the digest itself and the version."""
+    hashed = {k: v for k, v in content.items() if k not in ("digest", "version")}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
 
 
 def _function(function: Any) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def schema(columns: Mapping[str, str]) -> str:
 
 
 def _section(title: str, lines: str | list[str] | tuple[str, ...]) -> str:
-    """A section as Spark's ExpressionInfo demands it: its title on a line of its own, everything indented."""
+    """A section in the form that Spark's ExpressionInfo requires: the title on a separate line, everything indented."""
     text = [line.strip() for line in (lines.splitlines() if isinstance(lines, str) else lines)]
     body = [line for line in text if line and line != f"{title}:"]
     return f"\n    {title}:\n" + "".join(f"      {line}\n" for line in body) + "  " if body else ""
@@ -83,5 +83,5 @@ def _setting(setting: Any) -> dict[str, Any]:
 def _version() -> str:
     try:
         return metadata.version("bigdl-sqlext")
-    except metadata.PackageNotFoundError:  # while the package itself is being built
+    except metadata.PackageNotFoundError:  # during the build of the package itself
         return "0.1.0"

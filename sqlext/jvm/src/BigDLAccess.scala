@@ -11,12 +11,12 @@ import com.intel.analytics.bigdl.dllib.utils.{Engine, Table}
 import org.apache.spark.TaskContext
 import org.apache.spark.rdd.RDD
 
-/** The three things of BigDL that it keeps to its own package and that training from SQL needs. Nothing else is here. */
+/** This file holds only what training needs of BigDL's package-private members, which is why it is in BigDL's package. */
 object SqlExtAccess {
 
   /**
-   * What Engine.init sets, given instead of guessed: BigDL would parse the master's URL and look for settings. It also makes
-   * the thread pool that forward and backward run on; one size for all, or each change of `cores` leaves a pool behind.
+   * Sets explicitly what Engine.init would derive from the master's URL and Spark's settings. This also creates BigDL's thread
+   * pool for forward and backward. Its size is fixed, since otherwise every change of `cores` would leave a pool behind.
    */
   def useCores(executors: Int, cores: Int): Unit = Engine.synchronized {
     val poolSize = "bigdl.utils.Engine.defaultPoolSize"
@@ -28,8 +28,8 @@ object SqlExtAccess {
 }
 
 /**
- * Sees the weights that DistriOptimizer keeps on the executors, each executor a slice. BigDL calls collectGlobalData in the
- * driver before each update: that is where the two handles come from.
+ * Reads the weights of DistriOptimizer, of which each executor holds a slice. It gets the two handles that this needs from
+ * BigDL, which calls collectGlobalData in the driver before each update.
  */
 class WeightsTap extends ParameterProcessor {
   @transient private var models: RDD[_] = _
@@ -42,7 +42,7 @@ class WeightsTap extends ParameterProcessor {
     this.slices = parameters.asInstanceOf[AllReduceParameter[Float]]
   }
 
-  /** The weights now, one after the other in the order of Module.parameters(); one Spark job. */
+  /** The current weights, concatenated in the order of Module.parameters(). Runs one Spark job. */
   def weights(): Array[Float] = {
     val slices = this.slices
     models.mapPartitions { _ =>

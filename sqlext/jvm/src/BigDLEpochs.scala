@@ -13,19 +13,19 @@ import org.apache.spark.internal.Logging
 import org.apache.spark.rpc.{RpcCallContext, RpcEndpoint, RpcEnv, RpcTimeout}
 import org.apache.spark.util.{RpcUtils, ThreadUtils}
 
-/** One finished epoch. Times are milliseconds since 1970; a value that is not a finite number is None. */
+/** One finished epoch. `recordedAt` is in milliseconds since 1970; values that are not finite numbers are None. */
 case class Epoch(
     run: String, attempt: Int, epoch: Int, iteration: Long, loss: Option[Double], valLoss: Option[Double],
     metricValue: Option[Double], learningRate: Option[Double], rowsPerSecond: Double, recordedAt: Long)
 
-/** What training gives back: all epochs, and the weights of epoch `best`. */
+/** The result of a training: all epochs, and the weights of the epoch `best`. */
 case class Trained(weights: Array[Float], history: Seq[Epoch], best: Int, batchSize: Int, stopped: Option[String])
 
-/** A Spark RPC endpoint in the driver: the way for an epoch from the executor that trains, where no socket of ours is open. */
+/** A Spark RPC endpoint in the driver, to which executors report epochs. We open no sockets on executors. */
 object EpochEndpoint {
   private val name = "sqlext-epochs"
-  // The answer may take a while (Python writes the run's file): one hour, since a driver that is gone is noticed at once.
-  private val patience = new RpcTimeout(1.hour, "the answer of the driver to an epoch")
+  // Python writes the run's file before it answers, which may take a while. A lost driver is noticed immediately anyway.
+  private val timeout = new RpcTimeout(1.hour, "the answer of the driver to an epoch")
   private var open: RpcEnv = _
 
   /** Opens the endpoint once per SparkContext. */
@@ -37,16 +37,16 @@ object EpochEndpoint {
     }
   }
 
-  /** From any executor: reports the epoch, waits for the driver's answer. */
-  def tell(record: Epoch): Boolean = {
+  /** Reports an epoch from any executor and waits for the driver's answer: whether to go on. */
+  def report(record: Epoch): Boolean = {
     val env = SparkEnv.get
-    RpcUtils.makeDriverRef(name, env.conf, env.rpcEnv).askSync[Boolean](record, patience)
+    RpcUtils.makeDriverRef(name, env.conf, env.rpcEnv).askSync[Boolean](record, timeout)
   }
 }
 
-/** Passes epochs on to Python's `epoch` and its answer back. */
+/** Passes epochs on to Python's method `epoch`, and the answers back. */
 private class EpochEndpoint(override val rpcEnv: RpcEnv) extends RpcEndpoint with Logging {
-  // Python may take its time; Spark's own dispatcher threads also carry heartbeats.
+  // Separate threads, since Python may take long and Spark's dispatcher threads also handle heartbeats.
   private val threads = Executors.newCachedThreadPool(ThreadUtils.namedThreadFactory("sqlext-epochs"))
 
   override def receiveAndReply(context: RpcCallContext): PartialFunction[Any, Unit] = {
@@ -65,8 +65,8 @@ private class EpochEndpoint(override val rpcEnv: RpcEnv) extends RpcEndpoint wit
 }
 
 /**
- * Decides after every iteration whether training ends, and at the end of each epoch scores all rows, reports, keeps the best
- * weights. The same object serves BigDL's LocalOptimizer and DistriOptimizer; `work` says how each scores and reads weights.
+ * Decides after every iteration whether training ends. At the end of each epoch it scores all rows, reports the epoch and
+ * stores the best weights. It serves both BigDL's LocalOptimizer and DistriOptimizer; `work` does what differs between them.
  */
 class EpochEnd(request: TrainRequest, attempt: Int, work: EpochWork) extends Trigger {
   private val settings = request.settings
@@ -76,7 +76,7 @@ class EpochEnd(request: TrainRequest, attempt: Int, work: EpochWork) extends Tri
   private val started = System.nanoTime
   private var epochStarted = started
 
-  /** BigDL counts epochs and iterations from 1 and has already counted up when it asks. */
+  /** BigDL counts epochs and iterations from 1, and has already increased both numbers when it calls this. */
   override def apply(state: Table): Boolean = {
     work.checkInterrupted()
     if (state[Int]("epoch") - 1 > history.length && stopped.isEmpty) {
@@ -99,13 +99,13 @@ class EpochEnd(request: TrainRequest, attempt: Int, work: EpochWork) extends Tri
       learningRate(iteration), rate, System.currentTimeMillis)
     history += epoch
     if (settings.earlyStop) keepBest(epoch)
-    val go = EpochEndpoint.tell(epoch)
+    val go = EpochEndpoint.report(epoch)
     stopped = if (!go) Some("cancelled") else reasonToStop(epoch)
   }
 
   private def finite(value: Double): Option[Double] = Some(value).filterNot(v => v.isNaN || v.isInfinite)
 
-  /** Without validation rows the training loss decides. */
+  /** The best epoch has the lowest validation loss or, without validation rows, the lowest training loss. */
   private def keepBest(epoch: Epoch): Unit =
     epoch.valLoss.orElse(if (work.validates) None else epoch.loss)
       .filter(value => best.forall(value < _._1))
@@ -119,19 +119,19 @@ class EpochEnd(request: TrainRequest, attempt: Int, work: EpochWork) extends Tri
     else if (settings.maxRuntime.exists(_ <= (System.nanoTime - started) / 1e9)) Some("max_runtime")
     else None
 
-  /** The rate of the epoch's last iteration. Adadelta has none. */
+  /** The learning rate of the epoch's last iteration. Adadelta has none. */
   private def learningRate(iteration: Long): Option[Double] =
     if (settings.optimizer == "adadelta") None
     else Some(settings.learningRate / (1 + (iteration - 1) * settings.learningRateDecay))
 }
 
-/** How a path reaches its rows and weights. */
+/** The rows and weights of a training, which the local and the distributed path access differently. */
 trait EpochWork {
   def trainingRows: Long
   def validates: Boolean
-  /** Of all training rows and, where there are any, of all validation rows. */
+  /** The scores of all training rows and, if there are any, of all validation rows. */
   def scores(): (Scores, Option[Scores])
   def weights(): Array[Float]
-  /** Throws when the task or its job was cancelled. */
+  /** Throws an exception if the task or its job was cancelled. */
   def checkInterrupted(): Unit
 }

@@ -18,13 +18,16 @@ import com.intel.analytics.shaded.protobuf_v_3_25_2.{CodedOutputStream, Message}
 /** BigDL modules in local files: a protobuf definition and a file of weights, never Java serialization. */
 object BigDLFiles {
 
-  /** The same bytes for the same layer names and weights. BigDL alone reads them: Module.loadModule(definition, weights). */
+  /**
+   * Writes the same bytes for the same layer names and weights. BigDL by itself can read them with
+   * Module.loadModule(definition, weights).
+   */
   def save(module: AbstractModule[Activity, Activity, Float], definition: String, weights: String): Unit = {
     module.evaluate()
-    // What module.saveModule does, but for its file of weights, which it writes number by number.
+    // The same as module.saveModule, except for the weights, which that method writes number by number.
     val data = ModuleData(module, mutable.ArrayBuffer.empty[String], mutable.ArrayBuffer.empty[String])
     val written = ModuleSerializer.serialize(SerializeContext(data, mutable.HashMap.empty[Int, Any], BigDLStorage))
-    // BigDL names tensors, storages and modules by their address in memory.
+    // BigDL's ids of tensors, storages and modules are addresses in memory, which differ between two saves.
     val ids = mutable.LinkedHashMap.empty[Int, Int]
     Files.write(Paths.get(definition), deterministicBytes(renumber(written.bigDLModule.build(), ids)))
     val storages = written.storages.toSeq.collect {
@@ -34,7 +37,7 @@ object BigDLFiles {
     writeWeights(storages.sortBy(_._1), Paths.get(weights))
   }
 
-  /** @throws SqlExtRuntimeException when the definition names anything but layers */
+  /** @throws SqlExtRuntimeException if the definition names any class other than layers */
   def load(definition: Array[Byte], weights: Array[Byte]): AbstractModule[Activity, Activity, Float] = {
     check(definition, "the module")
     inTemporaryFolder { (definitionFile, weightFile) =>
@@ -48,7 +51,7 @@ object BigDLFiles {
 
   private val layers = Seq("com.intel.analytics.bigdl.dllib.nn.", "com.intel.analytics.bigdl.nn.")
 
-  /** BigDL's loader constructs whatever class a file names: a definition may name network layers alone. */
+  /** BigDL's loader constructs any class that a file names. Therefore a definition may only name network layers. */
   def check(definition: Array[Byte], name: String): Unit =
     types(BigDLModule.parseFrom(definition)).find(t => !layers.exists(l => t.startsWith(l))).foreach(t =>
       throw new SqlExtRuntimeException(s"'$name' names class $t, which is not a network layer; nothing was loaded."))
@@ -65,7 +68,7 @@ object BigDLFiles {
     case _ => Nil
   }
 
-  /** Ids become 1, 2, .. in the order in which they are met; -1 means none. */
+  /** Replaces ids by 1, 2, .. in order of appearance; -1 means no id. */
   private def renumber(message: Message, ids: mutable.Map[Int, Int]): Message = {
     val copy = message.toBuilder
     message.getAllFields.asScala.foreach {
@@ -78,7 +81,7 @@ object BigDLFiles {
       case _ =>
     }
     copy match {
-      // The postfix is the name of a layer that has none.
+      // The postfix, which is random, is the name of layers without a name; all others do not need it.
       case module: BigDLModule.Builder if module.getName.nonEmpty => module.clearNamePostfix().build()
       case _ => copy.build()
     }
@@ -93,7 +96,7 @@ object BigDLFiles {
     bytes.toByteArray
   }
 
-  /** BigDL's file of weights: magic number, count, records (id, type 0 for float, length, numbers), MD5 of all that. */
+  /** BigDL's file of weights: magic number, count, records (id, type 0 for float, length, numbers), MD5 of all of these. */
   private def writeWeights(storages: Seq[(Int, Array[Float])], file: Path): Unit = {
     val digest = new DigestOutputStream(Files.newOutputStream(file), MessageDigest.getInstance(SerConst.DIGEST_TYPE))
     val out = new DataOutputStream(digest)

@@ -9,7 +9,7 @@ import org.apache.spark.sql.catalyst.expressions.{ImplicitCastInputTypes, NullIn
 import org.apache.spark.sql.catalyst.util.{ArrayData, GenericArrayData}
 import org.apache.spark.sql.types.{AbstractDataType, ArrayType, DataType, FloatType}
 
-// No class here names one of BigDL's in its fields or methods: Spark looks at them by reflection, BigDL's jar there or not.
+// No class in this file has BigDL's classes in its fields or methods: Spark inspects them by reflection, even without BigDL's jar.
 
 /** `sqlext_bigdl_forward('<key>', ARRAY<FLOAT>)`: the output of the chain of BigDL modules registered under the key. */
 case class BigDLForward(key: Expression, features: Expression, replacement: Expression)
@@ -30,7 +30,7 @@ object BigDLForward {
   }
 }
 
-/** One forward per row inside the executor's JVM; the modules come with a broadcast. NULL in, NULL out. */
+/** One forward pass per row inside the executor's JVM, with modules from a broadcast. NULL for a NULL array or element. */
 case class BigDLModuleCall(child: Expression, key: String, modules: Broadcast[Seq[BigDLModuleFiles]])
   extends UnaryExpression with ImplicitCastInputTypes with CodegenFallback with NullIntolerant {
   override def inputTypes: Seq[AbstractDataType] = Seq(ArrayType(FloatType))
@@ -39,7 +39,7 @@ case class BigDLModuleCall(child: Expression, key: String, modules: Broadcast[Se
   override def prettyName: String = "sqlext_bigdl_forward"
   override def toString: String = s"$prettyName($key, $child)"
 
-  // An expression is deserialized per task: a task borrows modules of its own and gives them back when it ends.
+  // Each task deserializes the expression, so each borrows separate modules, which it gives back when it ends.
   @transient private lazy val run: Array[Float] => Array[Float] = {
     val chain = BigDLModels.loaded(modules)
     val borrowed = chain.borrow()

@@ -7,7 +7,7 @@ import com.intel.analytics.bigdl.dllib.optim.{Adadelta, Adagrad, Adam, Adamax, F
 import com.intel.analytics.bigdl.dllib.tensor.Tensor
 import com.intel.analytics.bigdl.dllib.tensor.TensorNumericMath.TensorNumeric.NumericFloat
 
-/** The network that TRAIN fits: linear without `hidden`, else a multilayer perceptron. `classes` None: regression. */
+/** The network that TRAIN fits: linear without `hidden`, otherwise a multilayer perceptron. `classes` None: regression. */
 case class HeadSpec(width: Int, classes: Option[Int], hidden: Seq[Int], dropout: Double)
 
 /** The resolved options of TRAIN, as sqlext/bigdl/records.py describes them. */
@@ -17,7 +17,7 @@ case class TrainSettings(
     earlyStop: Boolean, earlyStopPatience: Int, minLoss: Option[Double], maxRuntime: Option[Double], seed: Long,
     classWeights: Option[Seq[Double]])
 
-/** Sums over rows that add up: of NLL or squared errors, and of right answers (classes only). */
+/** Sums over rows, which can be added: of NLL or squared errors, and the number of correct predictions (classes only). */
 case class Scores(rows: Long, loss: Double, right: Long) {
   def +(other: Scores): Scores = Scores(rows + other.rows, loss + other.loss, right + other.right)
   def meanLoss: Double = loss / rows
@@ -29,8 +29,8 @@ object BigDLHead {
   type Module = AbstractModule[Activity, Activity, Float]
 
   /**
-   * Layers have fixed names, so that a saved head's bytes depend on its weights alone. Dropout comes before every Linear but
-   * the first of a perceptron. The initial weights come from BigDL's generator of this thread.
+   * Layers have fixed names, so that the bytes of a saved head depend only on its weights. Dropout precedes every Linear except
+   * the first of a perceptron. The initial weights come from this thread's random generator of BigDL.
    */
   def build(spec: HeadSpec, weightDecay: Double = 0.0): Module = {
     def decay = if (weightDecay > 0) L2Regularizer[Float](weightDecay) else null
@@ -52,7 +52,7 @@ object BigDLHead {
     loss.asInstanceOf[AbstractCriterion[Activity, Activity, Float]]
   }
 
-  /** BigDL's optimizers by their SQL name. LBFGS: one step per batch, since its line search would see one and the same batch. */
+  /** BigDL's optimizers by SQL name. LBFGS takes one step per batch, since more steps would all use the same batch. */
   val optimizers: Map[String, TrainSettings => OptimMethod[Float]] = Map(
     "sgd" -> (s => new SGD[Float](s.learningRate, s.learningRateDecay, momentum = s.momentum.getOrElse(0.0),
       dampening = s.dampening.getOrElse(Double.MaxValue))),
@@ -64,7 +64,7 @@ object BigDLHead {
     "ftrl" -> (s => new Ftrl[Float](s.learningRate)),
     "lbfgs" -> (s => new LBFGS[Float](maxIter = 1, learningRate = s.learningRate)))
 
-  /** A copy of all weights, W1, b1, W2, b2 .. one after the other. */
+  /** A copy of all weights, concatenated as W1, b1, W2, b2, .. */
   def weights(head: Module): Array[Float] = head.parameters()._1.flatMap { t =>
     java.util.Arrays.copyOfRange(t.storage().array(), t.storageOffset() - 1, t.storageOffset() - 1 + t.nElement())
   }
@@ -79,11 +79,11 @@ object BigDLHead {
     head
   }
 
-  /** Writes the head as BigDL's protobuf, definition and weights apart; without dropout, which only training needs. */
+  /** Writes the head as BigDL's protobuf, in a file each for definition and weights; without dropout, which only training needs. */
   def save(spec: HeadSpec, weights: Array[Float], definition: String, weightFile: String): Unit =
     BigDLFiles.save(load(build(spec.copy(dropout = 0)), weights), definition, weightFile)
 
-  /** One row as BigDL takes it: features and target in one array. Class indices start at 1 in BigDL and only there. */
+  /** One row in BigDL's form: features and target in one array. Only in BigDL do class indices start at 1. */
   def sample(features: Array[Float], target: Double, spec: HeadSpec): Sample[Float] = {
     require(features.length == spec.width, s"a row has ${features.length} features, not ${spec.width}")
     val data = java.util.Arrays.copyOf(features, features.length + 1)
@@ -91,7 +91,7 @@ object BigDLHead {
     Sample[Float](data, Array(Array(spec.width)), Array(Array(1)))
   }
 
-  /** Scores of the head on the rows with dropout off: the one definition of loss, val_loss and metric_value. */
+  /** Scores of the head on the rows with dropout off. All values of loss, val_loss and metric_value come from here. */
   def scores(head: Module, rows: Iterator[Sample[Float]], spec: HeadSpec): Scores = {
     head.evaluate()
     try rows.grouped(1024).map(batch => scoreBatch(head, batch, spec)).foldLeft(Scores(0, 0, 0))(_ + _)

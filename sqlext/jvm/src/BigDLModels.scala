@@ -13,19 +13,19 @@ import org.json4s.{DefaultFormats, Formats}
 import org.json4s.jackson.JsonMethods
 
 /**
- * One module of a chain as it travels: BigDL's protobuf definition and its weights. Its input is reshaped to
- * (1, inputShape ..); `output` is which of its outputs goes on (from 0), None where it has one.
+ * One module of a chain as it is sent to executors: BigDL's protobuf definition and the weights. Its input is reshaped to
+ * (1, inputShape ..). `output` selects one of several outputs (from 0); it is None for a module with one output.
  */
 case class BigDLModuleFiles(definition: Array[Byte], weights: Array[Byte], inputShape: Seq[Int], output: Option[Int])
 
-/** Chains of modules by key: in the driver as broadcasts, in an executor as loaded modules. */
+/** Chains of modules by key: broadcasts in the driver, loaded modules in an executor. */
 object BigDLModels {
   private case class Registered(context: SparkContext, broadcast: Broadcast[Seq[BigDLModuleFiles]])
   private case class Named(definition: String, weights: String, inputShape: Seq[Int], output: Option[Int])
   private val registered = new ConcurrentHashMap[String, Registered]()
   private implicit val formats: Formats = DefaultFormats
 
-  /** @param chain JSON: a list of {definition, weights, input_shape, output}; the files are read here, once per key. */
+  /** @param chain JSON: a list of {definition, weights, input_shape, output}; the files are read by this call, once per key */
   def register(spark: SparkSession, key: String, chain: String): Unit = registered.compute(key, (_, known) =>
     if (known != null && (known.context eq spark.sparkContext)) known
     else {
@@ -40,7 +40,7 @@ object BigDLModels {
   def isRegistered(spark: SparkSession, key: String): Boolean =
     Option(registered.get(key)).exists(_.context eq spark.sparkContext)
 
-  /** Executors drop the files with the broadcast, the loaded modules when they have been idle. */
+  /** Executors drop the files together with the broadcast, and loaded modules once they have been idle for a while. */
   def unregister(key: String): Unit = Option(registered.remove(key)).foreach(_.broadcast.destroy())
 
   def broadcast(key: String): Broadcast[Seq[BigDLModuleFiles]] = Option(registered.get(key)).map(_.broadcast)
@@ -64,13 +64,13 @@ object BigDLModels {
   }
 }
 
-/** A chain in this JVM: read once, cloned for each task that runs at the same time, weights shared between the clones. */
+/** A chain in this JVM: loaded once, then cloned for each concurrent task. The clones share their weights. */
 private[sqlext] class LoadedChain(files: Seq[BigDLModuleFiles]) {
   private val originals = files.map(file => BigDLFiles.load(file.definition, file.weights))
   private val free = new ConcurrentLinkedQueue[Seq[AnyRef]]()
   @volatile private var usedAt = System.currentTimeMillis
 
-  /** BigDL's modules are not thread-safe: who borrows them has them alone. */
+  /** Lends modules for exclusive use, since BigDL's modules are not thread-safe. */
   def borrow(): Seq[AnyRef] = {
     usedAt = System.currentTimeMillis
     Option(free.poll()).getOrElse(originals.synchronized(originals.map(BigDLRun.copy)))
@@ -89,10 +89,10 @@ private[sqlext] class LoadedChain(files: Seq[BigDLModuleFiles]) {
     }
 }
 
-/** Running one module. */
+/** Runs one module. */
 private[sqlext] object BigDLRun {
 
-  /** A clone with buffers of its own over the original's weights. */
+  /** A clone that has separate buffers but shares the original's weights. */
   def copy(module: BigDLHead.Module): BigDLHead.Module = {
     val clone = module.cloneModule().asInstanceOf[BigDLHead.Module]
     if (module.parameters() != null) {

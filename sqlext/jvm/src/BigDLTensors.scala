@@ -9,10 +9,10 @@ import scala.collection.JavaConverters._
 
 import com.intel.analytics.bigdl.dllib.utils.python.api.JTensor
 
-/** Arrays from Python as the tensors of BigDL's factory: all of a network in one call. */
+/** Reads arrays from Python as tensors for BigDL's factory, all arrays of a network in one call. */
 object BigDLTensors {
 
-  /** The file holds little-endian floats, array after array; shapes are "64,3,7,7;64". */
+  /** Reads the arrays from a file of little-endian floats, one after the other. `shapes` is like "64,3,7,7;64". */
   def read(file: String, shapes: String): JList[JTensor] = {
     val channel = FileChannel.open(Paths.get(file), StandardOpenOption.READ)
     try {

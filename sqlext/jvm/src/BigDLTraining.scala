@@ -15,10 +15,10 @@ import org.apache.spark.storage.StorageLevel
 import org.json4s.{DefaultFormats, Extraction, Formats}
 import org.json4s.jackson.JsonMethods
 
-/** One training, as Python asks for it. `executors` 0: in one task; else on that many executors of `cores` cores each. */
+/** One training as Python requests it. `executors` 0: in one task, otherwise on so many executors with `cores` cores each. */
 case class TrainRequest(run: String, name: String, head: HeadSpec, settings: TrainSettings, executors: Int, cores: Int)
 
-/** What Python reads back: the report as JSON, the weights as little-endian float32. */
+/** The result for Python: the report as JSON, the weights as little-endian float32. */
 class TrainAnswer(trained: Trained) {
   def report: String = BigDLTraining.toJson(
     Map("history" -> trained.history, "best_epoch" -> trained.best, "batch_size" -> trained.batchSize,
@@ -30,10 +30,10 @@ class TrainAnswer(trained: Trained) {
   }
 }
 
-/** The door that Python uses (sqlext/bigdl/training.py). */
+/** The entry points that Python calls (sqlext/bigdl/training.py). */
 object BigDLTraining {
   private implicit val formats: Formats = DefaultFormats
-  // BigDL's Engine holds the number of cores per JVM: trainings in one task go side by side, a distributed one goes alone.
+  // BigDL's Engine has one number of cores per JVM. Trainings in one task can share it; a distributed one needs it exclusively.
   private val engine = new ReentrantReadWriteLock(true)
 
   def toMap(record: AnyRef): Map[String, Any] = Extraction.decompose(record).snakizeKeys.values.asInstanceOf[Map[String, Any]]
@@ -46,11 +46,11 @@ object BigDLTraining {
    */
   def train(rows: DataFrame, request: String, initial: Array[Byte]): TrainAnswer = {
     EpochEndpoint.start()
-    val asked = fromJson[TrainRequest](request)
+    val parsed = fromJson[TrainRequest](request)
     val start = Option(initial).map(floats)
     val trained =
-      if (asked.executors == 0) holding(engine.readLock())(OneTask.train(rows, asked, start))
-      else holding(engine.writeLock())(Distributed.train(rows, asked, start))
+      if (parsed.executors == 0) holding(engine.readLock())(OneTask.train(rows, parsed, start))
+      else holding(engine.writeLock())(Distributed.train(rows, parsed, start))
     new TrainAnswer(trained)
   }
 
@@ -78,7 +78,7 @@ object BigDLTraining {
   }
 }
 
-/** BigDL's LocalOptimizer inside one executor task: rows come in through a shuffle, weights and records go out; none passes the driver. */
+/** BigDL's LocalOptimizer inside one executor task. Rows reach it through a shuffle, never through the driver. */
 private[sqlext] object OneTask {
 
   def train(rows: DataFrame, request: TrainRequest, start: Option[Array[Float]]): Trained =
@@ -86,7 +86,10 @@ private[sqlext] object OneTask {
       .mapPartitions(part => Iterator.single(inTask(part.map(BigDLTraining.read(_, request.head)), request, start)))
       .collect().head
 
-  /** One core, or sums would depend on how a batch is cut; rows in an order of their own, or it would on the partitions. */
+  /**
+   * To be repeatable, it uses one core, since sums would depend on how a batch is divided among several, and sorts the rows,
+   * since their order would depend on the partitions.
+   */
   private def inTask(rows: Iterator[(Boolean, Sample[Float])], request: TrainRequest, start: Option[Array[Float]]): Trained = {
     val settings = request.settings
     SqlExtAccess.useCores(1, 1)
@@ -114,8 +117,8 @@ private[sqlext] object OneTask {
   }
 
   /**
-   * The same rows always come in the same order, whatever the partitions were: by their values, which differ in the last
-   * digits between kinds of CPU and engines, where a hash would give another order. BigDL shuffles them by the seed.
+   * Sorts rows by their values, so that the order does not depend on the partitions. Features differ in the last digits between
+   * kinds of CPU and engines, which would change an order by hashes entirely. BigDL shuffles the rows by the seed.
    */
   private def inOrder(rows: Array[Sample[Float]]): Array[Sample[Float]] =
     rows.map(_.getData()).zip(rows).sortWith((a, b) => precedes(a._1, b._1)).map(_._2)
@@ -127,7 +130,7 @@ private[sqlext] object OneTask {
   }
 }
 
-/** BigDL's DistriOptimizer on all executors, rows and weights staying there; each epoch is scored by one job over the same cached rows. */
+/** BigDL's DistriOptimizer on all executors, which hold the rows and weights. One job over the cached rows scores each epoch. */
 private[sqlext] object Distributed {
 
   def train(rows: DataFrame, request: TrainRequest, start: Option[Array[Float]]): Trained = {
@@ -135,7 +138,7 @@ private[sqlext] object Distributed {
     val cachedBefore = sc.getPersistentRDDs.keySet
     SqlExtAccess.useCores(request.executors, request.cores)
     try fit(sc, rows.queryExecution.toRdd, request, start)
-    // BigDL leaves the rows, their order and, after a failure, its models in the executors.
+    // BigDL leaves the rows, their order and, after a failure, its models cached on the executors.
     finally (sc.getPersistentRDDs -- cachedBefore).values.filter(ours).foreach(_.unpersist(blocking = false))
   }
 
@@ -159,7 +162,7 @@ private[sqlext] object Distributed {
     val end = new EpochEnd(request, 0, work)
     val optimizer = new TappedOptimizer(head, data, BigDLHead.criterion(spec, settings), tap)
     BigDLTraining.configure(optimizer, settings)
-    // Uncompressed: BigDL's default exchanges weights with 7 bits of mantissa.
+    // BigDL's default compression would exchange weights with only 7 bits of mantissa.
     optimizer.setCompressType("none").setEndWhen(end)
     work.describe(1)
     optimizer.optimize()
@@ -192,7 +195,7 @@ private class DistributedWork(
     (sums(false), sums.get(true).filter(_.rows > 0))
   }
 
-  /** Of the epoch that was scored last. */
+  /** The weights of the epoch that was scored last. */
   override def weights(): Array[Float] = last
 
   override def checkInterrupted(): Unit = if (Thread.interrupted()) throw new InterruptedException("training was cancelled")

@@ -6,12 +6,12 @@ import javax.net.SocketFactory
 import py4j.{Gateway, GatewayServer, PythonClient}
 
 /**
- * A token for Py4J's connections from the JVM to Python. Py4J knows such tokens, but drops the JVM's as soon as PySpark
- * tells it the port, and PySpark gives Python none: any local process could then talk to the callback server.
+ * An authentication token for Py4J's connections from the JVM to Python. Py4J supports such tokens, but the JVM's is lost when
+ * PySpark sets the callback port, and PySpark sets none in Python: any local process could then use the callback server.
  */
 object CallbackToken {
 
-  /** From now on the JVM presents `token`; Python must already expect it. The client's field has no setter. */
+  /** Makes the JVM send `token` from now on, which Python must already expect. Reflection, as the field has no setter. */
   def set(server: GatewayServer, token: String): Unit = {
     val gateway = server.getGateway
     val client = new PythonClient(gateway, server.getCustomCommands, server.getPythonPort, server.getPythonAddress,

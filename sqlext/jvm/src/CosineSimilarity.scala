@@ -7,9 +7,9 @@ import org.apache.spark.sql.catalyst.util.ArrayData
 import org.apache.spark.sql.types._
 
 /**
- * `cosine_similarity(a, b)`: DOUBLE in [-1, 1] of two ARRAYs of numbers, computed in doubles (FLOAT arrays are read as
- * they are, other numbers are cast to DOUBLE). NULL when an argument is NULL, the lengths differ, an element is NULL,
- * NaN or infinite, or a vector is all zero: there is no angle then.
+ * `cosine_similarity(a, b)`: a DOUBLE in [-1, 1] for two ARRAYs of numbers, computed in doubles (FLOAT arrays are read
+ * directly, other numbers are cast to DOUBLE). NULL if an argument is NULL, the lengths differ, an element is NULL, NaN or
+ * infinite, or a vector is all zeros and so has no direction.
  */
 case class CosineSimilarity(left: Expression, right: Expression)
   extends RuntimeReplaceable with ImplicitCastInputTypes with BinaryLike[Expression] {
@@ -44,7 +44,7 @@ object CosineSimilarity {
       squaresB += y * y
       i += 1
     }
-    // One root keeps the cosine of a vector with itself at exactly 1, unless the product leaves the range of doubles.
+    // With a single root the cosine of a vector with itself is exactly 1, unless the product exceeds the range of doubles.
     val product = squaresA * squaresB
     val inRange = product > java.lang.Double.MIN_NORMAL && !product.isInfinite
     val cosine = dot / (if (inRange) math.sqrt(product) else math.sqrt(squaresA) * math.sqrt(squaresB))

@@ -10,13 +10,13 @@ import org.apache.spark.sql.catalyst.parser.ParseException
 import org.apache.spark.sql.catalyst.trees.Origin
 import org.apache.spark.sql.execution.QueryExecutionException
 
-// Errors for SQL users have neither a cause nor a stack trace: over JDBC stock Spark appends both to every message. The
-// Python traceback is in the driver's log, under the id that the message of an unexpected error ends with.
+// Errors for SQL users have neither a cause nor a stack trace, because Spark appends both to every message over JDBC. The
+// Python traceback is in the driver's log, under the id at the end of the message of an unexpected error.
 
 /**
- * Our error classes need no entry in error-classes.json; SQLSTATE reaches JDBC's getSQLState.
+ * An AnalysisException whose error class needs no entry in Spark's error-classes.json; JDBC's getSQLState returns `state`.
  *
- * @param sql what the position counts in: shown below the message with a caret, as Spark shows it for a ParseException
+ * @param sql the text that the position refers to: shown below the message with a caret, as in Spark's ParseException
  */
 class SqlExtAnalysisException(
     message: String, errorClass: Option[String], state: Option[String],
@@ -29,7 +29,7 @@ class SqlExtAnalysisException(
     (above ++ (("-" * p + "^^^") +: below)).mkString("\n\n== SQL ==\n", "\n", "\n")
   }).getOrElse("")
 
-  /** The analyzer adds where the function stands in the query. */
+  /** Called by the analyzer with the position of the function in the query. */
   override def withPosition(origin: Origin): AnalysisException =
     new SqlExtAnalysisException(message, errorClass, state, origin.line, origin.startPosition, origin.sqlText)
 }
@@ -39,7 +39,7 @@ class SqlExtParseException(sql: String, message: String, errorClass: Option[Stri
   override def getSqlState: String = state.orNull
 }
 
-/** What PySpark shows as a clean exception although nothing was wrong with the statement. */
+/** An error at run time, when nothing is wrong with the statement. PySpark shows this type without a Java stack trace. */
 class SqlExtRuntimeException(message: String, errorClass: Option[String] = None, state: Option[String] = None)
   extends QueryExecutionException(message) with SparkThrowable with NoStackTrace {
   override def getErrorClass: String = errorClass.orNull
@@ -47,26 +47,25 @@ class SqlExtRuntimeException(message: String, errorClass: Option[String] = None,
 }
 
 object Errors {
-  /** An error of the JVM's own, in the words of sqlext/errors.py; `values` are what its template names. */
+  /** An error that the shim itself raises, with the template of sqlext/errors.py and the `values` that it names. */
   def analysis(errorClass: String, values: (String, String)*): AnalysisException = {
-    val (state, text) = told(errorClass, values: _*)
+    val (state, text) = stateAndMessage(errorClass, values: _*)
     new SqlExtAnalysisException(text, Some(errorClass), Some(state))
   }
 
-  /** The same, about a row: while a query runs (RowErrors). */
+  /** The same for an error about a row, while a query runs (RowErrors). */
   def runtime(errorClass: String, values: (String, String)*): SqlExtRuntimeException = {
-    val (state, text) = told(errorClass, values: _*)
+    val (state, text) = stateAndMessage(errorClass, values: _*)
     new SqlExtRuntimeException(text, Some(errorClass), Some(state))
   }
 
-  /** SQLSTATE and message. */
-  private def told(errorClass: String, values: (String, String)*): (String, String) = {
+  private def stateAndMessage(errorClass: String, values: (String, String)*): (String, String) = {
     val (state, template) = Language.errors(errorClass)
     val text = "\\{(\\w+)}".r.replaceAllIn(template, m => Regex.quoteReplacement(values.toMap.apply(m.group(1))))
     (state, s"[$errorClass] $text")
   }
 
-  /** The exception that an error envelope of sqlext/bridge.py stands for; `sql` is what its position counts in. */
+  /** The exception for an error envelope of sqlext/bridge.py; its position refers to `sql`. */
   def of(error: JsonNode, sql: String): Exception = {
     def node(key: String) = Option(error.get(key)).filterNot(_.isNull)
     val (name, state) = (node("class").map(_.asText), node("sqlstate").map(_.asText))

@@ -11,30 +11,30 @@ import com.fasterxml.jackson.module.scala.DefaultScalaModule
 import org.apache.spark.sql.{Column, SparkSession}
 import org.apache.spark.sql.execution.python.UserDefinedPythonFunction
 
-/** Implemented by sqlext/bridge.py over Py4J. One method, JSON in, JSON out: it stays as the language grows. */
+/** Implemented by sqlext/bridge.py over Py4J. One method takes and returns JSON, so it need not change with the language. */
 trait PythonBackend {
 
-  /** Answers `{"ok": ..}` or `{"error": ..}` (Errors.of); refuses, before anything else, a call without the secret. */
+  /** Returns `{"ok": ..}` or `{"error": ..}` (Errors.of). Before anything else it refuses a call without the secret. */
   def call(secret: String, session: SparkSession, method: String, request: String): String
 }
 
-/** Where the JVM and Python meet: one backend per driver, and the Python functions it has made. */
+/** Connects the JVM and Python: one backend per driver, and the Python functions that it has registered. */
 object Hub {
   private case class Attached(backend: PythonBackend, secret: String)
 
   private val attached = new AtomicReference[Attached]()
   private val udfs = new ConcurrentHashMap[String, UserDefinedPythonFunction]()
 
-  // Python writes NaN and Infinity.
+  // Python's JSON contains NaN and Infinity.
   val json: ObjectMapper = new ObjectMapper().registerModule(DefaultScalaModule)
     .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS.mappedFeature)
 
-  /** Called through PySpark's authenticated gateway; the answer is the secret that every callback then carries. */
+  /** Called through PySpark's authenticated gateway. Returns the secret that every callback must then carry. */
   def attach(backend: PythonBackend): String = {
     val bytes = new Array[Byte](32)
     new SecureRandom().nextBytes(bytes)
     val secret = Base64.getEncoder.encodeToString(bytes)
-    udfs.clear() // their broadcasts belong to the SparkContext of the backend before
+    udfs.clear() // their broadcasts belong to the SparkContext of the previous backend
     attached.set(Attached(backend, secret))
     secret
   }
@@ -49,10 +49,10 @@ object Hub {
   def udf(key: String): UserDefinedPythonFunction = Option(udfs.get(key)).getOrElse(
     throw new SqlExtRuntimeException(s"bigdl-sqlext: Python bound a function to '$key', which it has not registered."))
 
-  /** A scoring step over columns of a DataFrame, with the guarantees of a call in SQL: each row once, bounded batches. */
+  /** A scoring step on DataFrame columns, with the guarantees of a call in SQL: each row is scored once, in bounded batches. */
   def scored(key: String, arguments: Seq[Column]): Column = new Column(Scoring.call(key, udf(key), arguments.map(_.expr)))
 
-  /** One round trip; `sql` is what an error's position counts in. Never retried: a statement must not run twice. */
+  /** One round trip to Python; the position of an error refers to `sql`. Never retried: a statement must not run twice. */
   def call(session: SparkSession, method: String, request: Map[String, Any], sql: String = ""): JsonNode = {
     val Attached(backend, secret) = Option(attached.get).getOrElse(throw Errors.analysis("NO_PYTHON_BACKEND"))
     val answer = try json.readTree(backend.call(secret, session, method, json.writeValueAsString(request))) catch {

@@ -8,7 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode
 object Language {
   case class Function(
       name: String, signature: String, usage: String, arguments: String, examples: String, native: Option[String]) {
-    /** Names of the parameters; none where there is no signature, as for what only bindings call. */
+    /** Names of the parameters; empty without a signature, as for functions that only bindings call. */
     lazy val parameters: Seq[String] =
       signature.dropWhile(_ != '(').stripPrefix("(").stripSuffix(")").split(",").map(_.trim).filter(_.nonEmpty).toList
   }
@@ -23,11 +23,11 @@ object Language {
   lazy val version: String = root.get("version").asText
   lazy val digest: String = root.get("digest").asText
 
-  /** Leading words of our statements, upper case, and every beginning of them. */
+  /** The first words of our statements in upper case, and every prefix of these. */
   lazy val heads: Set[Seq[String]] = items("heads").map(_.elements().asScala.map(_.asText).toList).toSet
   lazy val beginnings: Set[Seq[String]] = heads.flatMap(_.inits)
 
-  /** Words by which Python is asked about what Spark has rejected: at the beginning, and anywhere. */
+  /** If a text that Spark rejects starts with the first or contains any of the second, Python is asked about it. */
   lazy val nearMissFirst: Set[String] = nearMisses("first")
   lazy val nearMissInside: Set[String] = nearMisses("inside")
   private def nearMisses(key: String) =
@@ -43,7 +43,7 @@ object Language {
   lazy val settings: Seq[Setting] = items("settings").map(s =>
     Setting(text(s, "name"), text(s, "type"), option(s, "default"), s.get("static").asBoolean, text(s, "doc")))
 
-  /** Error classes that the JVM raises by itself: SQLSTATE and template. */
+  /** SQLSTATE and template of the error classes that the shim itself raises. */
   lazy val errors: Map[String, (String, String)] = root.get("errors").fields().asScala
     .map(e => e.getKey -> ((e.getValue.get(0).asText, e.getValue.get(1).asText))).toMap
 

@@ -5,7 +5,7 @@ import org.apache.spark.sql.catalyst.expressions.{Expression, ImplicitCastInputT
 import org.apache.spark.sql.internal.SQLConf
 import org.apache.spark.sql.types.AbstractDataType
 
-/** Calls of functions that the JVM evaluates: a wrong count or type is refused as for those that Python binds. */
+/** Calls of functions that the JVM evaluates. A wrong number or type of arguments is the same error as for Python's functions. */
 object NativeCalls {
   def checked(f: Language.Function, name: String, build: Seq[Expression] => Expression)(
       arguments: Seq[Expression]): Expression = if (f.parameters.isEmpty) build(arguments) else {

@@ -20,8 +20,8 @@ import org.apache.spark.unsafe.types.UTF8String
 import org.apache.spark.util.SerializableConfiguration
 
 /**
- * `read_image(path)`: the bytes of a file, read where the row is. NULL where it is missing or cannot be read; a path
- * outside the folders of `spark.sqlext.allowedPaths` ends the query (RowErrors).
+ * `read_image(path)`: the bytes of a file, read on the executor that has the row. NULL if the file is missing or cannot be
+ * read; a path outside the folders of `spark.sqlext.allowedPaths` ends the query (RowErrors).
  */
 case class ReadImage(child: Expression, files: AllowedFiles)
   extends UnaryExpression with ImplicitCastInputTypes with CodegenFallback {
@@ -31,10 +31,10 @@ case class ReadImage(child: Expression, files: AllowedFiles)
   override def inputTypes: Seq[AbstractDataType] = Seq(StringType)
   override def dataType: DataType = BinaryType
   override def nullable: Boolean = true
-  override def foldable: Boolean = false // the driver would read it while it plans
+  override def foldable: Boolean = false // otherwise the driver would read the file during planning
   override def prettyName: String = "read_image"
 
-  /** A constant path is refused before anything runs. */
+  /** Refuses a constant path that is not allowed before anything runs. */
   override def checkInputDataTypes(): TypeCheckResult = {
     val checked = super.checkInputDataTypes()
     if (checked.isSuccess && child.foldable) {
@@ -49,7 +49,7 @@ case class ReadImage(child: Expression, files: AllowedFiles)
   override protected def withNewChildInternal(path: Expression): ReadImage = copy(child = path)
 }
 
-/** Files below `folders` (None: all), by the Hadoop settings of the session that asked. */
+/** Files below `folders` (None: all), with the Hadoop settings of the session that runs the query. */
 case class AllowedFiles(folders: Option[Seq[String]])(settings: Broadcast[SerializableConfiguration]) {
   def read(text: String): Array[Byte] = try {
     refusal(text).foreach(why => throw Errors.runtime("PATH_NOT_ALLOWED", why: _*))
@@ -61,13 +61,13 @@ case class AllowedFiles(folders: Option[Seq[String]])(settings: Broadcast[Serial
     case _: IOException | _: IllegalArgumentException | _: UnsupportedOperationException => null
   }
 
-  /** What the error says, where the file may not be read. */
+  /** The values of the error if the file may not be read, else None. */
   def refusal(text: String): Option[Seq[(String, String)]] = folders.filterNot { allowed =>
     val wanted = AllowedFiles.text(located(text))
     allowed.exists(folder => wanted == folder || wanted.startsWith(folder + "/"))
   }.map(allowed => Seq("path" -> text, "allowed" -> (if (allowed.isEmpty) "none" else allowed.mkString(", "))))
 
-  /** Normalised: no '..' is left to lead out of a folder. */
+  /** The normalised path, without any '..' that could lead out of a folder. */
   private def located(text: String): Path = AllowedFiles.located(new Path(text), settings.value.value)
 }
 
@@ -82,27 +82,27 @@ object AllowedFiles {
     AllowedFiles(folders)(broadcast(session.sparkContext, conf))
   }
 
-  /** A file system that is not there at the moment must not take the other folders with it. */
+  /** Falls back to the path as written, since a file system that cannot be reached must not affect the other folders. */
   private def folder(path: Path, conf: Configuration): String =
     text(Try(located(path, conf)).getOrElse(path)).stripSuffix("/")
 
   def located(path: Path, conf: Configuration): Path =
     new Path(path.getFileSystem(conf).makeQualified(path).toUri.normalize())
 
-  /** One spelling for each path: normalize() writes `file:/a`, others `file:///a`. */
+  /** The same text for the same path: normalize() returns `file:/a`, other methods `file:///a`. */
   def text(path: Path): String = {
     val uri = path.toUri
     s"${uri.getScheme}:${Option(uri.getAuthority).map("//" + _).getOrElse("")}${uri.getPath}"
   }
 
-  /** One for all queries of the same settings. */
+  /** Queries with the same settings share one broadcast. */
   private def broadcast(context: SparkContext, conf: Configuration): Broadcast[SerializableConfiguration] =
     synchronized {
       val settings = conf.iterator().asScala.map(e => e.getKey -> e.getValue).toSet
       last.collect { case (c, s, known) if (c eq context) && s == settings => known }.getOrElse {
-        val made = context.broadcast(new SerializableConfiguration(conf))
-        last = Some((context, settings, made))
-        made
+        val created = context.broadcast(new SerializableConfiguration(conf))
+        last = Some((context, settings, created))
+        created
       }
     }
 }

@@ -13,9 +13,9 @@ import org.apache.spark.sql.execution.columnar.InMemoryTableScanExec
 import org.apache.spark.sql.execution.exchange.Exchange
 
 /**
- * An error of ours about a row ends a query as itself: not inside Spark's report of the job that failed, to which JDBC
- * would add the stack. Catches at the root, above adaptive execution, where the driver waits for jobs; only plans that
- * may refuse a row have the node. What Spark runs without it (Dataset.rdd) fails with Spark's report.
+ * Unwraps our errors about a row. Otherwise they would be inside Spark's report of the failed job, to which JDBC adds the stack
+ * trace. The node is at the root of the plan, above adaptive execution, where the driver waits for jobs, and only in plans
+ * that may refuse a row. What Spark runs without this node (Dataset.rdd) fails with Spark's report.
  */
 object RowErrors extends ColumnarRule {
   override def postColumnarTransitions: Rule[SparkPlan] = {

@@ -9,12 +9,13 @@ import org.apache.spark.sql.catalyst.plans.physical.RangePartitioning
 import org.apache.spark.sql.catalyst.rules.Rule
 import org.apache.spark.sql.sqlext.Scoring.{isCall, isScored}
 
-// Stock Spark evaluates a Python UDF once per operator that mentions it: WHERE and SELECT of one prediction score a row
-// twice. These rules make it once per row (tests/core/test_call_counts.py has the shapes).
+// Stock Spark evaluates a Python UDF once per operator that mentions it: if WHERE and SELECT use the same prediction, each row
+// is scored twice. With these rules it is scored once (tests/core/test_call_counts.py has the shapes of queries).
 
 /**
- * At analysis every scoring call becomes an attribute of a node below the operator that uses it. Spark's own optimizer
- * then moves filters around that node and cannot copy it; an operator further up reads the attribute that is there.
+ * During analysis, every scoring call becomes an attribute of a node below the operator that uses it. Spark's own optimizer
+ * then moves filters around that node but cannot duplicate it, and operators further up read the existing attribute. A Project
+ * would not do: a later batch of the optimizer splits it again.
  */
 object LiftScoring extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan = plan.resolveOperatorsUp {
@@ -32,13 +33,13 @@ object LiftScoring extends Rule[LogicalPlan] {
     case _ => op
   }
 
-  /** One round; nested calls take one per level. */
+  /** Lifts the innermost calls; nested calls take one round per level. */
   private def liftInnermost(op: LogicalPlan): LogicalPlan = {
     var scored = Map.empty[Expression, Attribute]
     val children = op.children.map { child =>
-      val mine = innermost(op).filter(c => c.references.subsetOf(child.outputSet) && !scored.contains(c.canonicalized))
-      if (mine.isEmpty || isCorrelated(child)) child else {
-        val (below, missing) = mine.foldLeft((child, Seq.empty[PythonUDF])) { case ((plan, rest), call) =>
+      val liftable = innermost(op).filter(c => c.references.subsetOf(child.outputSet) && !scored.contains(c.canonicalized))
+      if (liftable.isEmpty || isCorrelated(child)) child else {
+        val (below, missing) = liftable.foldLeft((child, Seq.empty[PythonUDF])) { case ((plan, rest), call) =>
           expose(plan, call) match {
             case Some((exposed, attribute)) => scored += call.canonicalized -> attribute; (exposed, rest)
             case None => (plan, rest :+ call)
@@ -57,7 +58,7 @@ object LiftScoring extends Rule[LogicalPlan] {
     }
   }
 
-  /** Distinct calls without another one, an aggregate, a window or an outer reference inside. */
+  /** Distinct calls whose arguments contain no other call, aggregate, window or outer reference. */
   private def innermost(op: LogicalPlan): Seq[PythonUDF] = op.expressions.flatMap(_.collect {
     case u: PythonUDF if isCall(u) && !u.children.exists(_.exists {
       case _: AggregateExpression | _: OuterReference | _: WindowExpression => true
@@ -65,13 +66,13 @@ object LiftScoring extends Rule[LogicalPlan] {
     }) => u
   }).groupBy(_.canonicalized).values.map(_.head).toSeq.sortBy(_.name)
 
-  /** One node for all of a kind; the worker takes a single iterator UDF at a time. */
+  /** Groups calls that can share one node: a Python worker runs only one iterator UDF at a time. */
   private def together(calls: Seq[PythonUDF]): Seq[Seq[PythonUDF]] = {
     val (iterators, plain) = calls.partition(_.evalType == PythonEvalType.SQL_SCALAR_PANDAS_ITER_UDF)
     iterators.map(Seq(_)) ++ Some(plain).filter(_.nonEmpty)
   }
 
-  /** Below the operator, and below what would repeat its rows (GROUPING SETS, ROLLUP, CUBE). */
+  /** Places the node below the operator, and also below an Expand, which would repeat rows (GROUPING SETS, ROLLUP, CUBE). */
   private def place(plan: LogicalPlan, calls: Seq[PythonUDF]): (LogicalPlan, Seq[Attribute]) = plan match {
     case x: Expand if calls.forall(_.references.subsetOf(x.child.outputSet)) =>
       val (child, attributes) = place(x.child, calls)
@@ -84,7 +85,7 @@ object LiftScoring extends Rule[LogicalPlan] {
   private def carry(x: Expand, child: LogicalPlan, attributes: Seq[Attribute]): Expand =
     Expand(x.projections.map(_ ++ attributes), x.output ++ attributes, child)
 
-  /** The plan with the attribute of a call that is already scored below in its output, where rows pass unchanged. */
+  /** If the call is already scored below, and rows pass unchanged from there: the plan with that attribute in its output. */
   private def expose(plan: LogicalPlan, call: PythonUDF): Option[(LogicalPlan, Attribute)] = plan match {
     case e: ArrowEvalPython if e.udfs.exists(_.semanticEquals(call)) =>
       Some(e -> e.resultAttrs(e.udfs.indexWhere(_.semanticEquals(call))))
@@ -100,7 +101,7 @@ object LiftScoring extends Rule[LogicalPlan] {
     }.headOption
   }
 
-  /** Children whose columns an operator hands on row by row; not the side of a join that may be filled with NULLs. */
+  /** Children whose columns an operator passes on row by row; not the side of a join that may be filled with NULLs. */
   private def carriers(plan: LogicalPlan): Seq[LogicalPlan] = plan match {
     case _: Filter | _: Sort | _: SubqueryAlias | _: ArrowEvalPython | _: GlobalLimit | _: LocalLimit => plan.children
     case Join(left, right, Inner | Cross, _, _) => Seq(left, right)
@@ -109,7 +110,7 @@ object LiftScoring extends Rule[LogicalPlan] {
     case _ => Nil
   }
 
-  /** Spark refuses an unknown node between a correlated filter and the outer query; such a call stays a plain UDF. */
+  /** Spark rejects unknown nodes between a correlated filter and the outer query. There, a call stays a plain UDF. */
   private def isCorrelated(plan: LogicalPlan): Boolean =
     plan.exists(_.expressions.exists(_.exists(_.isInstanceOf[OuterReference])))
 
@@ -121,11 +122,11 @@ object LiftScoring extends Rule[LogicalPlan] {
   })
 }
 
-/** Calls over what groups are or aggregate to are scored above the aggregate, once per group. */
+/** Calls whose arguments are grouping keys or aggregates are scored above the aggregate, once per group. */
 object ScoredGroups {
   def isIn(a: Aggregate): Boolean = a.aggregateExpressions.exists(isAbove(_, a))
 
-  /** A projection with those calls, over an aggregate without them. */
+  /** A projection that contains these calls, above an aggregate without them. */
   def split(a: Aggregate): Project = {
     val (above, plain) = a.aggregateExpressions.partition(isAbove(_, a))
     val parts = above.flatMap(partsOf(_, a)).map(e => e.canonicalized -> e).toMap
@@ -146,10 +147,10 @@ object ScoredGroups {
     e.isInstanceOf[AggregateExpression] || a.groupingExpressions.exists(_.semanticEquals(e))
 }
 
-/** In the optimizer: a score that nobody reads is not computed; ORDER BY other columns LIMIT k takes the rows first. */
+/** In the optimizer: scores that are never read are not computed, and ORDER BY other columns LIMIT k picks the rows first. */
 object TrimScoring extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan = if (!plan.exists(isScored)) plan else {
-    // Every use of a result is a reference somewhere: the operators above read columns that projections made of it.
+    // If a score is used, some operator references its attribute, directly or in a projection that others read.
     val read = AttributeSet(plan.output) ++ AttributeSet.fromAttributeSets(plan.collect { case p => p.references })
     plan.transformDown {
       case e: ArrowEvalPython if isScored(e) && !e.resultAttrs.forall(read.contains) =>
@@ -160,12 +161,12 @@ object TrimScoring extends Rule[LogicalPlan] {
     }
   }
 
-  /** `limited` puts the limit on the sort, wherever that goes. */
+  /** `limited` adds the limit to the sort at its new place. */
   private def topRowsFirst(plan: LogicalPlan, limited: Sort => LogicalPlan): Option[LogicalPlan] = plan match {
     case p: Project => topRowsFirst(p.child, limited).map(c => p.copy(child = c))
     case s @ Sort(order, true, p @ Project(list, e: ArrowEvalPython)) if isScored(e) =>
-      val made = AttributeMap(list.collect { case a: Alias => a.toAttribute -> a.child })
-      val original = order.map(_.transform { case a: Attribute => made.getOrElse(a, a) }.asInstanceOf[SortOrder])
+      val aliased = AttributeMap(list.collect { case a: Alias => a.toAttribute -> a.child })
+      val original = order.map(_.transform { case a: Attribute => aliased.getOrElse(a, a) }.asInstanceOf[SortOrder])
       below(original, e).map(o => p.copy(child = e.copy(child = limited(s.copy(order = o, child = e.child)))))
     case s @ Sort(order, true, e: ArrowEvalPython) if isScored(e) =>
       below(order, e).map(_ => e.copy(child = limited(s.copy(child = e.child))))
@@ -176,10 +177,10 @@ object TrimScoring extends Rule[LogicalPlan] {
     Some(order).filter(_.forall(o => o.deterministic && o.references.subsetOf(e.child.outputSet)))
 }
 
-/** Range partitioning (a global sort) samples its input by running it once more: an exchange keeps the scores. */
+/** Range partitioning (a global sort) runs its input twice, the first time for a sample. An exchange below stores the scores. */
 object SortOnce extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan = if (!plan.exists(isScored)) plan else {
-    // ORDER BY .. LIMIT k takes the first rows of each partition: no sampling there.
+    // ORDER BY .. LIMIT k takes the first rows of each partition and needs no sample.
     val topK = plan.collect { case LocalLimit(_, s: Sort) => s; case LocalLimit(_, Project(_, s: Sort)) => s }
     plan.transformDown {
       case s @ Sort(_, true, child) if isRunAgain(child) && !topK.exists(_ eq s) =>

@@ -4,7 +4,7 @@ import org.apache.spark.sql.catalyst.expressions.{Attribute, AttributeReference,
 import org.apache.spark.sql.catalyst.plans.logical.{ArrowEvalPython, LogicalPlan}
 import org.apache.spark.sql.execution.python.UserDefinedPythonFunction
 
-/** What counts as a scoring call of ours: a Python UDF whose name carries our mark. The rules know no other. */
+/** Recognises our scoring calls, the only ones that our rules change: Python UDFs whose name has our prefix. */
 object Scoring {
   private val mark = "sqlext:"
 
@@ -22,7 +22,7 @@ object Scoring {
   }
 }
 
-/** Spark's node, made at analysis: two analyses of one query are the same plan, so that CACHE TABLE is found again. */
+/** Spark's node, created during analysis. Two analyses of a query give equal plans, so that Spark finds cached ones again. */
 class Scored(udfs: Seq[PythonUDF], resultAttrs: Seq[Attribute], child: LogicalPlan, evalType: Int)
   extends ArrowEvalPython(udfs, resultAttrs, child, evalType) {
 
@@ -36,13 +36,14 @@ class Scored(udfs: Seq[PythonUDF], resultAttrs: Seq[Attribute], child: LogicalPl
 }
 
 object Scored {
-  // No user's alias: Spark drops one that only repeats a name, and with it the reference that TrimScoring looks for.
+  // Not a name that a user's alias can have: Spark removes an alias that only repeats a name, and with it the reference that
+  // TrimScoring looks for.
   private val name = "sqlext:scored"
 
   def apply(calls: Seq[PythonUDF], child: LogicalPlan): Scored =
     new Scored(calls, calls.map(c => AttributeReference(name, c.dataType, c.nullable)()), child, calls.head.evalType)
 
-  /** Result attributes without the random part of their identity. */
+  /** Result attributes with numbered ids instead of random ones. */
   def numbered(attributes: Seq[Attribute], from: Int): Seq[Attribute] =
     attributes.zipWithIndex.map { case (a, i) => AttributeReference(name, a.dataType, a.nullable)(ExprId(from + i)) }
 }

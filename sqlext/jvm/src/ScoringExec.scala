@@ -24,8 +24,8 @@ object ScoringStrategy extends Strategy {
 }
 
 /**
- * Spark's ArrowEvalPythonExec with batches cut by bytes as well as rows: 10,000 photographs in one Arrow batch are more
- * than it holds. Limits: `spark.sqlext.batch.maxBytes` and `.maxRows`; the session's Arrow setting stays the user's.
+ * Spark's ArrowEvalPythonExec, with batches limited in bytes as well as rows, since 10,000 photographs exceed the capacity of
+ * an Arrow batch. The limits are `spark.sqlext.batch.maxBytes` and `.maxRows`; the session's Arrow setting is not changed.
  */
 case class ScoringExec(udfs: Seq[PythonUDF], resultAttrs: Seq[Attribute], child: SparkPlan, evalType: Int)
   extends EvalPythonExec with PythonSQLMetrics {
@@ -72,7 +72,7 @@ case class ScoringExec(udfs: Seq[PythonUDF], resultAttrs: Seq[Attribute], child:
 }
 
 object ScoringExec {
-  /** Bytes of a value, near enough: the large ones (pictures, tensors) are exact. */
+  /** The approximate number of bytes of a value; exact for the large ones (images, tensors). */
   private def size(value: Any): Long = value match {
     case b: Array[Byte] => b.length
     case s: UTF8String => s.numBytes

@@ -6,7 +6,7 @@ import org.apache.spark.internal.config.{ConfigEntry, TypedConfigBuilder}
 import org.apache.spark.network.util.ByteUnit
 import org.apache.spark.sql.internal.SQLConf
 
-/** Registers `spark.sqlext.*`: a SET of a static one is refused, and permanent views keep the values of the others. */
+/** Registers `spark.sqlext.*`, so that Spark refuses to SET static ones and permanent views store the values of the others. */
 object Settings {
   val prefix = "spark.sqlext."
   private val entries = new ConcurrentHashMap[String, ConfigEntry[_]]()
@@ -15,7 +15,7 @@ object Settings {
     Language.settings.filterNot(s => entries.containsKey(s.name)).foreach(s => entries.put(s.name, entry(s)))
   }
 
-  /** The value for this query, its suffix read ("16m"). */
+  /** The value for this query, converted from text such as "16m". */
   def get[T](conf: SQLConf, name: String): T = conf.getConf(entries.get(name).asInstanceOf[ConfigEntry[T]])
 
   private def entry(setting: Language.Setting): ConfigEntry[_] = {

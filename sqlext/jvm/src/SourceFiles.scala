@@ -7,13 +7,13 @@ import org.apache.spark.sql.execution.datasources.{HadoopFsRelation, LogicalRela
 import org.json4s.{DefaultFormats, Extraction, Formats}
 import org.json4s.jackson.JsonMethods
 
-/** A table or folder that a query reads; times are milliseconds since 1970, None where there are no files. */
+/** A table or folder that a query reads. `latestModification` is in milliseconds since 1970, None without files. */
 case class SourceFiles(table: Option[String], location: String, files: Long, bytes: Long, latestModification: Option[Long])
 
-/** What a DataFrame reads from files: recorded with a model, so that one can say what it was trained on. */
+/** Describes the files that a DataFrame reads, which is recorded with a model to document what it was trained on. */
 object SourceFiles {
   private implicit val formats: Formats = DefaultFormats
-  private val most = 100000L // files looked at per table: beyond, the counts are lower bounds
+  private val most = 100000L // files counted per table; above this, the numbers are lower bounds
 
   def json(rows: DataFrame): String = {
     val conf = rows.sparkSession.sessionState.newHadoopConf()

@@ -2,10 +2,10 @@ package org.apache.spark.sql.catalyst.parser
 
 import org.antlr.v4.runtime.{CharStreams, Token}
 
-/** Spark's own lexer (its character stream is private[parser]): comments, white space and case are Spark's. */
+/** Spark's own lexer, so that comments, white space and case are read as Spark does. UpperCaseCharStream is private[parser]. */
 object SparkLexer {
 
-  /** The tokens that a parser would see, read one by one; the last is EOF. Offsets count code points. */
+  /** The tokens that a parser would see, read lazily; the last one is EOF. Offsets count code points. */
   def tokens(text: String): Iterator[Token] = {
     val lexer = new SqlBaseLexer(new UpperCaseCharStream(CharStreams.fromString(text)))
     lexer.removeErrorListeners()

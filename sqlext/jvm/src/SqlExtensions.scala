@@ -8,8 +8,8 @@ import org.apache.spark.sql.{SparkSessionExtensions, SparkSessionExtensionsProvi
 /**
  * What bigdl-sqlext injects into Spark: `spark.sql.extensions=org.apache.spark.sql.sqlext.SqlExtensions`.
  *
- * The shim knows no statement and no function: words, schemas, functions, settings come from Python (Language.scala).
- * What it touches of Spark's internals, file by file, with what Spark 4 changes:
+ * The shim itself knows no statements or functions: words, schemas, functions and settings come from Python (Language.scala).
+ * It uses these internals of Spark, listed by file, with the changes in Spark 4:
  *  - SparkLexer: SqlBaseLexer, UpperCaseCharStream (private[parser])
  *  - StatementParser: ParserInterface (4.0 adds parseRoutineParam), VariableSubstitution
  *  - StatementCommand: LeafRunnableCommand, ExplainCommand
@@ -24,8 +24,8 @@ import org.apache.spark.sql.{SparkSessionExtensions, SparkSessionExtensionsProvi
  */
 class SqlExtensions extends (SparkSessionExtensions => Unit) {
   override def apply(extensions: SparkSessionExtensions): Unit = if (SqlExtensions.isNew(extensions)) {
-    // Hive closes class loaders when a Thrift session ends; with the JVM-wide cache of jar files on, that breaks the
-    // class reads of every other session ("Stream closed", JDK-8246714).
+    // Hive closes class loaders when a Thrift session ends. With Java's JVM-wide cache of jar files, this closes files from
+    // which other sessions are reading classes ("Stream closed", JDK-8246714).
     SqlExtensions.doNotCacheJars()
     Settings.register()
     SqlFunctions.register()
@@ -43,10 +43,10 @@ class SqlExtensions extends (SparkSessionExtensions => Unit) {
 object SqlExtensions {
   private val seen = Collections.newSetFromMap(new WeakHashMap[SparkSessionExtensions, java.lang.Boolean])
 
-  /** The setting and the service file may both name us; a second parser would ask Python twice. */
+  /** Both the setting and the service file may name this class, but a second parser would call Python twice. */
   private def isNew(extensions: SparkSessionExtensions): Boolean = seen.synchronized(seen.add(extensions))
 
-  /** Java 8 has one default for all protocols, and no method that takes one. */
+  /** Java 8 has only one default for all protocols, and not the method that takes a protocol. */
   private def doNotCacheJars(): Unit = try {
     classOf[URLConnection].getMethod("setDefaultUseCaches", classOf[String], classOf[Boolean]).invoke(null, "jar", java.lang.Boolean.FALSE)
   } catch {
@@ -54,7 +54,7 @@ object SqlExtensions {
   }
 }
 
-/** For META-INF/services: with the jar on the class path, a JVM-only driver such as spark-sql needs no setting. */
+/** Named in META-INF/services, so that with the jar on the class path, a JVM-only driver such as spark-sql needs no setting. */
 class SqlExtensionsProvider extends SparkSessionExtensionsProvider {
   override def apply(extensions: SparkSessionExtensions): Unit = new SqlExtensions().apply(extensions)
 }

@@ -15,7 +15,7 @@ import org.apache.spark.sql.catalyst.util.toPrettySQL
 import org.apache.spark.sql.internal.SQLConf
 import org.apache.spark.sql.types.{AtomicType, BinaryType, StringType}
 
-/** A call of ours: shown by name and arguments in columns and plans, analysed and run as `replacement`. */
+/** A call of one of our functions: shown with its name and arguments in columns and plans, but run as `replacement`. */
 case class SqlFunction(name: String, parameters: Seq[Expression], replacement: Expression)
   extends RuntimeReplaceable with InheritAnalysisRules {
   override def prettyName: String = name
@@ -23,14 +23,14 @@ case class SqlFunction(name: String, parameters: Seq[Expression], replacement: E
 }
 
 /**
- * The functions of language.json. They go into the builtin registry, which every session copies (an injected function
- * counts as temporary, and permanent views refuse it), and are bound by Python when a query is analysed.
+ * The functions of language.json. They are registered in the builtin registry, which every session copies, because an injected
+ * function counts as temporary, and permanent views reject it. Python binds the calls when a query is analysed.
  */
 object SqlFunctions {
   private val owner = "sqlext_"
   private val classPrefix = getClass.getPackage.getName
 
-  /** Every function answers to `sqlext_<name>`, and to its short name unless `spark.sqlext.functions` leaves it out. */
+  /** Every function has the name `sqlext_<name>`, and its short name unless `spark.sqlext.functions` leaves that out. */
   def register(): Unit = synchronized {
     val listed = SparkContext.getActive.flatMap(_.getConf.getOption(Settings.prefix + "functions"))
     val short = listed.map(_.split(",").map(_.trim).toSet)
@@ -47,26 +47,26 @@ object SqlFunctions {
     Language.version, "", "built-in")
 
   private def builder(f: Language.Function, name: String): Seq[Expression] => Expression = f.native match {
-    // Looked up when first used: a native function may need a jar that is not there.
+    // Lazy, since a native function may need a jar that is not installed.
     case Some(expression) =>
       lazy val build = FunctionRegistryBase.build[Expression](name, None)(ClassTag(Class.forName(expression)))._2
       NativeCalls.checked(f, name, build(_))
     case None => bind(f.name, name, _)
   }
 
-  /** What Python makes of a call: Python steps over the arguments, then one SQL expression over arguments and steps. */
+  /** Python's binding of a call: Python steps over the arguments, then one SQL expression over arguments and steps. */
   private def bind(function: String, name: String, arguments: Seq[Expression]): Expression = {
     val bound = ask("bind", function, arguments)
-    val given = arguments.zipWithIndex.map { case (a, i) => s"arg$i" -> a }.toMap
+    val byName = arguments.zipWithIndex.map { case (a, i) => s"arg$i" -> a }.toMap
     val scope = bound.get("steps").elements().asScala
-      .foldLeft(given)((known, s) => known + (s.get("name").asText -> step(s, known)))
+      .foldLeft(byName)((known, s) => known + (s.get("name").asText -> step(s, known)))
     SqlFunction(name, arguments, expression(bound.get("result").asText, scope))
   }
 
-  /** Python's answer about a call: its `method` gets the function, the arguments and the database of bare names. */
+  /** Asks Python about a call: `method` gets the function, the arguments and the database for unqualified names. */
   def ask(method: String, function: String, arguments: Seq[Expression]): JsonNode = {
     val session = SparkSession.active
-    val namespace = AnalysisContext.get.catalogAndNamespace match { // inside a view: where the view was made
+    val namespace = AnalysisContext.get.catalogAndNamespace match { // inside a view: where the view was created
       case Seq(_, view @ _*) if view.nonEmpty => view
       case _ => session.sessionState.catalogManager.currentNamespace.toSeq
     }
@@ -76,12 +76,12 @@ object SqlFunctions {
 
   private def describe(argument: Expression): Map[String, Any] = {
     val constant = constantValue(argument)
-    val told = Map("type" -> Hub.json.readTree(argument.dataType.json), "text" -> toPrettySQL(argument))
-    told ++ Map("constant" -> constant.isDefined) ++ constant.map("value" -> _) ++
+    val description = Map("type" -> Hub.json.readTree(argument.dataType.json), "text" -> toPrettySQL(argument))
+    description ++ Map("constant" -> constant.isDefined) ++ constant.map("value" -> _) ++
       constant.flatMap(_ => string(argument)).map("string" -> _)
   }
 
-  /** Some(null) is a constant NULL; None is no constant, or one that only the optimizer can evaluate. */
+  /** Some(null) for a constant NULL; None if it is not a constant, or one that only the optimizer can evaluate. */
   private def constantValue(argument: Expression): Option[Any] = if (!argument.foldable) None else Try {
     val plain = evaluable(argument)
     CatalystTypeConverters.convertToScala(plain.eval(), plain.dataType) match {
@@ -91,7 +91,7 @@ object SqlFunctions {
     }
   }.toOption
 
-  /** A constant as SQL's CAST shows it: labels are kept so. JSON would make 1.1 of the DECIMAL 1.10. */
+  /** A constant as SQL's CAST to STRING returns it, which is how labels are stored. JSON would turn the DECIMAL 1.10 into 1.1. */
   private def string(argument: Expression): Option[String] = argument.dataType match {
     case _: BinaryType => None
     case _: AtomicType => Try {
@@ -109,7 +109,7 @@ object SqlFunctions {
     Scoring.call(key, Hub.udf(key), arguments)
   }
 
-  /** Spark's own parser reads the text; names of the scope stand for expressions, `name.field` for a field of one. */
+  /** Parses text with Spark's parser. Names in `scope` are replaced by their expressions, `name.field` by a field of one. */
   private def expression(text: String, scope: Map[String, Expression]): Expression =
     CatalystSqlParser.parseExpression(text).transformUp {
       case UnresolvedAttribute(head +: fields) if scope.contains(head) =>

@@ -7,9 +7,9 @@ import org.apache.spark.sql.execution.command.LeafRunnableCommand
 import org.apache.spark.sql.types.StructType
 
 /**
- * A parsed statement of ours: `run` asks Python and returns its rows, in the typed columns of `ddl`.
+ * One of our statements, parsed: `run` calls Python and returns its rows in the typed columns of `ddl`.
  *
- * @param payload what Python's parse wants to see again when the statement runs, as JSON
+ * @param payload JSON that Python's parse returned, and gets back when the statement runs
  */
 case class StatementCommand(statement: String, ddl: String, payload: String, sql: String) extends LeafRunnableCommand {
   private val columns = StructType.fromDDL(ddl)
@@ -17,7 +17,7 @@ case class StatementCommand(statement: String, ddl: String, payload: String, sql
   override val output: Seq[Attribute] =
     columns.map(c => AttributeReference(c.name, c.dataType, c.nullable, c.metadata)())
 
-  /** Plans, EXPLAIN and the UI show the statement's name alone: options may hold what others must not read. */
+  /** Plans, EXPLAIN and the UI show only the statement's name, since options may contain secrets. */
   override protected def stringArgs: Iterator[Any] = Iterator(statement)
 
   override def run(session: SparkSession): Seq[Row] = {

@@ -15,12 +15,12 @@ import org.apache.spark.sql.execution.command.ExplainCommand
 import org.apache.spark.sql.internal.{SQLConf, VariableSubstitution}
 import org.apache.spark.sql.types.{DataType, StructType}
 
-/** Hands our statements to Python and everything else, untouched, to the parser that was there. */
+/** Passes our statements to Python, and everything else, unchanged, to the parser that was configured before. */
 class StatementParser(session: SparkSession, spark: ParserInterface) extends ParserInterface {
 
   override def parsePlan(sql: String): LogicalPlan = Statement.of(sql) match {
     case None => try spark.parsePlan(sql) catch { case e: ParseException => throw nearMiss(sql).getOrElse(e) }
-    // A head alone may mean something to Spark: DESCRIBE MODEL describes a table called model.
+    // Without more words a head may mean something to Spark: DESCRIBE MODEL describes a table called model.
     case Some(s) if s.isBare => try spark.parsePlan(sql) catch { case _: ParseException => ours(s) }
     case Some(s) => ours(s)
   }
@@ -34,7 +34,7 @@ class StatementParser(session: SparkSession, spark: ParserInterface) extends Par
       .map(mode => ExplainCommand(command, ExplainMode.fromString(mode))).getOrElse(command)
   }
 
-  /** Python's error for what Spark has rejected and was meant for us; None: Spark's own stays. */
+  /** Python's error for a text that Spark has rejected but that was meant for us; None: Spark's error stays. */
   private def nearMiss(text: String): Option[ParseException] =
     if (!Statement.mayBeMeant(text) || !Hub.isAttached) None
     else {
@@ -58,15 +58,15 @@ class StatementParser(session: SparkSession, spark: ParserInterface) extends Par
 }
 
 /**
- * A statement of ours: its text, with what stands before it (EXPLAIN, comments, parentheses) blanked rather than cut,
- * so that positions are those of the text the user sent; the mode of EXPLAIN; whether nothing follows its head.
+ * One of our statements: its text, the mode of EXPLAIN, and whether nothing follows its head. In the text, everything before
+ * the statement (EXPLAIN, comments, parentheses) is blanked, not removed, so that positions are those of the user's text.
  */
 case class Statement(sql: String, explain: Option[String], isBare: Boolean)
 
 object Statement {
   private val explainModes = Set("EXTENDED", "FORMATTED", "CODEGEN", "COST")
 
-  /** Reads tokens only as long as they may still become a head of ours: ordinary SQL pays for its first word. */
+  /** Reads tokens only while they may still become one of our heads, so that ordinary SQL only pays for its first word. */
   def of(text: String): Option[Statement] = {
     val tokens = SparkLexer.tokens(text).buffered
     val explained = word(tokens.head) == "EXPLAIN"
@@ -79,12 +79,12 @@ object Statement {
     val rest = tokens.toList.takeWhile(!SparkLexer.isEnd(_)).reverse.dropWhile(word(_) == ";").reverse
     val (body, closing) = rest.splitAt(rest.length - parentheses)
     val isClosed = closing.length == parentheses && closing.forall(word(_) == ")")
-    if (!isClosed) return None // Spark says what is wrong
+    if (!isClosed) return None // Spark reports the error
     val sql = blank(text, start, closing.map(_.getStartIndex).toSet)
     Some(Statement(sql, if (explained) Some(mode) else None, body.isEmpty))
   }
 
-  /** Whether Python is to be asked about a text that Spark has rejected. */
+  /** Whether a text that Spark has rejected may have been meant for us, so that Python should be asked. */
   def mayBeMeant(text: String): Boolean = {
     val tokens = SparkLexer.tokens(text).map(word).toSeq
     tokens.headOption.exists(Language.nearMissFirst) || tokens.exists(Language.nearMissInside)
@@ -97,7 +97,7 @@ object Statement {
 
   private def word(token: Token): String = if (SparkLexer.isEnd(token)) "" else token.getText.toUpperCase(Locale.ROOT)
 
-  /** Blanks everything before `start` and the closing parentheses; ANTLR counts code points. */
+  /** Blanks everything before `start`, and the closing parentheses. Both count code points, as ANTLR does. */
   private def blank(text: String, start: Int, closing: Set[Int]): String = {
     val blanked = text.codePoints().toArray.zipWithIndex.map { case (c, i) =>
       if (c != '\n' && (i < start || closing(i))) ' '.toInt else c

@@ -14,7 +14,7 @@ import org.apache.spark.sql.execution.datasources.DataSource
 import org.apache.spark.sql.execution.metric.SQLMetrics
 import org.apache.spark.sql.types.{StructField, StructType}
 
-/** The table functions of language.json, in the builtin registry: permanent views refuse an injected one. */
+/** The table functions of language.json, in the builtin registry, because permanent views reject injected functions. */
 object TableFunctions {
   def register(): Unit = synchronized {
     for (f <- Language.tableFunctions) {
@@ -28,13 +28,13 @@ object TableFunctions {
     }
   }
 
-  /** Rows that are in a Parquet file already are read like a table's: on the executors, the columns that are needed. */
-  private def scan(told: JsonNode): LogicalPlan = SparkSession.active.read.schema(told.get("schema").asText)
-    .option(DataSource.GLOB_PATHS_KEY, "false").parquet(told.get("path").asText)
-    .selectExpr(told.get("columns").elements().asScala.map(_.asText).toSeq: _*).queryExecution.analyzed
+  /** Rows in an existing Parquet file are read like those of a table: on the executors, and only the columns needed. */
+  private def scan(bound: JsonNode): LogicalPlan = SparkSession.active.read.schema(bound.get("schema").asText)
+    .option(DataSource.GLOB_PATHS_KEY, "false").parquet(bound.get("path").asText)
+    .selectExpr(bound.get("columns").elements().asScala.map(_.asText).toSeq: _*).queryExecution.analyzed
 }
 
-/** Rows that Python makes anew for each query, in the columns of language.json; `bound` is what its bind answered. */
+/** Rows that Python returns for each query, in the columns of language.json; `bound` is the result of Python's bindTable. */
 case class PythonTable(name: String, bound: String, output: Seq[Attribute]) extends LeafNode with MultiInstanceRelation {
   override def newInstance(): LogicalPlan = copy(output = output.map(_.newInstance()))
   override def computeStats(): Statistics = Statistics(sizeInBytes = 1 << 20) // small enough to be broadcast
@@ -47,26 +47,26 @@ case class PythonTableExec(name: String, bound: String, output: Seq[Attribute]) 
 
   override protected def stringArgs: Iterator[Any] = Iterator(name, output)
 
-  /** Asked for when the plan runs, not when it is made. */
+  /** Fetched when the plan runs, not when it is created. */
   private def rows(): Seq[InternalRow] = {
     val answer = Hub.call(session, "tableRows", Map("function" -> name, "bound" -> Hub.json.readTree(bound)))
     val toUnsafe = UnsafeProjection.create(output, output)
     val columns = StructType(output.map(a => StructField(a.name, a.dataType)))
-    val made = JsonRows.decode(answer, columns, conf.sessionLocalTimeZone)
-    (0 until made.numElements()).map(i => toUnsafe(made.getStruct(i, columns.size)).copy(): InternalRow)
+    val decoded = JsonRows.decode(answer, columns, conf.sessionLocalTimeZone)
+    (0 until decoded.numElements()).map(i => toUnsafe(decoded.getStruct(i, columns.size)).copy(): InternalRow)
   }
 
   override protected def doExecute(): RDD[InternalRow] = {
-    val made = counted(rows())
-    if (made.isEmpty) sparkContext.emptyRDD else sparkContext.parallelize(made, 1)
+    val fetched = counted(rows())
+    if (fetched.isEmpty) sparkContext.emptyRDD else sparkContext.parallelize(fetched, 1)
   }
 
   override def executeCollect(): Array[InternalRow] = counted(rows()).toArray
   override def executeTake(n: Int): Array[InternalRow] = counted(rows().take(n)).toArray
 
-  private def counted(made: Seq[InternalRow]): Seq[InternalRow] = {
-    longMetric("numOutputRows").add(made.size)
-    made
+  private def counted(fetched: Seq[InternalRow]): Seq[InternalRow] = {
+    longMetric("numOutputRows").add(fetched.size)
+    fetched
   }
 }
 

@@ -8,7 +8,7 @@ import org.apache.spark.sql.catalyst.expressions.codegen.CodegenFallback
 import org.apache.spark.sql.catalyst.util.ArrayData
 import org.apache.spark.sql.types.{ArrayType, DataType, DoubleType}
 
-/** An ML vector, dense or sparse, as ARRAY<DOUBLE>: Spark 3.4 has this for DataFrames alone (`vector_to_array`). */
+/** An ML vector, dense or sparse, as ARRAY<DOUBLE>. Spark 3.4 has this only for DataFrames (`vector_to_array`). */
 case class VectorToArray(child: Expression) extends UnaryExpression with CodegenFallback {
   override def dataType: DataType = ArrayType(DoubleType, containsNull = false)
   override def prettyName: String = "sqlext_vector_to_array"
