@@ -14,7 +14,7 @@ from tests.support.class_archive import jvm_options
 
 ARCHIVE = Path(__file__).parents[1] / "build" / "test-classes.jsa"
 _names = itertools.count(1)
-# Handed out first: two processes share the files, and a long one at the end would leave the other process idle.
+# The slowest files run first: two processes share the files, and a slow one at the end would leave the other process idle.
 LONGEST_FIRST = (
     "test_transfer",
     "test_docs",
@@ -33,7 +33,7 @@ os.environ["SPARK_SUBMIT_OPTS"] = f"{os.environ.get('SPARK_SUBMIT_OPTS', '')} {j
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """An ordinary session with everything in place, as ``sqlext.session()`` returns it."""
+    """An ordinary session, as ``sqlext.session()`` returns it."""
     import sqlext
 
     session = sqlext.session(master="local[2]", warehouse=str(tmp_path_factory.mktemp("warehouse")))
@@ -43,7 +43,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 @pytest.fixture
 def database(spark: SparkSession) -> Iterator[str]:
-    """A fresh database, current during the test, dropped with all its tables afterwards."""
+    """A new database, which is current during the test and dropped with all its tables afterwards."""
     name = f"db{next(_names)}"
     spark.sql(f"CREATE DATABASE {name}")
     spark.sql(f"USE {name}")
@@ -53,14 +53,14 @@ def database(spark: SparkSession) -> Iterator[str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keeps the order below: pytest-xdist would hand out the files with many tests first, which are the grammar's, quick ones."""
+    """Preserves the order below: pytest-xdist would start with the files that have most tests, which are fast grammar tests."""
     config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests by their fixtures, where a list would go out of date.
+    """Marks tests by their fixtures, because a list of them would become outdated.
 
-    Without a Spark session a test is ``fast``; with the photographs and the 100 MB of ResNet-50's weights it is ``slow``.
+    A test without a Spark session is ``fast``. A test with the photographs and the 100 MB of ResNet-50's weights is ``slow``.
     """
     for item in items:
         needs_session = "spark" in getattr(item, "fixturenames", ())
@@ -77,7 +77,7 @@ def data_folder() -> Path | None:
     named = os.environ.get("SQLEXT_DATA")
     folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
     if named and not folder.is_dir():
-        pytest.exit(f"SQLEXT_DATA names {named}, which is no folder", returncode=1)
+        pytest.exit(f"SQLEXT_DATA is {named}, which is not a folder", returncode=1)
     return folder.resolve() if folder.is_dir() else None
 
 
@@ -91,7 +91,7 @@ def real_data() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says whether the run saw the real data."""
+    """Reports whether the tests used the real data."""
     folder = data_folder()
     terminalreporter.write_line(
         f"real data: {'used, from ' + str(folder) if folder else 'NOT used (SQLEXT_DATA is not set)'}"

@@ -1,4 +1,4 @@
-"""BigDL's files read as data: the layers as ONNX, and what is refused before anything is read."""
+"""BigDL's files, read as data: their layers as ONNX, and the definitions that are refused before anything is read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sqlext.networks.bigdl_to_onnx import convert
 from sqlext.networks.onnx_file import parse
 from tests.support.small_networks import residual
 
-NN = "com.intel.analytics.bigdl.nn."  # of BigDL 0.x; 2.x has .dllib. in it
+NN = "com.intel.analytics.bigdl.nn."  # the package in BigDL 0.x; in 2.x it contains .dllib.
 WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
 def module(kind: str, name: str = "", before: list[str] | None = None, **attributes: Any) -> Any:
-    made = _types()["Module"](moduleType=kind, name=name, preModules=before or [])
+    result = _types()["Module"](moduleType=kind, name=name, preModules=before or [])
     for key, value in attributes.items():
-        holder = made.attr[key]
+        holder = result.attr[key]
         if isinstance(value, list) and isinstance(value[0], str):
             holder.dataType = 15
             holder.arrayValue.str.extend(value)
@@ -33,7 +33,7 @@ def module(kind: str, name: str = "", before: list[str] | None = None, **attribu
             holder.dataType, holder.boolValue = 5, value
         else:
             holder.dataType, holder.int32Value = 0, value
-    return made
+    return result
 
 
 def tensor(number: int, value: Any) -> Any:
@@ -45,14 +45,14 @@ def tensor(number: int, value: Any) -> Any:
 
 
 def linear(name: str = "fc", before: list[str] | None = None) -> Any:
-    made = module(f"{NN}Linear", name, before)
-    made.hasParameters = True
-    made.parameters.extend([tensor(7, WEIGHT), tensor(8, np.ones(2, np.float32))])
-    return made
+    result = module(f"{NN}Linear", name, before)
+    result.hasParameters = True
+    result.parameters.extend([tensor(7, WEIGHT), tensor(8, np.ones(2, np.float32))])
+    return result
 
 
 def stored(root: Any, **arrays: Any) -> bytes:
-    """The definition with its weights in it."""
+    """The bytes of a definition that contains its weights."""
     holder = root.attr["global_storage"]
     holder.dataType = 14
     for key, value in {"7": WEIGHT, "8": np.ones(2, np.float32), **arrays}.items():
@@ -100,7 +100,7 @@ def test_a_keras_style_layer_is_a_shell() -> None:
     assert np.allclose(run(stored(shell), np.eye(3, dtype=np.float32), 3), WEIGHT.T + 1)
 
 
-def test_no_class_but_a_layer_is_even_looked_at() -> None:
+def test_only_classes_of_layers_are_read() -> None:
     evil = "com.intel.analytics.bigdl.dllib.visualization.TrainSummary"
     chain = module(f"{NN}Sequential")
     chain.subModules.extend([linear(), module(evil, logDir=["x"])])
@@ -114,7 +114,7 @@ def test_no_class_but_a_layer_is_even_looked_at() -> None:
     refused(stored(custom), "custom attribute")
 
 
-def test_what_cannot_be_read_is_said() -> None:
+def test_unreadable_definitions_are_reported() -> None:
     chain = module(f"{NN}Sequential")
     chain.subModules.extend([linear(), module(f"{NN}LSTM", "l"), module(f"{NN}Highway", "h")])
     refused(

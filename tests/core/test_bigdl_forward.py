@@ -1,4 +1,4 @@
-"""sqlext_bigdl_forward: BigDL modules inside the executors' JVMs, against NumPy."""
+"""sqlext_bigdl_forward: BigDL modules inside the executors' JVMs, compared with NumPy."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_every_row_in_every_task_agrees_with_numpy(spark: SparkSession, classifi
         [(i, row.tolist()) for i, row in enumerate(features)], "id INT, features ARRAY<FLOAT>"
     )
     frame = frame.repartition(4).selectExpr("id", f"sqlext_bigdl_forward('{classifier}', features) AS scores")
-    for _ in range(2):  # the second time with modules that tasks gave back
+    for _ in range(2):  # the second time with modules that the first tasks gave back
         scores = np.array([row.scores for row in frame.orderBy("id").collect()])
         assert scores == pytest.approx(log_probabilities(_weights(CLASSES, 1), features), abs=1e-5)
 
@@ -87,7 +87,7 @@ def test_wrong_calls_fail_at_analysis(spark: SparkSession, call: str) -> None:
 
 
 def test_a_definition_that_names_another_class_is_not_loaded(spark: SparkSession, tmp_path: Path) -> None:
-    """BigDL's loader would construct it: here one that makes a folder of the file's choice."""
+    """BigDL's loader would construct any class: the one here creates a folder that the file names."""
     good = _saved(spark, LOWER, 5, tmp_path / "good")
     layer, other = b"com.intel.analytics.bigdl.dllib.nn.Sequential", b"com.intel.analytics.bigdl.visualization.Train"
     assert len(layer) == len(other)

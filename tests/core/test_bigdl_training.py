@@ -1,4 +1,4 @@
-"""Training heads with BigDL: records, seeds, ends, files; both paths."""
+"""Training heads with BigDL on both paths: records, seeds, reasons to stop, files."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ def rows(spark: SparkSession, data: Blobs) -> Iterator[DataFrame]:
     frame.unpersist()
 
 
-# Where to train; the distributed path as a local master offers it: one executor with two cores.
+# Where to train. With a local master, the distributed path has one executor with two cores.
 PATHS = pytest.mark.parametrize("placement", [None, Placement(1, 2, 32)], ids=["one task", "distributed"])
 
 
-def same(first: TrainedHead, second: TrainedHead) -> float:
+def difference(first: TrainedHead, second: TrainedHead) -> float:
+    """The largest difference between two weights."""
     return max(float(np.abs(a - b).max()) for a, b in zip(first.weights, second.weights, strict=True))
 
 
@@ -51,7 +52,7 @@ def test_records_hold_the_losses_that_the_weights_have(
     trained = train_head(spark, rows, LINEAR, SGD, lambda e: heard.append(e) is None, placement=placement)
     once = train_head(spark, rows, LINEAR, dataclasses.replace(SGD, epochs=1), placement=placement)
     assert [e.epoch for e in trained.history] == [1, 2, 3, 4, 5, 6]
-    assert heard == trained.history, "the caller hears of the epochs that the result has"
+    assert heard == trained.history, "the caller gets the same epochs as the result has"
     assert trained.distributed == (placement is not None)
     for head, record in ((trained, trained.history[-1]), (once, once.history[0])):
         assert data.losses(head.weights) == pytest.approx((record.loss, record.val_loss), abs=1e-6)
@@ -66,8 +67,8 @@ def test_one_task_is_repeatable_whatever_the_partitions(spark: SparkSession, dat
     shuffled = np.random.default_rng(1).permutation(len(data.target))
     other = Blobs(data.features[shuffled], data.target[shuffled], data.validates[shuffled]).frame(spark, partitions=5)
     first, second = (train_head(spark, frame, LINEAR, SGD) for frame in (rows, other))
-    assert same(first, second) <= 1e-6 and first.reproducible
-    assert same(first, train_head(spark, rows, LINEAR, dataclasses.replace(SGD, seed=43))) > 1e-3
+    assert difference(first, second) <= 1e-6 and first.reproducible
+    assert difference(first, train_head(spark, rows, LINEAR, dataclasses.replace(SGD, seed=43))) > 1e-3
 
 
 def test_dropout_is_off_in_the_records_and_not_repeatable(spark: SparkSession, data: Blobs, rows: DataFrame) -> None:
@@ -83,7 +84,7 @@ def test_dropout_is_off_in_the_records_and_not_repeatable(spark: SparkSession, d
 def test_every_optimizer_learns(spark: SparkSession, rows: DataFrame, optimizer: str) -> None:
     rate = {"ftrl": 0.1, "lbfgs": 0.5}.get(optimizer, 0.01)
     trained = train_head(spark, rows, LINEAR, TrainSettings(epochs=8, optimizer=optimizer, learning_rate=rate))
-    # Adadelta has no rate and starts slowly.
+    # Adadelta has no learning rate and starts slowly.
     assert trained.history[-1].loss < trained.history[0].loss * (0.999 if optimizer == "adadelta" else 0.9)
     assert trained.history[-1].learning_rate == (None if optimizer == "adadelta" else rate)
 
@@ -104,7 +105,7 @@ def test_early_stop_publishes_the_best_epoch(
     ("change", "stopped", "epochs"),
     [({"min_loss": 0.1}, "min_loss", None), ({"max_runtime": 0.0}, "max_runtime", 1), ({}, None, 8)],
 )
-def test_other_ends(
+def test_other_reasons_to_stop(
     spark: SparkSession, rows: DataFrame, change: dict[str, Any], stopped: str | None, epochs: int | None
 ) -> None:
     trained = train_head(spark, rows, LINEAR, dataclasses.replace(ADAM, **change))
@@ -121,7 +122,7 @@ def test_callback_cancels_in_the_same_epoch(spark: SparkSession, rows: DataFrame
     assert trained.stopped == "cancelled" and len(trained.history) == 3
 
 
-def test_what_the_callback_raises_ends_training(spark: SparkSession, rows: DataFrame) -> None:
+def test_an_exception_of_the_callback_ends_training(spark: SparkSession, rows: DataFrame) -> None:
     def fail(_: Epoch) -> bool:
         raise LookupError("the run's file is gone")
 
@@ -133,7 +134,7 @@ def test_what_the_callback_raises_ends_training(spark: SparkSession, rows: DataF
 def test_job_cancel_stops_at_once(spark: SparkSession, rows: DataFrame, placement: Placement | None) -> None:
     context, heard, ended = spark.sparkContext, [], Event()
 
-    def cancel() -> None:  # again and again: between two jobs there is nothing to cancel
+    def cancel() -> None:  # repeatedly, because between two jobs no job can be cancelled
         while not ended.wait(0.1):
             context.cancelJobGroup("to-cancel")
 
@@ -245,5 +246,5 @@ def test_small_sets_stay_in_one_task() -> None:
     assert place(20, 64, 32, STANDALONE, local_max=2**28, heap=2**30, threads=2) == Placement(0, 1, 20)
 
 
-def test_bigdl_is_here(spark: SparkSession) -> None:
+def test_bigdl_is_installed(spark: SparkSession) -> None:
     assert missing(spark) is None

@@ -128,7 +128,7 @@ def test_default_is_the_highest_promoted_unless_pinned(catalog: ModelCatalog, na
         return catalog.resolve(ModelRef(name)).version
 
     publish(catalog, name, promote=False)
-    assert default() == 1  # never promoted, but all there is
+    assert default() == 1  # never promoted, but the only version
     publish(catalog, name, promote=False)
     assert default() == 1
     publish(catalog, name)
@@ -164,7 +164,7 @@ def test_alias_follows_the_latest_set(catalog: ModelCatalog, name: ModelName) ->
 
 
 def test_an_alias_on_two_partitions_means_the_later_one(catalog: ModelCatalog, name: ModelName) -> None:
-    """What two sessions that set it at once leave behind."""
+    """Two sessions that set the alias at the same time leave it on two partitions."""
     first, second = publish(catalog, name), publish(catalog, name)
     catalog.set_parameters(second, {"sqlext.alias.prod": "2024-01-01T00:00:00.000000+00:00"})
     catalog.set_parameters(first, {"sqlext.alias.prod": "2024-01-01T00:00:00.000001+00:00"})
@@ -172,7 +172,7 @@ def test_an_alias_on_two_partitions_means_the_later_one(catalog: ModelCatalog, n
     assert catalog.get(name).version(2).aliases == {}
 
 
-def test_what_is_not_there(catalog: ModelCatalog, name: ModelName) -> None:
+def test_names_that_do_not_exist(catalog: ModelCatalog, name: ModelName) -> None:
     publish(catalog, name)
     near = ModelName(name.namespace, "flowrs")
     assert str(refused(lambda: catalog.get(near))) == f"Model {near} was not found. Did you mean {name}?"
@@ -183,7 +183,9 @@ def test_what_is_not_there(catalog: ModelCatalog, name: ModelName) -> None:
     assert catalog.find(near) is None
 
 
-def test_a_table_that_is_no_model_is_left_alone(spark: SparkSession, catalog: ModelCatalog, name: ModelName) -> None:
+def test_a_table_that_is_not_a_model_is_never_touched(
+    spark: SparkSession, catalog: ModelCatalog, name: ModelName
+) -> None:
     spark.sql(f"CREATE TABLE {name} (a INT) STORED AS PARQUET")
     spark.sql(f"INSERT INTO {name} VALUES (1)")
     view = ModelName(name.namespace, "v")
@@ -246,9 +248,7 @@ def test_list(spark: SparkSession, catalog: ModelCatalog, database: str) -> None
 # --- drop ---------------------------------------------------------------------------------------------------------
 
 
-def test_drop_deletes_what_is_ours_and_nothing_else(
-    spark: SparkSession, catalog: ModelCatalog, name: ModelName
-) -> None:
+def test_drop_deletes_only_our_files(spark: SparkSession, catalog: ModelCatalog, name: ModelName) -> None:
     entry_folder = local(publish(catalog, name).location).parent
     publish(catalog, name)
     (entry_folder / "notes.txt").write_text("mine")
@@ -378,7 +378,7 @@ def test_folders_take_the_mode_of_the_database(catalog: ModelCatalog, name: Mode
 
 
 def test_a_refusal_names_folder_and_right(catalog: ModelCatalog, database: str) -> None:
-    """The exception is Hadoop's own: its permission check counts the mode bits even for root."""
+    """The exception comes from Hadoop, whose permission check applies the mode bits even to root."""
     folder = catalog.metastore.database_location(database) + "/closed"
     catalog.files.make_folder(folder, catalog.metastore.database_location(database))
     local(folder).chmod(0o000)

@@ -1,4 +1,4 @@
-"""A driver that dies at any step of a publish or drop leaves a whole model or none, and no number comes back."""
+"""A driver that dies at any step of a publish or drop leaves a complete model or none, and no number is used twice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PUBLISH = ["publish.uploading", "publish.uploaded", "publish.table", "publish.pa
 
 
 class DriverDied(BaseException):
-    """Not an Exception: nothing may clean up after it."""
+    """Not an Exception, so that no handler cleans up after it."""
 
 
 def dying(spark: SparkSession, at: str, error: type[BaseException] = DriverDied) -> ModelCatalog:
@@ -30,7 +30,7 @@ def dying(spark: SparkSession, at: str, error: type[BaseException] = DriverDied)
 
 
 def at_step(spark: SparkSession, at: str, action: Callable[[], Any]) -> ModelCatalog:
-    """A catalog for which ``action`` happens once, after a step."""
+    """A catalog that runs ``action`` once, after a step."""
     pending = [action]
 
     def after(step: str) -> None:
@@ -46,7 +46,7 @@ def name(database: str) -> ModelName:
 
 
 def check_whole(spark: SparkSession, catalog: ModelCatalog, name: ModelName, rows: dict[int, int]) -> None:
-    """Every version is readable as a table and as a model; ``rows`` maps its number to its epochs."""
+    """Checks that every version is readable as a table and as a model; ``rows`` maps versions to numbers of epochs."""
     entry = catalog.get(name)
     assert [v.version for v in entry.versions] == sorted(rows)
     for version in entry.versions:
@@ -70,7 +70,7 @@ def test_publish_of_a_first_version(spark: SparkSession, name: ModelName, step: 
         with pytest.raises(SqlExtError, match="was not found"):
             catalog.get(name)
     version = publish(catalog, name)
-    # After 'table' the next publish uses the table that is there, and passes over the number of the orphan folder.
+    # After the step 'publish.table', the next publish uses the existing table and skips the number of the orphan folder.
     assert version.version == (2 if step in ("publish.table", "publish.partition") else 1)
     catalog.drop_model(name)
     orphans = folders(catalog.metastore.database_location(name.namespace))
@@ -107,7 +107,7 @@ def test_drop_model(spark: SparkSession, name: ModelName, step: str) -> None:
     catalog = ModelCatalog(spark)
     assert catalog.find(name) is None
     after = publish(catalog, name)
-    assert after.model_id != before.model_id  # what refers to '<model_id>@1' can never mean the new one
+    assert after.model_id != before.model_id  # a reference to '<model_id>@1' never means the new model
     check_whole(spark, catalog, name, {1: 2})
     catalog.drop_model(name)
     assert len(folders(catalog.metastore.database_location(name.namespace))) == 1
@@ -128,7 +128,7 @@ def test_drop_version(spark: SparkSession, name: ModelName, step: str) -> None:
     assert publish(catalog, name).version == 3
 
 
-# --- others at work meanwhile -------------------------------------------------------------------------------------
+# --- other sessions at the same time ------------------------------------------------------------------------------
 
 
 def test_two_first_publishes_at_once(spark: SparkSession, name: ModelName) -> None:
@@ -150,7 +150,7 @@ def test_two_first_publishes_at_once(spark: SparkSession, name: ModelName) -> No
 
 
 @pytest.mark.parametrize("dropped", [False, True])
-def test_who_publishes_last_has_the_highest_number(spark: SparkSession, name: ModelName, dropped: bool) -> None:
+def test_the_last_publish_has_the_highest_number(spark: SparkSession, name: ModelName, dropped: bool) -> None:
     catalog = ModelCatalog(spark)
     publish(catalog, name)
 
@@ -175,7 +175,7 @@ def test_a_model_dropped_while_it_is_trained_comes_back_as_a_new_one(spark: Spar
     assert not local(before.location).parent.exists()
 
 
-def test_a_number_is_given_once(spark: SparkSession, name: ModelName) -> None:
+def test_a_number_is_used_once(spark: SparkSession, name: ModelName) -> None:
     catalog = ModelCatalog(spark)
     first = publish(catalog, name)
     assert not catalog.metastore.create_partition(name, 1, first.location + "x", {})

@@ -1,4 +1,4 @@
-"""Names and references as SQL text has them."""
+"""Names of and references to models in SQL text."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_reference(text: str, expected: ModelRef) -> None:
         ("m" * 129, "128 characters"),
     ],
 )
-def test_what_is_no_reference(text: str, reason: str) -> None:
+def test_invalid_references(text: str, reason: str) -> None:
     with pytest.raises(SqlExtError, match=reason) as error:
         ModelRef.parse(text, "shop")
     assert error.value.error_class == "INVALID_MODEL_NAME"
@@ -62,7 +62,7 @@ def test_a_name_has_no_version() -> None:
 
 
 @pytest.mark.parametrize("text", ["3", "latest", "DEFAULT", "a-b", ""])
-def test_what_is_no_alias(text: str) -> None:
+def test_invalid_aliases(text: str) -> None:
     with pytest.raises(SqlExtError) as error:
         alias_name(text)
     assert error.value.error_class == "INVALID_ALIAS"

@@ -1,4 +1,4 @@
-"""Training runs as a second connection sees them."""
+"""Training runs as other connections see them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def runs_folder(store: RunStore, name: ModelName) -> Path:
 
 
 def soon(condition: Callable[[], bool]) -> bool:
-    """Whether it holds within a few seconds."""
+    """Whether the condition becomes true within 20 seconds."""
     end = time.monotonic() + 20
     while not condition():
         if time.monotonic() > end:
@@ -63,7 +63,7 @@ def test_a_run_from_queue_to_ready(spark: SparkSession, store: RunStore, name: M
 def test_cancel_from_another_connection(spark: SparkSession, store: RunStore, name: ModelName) -> None:
     run = store.start(name)
     assert not store.cancel_requested(run.run_id)
-    # As a driver elsewhere does it: by the file alone.
+    # Another driver requests a cancel only through this file.
     (runs_folder(store, name) / f"{run.run_id}.cancel").write_text("somebody")
     assert soon(lambda: store.cancel_requested(run.run_id))
     store.finish(run.run_id, "CANCELLED")
@@ -88,7 +88,7 @@ def test_cancel_in_the_same_process(spark: SparkSession, store: RunStore, name: 
         (9000, "READY", "READY"),
     ],
 )
-def test_a_driver_that_is_gone(store: RunStore, name: ModelName, age: int, status: str, expected: str) -> None:
+def test_a_lost_driver(store: RunStore, name: ModelName, age: int, status: str, expected: str) -> None:
     store.finish(store.start(name).run_id, "READY")
     beat = datetime.now(UTC) - timedelta(seconds=age)
     file = {"run_id": "gone", "namespace": name.namespace, "model": name.name, "status": status, "from_the_future": 1}

@@ -1,1 +1,1 @@
-"""What several test modules share: small networks, models, tables and the reading of fixtures."""
+"""Helpers that several test modules share: small networks, models, tables and readers of fixtures."""

@@ -25,7 +25,7 @@ def publish(
     promote: bool = True,
     **parameters: str,
 ) -> ModelVersion:
-    """One version whose ``_model/`` holds two files; its history has two epochs unless told otherwise."""
+    """Publishes a version whose ``_model/`` contains two files; its history has two epochs unless ``history`` is passed."""
     with catalog.draft(name, kind, comment="a comment") as draft:
         (draft.local / "head.onnx").write_bytes(b"weights")
         (draft.local / "deep").mkdir()
@@ -40,6 +40,6 @@ def local(location: str) -> Path:
 
 
 def folders(location: str) -> set[str]:
-    """What lies in a folder, by name."""
+    """The names of all files and folders in a folder."""
     path = local(location)
     return {child.name for child in path.iterdir()} if path.exists() else set()

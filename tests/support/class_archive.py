@@ -1,8 +1,8 @@
 """Writes an archive of the classes that a Spark session loads: ``python -m tests.support.class_archive FILE``.
 
-The JVMs of the tests map it (tests/conftest.py) instead of reading, verifying and linking some 20,000 classes each: a
-session starts in half the time. The JVM ignores an archive that does not fit its Java or its class path, so a stale file costs time
-and nothing else. See JEP 350, "Dynamic CDS Archives", which came with Java 13.
+The JVMs of the tests map it (tests/conftest.py) instead of reading, verifying and linking about 20,000 classes each, so that a
+session starts in half the time. A JVM ignores an archive that does not match its version or class path: an outdated file only
+costs time. See JEP 350, "Dynamic CDS Archives", part of Java since version 13.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from sqlext.spark.jars import JAR
 from sqlext.spark.java import find_java, java_version
 
 FIRST_JAVA = 13
-# A test's JVM and its data end soon: the optimizing compiler would not pay for itself, and nothing needs an fsync.
+# The JVM of a test and its data are short-lived: the optimizing compiler would not pay off, and nothing needs an fsync.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.durability=test"
-QUIET = "-Xlog:cds=off -Xlog:cds+dynamic=off"  # an archive that does not fit is no news
-# One of each kind of work, so that its classes are in the archive.
+QUIET = "-Xlog:cds=off -Xlog:cds+dynamic=off"  # no warning about an archive that does not match
+# One statement for each kind of work, so that the archive contains its classes.
 STATEMENTS = (
     "CREATE DATABASE d",
     "CREATE TABLE d.t STORED AS PARQUET AS SELECT array(rand(1), id % 2 + rand(2)) AS x, id % 2 AS y FROM range(60)",
@@ -32,7 +32,7 @@ STATEMENTS = (
 
 
 def jvm_options(archive: Path) -> str:
-    """The options of every JVM that the tests start."""
+    """The options for every JVM that the tests start."""
     return f"{SHORT_LIVED} -XX:SharedArchiveFile={archive} {QUIET}" if archive.is_file() else SHORT_LIVED
 
 
@@ -41,7 +41,7 @@ def is_current(archive: Path) -> bool:
 
 
 def write(archive: Path) -> None:
-    """Runs a session that uses a bit of everything; its JVM writes the archive when it ends."""
+    """Runs a session with :data:`STATEMENTS`, whose JVM writes the archive when it ends."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     os.environ["SPARK_SUBMIT_OPTS"] = f"{SHORT_LIVED} -XX:ArchiveClassesAtExit={archive} {QUIET}"
     import sqlext

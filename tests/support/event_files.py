@@ -1,4 +1,4 @@
-"""Event files as TensorBoard reads them."""
+"""Reads event files with TensorBoard's own reader."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """tag -> (step, value) as TensorBoard reads them."""
+    """The (step, value) pairs of each tag."""
     events = EventAccumulator(str(folder)).Reload()
     return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}

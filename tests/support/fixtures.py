@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parents[1] / "fixtures"
 
 
 def accepted() -> list[tuple[str, str]]:
-    """(statement, how it is printed or another way to write it): the second is the first where the file gives none."""
+    """Pairs of a statement and its other form, after ``==>``: as printed, or another spelling. By default both are the same."""
     found = []
     for statement in split((FOLDER / "accepted.sql").read_text()):
         text = _without_heading(statement.text)
@@ -24,7 +24,7 @@ def accepted() -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Bad:
-    """A statement and the error that it must give; ``needs_session``: what only a catalog can tell."""
+    """A statement and the error that it must raise. With ``needs_session``, only a catalog can detect the error."""
 
     sql: str
     error_class: str
@@ -35,7 +35,7 @@ class Bad:
 
 
 def errors() -> list[Bad]:
-    """Each ends with ``--> CLASS line:column message``, or ``--> CLASS message`` where no position is known."""
+    """The statements of errors.sql, each followed by ``--> CLASS line:column message``, or no position if none is known."""
     found, text, needs_session = [], "", False
     for line in (FOLDER / "errors.sql").read_text().splitlines():
         if line.startswith("--> "):
@@ -50,7 +50,7 @@ def errors() -> list[Bad]:
 
 
 def _without_heading(text: str) -> str:
-    """A section's comment is the file's, comments inside are the statement's."""
+    """Removes the comment lines before a statement, which belong to the file. Comments inside belong to the statement."""
     while text.startswith("--"):
         text = text.partition("\n")[2].lstrip("\n")
     return text

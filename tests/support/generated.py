@@ -1,4 +1,4 @@
-"""Hypothesis strategies: statements of our language and of Spark's."""
+"""Hypothesis strategies for statements of our language and of Spark's."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ optional = (
 
 @st.composite
 def trainings(draw: st.DrawFn) -> tuple[str, str]:
-    """A TRAIN MODEL in two orders of its clauses, the second in other white space, case of words and comments."""
+    """The same TRAIN MODEL twice; the second has another order of clauses, other white space, lower case and comments."""
     clauses = [f"FROM {draw(source)}", f"LABEL {draw(name)}"]
     clauses += [draw(clause) for clause in optional if draw(st.booleans())]
     verb = draw(st.sampled_from(("TRAIN MODEL", "TRAIN OR REPLACE MODEL", "TRAIN MODEL IF NOT EXISTS")))

@@ -1,4 +1,4 @@
-"""The documentation's pages and their examples."""
+"""The pages of the documentation and their examples."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def names(page: Path) -> str:
 
 
 def blocks(page: Path, kind: str) -> Iterator[str]:
-    """The fenced blocks of a kind."""
+    """The text of the fenced blocks of one kind, such as sql."""
     return (found["text"] for found in FENCE.finditer(page.read_text()) if found["kind"] == kind)
 
 
 def examples(page: Path) -> Iterator[tuple[str, str | None]]:
-    """SQL blocks that are not marked as parsed only, each with what the page prints as the result of its last statement.
+    """The SQL blocks that are not marked as parsed only, each with the printed result of its last statement, if any.
 
-    That is the next block, where it is marked ``<!-- result -->``.
+    The result is the next block, if it is marked ``<!-- result -->``.
     """
     fences = list(FENCE.finditer(page.read_text()))
     for fence, following in zip(fences, [*fences[1:], None], strict=True):

@@ -1,8 +1,8 @@
-"""Compares a result with what a page prints of it, as `sqlext sql` draws tables, without the frame.
+"""Compares a result with the table that a page prints, which has the form of `sqlext sql` without the frame.
 
-A grid has the column names in its first line; a record has a line per column, name first. ``..`` stands for any text in a cell, for
-the columns that are left out (last in a grid, anywhere in a record) and for rows that are left out (last). A number holds when
-it rounds to the digits that are printed. A result that is one text of several lines is printed as it is.
+A grid has the column names in its first line. A record has one line per column, which starts with the name. ``..`` means any
+text in a cell, omitted columns (last in a grid, anywhere in a record) or omitted rows (last). A number matches if it rounds to
+the printed digits. A result that is a single text of several lines is printed unchanged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"-?\d+(?:\.(?P<decimals>\d+))?")
 
 
 def differences(printed: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """What does not hold, in words; [] when the page is right."""
+    """Descriptions of all differences; [] if the page is right."""
     actual = [[_plain(text(value)) for value in row] for row in rows]
     if len(columns) == 1 and len(actual) == 1 and "\n" in actual[0][0]:
         return _compare("text", printed.strip(), actual[0][0].strip())
@@ -29,12 +29,12 @@ def differences(printed: str, columns: Sequence[str], rows: Iterable[Sequence[An
 
 
 def _plain(cell: str) -> str:
-    """Names of the test's databases as the page has them; trailing blanks are not printed."""
+    """Replaces the names of the test's databases by those on the page, and strips blanks, which are not printed."""
     return re.sub(r"\bdocs_(shop|models)\b", r"\1", cell).strip()
 
 
 def _selects(names: Sequence[str], columns: Sequence[str]) -> bool:
-    """Whether the names are all columns, or the first ones and ``..``."""
+    """Whether the names are all columns, or the first columns followed by ``..``."""
     if names and names[-1] == ANY:
         return list(names[:-1]) == list(columns[: len(names) - 1])
     return list(names) == list(columns)
@@ -45,7 +45,7 @@ def _grid(lines: list[list[str]], columns: Sequence[str], actual: list[list[str]
     if more:
         expected = expected[:-1]
     if len(expected) != len(actual) and not (more and len(expected) < len(actual)):
-        return [f"{len(expected)} rows are printed, {len(actual)} came: {actual[:10]}"]
+        return [f"the page has {len(expected)} rows, the result {len(actual)}: {actual[:10]}"]
     return [
         problem
         for number, (wanted, row) in enumerate(zip(expected, actual, strict=False), 1)
@@ -56,11 +56,11 @@ def _grid(lines: list[list[str]], columns: Sequence[str], actual: list[list[str]
 
 def _record(lines: list[list[str]], columns: Sequence[str], actual: list[list[str]]) -> list[str]:
     if len(actual) != 1:
-        return [f"one row is printed field by field, {len(actual)} came"]
+        return [f"the page has one row as a record, the result has {len(actual)} rows"]
     printed = {line[0]: "│".join(line[1:]).strip() for line in lines if line != [ANY]}
     names = [name for name in columns if name in printed]
     if list(printed) != names or (len(names) < len(columns) and [ANY] not in lines):
-        return [f"columns {list(printed)} are printed, {list(columns)} came"]
+        return [f"the page has the columns {list(printed)}, the result {list(columns)}"]
     return [
         problem
         for name, value in zip(columns, actual[0], strict=True)
@@ -78,4 +78,4 @@ def _compare(what: str, printed: str, value: str) -> list[str]:
             return []
     elif re.fullmatch(".*".join(map(re.escape, printed.split(ANY))), value, re.DOTALL):
         return []
-    return [f"{what}: '{printed}' is printed, '{value}' came"]
+    return [f"{what}: the page has '{printed}', the result '{value}'"]

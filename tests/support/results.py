@@ -1,4 +1,4 @@
-"""Reading results in tests."""
+"""Reads results in tests."""
 
 from __future__ import annotations
 

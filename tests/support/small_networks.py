@@ -1,4 +1,4 @@
-"""Small ONNX networks for tests, from ONNX's own textual form, with random weights."""
+"""Small ONNX networks for tests, in ONNX's own text syntax, with random weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx import numpy_helper, parser, shape_inference
 
 Array = NDArray[Any]
 
-# A small residual network with what networks of photographs have: 19 numbers of embedding, 7 classes.
+# A small residual network with the usual operators of image networks; its embedding has 19 numbers, and it has 7 classes.
 RESIDUAL = """
     a = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [2, 2]> (x, w1)
     b = BatchNormalization (a, scale1, shift1, mean1, var1)
@@ -41,7 +41,7 @@ RESIDUAL_WEIGHTS: dict[str, Any] = {
     "w4": (7, 19),
     "b4": (7,),
 }
-# SqueezeNet's end: the classifier is a convolution whose maps are averaged.
+# Ends like SqueezeNet: the classifier is a convolution whose feature maps are averaged.
 SQUEEZE = """
     a = Conv <kernel_shape = [3, 3], strides = [2, 2]> (x, w1, b1)
     b = Relu (a)
@@ -76,21 +76,21 @@ def build(
     opset: int = 17,
     seed: int = 0,
 ) -> onnx.ModelProto:
-    """A model of ``nodes``, one per line, from ``x`` to ``output``; a weight is a shape to draw, or a value."""
+    """A model of ``nodes``, one per line, from ``x`` to ``output``. A weight is a value, or a shape to fill at random."""
     head = f'<ir_version: 8, opset_import: ["" : {opset}]>'
     outputs = ", ".join(f"float[N, M] {name}" for name in output.split(", "))
     model = parser.parse_model(f"{head} agraph ({inputs}) => ({outputs}) {{ {nodes} }}")
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     random = np.random.default_rng(seed)
-    for name, given in (weights or {}).items():
-        value = _draw(random, name, given) if isinstance(given, tuple) else np.asarray(given)
+    for name, weight in (weights or {}).items():
+        value = _draw(random, name, weight) if isinstance(weight, tuple) else np.asarray(weight)
         model.graph.initializer.append(numpy_helper.from_array(value, name))
     return shape_inference.infer_shapes(model, data_prop=True)  # an output must declare its sizes
 
 
 def _draw(random: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
-    """Scaled so that activations stay near one; variances are positive."""
+    """Random weights, scaled so that activations stay near one; variances are positive."""
     if name.startswith("var"):
         return random.uniform(0.5, 2.0, shape).astype(np.float32)
     fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 4

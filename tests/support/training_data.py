@@ -1,4 +1,4 @@
-"""Synthetic features for training tests: Gaussian blobs, and the losses that NumPy finds for given weights."""
+"""Synthetic features for training tests: Gaussian blobs, and the losses that NumPy computes for given weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCHEMA = "features ARRAY<FLOAT>, target DOUBLE, validates BOOLEAN"
 
 @dataclass(frozen=True)
 class Blobs:
-    """Rows of a training."""
+    """The rows of a training: features (N, width), class indexes or values (N), and whether each row validates (N)."""
 
     features: np.ndarray[Any, np.dtype[np.float32]]
     target: np.ndarray[Any, np.dtype[np.float64]]
@@ -24,12 +24,12 @@ class Blobs:
         return spark.createDataFrame(list(rows), SCHEMA).repartition(partitions).cache()
 
     def losses(self, weights: list[Any]) -> tuple[float, float]:
-        """Mean NLL over the training and over the validation rows."""
+        """The mean NLL of the training rows and of the validation rows."""
         nll = -log_probabilities(weights, self.features)[np.arange(len(self.target)), self.target.astype(int)]
         return float(nll[~self.validates].mean()), float(nll[self.validates].mean())
 
     def accuracy(self, weights: list[Any]) -> float:
-        """Over the validation rows."""
+        """The accuracy on the validation rows."""
         right = log_probabilities(weights, self.features).argmax(1) == self.target
         return float(right[self.validates].mean())
 
@@ -45,7 +45,7 @@ def blobs(
 
 
 def outputs(weights: list[Any], features: Any) -> Any:
-    """The head's last linear layer."""
+    """The output of the head's last linear layer."""
     *hidden, (last, bias) = zip(weights[::2], weights[1::2], strict=True)
     for weight, offset in hidden:
         features = np.maximum(features @ weight.T + offset, 0)

@@ -1,4 +1,4 @@
-"""The package's drawing code, loaded from its file: to import the package itself would need Spark."""
+"""The package's drawing code, loaded from its file because an import of the package itself would need Spark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small backbone: a residual network of plain operators, so that every engine and BigDL's converter can take it."""
+"""The small backbone: a residual network of common operators, which every engine and BigDL's converter support."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) ->
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions beside a short cut, as in ResNet-18; halves the picture when ``stride`` is 2."""
+    """Two 3 x 3 convolutions with a shortcut, as in ResNet-18; halves the image if ``stride`` is 2."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Block(nn.Module):
 
 
 class SmallBackbone(nn.Module):
-    """N x 3 x 64 x 64 -> N x ``classes`` logits; the 160 pooled features before the last layer are the embedding."""
+    """N x 3 x 64 x 64 -> N x ``classes`` logits. The embedding is the 160 pooled features before the last layer."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The pictures that the small backbone is trained on: a class per shape and per texture."""
+"""The images on which the small backbone is trained, with one class per shape and per texture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shapes import SHAPES
 SIDE = 64
 Pattern = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
 
-# Whole-picture patterns in two colours: where (x, y), turned and scaled, takes the second one.
+# Patterns in two colours that fill the image: whether the point (x, y), rotated and scaled, has the second colour.
 TEXTURES: dict[str, Pattern] = {
     "stripes": lambda x, y: x % 1 < 0.5,
     "checks": lambda x, y: (x % 1 < 0.5) ^ (y % 1 < 0.5),
@@ -41,7 +41,7 @@ def _texture(rng: np.random.Generator, name: str) -> Image.Image:
 
 
 def picture(rng: np.random.Generator, name: str) -> Image.Image:
-    """One picture of the class, 64 x 64 pixels: any size, place, angle and colours; sometimes several of it."""
+    """One image of the class, 64 x 64 pixels, with random sizes, places, angles and colours; sometimes with several objects."""
     if name in TEXTURES:
         return camera(rng, _texture(rng, name), noise=9, blur=0.5)
 
@@ -57,9 +57,9 @@ def picture(rng: np.random.Generator, name: str) -> Image.Image:
 
 
 def draw_set(seed: int, per_class: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """``per_class`` pictures of every class; a seed of its own for each class, so that classes can be added.
+    """Draws ``per_class`` images of every class. Each class has a separate seed, so that adding classes changes no others.
 
-    :return: pictures N x 64 x 64 x 3, and the index of each one's class in :data:`CLASSES`.
+    :return: the images, N x 64 x 64 x 3, and the index of each image's class in :data:`CLASSES`.
     """
     pictures = []
     for index, name in enumerate(CLASSES):

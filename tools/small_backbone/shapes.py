@@ -1,4 +1,4 @@
-"""The shapes that the small backbone learns to tell apart, a function (rng, pen) per class; none is a flower."""
+"""The shapes that the small backbone learns to distinguish, one function (rng, pen) per class. None is a flower."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Shape = Callable[[Rng, Pen], None]
 
 
 def polygon(corners: int, inner: float = 1.0) -> Shape:
-    """A regular polygon, or a star whose inner corners lie at ``inner``."""
+    """A regular polygon, or a star whose inner corners are at the radius ``inner``."""
 
     def draw(rng: Rng, pen: Pen) -> None:
         steps = corners * (1 if inner == 1.0 else 2)
@@ -29,7 +29,7 @@ def polygon(corners: int, inner: float = 1.0) -> Shape:
 
 
 def outline(*points: tuple[float, float]) -> Shape:
-    """Any polygon, in any colour, its corners moved a little each time."""
+    """Any polygon in a random colour, with its corners moved slightly each time."""
 
     def draw(rng: Rng, pen: Pen) -> None:
         moved = np.array(points) + rng.normal(0, 0.03, (len(points), 2))
@@ -42,12 +42,12 @@ def outline(*points: tuple[float, float]) -> Shape:
 
 
 def mirrored(*points: tuple[float, float]) -> Shape:
-    """A polygon that is the same left and right: given is its right half, from top to bottom."""
+    """A polygon with left-right symmetry; ``points`` are its right half from top to bottom."""
     return outline(*points, *[(-x, y) for x, y in reversed(points)])
 
 
 def fruit(colour: Colour, height: float = 1.0, leaf: bool = False, pointed: bool = False) -> Shape:
-    """Something round of a certain colour; shape alone does not tell these apart."""
+    """A round object of a certain colour, since shape by itself does not distinguish these classes."""
 
     def draw(rng: Rng, pen: Pen) -> None:
         skin = vary(rng, colour, 14)

@@ -1,9 +1,9 @@
-"""Trains the small backbone that the package ships, and writes it with all that IMPORT MODEL needs to know of it.
+"""Trains the small backbone that comes with the package, and writes it with all metadata that IMPORT MODEL needs.
 
     python -m venv build/torch && build/torch/bin/pip install -r tools/small_backbone/requirements.txt
     build/torch/bin/python tools/small_backbone/train.py            # about 15 minutes on one core
 
-The accuracy printed and stored is that on pictures drawn with a seed that training never used.
+The accuracy that is printed and stored is measured on images drawn with a seed that training does not use.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ PREPROCESSING = {
     "mean": [MEAN] * 3,
     "std": [STD] * 3,
 }
-LIMIT = 2_000_000  # bytes of the file, which goes into the wheel
+LIMIT = 2_000_000  # maximum bytes of the file, which becomes part of the wheel
 
 
 def normalised(pictures: NDArray[np.uint8]) -> Tensor:
-    """N x 64 x 64 x 3 bytes as the network's input, N x 3 x 64 x 64."""
+    """Converts N x 64 x 64 x 3 bytes to the network's input, N x 3 x 64 x 64."""
     pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
     return ((pixels / 255 - MEAN) / STD).contiguous(memory_format=torch.channels_last)
 
 
 def augmented(batch: Tensor, generator: torch.Generator) -> Tensor:
-    """The batch, each picture mirrored or not, the whole moved by up to six pixels."""
+    """The batch with each image mirrored or not, and all images shifted together by up to six pixels."""
     mirror = torch.rand(len(batch), generator=generator) < 0.5
     batch = torch.where(mirror[:, None, None, None], batch.flip(3), batch)
     across, down = (int(torch.randint(-6, 7, (), generator=generator)) for _ in range(2))
@@ -121,7 +121,7 @@ def main() -> None:
     export(model, options.output, found)
     size = options.output.stat().st_size
     print(f"{options.output}: {size:,} bytes, {sum(p.numel() for p in model.parameters()):,} parameters")
-    print(f"held-out accuracy: {found:.4f}, {time.monotonic() - started:.0f} s in all")
+    print(f"held-out accuracy: {found:.4f}, {time.monotonic() - started:.0f} s in total")
     if size >= LIMIT:
         sys.exit(f"the file is larger than {LIMIT:,} bytes")
 
