@@ -34,7 +34,7 @@ def has_java() -> bool:
 def main(folder: str) -> None:
     if sys.version_info[:2] != (3, 11):
         sys.exit(
-            f"Python 3.11 is required (the last version that PySpark 3.4 and BigDL support), not {sys.version.split()[0]}."
+            f"Python 3.11 is required, the latest that PySpark 3.4 and BigDL support; this is {sys.version.split()[0]}."
         )
     venv.create(folder, with_pip=True)
     pip = [

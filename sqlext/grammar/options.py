@@ -86,7 +86,7 @@ def as_written(value: Any) -> Any:
 
 
 def resolve(
-    given: Iterable[RawOption], declared: Iterable[Option], *, foreign: Mapping[str, str] | None = None
+    raw_options: Iterable[RawOption], declared: Iterable[Option], *, foreign: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Typed values of all declared options, including defaults.
 
@@ -95,7 +95,7 @@ def resolve(
     """
     known = {option.name: option for option in declared}
     values = {option.name: option.default for option in known.values()}
-    for raw in given:
+    for raw in raw_options:
         option = known.get(raw.key)
         if option is None:
             if foreign and raw.key in foreign:

@@ -31,27 +31,29 @@ LOCAL_DEFAULTS = {
 ALWAYS_DEFAULTS = {"spark.sql.thriftServer.interruptOnCancel": "true"}
 
 
-def needed(given: Mapping[str, Any]) -> dict[str, str]:
-    """The settings to add to ``given``.
+def needed(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The settings to add to ``settings``.
 
     Spark's jars come first on the class path and BigDL's last, because BigDL's jar bundles other versions of classes that
     Spark and Hive use. The driver does not use ``spark.jars``: Hive closes the class loader of those jars when the first
     JDBC session ends, and classes that are not loaded by then are lost for all sessions.
     """
     jars = [str(spark_jars() / "*"), str(JAR), *map(str, bigdl_jars())]
-    extensions = [e for e in str(given.get("spark.sql.extensions", "")).split(",") if e and e != EXTENSION]
+    extensions = [e for e in str(settings.get("spark.sql.extensions", "")).split(",") if e and e != EXTENSION]
     needed = {
         "spark.sql.extensions": ",".join([*extensions, EXTENSION]),
         "spark.sql.catalogImplementation": "hive",
-        "spark.driver.extraClassPath": _joined(jars, given.get("spark.driver.extraClassPath"), ":"),
-        "spark.driver.extraJavaOptions": _joined(_log_option(given), given.get("spark.driver.extraJavaOptions"), " "),
+        "spark.driver.extraClassPath": _joined(jars, settings.get("spark.driver.extraClassPath"), ":"),
+        "spark.driver.extraJavaOptions": _joined(
+            _log_option(settings), settings.get("spark.driver.extraJavaOptions"), " "
+        ),
     }
-    master = str(given.get("spark.master", "local"))
+    master = str(settings.get("spark.master", "local"))
     if not master.startswith("local"):
-        needed["spark.executor.extraClassPath"] = _joined(jars, given.get("spark.executor.extraClassPath"), ":")
+        needed["spark.executor.extraClassPath"] = _joined(jars, settings.get("spark.executor.extraClassPath"), ":")
     if master.startswith(("yarn", "k8s")):  # this Python environment may not exist on the executors' machines
-        needed["spark.jars"] = _joined([str(JAR), *map(str, bigdl_jars())], given.get("spark.jars"), ",")
-    return {**{k: v for k, v in ALWAYS_DEFAULTS.items() if k not in given}, **needed}
+        needed["spark.jars"] = _joined([str(JAR), *map(str, bigdl_jars())], settings.get("spark.jars"), ",")
+    return {**{k: v for k, v in ALWAYS_DEFAULTS.items() if k not in settings}, **needed}
 
 
 def _joined(ours: list[str], users: object, separator: str) -> str:
@@ -59,9 +61,9 @@ def _joined(ours: list[str], users: object, separator: str) -> str:
     return separator.join([*ours, *others])
 
 
-def _log_option(given: Mapping[str, Any]) -> list[str]:
+def _log_option(settings: Mapping[str, Any]) -> list[str]:
     """Our quiet logging, unless the user configures logging. With neither, a file in BigDL's jar would take effect."""
-    if "log4j" in str(given.get("spark.driver.extraJavaOptions", "")):
+    if "log4j" in str(settings.get("spark.driver.extraJavaOptions", "")):
         return []
     users = _conf_folder() / "log4j2.properties"
     return [f"-Dlog4j2.configurationFile={(users if users.is_file() else LOG_CONFIGURATION).as_uri()}"]

@@ -16,10 +16,10 @@ LOCK = "_metastore.pid"
 _held: dict[Path, IO[str]] = {}  # locks are held until the process ends, since its JVM has Derby open until then
 
 
-def warehouse_options(folder: Path, given: Mapping[str, Any]) -> dict[str, str]:
+def warehouse_options(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     """Spark's settings for tables and a metastore in ``folder``, which is locked.
 
-    If ``given`` names another metastore, the folder is used only for tables and not locked.
+    If ``settings`` names another metastore, the folder is used only for tables and not locked.
 
     :raises SqlExtError: WAREHOUSE_IN_USE, with the process that holds the lock.
     """
@@ -28,13 +28,13 @@ def warehouse_options(folder: Path, given: Mapping[str, Any]) -> dict[str, str]:
     folder = folder.resolve()
     options = {"spark.sql.warehouse.dir": folder.as_uri()}
     url = "spark.hadoop.javax.jdo.option.ConnectionURL"
-    if url in given or "spark.hadoop.hive.metastore.uris" in given:
+    if url in settings or "spark.hadoop.hive.metastore.uris" in settings:
         return options
     _lock(folder)
     options[url] = f"jdbc:derby:;databaseName={folder / METASTORE};create=true"
     # By default Derby writes its log into the current folder of the program.
     log = f"-Dderby.stream.error.file={folder / '_derby.log'}"
-    options["spark.driver.extraJavaOptions"] = f"{given.get('spark.driver.extraJavaOptions', '')} {log}".strip()
+    options["spark.driver.extraJavaOptions"] = f"{settings.get('spark.driver.extraJavaOptions', '')} {log}".strip()
     return options
 
 
