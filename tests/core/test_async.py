@@ -13,8 +13,8 @@ from pyspark.sql import Row, SparkSession
 from results import one
 
 from sqlext.catalog import RunStore
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
-from sqlext.statements.base import Context
 from sqlext.training.background import take_submitted
 from sqlext.training.recorder import _training_slots, places
 

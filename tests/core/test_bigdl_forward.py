@@ -12,8 +12,9 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from training_data import log_probabilities, outputs
 
+from sqlext.bigdl.records import HeadSpec
 from sqlext.bigdl.scoring import ModuleFiles, is_registered, register_modules, unregister_modules
-from sqlext.bigdl.training import HeadSpec, save_head
+from sqlext.bigdl.training import save_head
 
 LOWER = HeadSpec(width=6, classes=None, hidden=(5,))  # 6 numbers -> 1
 CLASSES = HeadSpec(width=6, classes=3, hidden=(4,))

@@ -13,9 +13,11 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from training_data import Blobs, blobs, log_probabilities, outputs
 
-from sqlext.bigdl import missing
+from sqlext.bigdl.installed import missing
+from sqlext.bigdl.optimizers import OPTIMIZERS
 from sqlext.bigdl.placement import Placement, place
-from sqlext.bigdl.training import OPTIMIZERS, Epoch, HeadSpec, TrainedHead, TrainSettings, train_head
+from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
+from sqlext.bigdl.training import train_head
 from sqlext.errors import SqlExtError
 
 SGD = TrainSettings(epochs=6, batch_size=4, optimizer="sgd", learning_rate=0.01, momentum=0.9)

@@ -17,7 +17,7 @@ from tiny_models import publish_columns
 from sqlext.catalog import ModelCatalog, ModelRef
 from sqlext.scoring import steps as _models
 from sqlext.scoring import worker as _worker
-from sqlext.udfs.base import Argument
+from sqlext.scoring.inputs import Argument
 
 ROWS = 12
 Count = Callable[[DataFrame], tuple[list[Row], int]]

@@ -12,7 +12,8 @@ from small_networks import build, residual, squeeze
 
 import sqlext.bigdl
 from sqlext.bigdl import onnx_to_bigdl
-from sqlext.bigdl.onnx_to_bigdl import OPERATORS, convert, forward, overwriting, plan, save, unsupported
+from sqlext.bigdl.onnx_to_bigdl import convert, forward, overwriting, plan, save, unsupported
+from sqlext.bigdl.operators import OPERATORS
 from sqlext.engines import load_engine
 from sqlext.images.decode import decode
 from sqlext.images.preprocessing import Preprocessing, tensor

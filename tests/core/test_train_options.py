@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import Row, SparkSession
 from results import one
 
-from sqlext.bigdl.training import OPTIMIZERS
+from sqlext.bigdl.optimizers import OPTIMIZERS
 from sqlext.catalog import ModelCatalog, ModelRef
 
 
