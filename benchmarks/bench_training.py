@@ -18,7 +18,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 import sqlext
 from sqlext.bigdl.placement import Placement
-from sqlext.bigdl.training import HeadSpec, TrainSettings, train_head
+from sqlext.bigdl.records import HeadSpec, TrainSettings
+from sqlext.bigdl.training import train_head
 
 
 def feature_rows(spark: SparkSession, rows: int, width: int) -> DataFrame:

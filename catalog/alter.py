@@ -7,20 +7,18 @@ when somebody else's change came in between; within the process a lock per model
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlext.catalog.drafts import check_properties
 from sqlext.catalog.entry import MODEL_ID, PROPERTY
 from sqlext.catalog.names import ModelName
+from sqlext.catalog.reader import CatalogReader
 from sqlext.catalog.runs import RunStore
 from sqlext.catalog.versions import ATTEMPTS, lock_of
 from sqlext.errors import SqlExtError, nearest
 
-if TYPE_CHECKING:
-    from sqlext.catalog.facade import ModelCatalog
 
-
-def rename(catalog: ModelCatalog, name: ModelName, to: ModelName) -> None:
+def rename(catalog: CatalogReader, name: ModelName, to: ModelName) -> None:
     """Gives a model another name in its database; folders, versions, aliases and what uses it stay as they are.
 
     Runs that have ended go with it.
@@ -36,7 +34,7 @@ def rename(catalog: ModelCatalog, name: ModelName, to: ModelName) -> None:
     RunStore(catalog.spark).rename(name, to.name)
 
 
-def set_comment(catalog: ModelCatalog, name: ModelName, comment: str | None) -> str | None:
+def set_comment(catalog: CatalogReader, name: ModelName, comment: str | None) -> str | None:
     """Replaces a model's comment, and returns what it was.
 
     :raises SqlExtError: INVALID_MODEL_PROPERTY for more than 4,000 characters, PERMISSION_DENIED.
@@ -48,7 +46,7 @@ def set_comment(catalog: ModelCatalog, name: ModelName, comment: str | None) -> 
     return None if before is None else str(before)
 
 
-def set_properties(catalog: ModelCatalog, name: ModelName, values: Mapping[str, str]) -> None:
+def set_properties(catalog: CatalogReader, name: ModelName, values: Mapping[str, str]) -> None:
     """Sets properties of the user's own; the others stay.
 
     :raises SqlExtError: INVALID_MODEL_PROPERTY, PERMISSION_DENIED, VERSION_CONFLICT.
@@ -58,7 +56,7 @@ def set_properties(catalog: ModelCatalog, name: ModelName, values: Mapping[str, 
     _change(catalog, name, lambda properties: properties | wanted)
 
 
-def unset_properties(catalog: ModelCatalog, name: ModelName, keys: Iterable[str], *, if_exists: bool) -> list[str]:
+def unset_properties(catalog: CatalogReader, name: ModelName, keys: Iterable[str], *, if_exists: bool) -> list[str]:
     """Removes properties of the user's own; returns those that were there.
 
     :raises SqlExtError: PROPERTY_NOT_FOUND unless ``if_exists``, PERMISSION_DENIED, VERSION_CONFLICT.
@@ -78,7 +76,7 @@ _KEEP = object()
 
 
 def _change(
-    catalog: ModelCatalog,
+    catalog: CatalogReader,
     name: ModelName,
     change: Callable[[dict[str, str]], dict[str, str]],
     comment: Any = _KEEP,
@@ -94,7 +92,7 @@ def _change(
     raise SqlExtError("VERSION_CONFLICT", version=name, attempts=ATTEMPTS)
 
 
-def _table(catalog: ModelCatalog, name: ModelName) -> dict[str, Any]:
+def _table(catalog: CatalogReader, name: ModelName) -> dict[str, Any]:
     table = catalog.model_table(name)
     if table is None:
         raise SqlExtError("MODEL_NOT_FOUND", model=name, hint="It was dropped.")

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError
+from sqlext.networks.scores import VALUE
 
 FORMAT_VERSION = 1
 """Of the table, the partition parameters and the manifest. Every release reads all earlier ones."""
@@ -27,7 +28,6 @@ BACKBONE_ID = PREFIX + "backbone_id"
 ALIAS = PREFIX + "alias."
 
 BACKBONE, CLASSIFIER, REGRESSOR = KINDS = ("backbone", "classifier", "regressor")
-VALUE = "value"  # a manifest's `scores_kind` where the one output is a number and not the scores of classes
 
 
 def predicts_a_value(manifest: Mapping[str, Any]) -> bool:

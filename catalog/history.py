@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from sqlext.catalog.files import Files
+from sqlext.catalog.files import Files
 
 FILE = "history.parquet"
 COLUMNS = {
@@ -48,8 +48,6 @@ def write_history(rows: Iterable[Mapping[str, Any]], run_id: str, path: Path) ->
 
 def read_history(files: Files, location: str) -> list[dict[str, Any]]:
     """The epochs of the version in the folder ``location``, in order; none for an imported network."""
-    from datetime import UTC
-
     from pyarrow import parquet
 
     try:

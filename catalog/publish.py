@@ -13,10 +13,8 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.errors.exceptions.base import PySparkException
 
@@ -36,21 +34,12 @@ from sqlext.catalog.entry import (
 )
 from sqlext.catalog.history import FILE as HISTORY
 from sqlext.catalog.history import write_history
+from sqlext.catalog.layout import DROPPED, MANIFEST, release
+from sqlext.catalog.reader import CatalogReader
 from sqlext.errors import SqlExtError
 
-if TYPE_CHECKING:
-    from sqlext.catalog.facade import ModelCatalog
-
-MANIFEST = "manifest.json"
-DROPPED = "_dropped"
 _FOLDER = re.compile(r"v(\d+)-(.+)")
 _ATTEMPTS = 60
-
-
-@cache
-def release() -> str:
-    """The installed version of this package; asked late, since the package is imported while it is built."""
-    return version_of("bigdl-sqlext")
 
 
 class _RacedError(Exception):
@@ -62,7 +51,7 @@ class Publication:
 
     def __init__(
         self,
-        catalog: ModelCatalog,
+        catalog: CatalogReader,
         made: Draft,
         manifest: Mapping[str, Any],
         parameters: Mapping[str, str],

@@ -10,18 +10,18 @@ import hmac
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from py4j.java_gateway import JavaObject
 from pyspark import SparkContext
 from pyspark.errors import AnalysisException, ParseException, PySparkException, QueryExecutionException
-from pyspark.sql import Column, SparkSession
+from pyspark.sql import SparkSession
 
+from sqlext import did_you_mean, statements, udfs
+from sqlext.bigdl.training import on_epoch
 from sqlext.errors import SqlExtError
-
-if TYPE_CHECKING:
-    from py4j.java_gateway import JavaObject
 
 logger = logging.getLogger("sqlext")
 
@@ -87,45 +87,31 @@ def _session(jsession: JavaObject | None) -> SparkSession | None:
 
 
 def _parse(spark: SparkSession, request: Request) -> Request:
-    from sqlext import statements
-
     parsed = _plain(statements.parse(spark, request["sql"], request.get("explain")))
     return {"explained": False, **parsed}
 
 
 def _run(spark: SparkSession, request: Request) -> list[Request]:
-    from sqlext import statements
-
     return list(statements.run(spark, request["payload"]))
 
 
 def _near_miss(_: SparkSession | None, request: Request) -> None:
-    from sqlext import statements
-
-    statements.near_miss(request["sql"])
+    did_you_mean.refuse(request["sql"])
 
 
 def _bind(spark: SparkSession, request: Request) -> Request:
-    from sqlext import udfs
-
     return _plain(udfs.bind(spark, request["function"], request["namespace"], request["arguments"]))
 
 
 def _bind_table(spark: SparkSession, request: Request) -> Request:
-    from sqlext import udfs
-
     return udfs.bind_table(spark, request["function"], request["namespace"], request["arguments"])
 
 
 def _table_rows(spark: SparkSession, request: Request) -> list[Request]:
-    from sqlext import udfs
-
     return udfs.table_rows(spark, request["function"], request["bound"])
 
 
 def _epoch(_: SparkSession | None, request: Request) -> Request:
-    from sqlext.bigdl.training import on_epoch
-
     return {"go": bool(on_epoch(request))}
 
 
@@ -199,30 +185,3 @@ def _logged(error: BaseException) -> str:
     log_id = secrets.token_hex(4)
     logger.error("log id %s", log_id, exc_info=error)
     return f"(log id {log_id})"
-
-
-# --- functions --------------------------------------------------------------------------------------------------------
-
-
-def hub(spark: SparkSession) -> Any:
-    """The Scala object Hub in the driver of ``spark``."""
-    return spark._jvm.org.apache.spark.sql.sqlext.Hub  # type: ignore[union-attr]
-
-
-def register_udf(spark: SparkSession, key: str, udf: Any) -> None:
-    """Makes a pandas UDF known to the shim as ``key``, for the steps of a binding. The same key replaces."""
-    function = getattr(udf, "_unwrapped", udf)  # pandas_udf() returns a plain function that carries the object
-    hub(spark).registerUdf(key, function._judf)
-
-
-def scored_column(spark: SparkSession, key: str, arguments: Iterable[Column]) -> Column:
-    """The registered UDF ``key`` over columns, as a scoring step that the shim's rules know."""
-    from pyspark.sql.column import _to_java_column, _to_seq
-
-    columns = _to_seq(spark.sparkContext, arguments, _to_java_column)  # type: ignore[arg-type]
-    return Column(hub(spark).scored(key, columns))
-
-
-def has_udf(spark: SparkSession, key: str) -> bool:
-    """Whether ``key`` is registered in this driver (since the session was attached)."""
-    return bool(hub(spark).hasUdf(key))

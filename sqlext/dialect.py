@@ -21,9 +21,9 @@ from sqlglot.generator import Generator
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from sqlext.did_you_mean import INSIDE, call_of_another_system, near_miss
-from sqlext.errors import SqlExtError
+from sqlext.errors import SqlExtError, position
 from sqlext.grammar.notes import QUERY, Name, Part
-from sqlext.grammar.reader import TokenReader, position
+from sqlext.grammar.reader import TokenReader
 from sqlext.routing import Routed, route
 from sqlext.statements import STATEMENTS, read_statement
 from sqlext.udfs import FUNCTIONS

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlext.errors import SqlExtError
 from sqlext.grammar.reader import TokenReader
+from sqlext.statements import STATEMENTS
 
 _EXPLAIN_MODES = ("EXTENDED", "FORMATTED", "CODEGEN", "COST")
 
@@ -22,8 +23,6 @@ class Routed:
 
 def route(sql: str) -> Routed | None:
     """None: Spark's."""
-    from sqlext.statements import STATEMENTS
-
     try:
         reader = TokenReader(sql)
     except SqlExtError:  # an open string or comment: Spark says so

@@ -16,8 +16,12 @@ from pyspark import SparkContext
 from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
 
+from sqlext import bridge
 from sqlext.errors import SqlExtError, nearest
+from sqlext.jvm.language import language
+from sqlext.settings import PREFIX, SETTINGS
 from sqlext.spark.conf import EXTENSION, LOCAL_DEFAULTS, file_defaults, needed
+from sqlext.spark.hub import hub
 from sqlext.spark.jars import JAR
 from sqlext.spark.java import find_java
 from sqlext.spark.warehouse import warehouse_options
@@ -100,15 +104,13 @@ def attach(spark: SparkSession) -> SparkSession:
     :raises SqlExtError: SESSION_NOT_READY when the session was started without our jar or Hive support, or from another
         build of the package; PINNED_THREADS_NEEDED.
     """
-    from sqlext import bridge
-
     application = spark.sparkContext.applicationId
     if _attached.get("application") == application:
         return spark
     _check(spark)
     _start_callbacks(spark)
     backend = bridge.Backend()
-    bridge.serve(bridge.hub(spark).attach(backend))
+    bridge.serve(hub(spark).attach(backend))
     _attached.update(application=application, backend=backend)
     _warn_of_unknown_settings(spark)
     return spark
@@ -126,24 +128,19 @@ def _start_callbacks(spark: SparkSession) -> None:
 
 
 def _check(spark: SparkSession) -> None:
-    from sqlext import bridge
-    from sqlext.jvm.language import language
-
     if not isinstance(SparkContext._gateway, ClientServer):
         raise SqlExtError("PINNED_THREADS_NEEDED")
-    if isinstance(bridge.hub(spark), JavaPackage):
+    if isinstance(hub(spark), JavaPackage):
         raise SqlExtError("SESSION_NOT_READY", lacks="bigdl-sqlext's jar on the driver's class path")
     if EXTENSION not in spark.sparkContext.getConf().get("spark.sql.extensions", ""):
         raise SqlExtError("SESSION_NOT_READY", lacks=f"spark.sql.extensions={EXTENSION}")
     if spark.conf.get("spark.sql.catalogImplementation") != "hive":
         raise SqlExtError("SESSION_NOT_READY", lacks="Hive support")
-    if bridge.hub(spark).languageDigest() != language()["digest"]:
+    if hub(spark).languageDigest() != language()["digest"]:
         raise SqlExtError("JAR_IS_STALE", jar=JAR)
 
 
 def _warn_of_unknown_settings(spark: SparkSession) -> None:
-    from sqlext.settings import PREFIX, SETTINGS
-
     known = [s.key for s in SETTINGS]
     for key, _ in spark.sparkContext.getConf().getAll():
         if key.startswith(PREFIX) and key not in known:

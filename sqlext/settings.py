@@ -79,14 +79,6 @@ def setting(spark: SparkSession, name: str) -> str | None:
     return spark.conf.get(PREFIX + name, default)  # type: ignore[arg-type]
 
 
-def setting_bytes(spark: SparkSession, name: str) -> int:
-    """The value of a setting of type bytes: '256m' -> 268435456."""
-    from sqlext.spark.java_classes import java_classes
-
-    sizes = java_classes(spark).org.apache.spark.network.util.JavaUtils
-    return int(sizes.byteStringAsBytes(setting(spark, name)))
-
-
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 

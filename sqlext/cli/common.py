@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 import click
 
 from sqlext.cli.errors import describe
+from sqlext.cli.interrupt import cancelling
 from sqlext.cli.statements import Statement
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from sqlext.cli.html import Section
     from sqlext.cli.output import Result
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,10 +61,9 @@ def open_session(warehouse: str | None, master: str | None, conf: tuple[str, ...
     _log_to_file()
     try:
         with showing("starting Spark"):
-            import sqlext
+            from sqlext.session import session
 
-            spark: SparkSession = sqlext.session(master=master, warehouse=warehouse, conf=given)
-            return spark
+            return session(master=master, warehouse=warehouse, conf=given)
     except Exception as error:
         fail(describe(error).lines())
 
@@ -97,7 +98,6 @@ def run(spark: SparkSession, statement: Statement, *, limit: int | None = None) 
     :raises StatementFailed: with what to print.
     :raises KeyboardInterrupt: when Ctrl-C cancelled it.
     """
-    from sqlext.cli.interrupt import cancelling
     from sqlext.cli.output import Result
     from sqlext.cli.progress import showing, title_of
 
@@ -148,3 +148,21 @@ def first_rows(spark: SparkSession, statement: Statement) -> tuple[Result, str]:
     rows = list(result.rows)
     note = f"the first {SHOWN_ROWS:,} rows; --format csv or json writes all of them" if len(rows) > SHOWN_ROWS else ""
     return Result(result.schema, rows[:SHOWN_ROWS]), note
+
+
+def run_all(spark: SparkSession, statements: Iterable[Statement], form: str, stream: TextIO) -> None:
+    """Runs the statements and writes their results; html collects them into one page."""
+    if form != "html":
+        for statement in statements:
+            show(spark, statement, form, stream)
+        return
+    from sqlext.cli.html import page, section
+
+    sections: list[Section] = []
+    try:
+        for statement in statements:
+            result, note = first_rows(spark, statement)
+            if result.columns:
+                sections.append(section(result, statement.text, note=note))
+    finally:
+        stream.write(page("sqlext sql", sections))

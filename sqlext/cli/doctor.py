@@ -16,14 +16,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sqlext.catalog.entry import ModelEntry
+from sqlext.catalog.names import ModelName
 from sqlext.cli.cells import size
 from sqlext.cli.common import open_session, session_options
 from sqlext.errors import SqlExtError
+from sqlext.jvm.build import LANGUAGE
+from sqlext.jvm.language import language
+from sqlext.settings import setting
+from sqlext.spark.jars import JAR as file
+from sqlext.spark.jars import bigdl_jars
+from sqlext.spark.java import find_java, java_version
+from sqlext.udfs import FUNCTIONS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from sqlext.catalog import ModelEntry
 
 OK, MISSING, NOTE = "ok", "missing", "note"
 STYLES = {OK: "green", MISSING: "bold red", NOTE: "yellow"}
@@ -114,7 +122,6 @@ def environment() -> Iterator[Check]:
 
 
 def java() -> Check:
-    from sqlext.spark.java import find_java, java_version
 
     try:
         home = find_java()
@@ -139,7 +146,6 @@ def package(name: str, distribution: str, wanted: str) -> Check:
 
 
 def bigdl() -> Check:
-    from sqlext.spark.jars import bigdl_jars
 
     check = package("BigDL", "bigdl-dllib-spark3", "2.5.0b20240324")
     if check.status == OK and not any(jar.is_file() for jar in bigdl_jars()):
@@ -155,10 +161,6 @@ def bigdl() -> Check:
 
 def jar() -> Check:
     """The shim, and whether it was built from these Python lists."""
-    from sqlext.jvm.build import LANGUAGE
-    from sqlext.jvm.language import language
-    from sqlext.spark.jars import JAR as file
-
     if not file.is_file():
         return Check("sqlext jar", MISSING, f"no {file}", "make jar, or install the package again")
     with zipfile.ZipFile(file) as archive:
@@ -215,7 +217,7 @@ def functions(spark: SparkSession) -> Check:
     """Persistent functions that our short names hide."""
     from sqlext.catalog.functions import hidden_functions
 
-    hidden = list(hidden_functions(spark))
+    hidden = list(hidden_functions(spark, (function.name for function in FUNCTIONS)))
     if not hidden:
         return Check("functions", OK, "no persistent function is hidden")
     advice = "call them with their database, or list the short names to register in spark.sqlext.functions"
@@ -224,8 +226,7 @@ def functions(spark: SparkSession) -> Check:
 
 def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
     """The model that TRAIN without BACKBONE and embed_resnet() use."""
-    from sqlext.catalog import ModelCatalog, ModelName
-    from sqlext.settings import setting
+    from sqlext.catalog.facade import ModelCatalog
 
     try:
         name = setting(spark, "backbone") or setting(spark, "resnet") or ""

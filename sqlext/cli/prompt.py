@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from sqlext.cli.common import StatementFailed, state_folder
-from sqlext.cli.sql import run_all
+from sqlext.cli.common import StatementFailed, run_all, state_folder
 from sqlext.cli.statements import complete, split
 
 if TYPE_CHECKING:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from sqlext.cli.common import StatementFailed, fail, first_rows, open_session, session_options, show
-from sqlext.cli.statements import Statement, split
+from sqlext.cli.common import StatementFailed, fail, open_session, run_all, session_options
+from sqlext.cli.prompt import prompt
+from sqlext.cli.statements import split
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-    from sqlext.cli.html import Section
 
 
 @click.command("sql")
@@ -71,8 +69,6 @@ def _run(spark: SparkSession, script: str | None, form: str, stream: TextIO) -> 
 
     try:
         if script is None:
-            from sqlext.cli.prompt import prompt
-
             prompt(spark, form, stream)
         else:
             run_all(spark, split(script), form, stream)
@@ -90,21 +86,3 @@ def _script(texts: tuple[str, ...], file: TextIO | None) -> str | None:
     if file is not None:
         return file.read()
     return None
-
-
-def run_all(spark: SparkSession, statements: Iterable[Statement], form: str, stream: TextIO) -> None:
-    """Runs the statements and writes their results; html collects them into one page."""
-    if form != "html":
-        for statement in statements:
-            show(spark, statement, form, stream)
-        return
-    from sqlext.cli.html import page, section
-
-    sections: list[Section] = []
-    try:
-        for statement in statements:
-            result, note = first_rows(spark, statement)
-            if result.columns:
-                sections.append(section(result, statement.text, note=note))
-    finally:
-        stream.write(page("sqlext sql", sections))

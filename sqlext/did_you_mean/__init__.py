@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from sqlext.did_you_mean import spark_verbs as verbs
 from sqlext.did_you_mean.meant import between_words, error, is_ours, model_name, one_line, write_instead
-from sqlext.errors import SqlExtError
+from sqlext.errors import SqlExtError, error_in
 from sqlext.grammar.reader import TokenReader
 
 _TRAIN = "TRAIN MODEL {name} FROM table LABEL column"
@@ -42,6 +42,17 @@ def near_miss(sql: str) -> SqlExtError | None:
     first = reader.peek()
     rule = _RULES.get(first.text.upper()) if first is not None and reader.at(first.text.upper()) else None
     return (rule(reader) if rule else None) or _ml_function(reader)
+
+
+def refuse(sql: str) -> None:
+    """Called by the shim for what Spark's parser has rejected.
+
+    :raises SqlExtError: SYNTAX_ERROR with the statement to write instead, where there is one.
+    """
+    missed = near_miss(sql)
+    if missed is not None:
+        with error_in(sql):
+            raise missed
 
 
 def call_of_another_system(sql: str) -> SqlExtError | None:

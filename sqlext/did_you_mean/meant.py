@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlext.errors import SqlExtError
 from sqlext.grammar.reader import TokenReader
+from sqlext.routing import route
+from sqlext.statements import parse_statement
 
 # May stand between the verb and MODEL in other systems, or in the wrong order.
 _BETWEEN = {
@@ -32,8 +34,6 @@ def one_line(*parts: str) -> str:
 
 
 def is_ours(sql: str) -> bool:
-    from sqlext.routing import route
-    from sqlext.statements import parse_statement
 
     routed = route(sql)
     try:

@@ -7,6 +7,7 @@ import difflib
 from sqlext.did_you_mean.meant import between_words, error, meant_text, model_name, one_line, write_instead
 from sqlext.errors import SqlExtError
 from sqlext.grammar.reader import TokenReader
+from sqlext.statements.alter_model import FORMS
 
 
 def show(reader: TokenReader) -> SqlExtError | None:
@@ -61,7 +62,6 @@ def create(reader: TokenReader) -> SqlExtError | None:
 
 
 def alter(reader: TokenReader) -> SqlExtError | None:
-    from sqlext.statements.alter_model import FORMS
 
     offset, between = between_words(reader, "ALTER")
     if reader.take("VERSIONS"):

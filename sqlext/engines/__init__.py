@@ -6,32 +6,18 @@ One file per engine. Nothing is cached here: who loads an engine keeps it.
 from __future__ import annotations
 
 import importlib
-import re
-from collections.abc import Callable
 from functools import cache
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from sqlext.engines import openvino
+from sqlext.engines.base import Engine
 from sqlext.errors import SqlExtError
 
-Array = NDArray[np.float32]
 # Name -> (module of the engine, what to install).
 ENGINES = {
     "openvino": ("sqlext.engines.openvino", "openvino>=2024.4"),
     "onnxruntime": ("sqlext.engines.onnxruntime", "onnxruntime>=1.18"),
 }
 PRECISIONS = {"openvino": ("f32", "bf16"), "onnxruntime": ("f32",)}
-# Pictures per call of an engine: larger batches gained nothing in measurements (ResNet-50, 1 to 32), and cost memory.
-SUB_BATCH = 8
-
-
-class Engine(Protocol):
-    """A compiled network."""
-
-    def run(self, batch: Array) -> tuple[Array, Array | None]:
-        """(N, 3, S, S) float32 -> embeddings (N, D) and scores (N, C), or None without a classifier. Any N, 0 too."""
 
 
 def load_engine(name: str, network: bytes, *, precision: str = "f32", threads: int = 1) -> Engine:
@@ -70,27 +56,5 @@ def cpu_supports_bf16() -> bool:
     """Whether this machine's CPU has bf16, and OpenVINO answers in it."""
     if available("openvino") is not None:
         return False
-    from sqlext.engines import openvino
 
     return openvino.computes_in_bf16()
-
-
-def in_parts(call: Callable[[Array], list[Array]], batch: Array, widths: list[int]) -> tuple[Array, Array | None]:
-    """Runs ``call`` on sub-batches and joins what it returns."""
-    parts = [call(batch[start : start + SUB_BATCH]) for start in range(0, len(batch), SUB_BATCH)]
-    joined = [
-        np.concatenate([part[i] for part in parts]) if parts else np.empty((0, width), np.float32)
-        for i, width in enumerate(widths)
-    ]
-    return joined[0], joined[1] if len(joined) > 1 else None
-
-
-def refused(name: str, error: BaseException, missing: str) -> SqlExtError:
-    """The engine cannot take the network: 'no Det' where the pattern ``missing`` finds the operator in its message,
-    else its own words on one line.
-    """
-    text = " ".join(str(error).split())
-    found = re.search(missing, text)
-    return SqlExtError(
-        "ENGINE_NOT_AVAILABLE", engine=name, reason=f"no {found[1]}" if found else text[:300].rstrip(".")
-    )

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from sqlext.engines import Array, in_parts, refused
+from sqlext.engines.base import Array, in_parts, refused
 
 # Read while the library loads: else it leaves a device id in the home folder and sends usage over the network.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

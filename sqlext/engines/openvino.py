@@ -10,7 +10,7 @@ import onnx
 import onnx.numpy_helper
 import onnx.parser
 
-from sqlext.engines import Array, in_parts, refused
+from sqlext.engines.base import Array, in_parts, refused
 from sqlext.errors import SqlExtError
 
 

@@ -17,7 +17,7 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import QUERY, STRINGS, Name, Part, Parts, RawOption
 
-__all__ = ["Creation", "ModelReference", "Name", "RawOption", "Source", "TokenReader", "position"]
+__all__ = ["Creation", "ModelReference", "Name", "RawOption", "Source", "TokenReader"]
 
 _QUOTED = {*STRINGS, TokenType.IDENTIFIER}
 
@@ -422,9 +422,3 @@ def _names(token: Token) -> bool:
     if token.token_type in STRINGS or token.token_type == TokenType.NUMBER:
         return False
     return token.token_type == TokenType.IDENTIFIER or token.text[:1].isalnum() or token.text[:1] == "_"
-
-
-def position(sql: str, offset: int) -> tuple[int, int]:
-    """Line (from 1) and column (from 0) of a character offset, as Spark counts them."""
-    line = sql.count("\n", 0, offset) + 1
-    return line, offset - (sql.rfind("\n", 0, offset) + 1)

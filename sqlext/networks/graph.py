@@ -16,10 +16,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from sqlext.catalog.entry import VALUE
 from sqlext.errors import SqlExtError
 from sqlext.networks.embedding import find_embedding, scores_kind_of
 from sqlext.networks.onnx_file import first_line, invalid, parse, tidy
+from sqlext.networks.scores import VALUE
 from sqlext.networks.wiring import Shapes, Wiring, shapes_of
 
 DEFAULT_SIZE = 224

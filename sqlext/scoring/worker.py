@@ -2,7 +2,7 @@
 
 One spec per (model version, engine, precision, kind of input); what it compiles is kept for the life of the worker.
 Within a batch equal inputs are scored once (a join that fans out repeats its images), and what a network has given for an
-image is kept on the executor's disk (_kept.py).
+image is cached on the executor's disk (cache.py).
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ import io
 import pickle  # reads only the broadcast files that our own driver wrote
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pyspark import Broadcast
 
-from sqlext.engines import Engine, load_engine
+from sqlext.engines import cpu_supports_bf16, load_engine
+from sqlext.engines.base import Engine
 from sqlext.images import decode as images
 from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.head import Head, softmax
 from sqlext.scoring.cache import kept_outputs
-
-if TYPE_CHECKING:
-    from pyspark import Broadcast
 
 Floats = npt.NDArray[np.float32]
 
@@ -311,9 +309,6 @@ def _data_url(value: Any, side: int) -> str | None:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
 
 
-@lru_cache(maxsize=1)
-def cpu_has_bf16() -> bool:
-    """Whether this worker's CPU has bf16 (AVX-512 BF16 or AMX), and a network in bf16 answers."""
-    from sqlext.engines import cpu_supports_bf16
-
+def cpu_has_bf16(_: object = None) -> bool:
+    """Whether this worker's CPU has bf16 (AVX-512 BF16 or AMX), and a network in bf16 answers; mapped over an RDD."""
     return cpu_supports_bf16()

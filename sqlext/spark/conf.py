@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import SparkSession
+
+from sqlext.settings import setting
 from sqlext.spark.jars import JAR, bigdl_jars, spark_jars
+from sqlext.spark.java_classes import java_classes
 
 EXTENSION = "org.apache.spark.sql.sqlext.SqlExtensions"
-LOG_CONFIGURATION = Path(__file__).parent / "log4j2.properties"
+LOG_CONFIGURATION = Path(__file__).parents[1] / "log4j2.properties"
 
 # On one machine the JVM's optimizing compiler and the work share the cores, and over the first minutes it takes as much CPU
 # as the rest of the JVM. Ten times its usual thresholds: what stays hot is compiled all the same, a little later.
@@ -77,3 +81,9 @@ def file_defaults() -> dict[str, str]:
 def _conf_folder() -> Path:
     home = os.environ.get("SPARK_HOME") or spark_jars().parent
     return Path(os.environ.get("SPARK_CONF_DIR") or Path(home) / "conf")
+
+
+def setting_bytes(spark: SparkSession, name: str) -> int:
+    """The value of a setting of type bytes: '256m' -> 268435456."""
+    sizes = java_classes(spark).org.apache.spark.network.util.JavaUtils
+    return int(sizes.byteStringAsBytes(setting(spark, name)))

@@ -6,22 +6,17 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, FloatType
 
+from sqlext.catalog.entry import ModelVersion
+from sqlext.scoring.choose import Choice
+from sqlext.scoring.inputs import Argument
 from sqlext.scoring.steps import apply_steps, embedding_steps
 from sqlext.sources import ColumnOf
 from sqlext.training.columns import Features
-from sqlext.udfs.base import Argument
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from sqlext.catalog import ModelVersion
-    from sqlext.scoring.choose import Choice
 
 ROWS_PER_TASK = 64  # of images: some seconds each, so that progress moves and a lost executor costs little
 FEWEST_ROWS, TASKS_PER_CORE = (

@@ -5,23 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import functions as F
 
-from sqlext.bigdl.training import Epoch, HeadSpec, TrainedHead, TrainSettings, train_head
+from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
+from sqlext.bigdl.training import train_head
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
+from sqlext.evaluation.names import TEST, VALIDATION
 from sqlext.networks.head import Head
-from sqlext.statements.base import Context
+from sqlext.training.labels import Labels
+from sqlext.training.plan import TrainPlan
+from sqlext.training.recorder import RunRecorder
+from sqlext.training.request import TrainRequest
+from sqlext.training.rows import Rows
 from sqlext.training.scaling import Floats, TargetScale, feature_scaling, scale_features, start_weights
-from sqlext.training.split import TEST, VALIDATION
-
-if TYPE_CHECKING:
-    from sqlext.statements.train_model import TrainModel
-    from sqlext.training.labels import Labels
-    from sqlext.training.plan import TrainPlan
-    from sqlext.training.recorder import RunRecorder
-    from sqlext.training.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Fitted:
 
 
 def fit(
-    context: Context, plan: TrainPlan, statement: TrainModel, labels: Labels, rows: Rows, run: RunRecorder
+    context: Context, plan: TrainPlan, request: TrainRequest, labels: Labels, rows: Rows, run: RunRecorder
 ) -> Fitted:
     """Trains the head on the rows that train, measured on those that validate; test rows never get here."""
     spec = _spec(plan, labels, rows.width)
@@ -44,9 +43,9 @@ def fit(
     target = TargetScale.of(used) if plan.regression else None
     scaled = used if mean is None or std is None else scale_features(used, mean, std)
     scaled = scaled if target is None else target.scale(scaled)
-    start = _start(context, plan, statement, labels, spec, (mean, std, target))
+    start = _start(context, plan, request, labels, spec, (mean, std, target))
     trained_rows = sum(rows.trained.values())
-    settings = _settings(plan, statement, labels, rows, run, target)
+    settings = _settings(plan, request, labels, rows, run, target)
     run.phase("training", trained_rows * settings.epochs)
 
     def on_epoch(epoch: Epoch) -> bool:
@@ -77,7 +76,7 @@ def _spec(plan: TrainPlan, labels: Labels, width: int) -> HeadSpec:
 
 def _settings(
     plan: TrainPlan,
-    statement: TrainModel,
+    request: TrainRequest,
     labels: Labels,
     rows: Rows,
     run: RunRecorder,
@@ -88,11 +87,11 @@ def _settings(
     if min_loss is not None and target is not None:
         min_loss /= target.std**2
     left = None if runtime is None else max(runtime - (time.monotonic() - run.began), 0.001)
-    weights = class_weights(plan.options["class_weights"], labels.names, rows, statement)
+    weights = class_weights(plan.options["class_weights"], labels.names, rows, request)
     return replace(plan.settings, min_loss=min_loss, max_runtime=left, class_weights=weights)
 
 
-def class_weights(option: Any, names: Sequence[str], rows: Rows, statement: TrainModel) -> list[float] | None:
+def class_weights(option: Any, names: Sequence[str], rows: Rows, request: TrainRequest) -> list[float] | None:
     """Weights by class index: 'auto' is n / (k * n_c) over the training rows, else by label value.
 
     :raises SqlExtError: INVALID_OPTION_VALUE when a label has none, or a weight has no label.
@@ -114,9 +113,9 @@ def class_weights(option: Any, names: Sequence[str], rows: Rows, statement: Trai
         raise SqlExtError(
             "INVALID_OPTION_VALUE",
             option="class_weights",
-            value=next(o.value for o in statement.raw_options if o.key == "class_weights"),
+            value=next(o.value for o in request.raw_options if o.key == "class_weights"),
             accepted=f"a weight for each label ({'; '.join(wrong)})",
-            offset=statement.option_offset("class_weights"),
+            offset=request.option_offset("class_weights"),
         )
     return [float(option[name]) for name in names]
 
@@ -124,7 +123,7 @@ def class_weights(option: Any, names: Sequence[str], rows: Rows, statement: Trai
 def _start(
     context: Context,
     plan: TrainPlan,
-    statement: TrainModel,
+    request: TrainRequest,
     labels: Labels,
     spec: HeadSpec,
     scaling: tuple[Floats | None, Floats | None, TargetScale | None],
@@ -147,7 +146,7 @@ def _start(
     elif shapes != spec.shapes:
         reason = "its layers are " + " and ".join(f"{s[1]} -> {s[0]}" for s in shapes[::2])
     if reason:
-        offset = statement.option_offset("warm_start")
+        offset = request.option_offset("warm_start")
         raise SqlExtError("WARM_START_MISMATCH", model=version, reason=reason, offset=offset)
     return start_weights(head, *scaling)
 

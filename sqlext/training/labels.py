@@ -6,15 +6,13 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import functions as F
 
 from sqlext.errors import SqlExtError
-from sqlext.training.split import TEST, TRAIN, VALIDATION
-
-if TYPE_CHECKING:
-    from sqlext.training.plan import TrainPlan
+from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
+from sqlext.training.plan import TrainPlan
 
 MAX_CLASSES = 10_000
 

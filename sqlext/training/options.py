@@ -10,25 +10,13 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from sqlext.bigdl.optimizers import OPTIMIZERS
 from sqlext.errors import SqlExtError
+from sqlext.evaluation.names import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from sqlext.grammar.notes import RawOption
 from sqlext.grammar.options import MAX_INT, Option, boolean, choice, integer, number, text
-from sqlext.grammar.reader import RawOption
 from sqlext.settings import duration_seconds
 
-# BigDL's optimizers by their SQL name -> the options that each gives a meaning.
-OPTIMIZERS: dict[str, frozenset[str]] = {
-    "sgd": frozenset({"learning_rate", "learning_rate_decay", "momentum", "dampening"}),
-    "adam": frozenset({"learning_rate", "learning_rate_decay"}),
-    "adagrad": frozenset({"learning_rate", "learning_rate_decay"}),
-    "adadelta": frozenset(),
-    "adamax": frozenset({"learning_rate"}),
-    "rmsprop": frozenset({"learning_rate", "learning_rate_decay"}),
-    "ftrl": frozenset({"learning_rate"}),
-    "lbfgs": frozenset({"learning_rate"}),
-}
-CLASSIFICATION_METRICS = ("accuracy", "precision", "recall", "f1_score", "log_loss", "roc_auc", "top_5_accuracy")
-REGRESSION_METRICS = ("rmse", "mae", "r2")
-LOWER_IS_BETTER = frozenset({"log_loss", "rmse", "mae"})
 _WIDTH = re.compile(r"\d{1,10}", re.ASCII)
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pyspark.sql import functions as F
 
+from sqlext.context import Context
 from sqlext.evaluation.held_out import HeldOut
+from sqlext.evaluation.names import VALIDATION
 from sqlext.networks.head import Head, softmax
 from sqlext.scoring.choose import Choice, executors_have_bf16
 from sqlext.settings import setting
-from sqlext.statements.base import Context
 from sqlext.training.features import Embedder, feature_rows
-from sqlext.training.split import VALIDATION
-
-if TYPE_CHECKING:
-    from sqlext.training.plan import TrainPlan
-    from sqlext.training.recorder import RunRecorder
+from sqlext.training.plan import TrainPlan
+from sqlext.training.recorder import RunRecorder
 
 SAMPLE = 500
 MAX_ACCURACY_CHANGE = 0.005

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from sqlext.catalog.backbones import recorded_backbone
+from sqlext.catalog.entry import ModelVersion
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.held_out import score
+from sqlext.evaluation.names import VALIDATION
 from sqlext.evaluation.quality import is_better, quality
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import Source
 from sqlext.networks.head import Head
 from sqlext.scoring.choose import choose_for_embedding
 from sqlext.sources import ColumnOf, find_column
-from sqlext.statements.base import Context
 from sqlext.training.columns import Features
 from sqlext.training.features import Embedder, feature_rows
-from sqlext.training.split import VALIDATION
-
-if TYPE_CHECKING:
-    from sqlext.catalog import ModelVersion
-    from sqlext.training.plan import TrainPlan
-    from sqlext.training.rows import Rows
+from sqlext.training.plan import TrainPlan
+from sqlext.training.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,6 @@ def _features(plan: TrainPlan, manifest: dict[str, Any]) -> Features:
     given = manifest["input"]
     if given["kind"] == plan.features.kind and given["kind"] != "columns":
         return plan.features
-    from sqlext.grammar.reader import Name, Source
 
     names = [c["name"] for c in given.get("columns") or [{"name": given["column"]}]]
     source = Source(plan.source_text, plan.source_text, 0, is_query=False)
@@ -98,8 +98,6 @@ def _with_other_features(
     context: Context, plan: TrainPlan, usable: DataFrame, manifest: dict[str, Any], features: Features
 ) -> DataFrame:
     """The validation rows with the features that the default takes, made from the source once more."""
-    from sqlext.catalog.backbones import recorded_backbone
-
     recorded, backbone, choice = manifest.get("backbone"), None, None
     if recorded:
         assert plan.existing is not None

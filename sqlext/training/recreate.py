@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sqlext.bigdl.optimizers import OPTIMIZERS
+from sqlext.catalog.entry import ModelEntry, ModelVersion
+from sqlext.catalog.names import ModelName
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name, Source
-from sqlext.statements.base import Context
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import Source
 from sqlext.text import identifier, string_literal
-from sqlext.training.options import OPTIMIZERS, OPTIONS
+from sqlext.training.clauses import read_training
+from sqlext.training.options import OPTIONS
+from sqlext.training.request import TrainRequest, Validation
 from sqlext.transfer.formats import FORMATS
-
-if TYPE_CHECKING:
-    from sqlext.catalog import ModelEntry, ModelVersion
-    from sqlext.statements.train_model import TrainModel
 
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SINGLE = re.compile(r"`((?:[^`]|``)+)`(?!\.)")  # a table's name without a database
@@ -45,15 +47,16 @@ def statement_of(context: Context, entry: ModelEntry, version: ModelVersion) -> 
 
 
 def _trained(context: Context, entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, Any]) -> str:
-    from sqlext.statements import parse_statement
-
-    written: Any = parse_statement(manifest["statement"])
+    written = read_training(manifest["statement"])
+    predicted = written.target or written.label
+    assert written.source is not None, "a recorded training has a source"
+    assert predicted is not None
     namespace = str(manifest.get("namespace") or entry.name.namespace)
     word = "TARGET" if written.target is not None else "LABEL"
     clauses = [
         f"FROM {_source(context, written.source, namespace)}",
         f"FEATURES ({', '.join(_features(written, manifest))})",
-        f"{word} {_name(written.target or written.label)}",
+        f"{word} {_name(predicted)}",
         f"USING {written.architecture}",
         _backbone(context, version, manifest),
         f"VALIDATE {_validation(context, written.validation, manifest, namespace)}",
@@ -69,8 +72,6 @@ def _trained(context: Context, entry: ModelEntry, version: ModelVersion, manifes
 
 def _source(context: Context, source: Source, namespace: str) -> str:
     """What FROM said; a table of one name gets its database, unless it was a temporary view."""
-    from sqlext.catalog import ModelName
-
     single = None if source.is_query else _SINGLE.match(source.sql)
     if single is None:
         return source.text
@@ -78,7 +79,7 @@ def _source(context: Context, source: Source, namespace: str) -> str:
     return f"{_word(namespace)}.{source.text}" if known is not None else source.text
 
 
-def _features(written: TrainModel, manifest: Mapping[str, Any]) -> list[str]:
+def _features(written: TrainRequest, manifest: Mapping[str, Any]) -> list[str]:
     """As written; by rule: the columns that were found."""
     if written.features:
         return [_name(name) for name in written.features]
@@ -101,12 +102,12 @@ def _backbone(context: Context, version: ModelVersion, manifest: Mapping[str, An
     return f"BACKBONE {'.'.join(map(_word, str(name).split('.')))} VERSION {recorded['version']}"
 
 
-def _validation(context: Context, validation: Any, manifest: Mapping[str, Any], namespace: str) -> str:
+def _validation(context: Context, validation: Validation, manifest: Mapping[str, Any], namespace: str) -> str:
     if validation.kind == "none":
         return "NONE"
-    if validation.kind == "by":
+    if validation.column is not None:
         return f"BY {_name(validation.column)}"
-    if validation.kind == "source":
+    if validation.source is not None:
         return f"FROM {_source(context, validation.source, namespace)}"
     parts = [f"SPLIT {validation.fraction!r}"]
     if validation.test_fraction:

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
-from sqlext.statements.base import Context
-from sqlext.training import summary as messages
+from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
+from sqlext.training.bad_rows import bad_rows_query, reasons
 from sqlext.training.features import feature_rows, watching
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
-from sqlext.training.split import TEST, TRAIN, VALIDATION, split_by_hash
-
-if TYPE_CHECKING:
-    from sqlext.training.recorder import RunRecorder
+from sqlext.training.recorder import RunRecorder
+from sqlext.training.split import split_by_hash
 
 # target: class index (NULL: a label unseen in training), or the value of a regression. side: train, validation or test.
 _COLUMNS = ("label_text", "row_hash", "features", "target", "side")
@@ -171,9 +169,9 @@ def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> 
             bad=sum(bad.values()),
             rows=total,
             source=plan.source_text,
-            reasons=messages.reasons(bad),
+            reasons=reasons(bad),
             allowed=option,
-            query=messages.bad_rows_query(plan, bad, width),
+            query=bad_rows_query(plan, bad, width),
             offset=plan.source_offset,
         )
     return bad

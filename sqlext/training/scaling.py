@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sqlext.bigdl.records import Epoch
+from sqlext.evaluation.names import TRAIN
 from sqlext.networks.head import Head
-from sqlext.training.split import TRAIN
 
 Floats = npt.NDArray[np.float32]
 

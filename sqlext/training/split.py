@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
 
 
 def split_by_hash(rows: DataFrame, fraction: float, seed: int, *, test: float = 0.0) -> DataFrame:

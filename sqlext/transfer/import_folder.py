@@ -6,24 +6,23 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlext.catalog import ModelEntry, ModelName, ModelVersion
 from sqlext.catalog.entry import BACKBONE as BACKBONE_KIND
-from sqlext.catalog.entry import KINDS
-from sqlext.errors import SqlExtError
+from sqlext.catalog.entry import KINDS, ModelEntry, ModelVersion
+from sqlext.catalog.names import ModelName
+from sqlext.context import Context, ResultRow
+from sqlext.errors import SqlExtError, error_at
 from sqlext.images.preprocessing import Preprocessing
 from sqlext.networks.graph import load_network
 from sqlext.networks.onnx_file import parse
 from sqlext.progress import report
 from sqlext.spark.paths import check_allowed
-from sqlext.statements.base import Context, ResultRow, located
 from sqlext.transfer.check import CheckResult
-from sqlext.transfer.exporting import FOLDER
+from sqlext.transfer.formats.base import FOLDER
 from sqlext.transfer.formats.folder import BACKBONE, MODEL, ExportFolder, open_folder
 from sqlext.transfer.formats.listing import Part, damaged, is_input
 from sqlext.transfer.graphs import described_network
-from sqlext.transfer.import_network import replaceable
 from sqlext.transfer.publishing import (
     NetworkFile,
     convert_and_check,
@@ -31,12 +30,11 @@ from sqlext.transfer.publishing import (
     engines_that_cannot,
     fingerprint,
     manifest_of,
+    replaceable,
     result_row,
     same_content,
 )
-
-if TYPE_CHECKING:
-    from sqlext.statements.import_model import ImportModel
+from sqlext.transfer.request import ImportRequest
 
 # What publishing writes anew into a manifest.
 _PUBLISHED = ("format_version", "release", "model_id", "run_id", "kind", "created_by", "created_at", "files")
@@ -51,37 +49,40 @@ class _Network:
     content: str
 
 
-def import_folder(context: Context, statement: ImportModel) -> ResultRow:
+def import_folder(context: Context, request: ImportRequest) -> ResultRow:
     """Carries out IMPORT MODEL of a folder and returns its one row."""
-    name = context.model_name(statement.name)
-    existing = located(statement.name.offset, lambda: context.catalog.find(name))
-    if existing is not None and statement.if_not_exists:
+    name = context.model_name(request.name)
+    with error_at(request.name.offset):
+        existing = context.catalog.find(name)
+    if existing is not None and request.if_not_exists:
         return result_row(existing.default, existing, "EXISTS", f"{name} exists; nothing was imported", format=FOLDER)
-    location = located(statement.path_offset, lambda: check_allowed(context.spark, statement.path))
+    with error_at(request.path_offset):
+        location = check_allowed(context.spark, request.path)
     report("reading", 0)
     target = str(location.toString()).rstrip("/")
-    return located(statement.path_offset, lambda: _import(context, statement, name, existing, target))
+    with error_at(request.path_offset):
+        return _import(context, request, name, existing, target)
 
 
 def _import(
-    context: Context, statement: ImportModel, name: ModelName, existing: ModelEntry | None, location: str
+    context: Context, request: ImportRequest, name: ModelName, existing: ModelEntry | None, location: str
 ) -> ResultRow:
-    with open_folder(context.catalog.files, location, statement.path) as folder:
+    with open_folder(context.catalog.files, location, request.path) as folder:
         kind = folder.listing.model.kind
         if kind not in KINDS:
-            raise damaged(statement.path, f"its model is a '{kind}', which this release does not know")
+            raise damaged(request.path, f"its model is a '{kind}', which this release does not know")
         if existing is not None and existing.kind != kind:
             values = {"model": name, "kind": existing.kind, "wanted": kind}
-            raise SqlExtError("MODEL_KIND_MISMATCH", offset=statement.name.offset, **values)
-        older = replaceable(context, statement, existing)
+            raise SqlExtError("MODEL_KIND_MISMATCH", offset=request.name.offset, **values)
+        older = replaceable(context, request, existing)
         publish = _network_version if kind == BACKBONE_KIND else _head_version
-        row = publish(context, statement, name, existing, folder)
+        row = publish(context, request, name, existing, folder)
         for version in older if row["status"] == "IMPORTED" else ():
             context.catalog.drop_version(name, version.version)
         return row
 
 
-def _row(context: Context, statement: ImportModel, version: ModelVersion, notes: list[str]) -> ResultRow:
+def _row(context: Context, request: ImportRequest, version: ModelVersion, notes: list[str]) -> ResultRow:
     entry = context.catalog.get(version.name)
     return result_row(version, entry, "IMPORTED", "; ".join([*default_stays(version, entry), *notes]), format=FOLDER)
 
@@ -95,18 +96,18 @@ def _exists(version: ModelVersion, existing: ModelEntry) -> ResultRow:
 
 
 def _network_version(
-    context: Context, statement: ImportModel, name: ModelName, existing: ModelEntry | None, folder: ExportFolder
+    context: Context, request: ImportRequest, name: ModelName, existing: ModelEntry | None, folder: ExportFolder
 ) -> ResultRow:
     network = _read_network(folder, MODEL)
     same = same_content(existing, network.content)
     if same is not None and existing is not None:
         return _exists(same, existing)
     part = folder.listing.model
-    if statement.comment is not None:
-        part = Part(part.name, part.version, part.kind, statement.comment, part.properties, part.parameters)
-    promote = existing is None or statement.replace
+    if request.comment is not None:
+        part = Part(part.name, part.version, part.kind, request.comment, part.properties, part.parameters)
+    promote = existing is None or request.replace
     version, checked = _publish_network(context, name, part, network, folder, promote=promote)
-    return _row(context, statement, version, engines_that_cannot(checked))
+    return _row(context, request, version, engines_that_cannot(checked))
 
 
 def _read_network(folder: ExportFolder, part: str) -> _Network:
@@ -156,7 +157,7 @@ def _found_at(manifest: dict[str, Any], part: Part, network: _Network, folder: E
 
 
 def _head_version(
-    context: Context, statement: ImportModel, name: ModelName, existing: ModelEntry | None, folder: ExportFolder
+    context: Context, request: ImportRequest, name: ModelName, existing: ModelEntry | None, folder: ExportFolder
 ) -> ResultRow:
     manifest = folder.manifest(MODEL)
     _check_head(folder, manifest)
@@ -166,7 +167,7 @@ def _head_version(
         return _exists(same, existing)
     backbone, notes = _backbone(context, folder)
     part, catalog = folder.listing.model, context.catalog
-    comment = statement.comment if statement.comment is not None else part.comment
+    comment = request.comment if request.comment is not None else part.comment
     with catalog.draft(name, part.kind, comment, part.properties) as draft:
         for file in folder.files(MODEL):
             (draft.local / file).parent.mkdir(parents=True, exist_ok=True)
@@ -175,11 +176,11 @@ def _head_version(
         parameters = part.parameters | {"content": content, "imported_from": folder.path, "sha256": folder.sha256}
         if backbone is not None:
             parameters |= {"backbone": str(backbone), "backbone_id": backbone.id}
-        promote = existing is None or statement.replace
+        promote = existing is None or request.replace
         version = catalog.publish(
             draft, folder.history(), _moved(manifest, name, backbone, folder), parameters, promote=promote
         )
-    return _row(context, statement, version, notes)
+    return _row(context, request, version, notes)
 
 
 def _check_head(folder: ExportFolder, manifest: dict[str, Any]) -> None:

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sqlext.bigdl
-from sqlext.catalog import ModelEntry, ModelName, ModelVersion
-from sqlext.catalog.entry import BACKBONE
+from sqlext.bigdl import onnx_to_bigdl
+from sqlext.bigdl.installed import missing
+from sqlext.catalog.entry import BACKBONE, ModelEntry, ModelVersion
+from sqlext.catalog.names import ModelName
+from sqlext.context import Context, ResultRow
+from sqlext.errors import error_at
 from sqlext.images.preprocessing import Preprocessing
 from sqlext.networks.graph import Network
-from sqlext.statements.base import Context, ResultRow
 from sqlext.transfer.check import CheckResult, check
+from sqlext.transfer.request import ImportRequest
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,22 @@ def fingerprint(file: NetworkFile, labels: tuple[str, ...] | None) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
+def replaceable(context: Context, request: ImportRequest, existing: ModelEntry | None) -> tuple[ModelVersion, ...]:
+    """What OR REPLACE will remove.
+
+    :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED, at the model's name.
+    """
+    if existing is None or not request.replace:
+        return ()
+    with error_at(request.name.offset):
+        return context.catalog.replaceable(existing)
+
+
 def convert_and_check(context: Context, file: NetworkFile, folder: Path) -> CheckResult:
     """Writes BigDL's form of the network where its operators allow, and compares the engines on a fixed batch."""
-    from sqlext.bigdl import onnx_to_bigdl
-
-    missing = sqlext.bigdl.missing(context.spark)
+    absent = missing(context.spark)
     lacking = onnx_to_bigdl.unsupported(file.network)
-    reason = missing or (f"no {', '.join(lacking)}" if lacking else None)
+    reason = absent or (f"no {', '.join(lacking)}" if lacking else None)
 
     def convert() -> onnx_to_bigdl.BigDLModule:
         module = onnx_to_bigdl.convert(file.network, context.spark.sparkContext._jvm)

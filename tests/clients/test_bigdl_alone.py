@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from sqlext.bigdl.training import HeadSpec, TrainSettings, save_head, train_head
-from sqlext.jvm.build import bigdl_jars, spark_jars
-from sqlext.session import JAR
+from sqlext.bigdl.records import HeadSpec, TrainSettings
+from sqlext.bigdl.training import save_head, train_head
+from sqlext.spark.jars import JAR, bigdl_jars, spark_jars
 from tests.support.training_data import blobs, log_probabilities
 
 _ALONE = """
@@ -50,8 +50,9 @@ _WITHOUT = """
 import sys
 from pyspark.sql import SparkSession
 import sqlext
-from sqlext.bigdl import missing
-from sqlext.bigdl.training import HeadSpec, TrainSettings, train_head
+from sqlext.bigdl.installed import missing
+from sqlext.bigdl.records import HeadSpec, TrainSettings
+from sqlext.bigdl.training import train_head
 spark = SparkSession.builder.master("local[1]").config("spark.driver.extraClassPath", sys.argv[1]) \\
     .config("spark.sql.extensions", "org.apache.spark.sql.sqlext.SqlExtensions").config("spark.ui.enabled", "false") \\
     .config("spark.sql.warehouse.dir", sys.argv[2]).config("spark.sqlext.engin", "x").enableHiveSupport().getOrCreate()

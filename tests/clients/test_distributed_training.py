@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sqlext.jvm.build import spark_jars
+from sqlext.spark.jars import spark_jars
 from sqlext.spark.java import find_java
 from tests.support.class_archive import SHORT_LIVED
 
@@ -36,7 +36,8 @@ STATEMENTS = (
 _DRIVER = """
 import dataclasses, json, sys, time
 import sqlext
-from sqlext.bigdl.training import HeadSpec, TrainSettings, train_head
+from sqlext.bigdl.records import HeadSpec, TrainSettings
+from sqlext.bigdl.training import train_head
 from tests.support.training_data import blobs
 
 given = json.loads(sys.argv[1])

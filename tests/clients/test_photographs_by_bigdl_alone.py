@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sqlext.catalog import ModelCatalog, ModelRef
-from sqlext.jvm.build import bigdl_jars, spark_jars
+from sqlext.spark.jars import bigdl_jars, spark_jars
 
 pytestmark = pytest.mark.real_data
 

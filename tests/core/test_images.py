@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw
 from pyspark.sql import Row
 
 from sqlext.errors import SqlExtError
-from sqlext.images.decode import ImageError, ImageInfo, Preprocessing, decode, info, tensor
+from sqlext.images.decode import ImageError, ImageInfo, decode, info
+from sqlext.images.preprocessing import Preprocessing, tensor
 
 ORIENTATION = 0x0112
 EXACT: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}

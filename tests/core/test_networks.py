@@ -235,12 +235,12 @@ def test_weights_in_a_second_file_of_another_file_system(spark: SparkSession, tm
     (tmp_path / "all" / "odd.onnx").write_bytes(external(tmp_path, f"file:{tmp_path}/weights.bin"))
     spark.conf.set(mount, (tmp_path / "all").as_uri())
     try:
-        with open_graph(spark, "viewfs://networks/all/good.onnx", "ONNX") as graph:
+        with open_graph(spark, "viewfs://networks/all/good.onnx") as graph:
             assert read_network(graph.data, folder=graph.folder).to_bytes() == read_network(residual()).to_bytes()
-        opening = open_graph(spark, "viewfs://networks/all/bad.onnx", "ONNX")
+        opening = open_graph(spark, "viewfs://networks/all/bad.onnx")
         with pytest.raises(SqlExtError, match="point outside its folder"), opening:
             pass
-        odd = open_graph(spark, "viewfs://networks/all/odd.onnx", "ONNX")
+        odd = open_graph(spark, "viewfs://networks/all/odd.onnx")
         with odd as graph, pytest.raises(SqlExtError, match="which is not beside it"):
             read_network(graph.data, folder=graph.folder)
     finally:

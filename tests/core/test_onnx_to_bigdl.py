@@ -11,7 +11,8 @@ from pyspark.sql import SparkSession
 
 import sqlext.bigdl
 from sqlext.bigdl import onnx_to_bigdl
-from sqlext.bigdl.onnx_to_bigdl import OPERATORS, convert, forward, overwriting, plan, save, unsupported
+from sqlext.bigdl.onnx_to_bigdl import convert, forward, overwriting, plan, save, unsupported
+from sqlext.bigdl.operators import OPERATORS
 from sqlext.engines import load_engine
 from sqlext.images.decode import decode
 from sqlext.images.preprocessing import Preprocessing, tensor

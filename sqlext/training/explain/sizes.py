@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlext.bigdl.records import HeadSpec
 from sqlext.bigdl.training import place_head
-from sqlext.training.split import TEST, TRAIN, VALIDATION
-
-if TYPE_CHECKING:
-    from sqlext.statements.base import Context
-    from sqlext.training.explain.rows import Found
-    from sqlext.training.plan import TrainPlan
+from sqlext.context import Context
+from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
+from sqlext.training.explain.rows import Found
+from sqlext.training.plan import TrainPlan
 
 Lines = list[tuple[str, str]]
 _FLOAT = 4
