@@ -158,5 +158,5 @@ def test_a_tool_without_spark_parses_our_statements(tmp_path: Path) -> None:
     (tmp_path / "sqlglot").symlink_to(Path(sqlglot.__file__).parent)
     command = [sys.executable, "-I", "-S", "-c", WITHOUT_SPARK, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert not done.stderr, done.stderr[-800:]
     assert done.stdout.split() == ["__main__", "sqlext", "sqlglot"]
