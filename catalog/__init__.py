@@ -8,25 +8,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sqlext.catalog.entry import ModelEntry, ModelVersion
+from sqlext.catalog.names import ModelName, ModelRef, alias_name
+
 if TYPE_CHECKING:
     from sqlext.catalog.drafts import Draft, new_id
     from sqlext.catalog.drop import Dropped
-    from sqlext.catalog.entry import ModelEntry, ModelVersion
     from sqlext.catalog.facade import ModelCatalog
-    from sqlext.catalog.names import ModelName, ModelRef, alias_name
     from sqlext.catalog.runs import Run, RunStore
 
 _MODULES = {
     "Draft": "drafts",
     "Dropped": "drop",
     "ModelCatalog": "facade",
-    "ModelEntry": "entry",
-    "ModelName": "names",
-    "ModelRef": "names",
-    "ModelVersion": "entry",
     "Run": "runs",
     "RunStore": "runs",
-    "alias_name": "names",
     "new_id": "drafts",
 }
 __all__ = [

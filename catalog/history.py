@@ -8,6 +8,9 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+from pyarrow import parquet
+
 from sqlext.catalog.files import Files
 
 FILE = "history.parquet"
@@ -30,9 +33,6 @@ def write_history(rows: Iterable[Mapping[str, Any]], run_id: str, path: Path) ->
 
     :param rows: by the names of :data:`COLUMNS`; ``recorded_at`` is an aware datetime. Other keys are an error.
     """
-    import pyarrow
-    from pyarrow import parquet
-
     types = {name: pyarrow.timestamp("us", "UTC") if t == "timestamp" else t for name, t in COLUMNS.items()}
     rows = [{"run_id": run_id, **row} for row in rows]
     unknown = {key for row in rows for key in row} - set(COLUMNS)
@@ -48,8 +48,6 @@ def write_history(rows: Iterable[Mapping[str, Any]], run_id: str, path: Path) ->
 
 def read_history(files: Files, location: str) -> list[dict[str, Any]]:
     """The epochs of the version in the folder ``location``, in order; none for an imported network."""
-    from pyarrow import parquet
-
     try:
         content = files.read(f"{location}/{FILE}")
     except FileNotFoundError:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import tenacity
 from pyspark.errors.exceptions.base import PySparkException
 
 from sqlext.catalog.drafts import MAX_VALUE, Draft, check_properties, folder_of, identity, new_id
@@ -76,8 +77,6 @@ class Publication:
 
         :raises SqlExtError: PUBLISH_CONFLICT, NOT_A_MODEL, FOLDER_ACCESS_DENIED. Nothing is published then.
         """
-        import tenacity
-
         rows = list(history)
         if rows:
             write_history(rows, self.draft.run_id, self.draft.root / "version" / HISTORY)

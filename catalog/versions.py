@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+import tenacity
+
 from sqlext.catalog.entry import ALIAS, PINNED, PROMOTED, RUN_ID, ModelVersion
 from sqlext.catalog.names import ModelName, alias_name
 from sqlext.catalog.reader import CatalogReader
@@ -36,8 +38,6 @@ def set_parameters(
 
     :raises SqlExtError: MODEL_VERSION_NOT_FOUND where it is gone, VERSION_CONFLICT after many lost races.
     """
-    import tenacity
-
     removed = set(unset)
     policy = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(_LostError),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .drawing import Colour, Pen, camera, jpeg, scene, shade, vary
+from sqlext.cli.drawing import Colour, Pen, camera, jpeg, scene, shade, vary
 
 # What flowers stand before: grass, leaves, earth, sky, straw.
 GROUND: list[Colour] = [(52, 94, 40), (96, 130, 62), (120, 100, 70), (150, 180, 205), (60, 70, 50), (190, 180, 130)]

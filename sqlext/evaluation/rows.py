@@ -46,8 +46,6 @@ def recorded_rows(context: Context, candidate: Candidate) -> Answers:
 
     :raises SqlExtError: NOTHING_TO_EVALUATE, NO_HELD_OUT_ROWS.
     """
-    import pandas as pd
-
     version, manifest, offset = candidate.version, candidate.manifest, candidate.offset
     if candidate.is_imported:
         raise SqlExtError("NOTHING_TO_EVALUATE", model=version.name, offset=offset)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from numpy.typing import NDArray
 
 from sqlext.networks.onnx_file import OTHER_FILES, invalid
@@ -219,8 +220,6 @@ def _weights(data: bytes, path: str) -> dict[int, Array]:
 @cache
 def _types() -> dict[str, Any]:
     """Classes of the messages, made from the table."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
     fields = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="sqlext_bigdl.proto", package="sqlext_bigdl", syntax="proto3")
 

@@ -244,12 +244,12 @@ def _spec(
         scores_kind=manifest.get("scores_kind") or "logits",
         width=int(manifest["width"]),
         version=model.version,
-        keep_bytes=_keep_bytes(spark),
+        cache_bytes=_cache_bytes(spark),
     )
 
 
-def _keep_bytes(spark: SparkSession) -> int:
-    """spark.sqlext.cache.maxBytes; nothing is kept where Spark encrypts what it writes to local disks."""
+def _cache_bytes(spark: SparkSession) -> int:
+    """spark.sqlext.cache.maxBytes; nothing is cached where Spark encrypts what it writes to local disks."""
     if spark.sparkContext.getConf().get("spark.io.encryption.enabled", "false").strip().lower() == "true":
         return 0
     return setting_bytes(spark, "cache.maxBytes")

@@ -25,7 +25,7 @@ from sqlext.engines.base import Engine
 from sqlext.images import decode as images
 from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.head import Head, softmax
-from sqlext.scoring.cache import kept_outputs
+from sqlext.scoring.cache import content_hash, output_cache
 
 Floats = npt.NDArray[np.float32]
 
@@ -50,7 +50,7 @@ class ScoringSpec:
     version: int = 0
     task: str = "classification"
     columns: tuple[str, ...] = ()  # their names, of a model of several columns: for reasons
-    keep_bytes: int = 0  # of an executor's disk, for what networks gave
+    cache_bytes: int = 0  # of an executor's disk, for outputs of networks
 
 
 _engines: dict[tuple[str, str, str], Engine] = {}
@@ -108,17 +108,19 @@ def _through_network(
 ) -> list[Floats | str]:
     """Each image's row of the network's ``output`` ('embedding' or 'scores'), or the reason why there is none."""
     preprocessing = Preprocessing.from_dict(spec.preprocessing or {})
-    kept = kept_outputs(spec.keep_bytes)
+    cache = output_cache(spec.cache_bytes)
     scope = f"{spec.network_key} {spec.engine} {spec.precision} {output}"
-
-    def run(chunk: list[Any]) -> list[Floats | str]:
-        inputs = [_tensor(value, preprocessing) for value in chunk]
-        return _of_good(inputs, lambda batch: _run(batch, output, spec, network))
-
     results: list[Floats | str] = []
     for start in range(0, len(values), _CHUNK):
         chunk = values[start : start + _CHUNK]
-        results += run(chunk) if kept is None else kept.through(scope, chunk, run)
+        keys = [content_hash(scope, value) for value in chunk] if cache else []
+        known = cache.read(keys) if cache else [None] * len(chunk)
+        missing = [i for i, found in enumerate(known) if found is None]
+        inputs = [_tensor(chunk[i], preprocessing) for i in missing]
+        made = dict(zip(missing, _of_good(inputs, lambda batch: _run(batch, output, spec, network)), strict=True))
+        if cache:  # a reason is not cached
+            cache.write({keys[i]: row for i, row in made.items() if not isinstance(row, str)})
+        results += [made[i] if found is None else found for i, found in enumerate(known)]
     return results
 
 

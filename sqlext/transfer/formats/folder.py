@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pyarrow import parquet
+
 from sqlext.catalog.backbones import recorded_backbone
 from sqlext.catalog.entry import PREFIX, ModelVersion
 from sqlext.catalog.facade import ModelCatalog
@@ -89,8 +91,6 @@ class ExportFolder:
 
     def history(self) -> list[dict[str, Any]]:
         """A row per epoch, without the run that is replaced by the new one's."""
-        from pyarrow import parquet
-
         if HISTORY not in self.listing.files:
             return []
         try:
@@ -105,7 +105,6 @@ class ExportFolder:
         return rows
 
     def check_held_out(self) -> None:
-        from pyarrow import parquet
 
         if f"{MODEL}/{HELD_OUT}" not in self.listing.files:
             return
