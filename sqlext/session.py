@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from sqlext.errors import SqlExtError, nearest
 from sqlext.java import find_java
 from sqlext.jvm.jars import JAR
-from sqlext.spark_conf import EXTENSION, LOCAL_DEFAULTS, file_defaults, needed
+from sqlext.spark_conf import EXTENSION, file_defaults, local_defaults, needed
 from sqlext.warehouse import warehouse_options
 
 _attached: dict[str, Any] = {}  # application id and callback object: Py4J holds callback objects weakly
@@ -55,8 +55,9 @@ def session(
         **(conf or {}),
     }
     known = {**file_defaults(), **options}
-    if str(known.get("spark.master", "local")).startswith("local"):
-        options = {**{k: v for k, v in LOCAL_DEFAULTS.items() if k not in known}, **options}
+    master = str(known.get("spark.master", "local[*]"))
+    if master.startswith("local"):
+        options = {**{k: v for k, v in local_defaults(master).items() if k not in known}, **options}
         known |= options
     if warehouse is not None:
         _check_warehouse(Path(warehouse))

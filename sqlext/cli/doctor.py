@@ -19,6 +19,7 @@ import click
 from sqlext.cli.cells import size
 from sqlext.cli.common import open_session, session_options
 from sqlext.errors import SqlExtError
+from sqlext.spark_conf import available_cores
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -180,7 +181,7 @@ def cpu() -> Check:
     flags = set(match[1].split()) if (match := re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)) else set()
     there = [name for name, flag in CPU_FLAGS.items() if flag in flags]
     lacking = [name for name in CPU_FLAGS if name not in there]
-    found = f"{os.cpu_count()} cores with {', '.join(there) or 'none of ' + ', '.join(CPU_FLAGS)}"
+    found = f"{available_cores()} cores with {', '.join(there) or 'none of ' + ', '.join(CPU_FLAGS)}"
     advice = f"without {', '.join(lacking)}" if there and lacking else ""
     if "AVX2" not in there:
         advice = "scoring is slow without AVX2"
@@ -244,7 +245,7 @@ def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
 def memory(backbone: ModelEntry | None) -> Check:
     """What the Python workers take beside the JVM: one per core, each with the network compiled in it."""
     network = backbone.default.size_bytes if backbone is not None else 100 << 20
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     each = WORKER + int(PER_NETWORK_BYTE * network)
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     of_what = "the default backbone" if backbone is not None else "a ResNet-50"

@@ -224,7 +224,8 @@ def _with_target(context: Context, plan: TrainPlan, labels: Labels, rows: DataFr
     if plan.regression:
         return rows.withColumn("target", F.col("label").cast("double"))
     if len(labels.names) <= _LISTED_CLASSES:
-        position = F.array_position(F.array(*map(F.lit, labels.names)), F.col("label_text"))
+        # F.array_position of PySpark 3.4 looks for a constant only.
+        position = F.call_udf("array_position", F.array(*map(F.lit, labels.names)), F.col("label_text"))
         return rows.withColumn("target", F.when(position > 0, (position - 1).cast("double")))
     index = [(name, float(i)) for i, name in enumerate(labels.names)]
     classes = context.spark.createDataFrame(index, "label_text string, target double")
