@@ -132,7 +132,7 @@ def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFr
     rows = feature_rows(spark, plan.source, plan.label, embedder, labels.rows, keep=keep)
     if plan.validation_rows is None:
         return rows, labels.rows
-    count = plan.validation_rows.count()
+    count = labels.validation_rows
     keep = {"given_side": f"'{VALIDATION}'", "unit": own}
     extra = feature_rows(spark, plan.validation_rows, plan.label, embedder, count, keep=keep)
     return rows.unionByName(extra), labels.rows + count
