@@ -8,7 +8,6 @@ The rows are random; two classes that a linear layer can tell apart. The second 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from tempfile import TemporaryDirectory
 
@@ -20,6 +19,7 @@ import sqlext
 from sqlext.bigdl.placement import Placement
 from sqlext.bigdl.records import HeadSpec, TrainSettings
 from sqlext.bigdl.training import train_head
+from sqlext.spark.conf import available_cores
 
 
 def feature_rows(spark: SparkSession, rows: int, width: int) -> DataFrame:
@@ -38,7 +38,7 @@ def feature_rows(spark: SparkSession, rows: int, width: int) -> DataFrame:
 
 
 def main(rows: int, width: int, epochs: int, batch: int, warehouse: str) -> None:
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     spark = sqlext.session(master=f"local[{cores}]", warehouse=warehouse)
     data = feature_rows(spark, rows, width)
     data.count()

@@ -20,7 +20,7 @@ from sqlext import bridge
 from sqlext.errors import SqlExtError, nearest
 from sqlext.jvm.language import language
 from sqlext.settings import PREFIX, SETTINGS
-from sqlext.spark.conf import EXTENSION, LOCAL_DEFAULTS, file_defaults, needed
+from sqlext.spark.conf import EXTENSION, file_defaults, local_defaults, needed
 from sqlext.spark.hub import hub
 from sqlext.spark.jars import JAR
 from sqlext.spark.java import find_java
@@ -59,8 +59,9 @@ def session(
         **(conf or {}),
     }
     known = {**file_defaults(), **options}
-    if str(known.get("spark.master", "local")).startswith("local"):
-        options = {**{k: v for k, v in LOCAL_DEFAULTS.items() if k not in known}, **options}
+    master = str(known.get("spark.master", "local[*]"))
+    if master.startswith("local"):
+        options = {**{k: v for k, v in local_defaults(master).items() if k not in known}, **options}
         known |= options
     if warehouse is not None:
         _check_warehouse(Path(warehouse))

@@ -24,6 +24,7 @@ from sqlext.errors import SqlExtError
 from sqlext.jvm.build import LANGUAGE
 from sqlext.jvm.language import language
 from sqlext.settings import setting
+from sqlext.spark.conf import available_cores
 from sqlext.spark.jars import JAR as file
 from sqlext.spark.jars import bigdl_jars
 from sqlext.spark.java import find_java, java_version
@@ -182,7 +183,7 @@ def cpu() -> Check:
     flags = set(match[1].split()) if (match := re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)) else set()
     there = [name for name, flag in CPU_FLAGS.items() if flag in flags]
     lacking = [name for name in CPU_FLAGS if name not in there]
-    found = f"{os.cpu_count()} cores with {', '.join(there) or 'none of ' + ', '.join(CPU_FLAGS)}"
+    found = f"{available_cores()} cores with {', '.join(there) or 'none of ' + ', '.join(CPU_FLAGS)}"
     advice = f"without {', '.join(lacking)}" if there and lacking else ""
     if "AVX2" not in there:
         advice = "scoring is slow without AVX2"
@@ -245,7 +246,7 @@ def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
 def memory(backbone: ModelEntry | None) -> Check:
     """What the Python workers take beside the JVM: one per core, each with the network compiled in it."""
     network = backbone.default.size_bytes if backbone is not None else 100 << 20
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     each = WORKER + int(PER_NETWORK_BYTE * network)
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     of_what = "the default backbone" if backbone is not None else "a ResNet-50"

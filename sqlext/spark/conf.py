@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -27,12 +28,36 @@ LATE_C2 = (
 LOCAL_DEFAULTS = {
     "spark.driver.memory": "4g",
     "spark.driver.extraJavaOptions": LATE_C2,
-    "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
 # A cancelled statement's tasks would keep their cores until they look up.
 ALWAYS_DEFAULTS = {"spark.sql.thriftServer.interruptOnCancel": "true"}
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def local_defaults(master: str) -> dict[str, str]:
+    """:data:`LOCAL_DEFAULTS` and as many shuffle partitions as the local ``master`` has cores, at least two."""
+    cores = re.fullmatch(r"local\[(\d+)[^\]]*\]", master)
+    count = int(cores[1]) if cores else available_cores()
+    return {**LOCAL_DEFAULTS, "spark.sql.shuffle.partitions": str(max(2, count))}
+
+
+def available_cores() -> int:
+    """The cores that this process may use: in a container those of its CPU quota (rounded up), not those of the host."""
+    count = len(os.sched_getaffinity(0))
+    quota = _quota()
+    return count if quota is None else max(1, min(count, math.ceil(quota)))
+
+
+def _quota() -> float | None:
+    """The CPU quota of the control group, in cores; None without one."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # version 2, version 1
+        files = [_CGROUP / name for name in names]
+        if all(file.is_file() for file in files):
+            quota, period = " ".join(file.read_text() for file in files).split()
+            return None if quota in ("max", "-1") else int(quota) / int(period)
+    return None
 
 
 def needed(given: Mapping[str, Any]) -> dict[str, str]:

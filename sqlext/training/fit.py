@@ -20,7 +20,7 @@ from sqlext.training.plan import TrainPlan
 from sqlext.training.recorder import RunRecorder
 from sqlext.training.request import TrainRequest
 from sqlext.training.rows import Rows
-from sqlext.training.scaling import Floats, TargetScale, feature_scaling, scale_features, start_weights
+from sqlext.training.scaling import Floats, Scaling, TargetScale, start_weights
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,9 @@ def fit(
     """Trains the head on the rows that train, measured on those that validate; test rows never get here."""
     spec = _spec(plan, labels, rows.width)
     used = rows.usable.where(F.col("target").isNotNull() & (F.col("side") != TEST))
-    mean, std = feature_scaling(used) if plan.standardize else (None, None)
-    target = TargetScale.of(used) if plan.regression else None
-    scaled = used if mean is None or std is None else scale_features(used, mean, std)
-    scaled = scaled if target is None else target.scale(scaled)
-    start = _start(context, plan, request, labels, spec, (mean, std, target))
+    scaling = Scaling.of(used, features=plan.standardize, target=plan.regression)
+    target = scaling.target
+    start = _start(context, plan, request, labels, spec, scaling)
     trained_rows = sum(rows.trained.values())
     settings = _settings(plan, request, labels, rows, run, target)
     run.phase("training", trained_rows * settings.epochs)
@@ -53,7 +51,7 @@ def fit(
 
     trained = train_head(
         context.spark,
-        scaled.select("features", "target", (F.col("side") == VALIDATION).alias("validates")),
+        scaling.scale(used).select("features", "target", (F.col("side") == VALIDATION).alias("validates")),
         spec,
         settings,
         on_epoch,
@@ -66,7 +64,7 @@ def fit(
     if target is not None:
         history = [target.in_units(epoch) for epoch in trained.history]
         trained = replace(trained, weights=target.fold(trained.weights), history=history)
-    return Fitted(trained, Head(tuple(trained.weights), mean, std), spec, target)
+    return Fitted(trained, Head(tuple(trained.weights), scaling.mean, scaling.std), spec, target)
 
 
 def _spec(plan: TrainPlan, labels: Labels, width: int) -> HeadSpec:
@@ -126,7 +124,7 @@ def _start(
     request: TrainRequest,
     labels: Labels,
     spec: HeadSpec,
-    scaling: tuple[Floats | None, Floats | None, TargetScale | None],
+    scaling: Scaling,
 ) -> list[Floats] | None:
     """The weights of warm_start's model, made to fit the scaling of this training.
 
@@ -148,7 +146,7 @@ def _start(
     if reason:
         offset = request.option_offset("warm_start")
         raise SqlExtError("WARM_START_MISMATCH", model=version, reason=reason, offset=offset)
-    return start_weights(head, *scaling)
+    return start_weights(head, scaling)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -62,7 +62,12 @@ def _embedded_in_bf16(context: Context, plan: TrainPlan, hashes: list[int]) -> d
     source = plan.validation_rows if plan.validation_rows is not None else plan.source
     picked = source.where(F.expr(plan.features.hash_sql).isin(hashes))
     low = Embedder(plan.features, plan.backbone, Choice("openvino", "bf16"))
-    found = feature_rows(context.spark, picked, plan.label, low, len(hashes)).select("row_hash", "features").toPandas()
+    rows = feature_rows(context.spark, picked, plan.label, low, len(hashes)).select("row_hash", "features")
+    rows.persist()  # for one job: adaptive execution, which leaves cached plans alone, would start one per stage
+    try:
+        found = rows.toPandas()
+    finally:
+        rows.unpersist()
     pairs = zip(found["row_hash"], found["features"], strict=True)
     return {int(h): np.asarray(f, dtype=np.float32) for h, f in pairs if f is not None}
 

@@ -73,7 +73,7 @@ def default_value(context: Context, plan: TrainPlan, rows: Rows, default: ModelV
     usable = rows.usable.where(F.col("side") == VALIDATION)
     features = _features(plan, manifest)
     if features.hash_sql != plan.features.hash_sql or default.backbone_id != _id(plan.backbone):
-        usable = _with_other_features(context, plan, usable, manifest, features)
+        usable = _with_other_features(context, plan, rows, usable, manifest, features)
     scored = score(usable.where(F.size("features") == head.width), head, labels, regression=plan.regression)
     return quality(plan.metric, scored, labels)
 
@@ -95,7 +95,7 @@ def _features(plan: TrainPlan, manifest: dict[str, Any]) -> Features:
 
 
 def _with_other_features(
-    context: Context, plan: TrainPlan, usable: DataFrame, manifest: dict[str, Any], features: Features
+    context: Context, plan: TrainPlan, rows: Rows, usable: DataFrame, manifest: dict[str, Any], features: Features
 ) -> DataFrame:
     """The validation rows with the features that the default takes, made from the source once more."""
     recorded, backbone, choice = manifest.get("backbone"), None, None
@@ -109,7 +109,9 @@ def _with_other_features(
     hashes = usable.select("row_hash").distinct()
     picked = source.withColumn("_row_hash", F.expr(plan.features.hash_sql))
     picked = picked.join(F.broadcast(hashes), picked["_row_hash"] == hashes["row_hash"], "leftsemi").drop("_row_hash")
-    made = feature_rows(context.spark, picked, plan.label, Embedder(features, backbone, choice), 0)
+    made = feature_rows(
+        context.spark, picked, plan.label, Embedder(features, backbone, choice), sum(rows.validated.values())
+    )
     target = F.col("label").cast("double") if plan.regression else F.lit(None).cast("double")
     return made.where("error IS NULL").select(
         "label_text", "row_hash", "features", target.alias("target"), F.lit(VALIDATION).alias("side")

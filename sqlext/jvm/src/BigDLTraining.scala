@@ -82,9 +82,13 @@ object BigDLTraining {
 private[sqlext] object OneTask {
 
   def train(rows: DataFrame, request: TrainRequest, start: Option[Array[Float]]): Trained =
-    rows.repartition(1).queryExecution.toRdd
+    inOnePartition(rows).queryExecution.toRdd
       .mapPartitions(part => Iterator.single(inTask(part.map(BigDLTraining.read(_, request.head)), request, start)))
       .collect().head
+
+  /** Without a shuffle where the rows lie in one partition as they are. */
+  private def inOnePartition(rows: DataFrame): DataFrame =
+    if (rows.queryExecution.executedPlan.outputPartitioning.numPartitions == 1) rows else rows.repartition(1)
 
   /** One core, or sums would depend on how a batch is cut; rows in an order of their own, or it would on the partitions. */
   private def inTask(rows: Iterator[(Boolean, Sample[Float])], request: TrainRequest, start: Option[Array[Float]]): Trained = {

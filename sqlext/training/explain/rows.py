@@ -68,7 +68,7 @@ def look(context: Context, plan: TrainPlan) -> Found:
 
     :raises SqlExtError: what TRAIN says of labels that are no classes.
     """
-    head = replace(plan, source=plan.source.limit(ROWS + 1))
+    head = replace(plan, source=plan.source.limit(ROWS + 1), validation_rows=None)
     known = read_labels(head)
     labels = Counter({} if plan.regression else _by_label(head, known.names))
     sampled, bad, width = _sample(context, plan)
