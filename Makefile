@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test-fast test test-slow test-all test-sqlglot jar fmt lint types bench dist clean
+.PHONY: help demo shell test-fast test test-slow test-all test-sqlglot jar fmt lint types bench dist clean
 
 help:  ## this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -17,6 +17,9 @@ $(READY): pyproject.toml setup.py tools/install.py
 
 demo: $(READY)  ## the main job: images into a Hive table, a model trained and used, all in SQL
 	$(BIN)/sqlext demo
+
+shell: $(READY) jar  ## an interactive SQL prompt, to try a change
+	$(BIN)/sqlext sql --warehouse build/shell
 
 # Two processes, whole files to each: much of a small Spark job is waiting, and a file shares its tables.
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile
