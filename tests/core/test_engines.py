@@ -113,7 +113,7 @@ def test_bf16_on_photographs(resnet: bytes, photographs: Array) -> None:
 @pytest.mark.parametrize(
     ("name", "precision", "reason"),
     [
-        ("tensorflow", "f32", "only openvino, onnxruntime"),
+        ("tensorflow", "f32", "the engines are openvino, onnxruntime"),
         ("onnxruntime", "bf16", "it computes in f32, not bf16"),
         ("openvino", "int4", "it computes in f32 or bf16, not int4"),
     ],

@@ -158,12 +158,12 @@ BAD: dict[str, tuple[Any, str]] = {
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
     "undecoded struct": (
         opencv(scene(), 16, "RGB") | {"width": -1, "height": -1, "mode": -1, "data": b""},
-        "not decoded",
+        "could not decode it",
     ),
     "short struct": (opencv(scene(), 16, "RGB", data=b"123"), "3 values for 48 x 32 x 3"),
     "struct without data": (opencv(scene(), 16, "RGB", data=None), "no values"),
     "struct of other type": (opencv(scene(), 17, "RGB"), "OpenCV type 17"),
-    "struct of other channels": (opencv(scene(), 24, "RGB"), "3 channels do not go with CV_8UC4"),
+    "struct of other channels": (opencv(scene(), 24, "RGB"), "3 channels do not match CV_8UC4"),
     "normalised floats": (opencv(scene(), 21, "RGB", data=[-1.5] * (48 * 32 * 3)), "pixel values 0 to 255"),
     "floats of 0 to 1": (opencv(scene(), 21, "RGB", data=[0.25] * (48 * 32 * 3)), "pixel values 0 to 255"),
     "not a number": (opencv(scene(), 21, "RGB", data=[float("nan")] * (48 * 32 * 3)), "pixel values 0 to 255"),
@@ -294,7 +294,7 @@ def test_options_as_text() -> None:
     ("option", "value", "accepted"),
     [
         ("image_size", "big", "whole number"),
-        ("image_size", "225", "224, which the network's input fixes"),
+        ("image_size", "225", "224, the size of the network's input"),
         ("resize", "short_side", "'short_side:N'"),
         ("resize", "short_side:100", "at least image_size"),
         ("crop", "corner", "'center'"),

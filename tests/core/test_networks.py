@@ -144,7 +144,7 @@ def foreign(model: onnx.ModelProto) -> None:
 REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "empty": (b"", {}, "not an ONNX network"),
     "text": (b"name,label\nrose,1\n", {}, "not an ONNX network"),
-    "jpeg": (b"\xff\xd8\xff\xe0" + bytes(100), {}, "a JPEG picture, not an ONNX network"),
+    "jpeg": (b"\xff\xd8\xff\xe0" + bytes(100), {}, "a JPEG image, not an ONNX network"),
     "torch": (b"PK\x03\x04" + bytes(100), {}, "a zip archive, such as PyTorch's .pt"),
     "half a file": (residual()[: len(residual()) // 2], {}, "not an ONNX network"),
     "unknown operator": (residual().replace(b"Relu", b"Ralu"), {}, "ONNX's checker says: .*Ralu"),
@@ -157,7 +157,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "second input needed": (
         build("y = Add (x, z)", output="y", inputs="float[N,3,32,32] x, float[N,3,32,32] z").SerializeToString(),
         {"input": "x"},
-        "further inputs besides 'x': z",
+        "inputs other than 'x': z",
     ),
     "two outputs": (
         build(RESIDUAL, RESIDUAL_WEIGHTS, output="logits, features").SerializeToString(),
@@ -195,7 +195,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "sizes unknown": (
         changed(residual(), foreign),
         {},
-        r"the width of 'features' is not known, .* behind 'conv_4' \(my.operators.Conv\)",
+        r"the width of 'features' is unknown: .* after 'conv_4' \(my.operators.Conv\)",
     ),
 }
 
@@ -241,7 +241,7 @@ def test_weights_in_a_second_file_of_another_file_system(spark: SparkSession, tm
         with pytest.raises(SqlExtError, match="point outside its folder"), opening:
             pass
         odd = open_graph(spark, "viewfs://networks/all/odd.onnx", "ONNX")
-        with odd as graph, pytest.raises(SqlExtError, match="which is not beside it"):
+        with odd as graph, pytest.raises(SqlExtError, match="which is not in its folder"):
             read_network(graph.data, folder=graph.folder)
     finally:
         spark.conf.unset(mount)
@@ -254,7 +254,7 @@ def test_weights_in_a_second_file_of_another_file_system(spark: SparkSession, tm
         ("/etc/passwd", "point outside its folder"),
         ("", "point outside its folder"),
         ("link.bin", "is a link to"),
-        ("missing.bin", "which is not beside it"),
+        ("missing.bin", "which is not in its folder"),
     ],
 )
 def test_weights_from_elsewhere_are_refused(tmp_path: Path, location: str, reason: str) -> None:
@@ -264,7 +264,7 @@ def test_weights_from_elsewhere_are_refused(tmp_path: Path, location: str, reaso
     (inner / "link.bin").symlink_to(tmp_path / "secret.bin")
     with pytest.raises(SqlExtError, match=reason):
         read_network(external(inner, location), folder=inner)
-    with pytest.raises(SqlExtError, match=r"must lie beside it|outside its folder"):
+    with pytest.raises(SqlExtError, match=r"must be in its folder|outside its folder"):
         read_network(external(inner, location))
 
 
