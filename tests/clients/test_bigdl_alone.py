@@ -91,4 +91,4 @@ def test_without_bigdls_jar_the_rest_works_and_says_so(tmp_path: Path) -> None:
         assert refused.startswith("BACKBONE_NOT_FOUND")
         assert "Run IMPORT MODEL models.resnet50 FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX" in refused
         assert "docs/backbones.md" in refused
-    assert "spark.sqlext.engin is no setting of bigdl-sqlext. Did you mean spark.sqlext.engine?" in done.stderr
+    assert "spark.sqlext.engin is not a setting of bigdl-sqlext. Did you mean spark.sqlext.engine?" in done.stderr

@@ -214,7 +214,7 @@ def test_doctor_looks_for_the_default_backbone(home: Path) -> None:
     done = sqlext(home, "doctor", "--warehouse", "w", "--format", "json")
     check = next(c for c in map(json.loads, done.stdout.splitlines()) if c["check"] == "default backbone")
     assert done.returncode == 0
-    assert (check["status"], check["found"]) == ("note", "models.resnet50 is not there")
+    assert (check["status"], check["found"]) == ("note", "models.resnet50 does not exist")
     assert "IMPORT MODEL models.resnet50" in check["advice"]
 
 

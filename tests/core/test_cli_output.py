@@ -157,7 +157,7 @@ def test_the_page_holds_thumbnails_and_escapes_the_rest() -> None:
 
 def test_a_result_that_is_cut_says_so(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
     script = list(split("SELECT id FROM range(1001); SELECT id AS few FROM range(1000)"))
-    note = "the first 1,000 rows; --format csv or json writes all of them"
+    note = "only the first 1,000 rows are shown; --format csv or json writes all of them"
     html, shown = io.StringIO(), io.StringIO()
     run_all(spark, script, "html", html)
     assert html.getvalue().count(note) == 1
