@@ -1,9 +1,9 @@
-"""The tutorial's job in SQL, statement by statement: ants and bees on ResNet-50, from IMPORT to the accuracy SELECT.
+"""Times the tutorial's job in SQL, statement by statement: ants and bees on ResNet-50, from IMPORT to the final SELECT.
 
     SQLEXT_DATA=folder python benchmarks/bench_ants_bees.py [--warehouse DIR]
 
-The folder holds hymenoptera/{train,val}/{ants,bees} and models/resnet50.onnx. Prints the seconds of each statement and what it
-measured; the tables of photographs are made before the clock starts.
+The folder contains hymenoptera/{train,val}/{ants,bees} and models/resnet50.onnx. Prints the seconds and the result of each
+statement; the time to create the tables of photographs is not counted.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def timed(spark: SparkSession, sql: str) -> tuple[float, Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--warehouse", help="a new folder to keep tables and models in; default: a temporary one")
-    given = parser.parse_args().warehouse
+    parser.add_argument("--warehouse", help="a new folder for tables and models; default: a temporary one")
+    folder = parser.parse_args().warehouse
     data = Path(os.environ.get("SQLEXT_DATA", "../shared/data")).resolve()
     if not data.is_dir():
-        sys.exit(f"no data in {data}: set SQLEXT_DATA")
-    with nullcontext(given) if given else tempfile.TemporaryDirectory() as warehouse:
+        sys.exit(f"{data} does not exist: set SQLEXT_DATA")
+    with nullcontext(folder) if folder else tempfile.TemporaryDirectory() as warehouse:
         spark = sqlext.session(master="local[2]", warehouse=warehouse)
         prepare(spark, data)
         load = os.getloadavg()[0]

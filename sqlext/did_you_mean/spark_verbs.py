@@ -31,7 +31,7 @@ def show(reader: TokenReader) -> SqlExtError | None:
 
 
 def _is_misspelt(reader: TokenReader, word: str) -> bool:
-    """VERSONS m: a word alone would be the model's name."""
+    """Whether the next word is a misspelt ``word``, as in VERSONS m; without a name after it, it is the model's name."""
     following = reader.peek(1)
     if following is None or following.text in (".", ";"):
         return False

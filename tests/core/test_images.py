@@ -1,4 +1,4 @@
-"""Odd and bad pictures, made here with Pillow: what decodes comes out upright and RGB, the rest has a reason."""
+"""Odd and bad images, created here with Pillow: those that decode become upright RGB images, the others have a reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXACT: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "
 
 
 def scene(width: int = 48, height: int = 32) -> Image.Image:
-    """Wider than high, another colour in each corner: any wrong turn shows."""
+    """A picture wider than high with differently coloured corners, so that any wrong rotation is detected."""
     picture = Image.new("RGB", (width, height), (120, 130, 140))
     draw = ImageDraw.Draw(picture)
     draw.rectangle((0, 0, width // 3, height // 3), fill=(250, 20, 20))
@@ -40,7 +40,7 @@ def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def with_orientation(value: int, kind: str = "JPEG") -> bytes:
-    """The scene stored turned, with the EXIF tag that turns it back."""
+    """The scene stored rotated, with the EXIF tag that rotates it back."""
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # orientation -> Image.Transpose that was applied
     picture = scene() if value == 1 else scene().transpose(Image.Transpose(undo[value]))
     exif = Image.Exif()
@@ -59,7 +59,7 @@ def animation(kind: str) -> bytes:
 
 
 def huge_png(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that declares any size."""
+    """A PNG of a few bytes that declares this size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -79,7 +79,7 @@ def opencv(picture: Image.Image, mode: int, kind: str, **changes: Any) -> dict[s
 
 
 def close(value: Any) -> bool:
-    """Whether it decodes to the scene, upright: a turn moves the mean by 20 or more, JPEG by less than 3."""
+    """Whether a value decodes to the upright scene: a wrong rotation changes the mean by 20 or more, JPEG by less than 3."""
     got = decode(value)
     assert got.mode == "RGB" and got.size == (48, 32)
     return bool(np.abs(np.asarray(got).astype(int) - np.asarray(scene()).astype(int)).mean() <= 3)
@@ -181,7 +181,7 @@ def test_bad_pictures_have_a_short_reason(kind: str) -> None:
 
 
 def test_any_damage_is_an_image_error() -> None:
-    """Bytes of real files overwritten at random: a picture or an ImageError, nothing else."""
+    """Files with randomly overwritten bytes either decode or raise ImageError, and nothing else."""
     random = np.random.default_rng(1)
     for kind in ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"):
         data = np.frombuffer(encoded(scene(), kind), np.uint8)
@@ -213,7 +213,7 @@ def test_info(value: Any, expected: ImageInfo) -> None:
 
 
 def test_nothing_is_printed() -> None:
-    """A palette with transparency, odd EXIF, a damaged TIFF: Pillow would warn about each."""
+    """Pillow would warn about a palette with transparency, odd EXIF data and a damaged TIFF."""
     code = (
         "from tests.core.test_images import *\n"
         "for name in SCENES: decode(SCENES[name]())\n"
@@ -239,7 +239,7 @@ def test_nothing_is_printed() -> None:
 
 
 def plain(picture: Image.Image, size: int, side: int) -> np.ndarray[Any, Any]:
-    """torchvision's Resize(side), CenterCrop(size), ToTensor, Normalize, in plain Pillow and numpy."""
+    """torchvision's Resize(side), CenterCrop(size), ToTensor and Normalize, in plain Pillow and NumPy."""
     width, height = picture.size
     short = (side, int(side * height / width)) if width <= height else (int(side * width / height), side)
     picture = picture.resize(short, Image.Resampling.BILINEAR)
@@ -261,7 +261,7 @@ def test_tensor_is_the_plain_pillow_path(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(4000, 100), (100, 4000), (40_000, 1)])
 def test_long_pictures_cost_no_more_than_their_middle(size: tuple[int, int]) -> None:
-    """Within one level of 255 of the plain path, which would make a picture of millions of pixels first."""
+    """The result is within one level of 255 of the plain path, which first creates an image of millions of pixels."""
     picture = scene(*size)
     got = tensor(picture, Preprocessing())
     if size[0] * size[1] > 100_000:
