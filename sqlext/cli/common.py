@@ -55,13 +55,13 @@ def open_session(warehouse: str | None, master: str | None, conf: tuple[str, ...
     """Starts the command's session; if that fails, prints one line and exits with status 1."""
     from sqlext.cli.progress import showing
 
-    given = {"spark.ui.showConsoleProgress": "false"} | settings(conf)
+    options = {"spark.ui.showConsoleProgress": "false"} | settings(conf)
     _log_to_file()
     try:
         with showing("starting Spark"):
             import sqlext
 
-            spark: SparkSession = sqlext.session(master=master, warehouse=warehouse, conf=given)
+            spark: SparkSession = sqlext.session(master=master, warehouse=warehouse, conf=options)
             return spark
     except Exception as error:
         fail(describe(error).lines())

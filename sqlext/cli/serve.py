@@ -27,15 +27,15 @@ UNPROTECTED = (
 @session_options
 def command(host: str, port: int, warehouse: str | None, master: str | None, conf: tuple[str, ...]) -> None:
     """Start a Thrift server for JDBC clients and print its URL. Ctrl-C or SIGTERM stops it."""
-    given = given_settings(conf)
-    if not is_loopback(host) and not any("hive.server2.authentication" in key for key in given):
+    user_settings = given_settings(conf)
+    if not is_loopback(host) and not any("hive.server2.authentication" in key for key in user_settings):
         click.echo(UNPROTECTED.format(host=host), err=True)
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
         ended.set()
 
-    spark = open_session(warehouse, master, (*only_the_warehouse(warehouse, given), *conf))
+    spark = open_session(warehouse, master, (*only_the_warehouse(warehouse, user_settings), *conf))
     try:
         from sqlext.server import make_views, start_thrift_server
 
@@ -61,11 +61,11 @@ def given_settings(conf: tuple[str, ...]) -> dict[str, str]:
     return {**file_defaults(), **settings(conf)}
 
 
-def only_the_warehouse(warehouse: str | None, given: Mapping[str, str]) -> tuple[str, ...]:
+def only_the_warehouse(warehouse: str | None, user_settings: Mapping[str, str]) -> tuple[str, ...]:
     """The setting that lets IMPORT read only from the warehouse, unless the user has set spark.sqlext.allowedPaths."""
-    if ALLOWED in given:
+    if ALLOWED in user_settings:
         return ()
-    named = given.get("spark.sql.warehouse.dir")
+    named = user_settings.get("spark.sql.warehouse.dir")
     folder = named if named and warehouse is None else Path(warehouse or "spark-warehouse").absolute().as_uri()
     return (f"{ALLOWED}={folder}",)
 

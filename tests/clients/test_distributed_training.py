@@ -39,13 +39,13 @@ import sqlext
 from sqlext.bigdl.training import HeadSpec, TrainSettings, train_head
 from tests.support.training_data import blobs
 
-given = json.loads(sys.argv[1])
-spark = sqlext.session(master=given["master"], warehouse=given["warehouse"], conf=given["conf"])
+request = json.loads(sys.argv[1])
+spark = sqlext.session(master=request["master"], warehouse=request["warehouse"], conf=request["conf"])
 data = blobs(every=2)
 rows = data.frame(spark)
 rows.createOrReplaceTempView("blobs")
 results = []
-for seed in given["seeds"]:
+for seed in request["seeds"]:
     settings = TrainSettings(epochs=10, learning_rate=0.01, seed=seed)
     start, heard = time.monotonic(), []
     trained = train_head(spark, rows, HeadSpec(64, 2), settings, lambda e: heard.append(e) is None)
@@ -54,7 +54,7 @@ for seed in given["seeds"]:
     result["heard"] = [e.epoch for e in heard]
     result["seconds"] = time.monotonic() - start
     results.append(result)
-statements = [spark.sql(sql).collect()[0].asDict() for sql in given["statements"]]
+statements = [spark.sql(sql).collect()[0].asDict() for sql in request["statements"]]
 workers = spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
 found = {"results": results, "executors": len(workers) - 1, "statements": statements}
 print("RESULTS " + json.dumps(found, default=str))
@@ -127,10 +127,10 @@ def _train(
         # Otherwise both partitions of the rows may go to the executor that has most of them.
         "spark.shuffle.reduceLocality.enabled": "false",
     }
-    given = {"master": url, "warehouse": str(folder / "warehouse"), "conf": common | conf, "seeds": seeds}
-    given["statements"] = [sql.format(folder=folder.as_uri()) for sql in statements]
+    request = {"master": url, "warehouse": str(folder / "warehouse"), "conf": common | conf, "seeds": seeds}
+    request["statements"] = [sql.format(folder=folder.as_uri()) for sql in statements]
     done = subprocess.run(
-        [sys.executable, "-c", _DRIVER, json.dumps(given)],
+        [sys.executable, "-c", _DRIVER, json.dumps(request)],
         capture_output=True,
         text=True,
         timeout=300,
