@@ -1,10 +1,10 @@
-"""Images a second through embed() in SQL, by engine and precision, beside decoding alone.
+"""Images per second through embed() in SQL, by engine and precision, compared with only decoding them.
 
     python benchmarks/bench_scoring.py [--network FILE.onnx] [--images DIR] [--rows 200]
 
-Without --images it draws flowers; without --network it takes ResNet-50 and photographs from SQLEXT_DATA where that is set, else the
-package's small network. Each figure is the median of three runs over a cached table, behind one that warms up. The cache of
-network outputs is off: a second run would read from it what the first has computed.
+The defaults are ResNet-50 and photographs from SQLEXT_DATA if that is set, otherwise the package's small network and drawn
+flowers. Each figure is the median of three runs over a cached table, after one run to warm up. The cache of network outputs is
+off: a second run would read what the first one computed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main(network: str, images: str, rows: int, warehouse: Path) -> None:
     count = found.count()
     print(f"{count} images, network {network}, {cores} cores")
     taken = seconds(spark, "SELECT count(image_error(image)) FROM pictures")
-    print(f"{'decoding alone':24}{count / taken:8.1f} images/s")
+    print(f"{'only decoding':24}{count / taken:8.1f} images/s")
     for engine, precision in variants():
         spark.conf.set("spark.sqlext.engine", engine)
         spark.conf.set("spark.sqlext.embed.precision", precision)
@@ -72,8 +72,9 @@ if __name__ == "__main__":
     )
     parser.add_argument("--images", default=f"{data / 'hymenoptera/val/*'}" if data.is_dir() else None)
     parser.add_argument("--rows", type=int, default=200)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with TemporaryDirectory() as temporary:
-        if given.images is None:
+        if options.images is None:
             write_flowers(Path(temporary, "flowers"))
-        main(given.network, given.images or f"{temporary}/flowers/train/*", given.rows, Path(temporary, "warehouse"))
+        images = options.images or f"{temporary}/flowers/train/*"
+        main(options.network, images, options.rows, Path(temporary, "warehouse"))

@@ -1,8 +1,8 @@
-"""Seconds that BigDL takes to train a head: in one executor task, and on all cores by its distributed optimizer.
+"""Measures how long BigDL takes to train a head: in one executor task, and on all cores with its distributed optimizer.
 
     python benchmarks/bench_training.py [--rows 244] [--width 2048] [--epochs 25] [--batch 4]
 
-The rows are random; two classes that a linear layer can tell apart. The second run of each path is warm.
+The rows are random, in two classes that a linear layer can separate. The second run of each path is warm.
 """
 
 from __future__ import annotations
@@ -61,6 +61,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     for name, default in (("rows", 244), ("width", 2048), ("epochs", 25), ("batch", 4)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with TemporaryDirectory() as temporary:
-        main(given.rows, given.width, given.epochs, given.batch, temporary)
+        main(options.rows, options.width, options.epochs, options.batch, temporary)

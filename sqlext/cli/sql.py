@@ -1,4 +1,4 @@
-"""``sqlext sql``: statements from the command line, from a file, from a pipe or typed at a prompt."""
+"""``sqlext sql``: runs statements from the command line, a file, a pipe or a prompt."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def command(
 ) -> None:
     """Run SQL statements in order; without -e and -f, start a prompt.
 
-    The first error ends the run: one line says what and where, the exit status is 1. Results go to standard output,
-    progress and errors to standard error.
+    The first error ends the run with exit status 1 and one line that says what failed and where. Results go to standard
+    output, progress and errors to standard error.
     """
     if texts and file is not None:
-        raise click.UsageError("give -e or -f, not both")
+        raise click.UsageError("use either -e or -f, not both")
     from sqlext.cli.output import claim_stdout
 
     script = _script(texts, file)
@@ -55,7 +55,7 @@ def command(
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # `sqlext sql .. | head`: the reader has enough
+    except BrokenPipeError:  # `sqlext sql .. | head`: the reader has closed the pipe
         sys.stderr.close()
         sys.exit(0)
     finally:
@@ -64,7 +64,7 @@ def command(
 
 
 def _run(spark: SparkSession, script: str | None, form: str, stream: TextIO) -> None:
-    """The script or the prompt, and then the trainings that it left in the background, also where it failed."""
+    """Runs the script or the prompt and, even if it fails, waits for the trainings that it started in the background."""
     from sqlext.cli.submitted import await_submitted
 
     try:
@@ -80,7 +80,7 @@ def _run(spark: SparkSession, script: str | None, form: str, stream: TextIO) -> 
 
 
 def _script(texts: tuple[str, ...], file: TextIO | None) -> str | None:
-    """The statements to run; None: a prompt on a terminal. Without a terminal, standard input is a script."""
+    """The statements to run; None: read standard input, as a prompt on a terminal and otherwise as a script."""
     if texts:
         return ";\n".join(texts)
     if file is not None:

@@ -1,6 +1,6 @@
-"""The engines that run a network inside a Python worker. BigDL, the third, runs in the JVM (``sqlext.bigdl``).
+"""The engines that run a network inside a Python worker. BigDL, the third engine, runs in the JVM (``sqlext.bigdl``).
 
-One file per engine. Nothing is cached here: who loads an engine keeps it.
+Each engine is one file. Nothing is cached here: the caller of :func:`load_engine` caches the engine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sqlext.engines import openvino
 from sqlext.engines.base import Engine
 from sqlext.errors import SqlExtError
 
-# Name -> (module of the engine, what to install).
+# Name -> (module of the engine, requirement to install).
 ENGINES = {
     "openvino": ("sqlext.engines.openvino", "openvino>=2024.4"),
     "onnxruntime": ("sqlext.engines.onnxruntime", "onnxruntime>=1.18"),
@@ -21,11 +21,11 @@ PRECISIONS = {"openvino": ("f32", "bf16"), "onnxruntime": ("f32",)}
 
 
 def load_engine(name: str, network: bytes, *, precision: str = "f32", threads: int = 1) -> Engine:
-    """Compiles an artifact (``Network.to_bytes``) for this CPU.
+    """Compiles a stored network (``Network.to_bytes``) for this CPU.
 
     :param precision: 'f32', or 'bf16' with openvino on a CPU that has it.
-    :param threads: cores that one call may use; one in a Spark worker, which has a task per core.
-    :raises SqlExtError: ENGINE_NOT_AVAILABLE: no such engine, no package, no such operator or precision.
+    :param threads: the cores that one call may use; 1 in a Spark worker, because Spark runs one task per core.
+    :raises SqlExtError: ENGINE_NOT_AVAILABLE if the engine is unknown or not installed, or lacks an operator or precision.
     """
     reason = available(name)
     if reason is None and precision not in PRECISIONS[name]:
@@ -40,9 +40,9 @@ def load_engine(name: str, network: bytes, *, precision: str = "f32", threads: i
 
 @cache
 def available(name: str) -> str | None:
-    """None when the engine can be used here, else why not and how to get it."""
+    """None if the engine can be used here, otherwise why not and how to install it."""
     if name not in ENGINES:
-        return f"there is none of that name, only {', '.join(ENGINES)}"
+        return f"there is no such engine; the engines are {', '.join(ENGINES)}"
     module, requirement = ENGINES[name]
     try:
         importlib.import_module(module)
@@ -53,7 +53,7 @@ def available(name: str) -> str | None:
 
 @cache
 def cpu_supports_bf16() -> bool:
-    """Whether this machine's CPU has bf16, and OpenVINO answers in it."""
+    """Whether this machine's CPU has bf16 and OpenVINO returns right results in it."""
     if available("openvino") is not None:
         return False
 

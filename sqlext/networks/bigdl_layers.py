@@ -1,4 +1,4 @@
-"""The table of BigDL's layers as ONNX operators, one function each."""
+"""The table of BigDL's layers, with one function per layer that writes it as an ONNX operator."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sqlext.networks.bigdl_file import BigDLFile, Module
 
 
 class UnsupportedLayerError(Exception):
-    """A setting of a layer that has no counterpart; the message says which."""
+    """A setting of a layer has no counterpart in ONNX; the message names it."""
 
 
 @dataclass
 class Layer:
-    """One module of the file, the tensors that it reads and the nodes and weights that it becomes."""
+    """One module of the file and the tensors that it reads; its ONNX form is appended to ``nodes`` and ``weights``."""
 
     file: BigDLFile
     module: Module
@@ -32,7 +32,7 @@ class Layer:
         return str(self.module.moduleType).rpartition(".")[2]
 
     def get(self, *names: str, default: Any = None) -> Any:
-        """The first of these attributes that the file has."""
+        """The value of the first of these attributes that the file sets, or ``default``."""
         for name in names:
             value = self.file.attribute(self.module, name)
             if value is not None:
@@ -45,19 +45,19 @@ class Layer:
         return name
 
     def node(self, operator: str, *more: str, inputs: list[str] | None = None, **attributes: Any) -> str:
-        given = [*(self.inputs[:1] if inputs is None else inputs), *more]
-        self.nodes.append(helper.make_node(operator, given, [self.name], name=self.name, **attributes))
+        operands = [*(self.inputs[:1] if inputs is None else inputs), *more]
+        self.nodes.append(helper.make_node(operator, operands, [self.name], name=self.name, **attributes))
         return self.name
 
-    def own(self, least: int = 1) -> list[Any]:
+    def parameters(self, at_least: int = 1) -> list[Any]:
         found = self.file.weights_of(self.module)
-        if len(found) < least:
+        if len(found) < at_least:
             raise UnsupportedLayerError("without its weights")
         return found
 
 
 def _pads(layer: Layer) -> dict[str, Any]:
-    """-1 is BigDL's SAME."""
+    """BigDL writes SAME padding as -1."""
     down, across = layer.get("padH", default=0), layer.get("padW", default=0)
     return {"auto_pad": "SAME_UPPER"} if -1 in (down, across) else {"pads": [down, across, down, across]}
 
@@ -68,7 +68,7 @@ def _window(layer: Layer) -> dict[str, Any]:
 
 
 def convolution(layer: Layer) -> str:
-    weight, *bias = layer.own()
+    weight, *bias = layer.parameters()
     weight = weight.reshape(-1, *weight.shape[-3:])  # (groups, out / groups, in / groups, height, width)
     more = [layer.constant("weight", weight)] + [layer.constant("bias", value) for value in bias[:1]]
     return layer.node(
@@ -86,7 +86,9 @@ def batch_normalization(layer: Layer) -> str:
     mean, variance = layer.get("runningMean"), layer.get("runningVar")
     if mean is None or variance is None:
         raise UnsupportedLayerError("without running statistics")
-    gamma, beta = layer.own(2)[:2] if layer.get("affine", default=True) else (np.ones_like(mean), np.zeros_like(mean))
+    gamma, beta = (
+        layer.parameters(2)[:2] if layer.get("affine", default=True) else (np.ones_like(mean), np.zeros_like(mean))
+    )
     values = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
     return layer.node(
         "BatchNormalization", *[layer.constant(k, v) for k, v in values.items()], epsilon=layer.get("eps", default=1e-5)
@@ -108,7 +110,7 @@ def average_pooling(layer: Layer) -> str:
 
 
 def linear(layer: Layer) -> str:
-    weight, *bias = layer.own()
+    weight, *bias = layer.parameters()
     more = [layer.constant("weight", weight)] + [layer.constant("bias", value) for value in bias[:1]]
     return layer.node("Gemm", *more, transB=1)
 
@@ -119,7 +121,7 @@ def infer_reshape(layer: Layer) -> str:
 
 
 def reshape(layer: Layer) -> str:
-    whole = layer.get("batchMode", default=0) == 2  # 0: by the sizes, 1: rows stay apart, 2: they do not
+    whole = layer.get("batchMode", default=0) == 2  # 0: BigDL goes by the sizes, 1: axis 0 is the batch, 2: it is not
     return _reshape(layer, ([] if whole else [0]) + list(layer.get("size", "sizes")))
 
 
@@ -128,11 +130,11 @@ def _reshape(layer: Layer, sizes: list[int]) -> str:
 
 
 def add_weights(layer: Layer) -> str:
-    return layer.node("Add", layer.constant("value", layer.own()[0]))
+    return layer.node("Add", layer.constant("value", layer.parameters()[0]))
 
 
 def multiply_weights(layer: Layer) -> str:
-    return layer.node("Mul", layer.constant("value", layer.own()[0]))
+    return layer.node("Mul", layer.constant("value", layer.parameters()[0]))
 
 
 def number(operator: str, *attributes: str) -> Callable[[Layer], str]:
@@ -176,11 +178,11 @@ def simple(operator: str, **attributes: Any) -> Callable[[Layer], str]:
 
 
 def nothing(layer: Layer) -> str:
-    """What only training, or BigDL itself, has a use for."""
+    """A layer that does not change the scores: only training, or BigDL itself, needs it."""
     return layer.inputs[0]
 
 
-# By the last part of the class name, which old and new packages share.
+# Keyed by the class name without its package: old and new releases of BigDL use the same names in different packages.
 LAYERS: dict[str, Callable[[Layer], str]] = {
     "Abs": simple("Abs"),
     "AddConstant": number("Add", "constant_scalar"),

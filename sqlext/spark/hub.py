@@ -1,4 +1,4 @@
-"""The Scala object Hub of the driver, and the scoring steps that its rules know."""
+"""The Scala object Hub of the driver, and the scoring steps that its rules recognise."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def hub(spark: SparkSession) -> Any:
 
 
 def register_udf(spark: SparkSession, key: str, udf: Any) -> None:
-    """Makes a pandas UDF known to the shim as ``key``, for the steps of a binding. The same key replaces."""
-    function = getattr(udf, "_unwrapped", udf)  # pandas_udf() returns a plain function that carries the object
+    """Registers a pandas UDF with the shim as ``key``, for the steps of a binding; replaces the UDF with the same key."""
+    function = getattr(udf, "_unwrapped", udf)  # pandas_udf() returns a plain function that holds the object
     hub(spark).registerUdf(key, function._judf)
 
 
 def scored_column(spark: SparkSession, key: str, arguments: Iterable[Column]) -> Column:
-    """The registered UDF ``key`` over columns, as a scoring step that the shim's rules know."""
+    """The registered UDF ``key`` applied to columns, as a scoring step that the shim's rules recognise."""
     columns = _to_seq(spark.sparkContext, arguments, _to_java_column)  # type: ignore[arg-type]
     return Column(hub(spark).scored(key, columns))

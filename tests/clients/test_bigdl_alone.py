@@ -1,4 +1,4 @@
-"""BigDL without sqlext reads what we save; sqlext without BigDL's jar says so."""
+"""BigDL without sqlext reads what we save; sqlext without BigDL's jar reports that the jar is missing."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ for sql in (array, array.replace("array(1.0f * id)", "X'00'"), "SELECT embed_res
 """
 
 
-def test_without_bigdls_jar_the_rest_works_and_says_so(tmp_path: Path) -> None:
+def test_without_bigdls_jar_the_rest_works_and_reports_it(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT, str(JAR), str(tmp_path)],
         capture_output=True,
@@ -87,9 +87,9 @@ def test_without_bigdls_jar_the_rest_works_and_says_so(tmp_path: Path) -> None:
     assert one == "[Row(one=1.0)]"
     assert error == f"SqlExtError {sentence}"
     assert train.startswith(f"BIGDL_MISSING [BIGDL_MISSING] {sentence.rstrip('.')}")
-    # No backbone is there at all: the line to run.
+    # No backbone exists, so the error shows the statement that imports one.
     for refused in (of_images, embed):
         assert refused.startswith("BACKBONE_NOT_FOUND")
         assert "Run IMPORT MODEL models.resnet50 FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX" in refused
         assert "docs/backbones.md" in refused
-    assert "spark.sqlext.engin is no setting of bigdl-sqlext. Did you mean spark.sqlext.engine?" in done.stderr
+    assert "spark.sqlext.engin is not a setting of bigdl-sqlext. Did you mean spark.sqlext.engine?" in done.stderr

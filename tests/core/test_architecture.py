@@ -51,4 +51,6 @@ def test_a_function_exists(name: str, target: str) -> None:
 def test_every_package_has_a_row() -> None:
     table = " ".join(re.findall(r"^\| (`.+?) \|", PAGE.read_text(), re.MULTILINE))
     listed = {name.removesuffix(".py").strip("/").rpartition("/")[2] for name in re.findall(r"`([^`]+)`", table)}
-    assert listed == set(LAYERS) - {"sqlext"}, "docs/architecture.md: one row per package, as in tests/core/test_layers.py"
+    assert listed == set(LAYERS) - {"sqlext"}, (
+        "docs/architecture.md: one row per package, as in tests/core/test_layers.py"
+    )

@@ -1,4 +1,4 @@
-"""The grammar without Spark: what is accepted, and where errors point."""
+"""The grammar without Spark: which statements are accepted, and the positions of errors."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_train_again_needs_no_other_clause() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "behind_from"),
+    ("query", "source"),
     [
         ("SELECT a FROM t", "(SELECT a FROM t)"),
         ("(SELECT a FROM t)", "(SELECT a FROM t)"),
@@ -108,16 +108,16 @@ def test_train_again_needs_no_other_clause() -> None:
         ),
     ],
 )
-def test_create_model_as(query: str, behind_from: str) -> None:
+def test_create_model_as(query: str, source: str) -> None:
     create = parse_statement(f"CREATE OR REPLACE MODEL db.m LABEL y OPTIONS (epochs 3) COMMENT 'c' AS {query}")
     assert isinstance(create, CreateModel)
     create = create.request
     assert create.source is not None
-    assert (create.source.sql, create.source.is_query, create.replace) == (behind_from, True, True)
+    assert (create.source.sql, create.source.is_query, create.replace) == (source, True, True)
     assert (str(create.label), create.options["epochs"], create.comment) == ("y", 3, "c")
 
 
-def test_training_again_puts_the_statement_together_anew() -> None:
+def test_training_again_recreates_the_statement() -> None:
     again = parse_statement(
         "TRAIN MODEL m OPTIONS (promote = 'never', seed = 7) PROPERTIES (b = 'it\\'s') COMMENT 'new'"
     )
@@ -150,7 +150,7 @@ def test_query_is_taken_verbatim() -> None:
     assert train.source.is_query
 
 
-def test_clause_words_are_no_keywords_elsewhere() -> None:
+def test_clause_words_can_be_names() -> None:
     train = parse_statement(
         "TRAIN MODEL model FROM options FEATURES (features) LABEL label VALIDATE FROM `validate` OPTIONS (seed 1)"
     )
