@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlext.bigdl.optimizers import OPTIMIZERS
+from sqlext.bigdl.optimizers import OF_SOME_OPTIMIZERS, OPTIMIZERS
 from sqlext.catalog.entry import ModelEntry, ModelVersion
 from sqlext.catalog.names import ModelName
 from sqlext.context import Context
@@ -22,12 +22,9 @@ from sqlext.transfer.formats import FORMATS
 
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SINGLE = re.compile(r"`((?:[^`]|``)+)`(?!\.)")  # a table's name without a database
-_OF_THE_RUN = frozenset(
-    {"promote", "async", "tensorboard", "max_runtime"}
-)  # options that do not change what is trained
-_ALWAYS = frozenset({"optimizer", "seed"})
 _DEFAULTS = {option.name: option.default for option in OPTIONS}
-_OF_AN_OPTIMIZER = frozenset().union(*OPTIMIZERS.values())
+_OF_THE_RUN = {option.name for option in OPTIONS if option.of_the_run}
+_SPELLED_OUT = {option.name for option in OPTIONS if option.spelled_out}
 
 
 def statement_of(context: Context, entry: ModelEntry, version: ModelVersion) -> str:
@@ -125,8 +122,8 @@ def _options(manifest: Mapping[str, Any]) -> dict[str, Any]:
         # As far as it got, whatever the clock says; early_stop may have published an earlier epoch than the last.
         options |= {"epochs": figures["best_epoch"], "early_stop": False}
     options["batch_size"] = figures["batch_size"]
-    left_out = _OF_THE_RUN | (_OF_AN_OPTIMIZER - OPTIMIZERS[options["optimizer"]])
-    shown = {k: v for k, v in options.items() if k in _ALWAYS or (v != _DEFAULTS.get(k) and k not in left_out)}
+    left_out = _OF_THE_RUN | (OF_SOME_OPTIMIZERS - OPTIMIZERS[options["optimizer"]])
+    shown = {k: v for k, v in options.items() if k in _SPELLED_OUT or (v != _DEFAULTS.get(k) and k not in left_out)}
     return {k: json.dumps(v) if isinstance(v, dict) else v for k, v in sorted(shown.items())}
 
 
