@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, shape_inference
 from sqlext.networks.bigdl_file import BigDLFile, Module
 from sqlext.networks.bigdl_layers import LAYERS, Layer, UnsupportedLayerError
 from sqlext.networks.onnx_file import first_line, invalid
+from sqlext.text import first_few
 
 INPUT = "image"
 _GRAPHS = ("StaticGraph", "DynamicGraph", "Graph", "Model")
@@ -158,8 +159,7 @@ class _Builder:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return first_few([f"'{name}'" for name in names], _SHOWN)
 
 
 def _name(module: Module) -> str:

@@ -14,7 +14,7 @@ from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
-from sqlext.text import identifier, string_literal
+from sqlext.text import identifier, literal
 from sqlext.training.clauses import read_training
 from sqlext.training.options import OPTIONS
 from sqlext.training.request import TrainRequest, Validation
@@ -134,15 +134,15 @@ def _imported(entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, A
     source, labels = manifest["source"], manifest.get("labels")
     if source.get("format") not in FORMATS:  # the folder of an EXPORT brings labels and options along
         return _statement(
-            f"IMPORT MODEL {_dotted(version)}", [f"FROM {_literal(source['path'])}", *_said(entry, version)]
+            f"IMPORT MODEL {_dotted(version)}", [f"FROM {literal(source['path'])}", *_said(entry, version)]
         )
     preprocessing = manifest["input"].get("preprocessing") or {}
     options = {k: " ".join(map(repr, v)) if isinstance(v, list) else v for k, v in preprocessing.items()}
     options |= {k: v for k, v in source.get("options", {}).items() if v is not None}
     clauses = [
-        f"FROM {_literal(source['path'])}",
+        f"FROM {literal(source['path'])}",
         f"FORMAT {source['format']}",
-        f"LABELS ({', '.join(map(_literal, labels))})" if labels else None,
+        f"LABELS ({', '.join(map(literal, labels))})" if labels else None,
         *_said(entry, version),
         _listed("OPTIONS", options),
     ]
@@ -159,11 +159,11 @@ def _statement(head: str, clauses: Iterable[str | None]) -> str:
 def _said(entry: ModelEntry, version: ModelVersion, written: str | None = None) -> list[str]:
     """The version's own comment, else the model's."""
     comment = written or version.parameters.get("sqlext.comment") or entry.comment
-    return [f"COMMENT {_literal(comment)}"] if comment else []
+    return [f"COMMENT {literal(comment)}"] if comment else []
 
 
 def _listed(word: str, values: Mapping[str, Any]) -> str | None:
-    entries = [f"{_key(key)} = {_literal(value)}" for key, value in values.items()]
+    entries = [f"{_key(key)} = {literal(value)}" for key, value in values.items()]
     return f"{word} (\n    " + ",\n    ".join(entries) + ")" if entries else None
 
 
@@ -180,12 +180,4 @@ def _word(text: str) -> str:
 
 
 def _key(text: str) -> str:
-    return text if _WORD.fullmatch(text) else _literal(text)
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return repr(value)
-    return string_literal(str(value))
+    return text if _WORD.fullmatch(text) else literal(text)
