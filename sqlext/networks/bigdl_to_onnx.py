@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper, shape_inference
 
 from sqlext.networks.bigdl_file import BigDLFile, Module
-from sqlext.networks.bigdl_layers import LAYERS, Layer, UnsupportedLayerError
+from sqlext.networks.bigdl_layers import LAYERS, ReadLayer, UnsupportedLayerError
 from sqlext.networks.onnx_file import first_line, invalid
 from sqlext.text import first_few
 
@@ -25,7 +25,7 @@ def convert(file: BigDLFile, width: int | None = None) -> bytes:
 
     :raises SqlExtError: INVALID_NETWORK, listing all layers that are not known.
     """
-    builder = _Builder(file)
+    builder = _GraphBuilder(file)
     outputs = builder.outputs(file.root, [INPUT], 0)
     if builder.unknown:
         layers = sum(builder.seen.values())
@@ -64,7 +64,7 @@ def _with_output_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-class _Builder:
+class _GraphBuilder:
     """``seen``: how many layers by type; ``unknown``: the names of those that cannot be translated, by type."""
 
     def __init__(self, file: BigDLFile) -> None:
@@ -131,7 +131,7 @@ class _Builder:
 
     def _layer(self, module: Module, kind: str, inputs: list[str]) -> str:
         self.seen[kind] += 1
-        layer = Layer(self.file, module, self._unique(_name(module)), inputs, self.nodes, self.weights)
+        layer = ReadLayer(self.file, module, self._unique(_name(module)), inputs, self.nodes, self.weights)
         try:
             if kind not in LAYERS:
                 raise UnsupportedLayerError("")
