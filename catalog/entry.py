@@ -24,7 +24,6 @@ PROPERTY = PREFIX + "property."  # a prefix of their own, so that no user proper
 PINNED = PREFIX + "pinned"
 PROMOTED = PREFIX + "promoted"
 RUN_ID = PREFIX + "run_id"
-BACKBONE_ID = PREFIX + "backbone_id"
 ALIAS = PREFIX + "alias."
 
 BACKBONE, CLASSIFIER, REGRESSOR = KINDS = ("backbone", "classifier", "regressor")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlext.catalog.names import ModelName, ModelRef
 from sqlext.errors import error_at
 from sqlext.grammar.notes import Name
-from sqlext.grammar.reader import ModelReference
+from sqlext.grammar.reader import WrittenModel
 from sqlext.settings import setting
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Context:
             self.catalog.metastore.database_location(database)
         return database
 
-    def model_ref(self, reference: ModelReference) -> ModelRef:
+    def model_ref(self, reference: WrittenModel) -> ModelRef:
         alias = reference.alias.lower() if reference.alias else None
         return ModelRef(self.model_name(reference.name), reference.version, alias)
 

@@ -11,6 +11,8 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from sqlext.text import first_few
+
 # Error class -> (SQLSTATE, template). SQLSTATEs follow Spark's error-classes.json.
 ERROR_CLASSES: dict[str, tuple[str, str]] = {
     # --- syntax -------------------------------------------------------------------------------------------------
@@ -290,5 +292,4 @@ def listed(known: Sequence[str], limit: int) -> str:
     """The first ``limit`` and how many more there are, or ''."""
     if not known:
         return ""
-    rest = f" and {len(known) - limit} more" if len(known) > limit else ""
-    return f"There are: {', '.join(known[:limit])}{rest}."
+    return f"There are: {first_few(known, limit)}."

@@ -1,13 +1,37 @@
-"""Names and texts as they stand in SQL that we write: for Spark's parser and for ours."""
+"""Texts that several packages write: names, values, lists and sizes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def identifier(text: str) -> str:
-    """In back-ticks."""
+    """A name as SQL, in back-ticks."""
     return "`" + text.replace("`", "``") + "`"
 
 
 def string_literal(text: str) -> str:
-    """In quotes, with Spark's escapes."""
+    """A text as SQL, in quotes with Spark's escapes."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def literal(value: object) -> str:
+    """A string, number or boolean as SQL."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, int | float) else string_literal(str(value))
+
+
+def first_few(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """'a, b and 3 more'."""
+    rest = len(names) - most
+    return separator.join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def byte_size(count: int) -> str:
+    """A number of bytes for people: '84 KB'."""
+    for unit, power in (("GB", 3), ("MB", 2), ("KB", 1)):
+        if count >= 1024**power:
+            value = count / 1024**power
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{count} bytes"

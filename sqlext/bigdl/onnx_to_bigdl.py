@@ -71,7 +71,7 @@ def build(layers: Plan, jvm: Any) -> BigDLModule:
     """
     if layers.problems:
         raise ValueError(f"BigDL lacks {', '.join(layers.problems)}")
-    return _Builder(jvm).graph(layers)
+    return _ModuleBuilder(jvm).graph(layers)
 
 
 def save(module: BigDLModule, folder: Path) -> None:
@@ -82,7 +82,7 @@ def save(module: BigDLModule, folder: Path) -> None:
 
 def forward(module: BigDLModule, batch: Array) -> tuple[Array, Array | None]:
     """(N, 3, S, S) -> embedding (N, D), scores (N, C) or None. In the driver; 6 pictures of 224 x 224 a second."""
-    builder = _Builder(_jvm(module))
+    builder = _ModuleBuilder(_jvm(module))
     outputs = builder.factory.modelForward(module, builder.tensors([batch]), False)
     arrays = [builder.array(output) for output in outputs]
     return arrays[0], arrays[1] if len(arrays) > 1 else None
@@ -93,7 +93,7 @@ def _jvm(module: BigDLModule) -> Any:
     return JVMView(module._gateway_client, DEFAULT_JVM_NAME, DEFAULT_JVM_ID)
 
 
-class _Builder:
+class _ModuleBuilder:
     """Makes layers through BigDL's factory for Python, straight in the JVM: its Python classes print each one."""
 
     def __init__(self, jvm: Any) -> None:

@@ -13,3 +13,4 @@ OPTIMIZERS: dict[str, frozenset[str]] = {
     "ftrl": frozenset({"learning_rate"}),
     "lbfgs": frozenset({"learning_rate"}),
 }
+OF_SOME_OPTIMIZERS = frozenset().union(*OPTIMIZERS.values())

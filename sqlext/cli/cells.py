@@ -12,19 +12,12 @@ from typing import Any
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructType, TimestampType
 
+from sqlext.text import byte_size
+
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 FIRST_VALUES = 5  # shown of a long array
 _IMAGE_FIELDS = {"height", "width", "nChannels", "mode", "data"}
-
-
-def size(count: int) -> str:
-    """A number of bytes as text, such as '84 KB'."""
-    for unit, power in (("GB", 3), ("MB", 2), ("KB", 1)):
-        if count >= 1024**power:
-            value = count / 1024**power
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
-    return f"{count} bytes"
 
 
 def is_image(value: object) -> bool:
@@ -37,7 +30,9 @@ def text(value: object) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, bytes | bytearray):
-        return _image(value) or (f"BINARY {size(len(value))}: {bytes(value[:8]).hex()}" if value else "BINARY 0 bytes")
+        return _image(value) or (
+            f"BINARY {byte_size(len(value))}: {bytes(value[:8]).hex()}" if value else "BINARY 0 bytes"
+        )
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -95,7 +90,7 @@ def _image(value: object) -> str | None:
         found = info(value)
     except ImageError:
         return None
-    return f"{found.format} {found.width}x{found.height}, {size(len(data))}"
+    return f"{found.format} {found.width}x{found.height}, {byte_size(len(data))}"
 
 
 def plain(value: Any, kind: DataType | None = None) -> Json:

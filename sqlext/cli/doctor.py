@@ -18,7 +18,6 @@ import click
 
 from sqlext.catalog.entry import ModelEntry
 from sqlext.catalog.names import ModelName
-from sqlext.cli.cells import size
 from sqlext.cli.common import open_session, session_options
 from sqlext.errors import SqlExtError
 from sqlext.jvm.build import LANGUAGE
@@ -28,6 +27,7 @@ from sqlext.spark.conf import available_cores
 from sqlext.spark.jars import JAR as file
 from sqlext.spark.jars import bigdl_jars
 from sqlext.spark.java import find_java, java_version
+from sqlext.text import byte_size
 from sqlext.udfs import FUNCTIONS
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def jar() -> Check:
             f"{file} is from another build of the package",
             "run make jar, or reinstall the package",
         )
-    return Check("sqlext jar", OK, f"{file.name}, {size(file.stat().st_size)}")
+    return Check("sqlext jar", OK, f"{file.name}, {byte_size(file.stat().st_size)}")
 
 
 def cpu() -> Check:
@@ -242,7 +242,7 @@ def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
         advice = f"IMPORT MODEL {name} FROM 'file:..' FORMAT ONNX, or 'sqlext:small' to try things out"
         return Check("default backbone", NOTE, f"{name} does not exist", advice), None
     return Check(
-        "default backbone", OK, f"{name}, version {entry.default.version}, {size(entry.default.size_bytes)}"
+        "default backbone", OK, f"{name}, version {entry.default.version}, {byte_size(entry.default.size_bytes)}"
     ), entry
 
 
@@ -253,8 +253,8 @@ def memory(backbone: ModelEntry | None) -> Check:
     each = WORKER + int(PER_NETWORK_BYTE * network)
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     scored = "the default backbone" if backbone is not None else "a ResNet-50"
-    needed = f"{cores} workers x {size(each)} = {size(cores * each)}"
-    found = f"{size(total)}; scoring with {scored} takes about {needed} outside the JVM"
+    needed = f"{cores} workers x {byte_size(each)} = {byte_size(cores * each)}"
+    found = f"{byte_size(total)}; scoring with {scored} takes about {needed} outside the JVM"
     tight = cores * each > total / 2
     advice = "use fewer cores (--master local[n]) or a smaller network; on YARN raise spark.executor.memoryOverhead"
     return Check("memory", NOTE if tight else OK, found, advice if tight else "")

@@ -7,7 +7,7 @@ import difflib
 from sqlext.did_you_mean.meant import between_words, error, meant_text, model_name, one_line, write_instead
 from sqlext.errors import SqlExtError
 from sqlext.grammar.reader import TokenReader
-from sqlext.statements.alter_model import FORMS
+from sqlext.statements.alter_model import ALTERATION_FORMS
 
 
 def show(reader: TokenReader) -> SqlExtError | None:
@@ -65,7 +65,7 @@ def alter(reader: TokenReader) -> SqlExtError | None:
 
     offset, between = between_words(reader, "ALTER")
     if reader.take("VERSIONS"):
-        problem = f"Versions are changed through their model: ALTER MODEL name and one of {FORMS}."
+        problem = f"Versions are changed through their model: ALTER MODEL name and one of {ALTERATION_FORMS}."
         return SqlExtError("SYNTAX_ERROR", problem=problem, offset=offset)
     if reader.take_any("MODEL", "MODELS"):
         problem = f"There is no ALTER {one_line(between, reader.last_word)}."
@@ -73,7 +73,7 @@ def alter(reader: TokenReader) -> SqlExtError | None:
         if write:
             return error(offset, problem, write)
         exists = one_line(_if_in("IF EXISTS", between), "IF EXISTS" * reader.take("IF", "EXISTS"))
-        proposal = f"Write ALTER MODEL {one_line(exists, model_name(reader))} and one of {FORMS}."
+        proposal = f"Write ALTER MODEL {one_line(exists, model_name(reader))} and one of {ALTERATION_FORMS}."
         return SqlExtError("SYNTAX_ERROR", problem=f"{problem} {proposal}", offset=offset)
     return None
 

@@ -15,7 +15,7 @@ from sqlext.evaluation.candidates import Candidate
 from sqlext.evaluation.metrics import classification, confusion, per_class, regression, rmse
 from sqlext.evaluation.request import CONFUSION_MATRIX, PER_CLASS, EvaluateRequest
 from sqlext.evaluation.rows import Answers, given_rows, recorded_rows
-from sqlext.grammar.reader import ModelReference
+from sqlext.grammar.reader import WrittenModel
 
 
 def evaluate(context: Context, request: EvaluateRequest) -> list[ResultRow]:
@@ -42,7 +42,7 @@ def evaluate(context: Context, request: EvaluateRequest) -> list[ResultRow]:
     ]
 
 
-def _candidate(context: Context, reference: ModelReference, form: str | None) -> Candidate:
+def _candidate(context: Context, reference: WrittenModel, form: str | None) -> Candidate:
     """:raises SqlExtError: MODEL_NOT_FOUND and its kin, PERMISSION_DENIED, NO_CLASSES."""
     offset = reference.name.offset
     with error_at(offset):

@@ -17,7 +17,7 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import QUERY, STRINGS, Name, Part, Parts, RawOption
 
-__all__ = ["Creation", "ModelReference", "Name", "RawOption", "Source", "TokenReader"]
+__all__ = ["Creation", "Name", "RawOption", "Source", "TokenReader", "WrittenModel"]
 
 _QUOTED = {*STRINGS, TokenType.IDENTIFIER}
 
@@ -29,7 +29,7 @@ class _Tokenizer(Spark.Tokenizer):
 
 
 @dataclass(frozen=True)
-class ModelReference:
+class WrittenModel:
     """``name [VERSION n | ALIAS a]``; neither: the default version."""
 
     name: Name
@@ -194,13 +194,13 @@ class TokenReader:
             return False
         return point.text == "." and digits.start == point.end + 1
 
-    def model(self) -> ModelReference:
+    def model(self) -> WrittenModel:
         name = self.name("a model name")
         if self.take("VERSION"):
-            return ModelReference(name, version=self.integer("a version number"))
+            return WrittenModel(name, version=self.integer("a version number"))
         if self.take("ALIAS"):
-            return ModelReference(name, alias=self.identifier("an alias"))
-        return ModelReference(name)
+            return WrittenModel(name, alias=self.identifier("an alias"))
+        return WrittenModel(name)
 
     def string(self, what: str) -> str:
         token = self.peek()

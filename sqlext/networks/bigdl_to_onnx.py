@@ -9,8 +9,9 @@ import onnx
 from onnx import TensorProto, helper, shape_inference
 
 from sqlext.networks.bigdl_file import BigDLFile, Module
-from sqlext.networks.bigdl_layers import LAYERS, Layer, UnsupportedLayerError
+from sqlext.networks.bigdl_layers import LAYERS, ReadLayer, UnsupportedLayerError
 from sqlext.networks.onnx_file import first_line, invalid
+from sqlext.text import first_few
 
 INPUT = "image"
 _GRAPHS = ("StaticGraph", "DynamicGraph", "Graph", "Model")
@@ -25,7 +26,7 @@ def convert(file: BigDLFile, width: int | None = None) -> bytes:
     :param width: the input is N x ``width``; None: it is N x C x H x W with all axes free.
     :raises SqlExtError: INVALID_NETWORK, listing all layers that are not supported.
     """
-    builder = _Builder(file)
+    builder = _GraphBuilder(file)
     outputs = builder.outputs(file.root, [INPUT], 0)
     if builder.unknown:
         layers = sum(builder.seen.values())
@@ -64,7 +65,7 @@ def _with_output_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-class _Builder:
+class _GraphBuilder:
     """Walks through the modules and collects their nodes and weights.
 
     ``seen``: number of layers by type. ``unknown``: names of the layers that cannot be converted, by type.
@@ -134,7 +135,7 @@ class _Builder:
 
     def _layer(self, module: Module, kind: str, inputs: list[str]) -> str:
         self.seen[kind] += 1
-        layer = Layer(self.file, module, self._unique(_name(module)), inputs, self.nodes, self.weights)
+        layer = ReadLayer(self.file, module, self._unique(_name(module)), inputs, self.nodes, self.weights)
         try:
             if kind not in LAYERS:
                 raise UnsupportedLayerError("")
@@ -162,8 +163,7 @@ class _Builder:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return first_few([f"'{name}'" for name in names], _SHOWN)
 
 
 def _name(module: Module) -> str:

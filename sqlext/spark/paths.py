@@ -14,8 +14,6 @@ from sqlext.errors import SqlExtError
 from sqlext.settings import setting
 from sqlext.spark.java_classes import java_classes
 
-MAX_IMPORT_BYTES = 4 << 30
-
 
 def qualified(spark: SparkSession, path: str) -> Any:
     """The Hadoop path with scheme; without one it is `fs.defaultFS`.

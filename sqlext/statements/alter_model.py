@@ -13,7 +13,7 @@ from sqlext.grammar.reader import TokenReader
 from sqlext.statements._alterations import ALTERATIONS, Alteration
 from sqlext.statements.base import CHANGED, Statement, changed
 
-FORMS = ", ".join(" ".join(kind.WORDS) for kind in ALTERATIONS)
+ALTERATION_FORMS = ", ".join(" ".join(kind.WORDS) for kind in ALTERATIONS)
 _MISSING = ("MODEL_NOT_FOUND", "DATABASE_NOT_FOUND")
 
 
@@ -41,7 +41,7 @@ class AlterModel(Statement):
                 alteration = kind.read(reader)
                 reader.end("the end of the statement")
                 return cls(name, if_exists, alteration)
-        reader.fail(f"one of {FORMS}")
+        reader.fail(f"one of {ALTERATION_FORMS}")
 
     def run(self, context: Context) -> list[ResultRow]:
         name = context.model_name(self.name)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from sqlext.catalog.entry import ModelEntry, ModelVersion, predicts_a_value
 from sqlext.context import Context, ResultRow
 from sqlext.errors import error_at
-from sqlext.grammar.reader import ModelReference, TokenReader
+from sqlext.grammar.reader import TokenReader, WrittenModel
 from sqlext.statements.base import Statement
 
 Line = tuple[str, str | None, str | None]
@@ -42,7 +42,7 @@ DETAILS = {
 class DescribeModel(Statement):
     """``(DESCRIBE | DESC) MODEL [EXTENDED | FORMATTED] name [VERSION n | ALIAS a]``"""
 
-    model: ModelReference
+    model: WrittenModel
     extended: bool
 
     NAME = "DESCRIBE MODEL"

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from sqlext.context import Context, ResultRow
 from sqlext.errors import error_at
-from sqlext.grammar.reader import ModelReference, TokenReader
+from sqlext.grammar.reader import TokenReader, WrittenModel
 from sqlext.statements.base import Statement
 from sqlext.training.recreate import statement_of
 
@@ -16,7 +16,7 @@ from sqlext.training.recreate import statement_of
 class ShowCreateModel(Statement):
     """``SHOW CREATE MODEL name [VERSION n | ALIAS a]``: running its text again trains the same model."""
 
-    model: ModelReference
+    model: WrittenModel
 
     NAME = "SHOW CREATE MODEL"
     HEADS = (("SHOW", "CREATE", "MODEL"),)

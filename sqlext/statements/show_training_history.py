@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlext.catalog.entry import ModelVersion
 from sqlext.context import Context, ResultRow
 from sqlext.errors import error_at
-from sqlext.grammar.reader import ModelReference, TokenReader
+from sqlext.grammar.reader import TokenReader, WrittenModel
 from sqlext.statements.base import Statement
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class ShowTrainingHistory(Statement):
     One row per epoch. A run may be running, failed or cancelled.
     """
 
-    model: ModelReference | None
+    model: WrittenModel | None
     run_id: str
     run_offset: int
 

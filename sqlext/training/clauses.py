@@ -9,7 +9,7 @@ from typing import Any
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name, RawOption
 from sqlext.grammar.options import MAX_INT, resolve
-from sqlext.grammar.reader import Creation, ModelReference, Source, TokenReader
+from sqlext.grammar.reader import Creation, Source, TokenReader, WrittenModel
 from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together, of_a_later_release
 from sqlext.training.request import TrainRequest, Tune, TuneItem, Validation
 
@@ -38,7 +38,7 @@ class Clauses:
     label: Name | None = None
     target: Name | None = None
     architecture: str = "linear"
-    backbone: ModelReference | None = None
+    backbone: WrittenModel | None = None
     validation: Validation | None = None
     tune: Tune | None = None
     comment: str | None = None
@@ -178,7 +178,7 @@ def _architecture(reader: TokenReader) -> str:
     return name
 
 
-def _backbone(reader: TokenReader) -> ModelReference:
+def _backbone(reader: TokenReader) -> WrittenModel:
     reference = reader.model()
     offset = reader.offset
     if reader.take("FREEZE"):

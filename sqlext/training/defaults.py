@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlext.bigdl.records import TrainSettings
 from sqlext.errors import SqlExtError
+from sqlext.training.options import OPTIONS
 from sqlext.training.request import TrainRequest
 
 EPOCHS, EPOCHS_WITH_EARLY_STOP = 20, 100
@@ -49,17 +50,5 @@ def _need_validation(request: TrainRequest, options: Mapping[str, Any], *, valid
 
 def settings_of(options: Mapping[str, Any]) -> TrainSettings:
     """What BigDL is told. min_loss, max_runtime and class_weights are filled in when the rows are known."""
-    return TrainSettings(
-        epochs=options["epochs"],
-        batch_size=options["batch_size"],
-        optimizer=options["optimizer"],
-        learning_rate=options["learning_rate"] or 1.0,
-        momentum=options["momentum"],
-        dampening=options["dampening"],
-        weight_decay=options["weight_decay"],
-        clip_norm=options["clip_norm"],
-        learning_rate_decay=options["learning_rate_decay"],
-        early_stop=options["early_stop"],
-        early_stop_patience=options["early_stop_patience"],
-        seed=options["seed"],
-    )
+    own = {option.name: options[option.name] for option in OPTIONS if option.bigdl}
+    return TrainSettings(**own | {"learning_rate": options["learning_rate"] or 1.0})

@@ -15,6 +15,7 @@ from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.names import TEST, VALIDATION
 from sqlext.networks.head import Head
+from sqlext.text import first_few
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
 from sqlext.training.recorder import RunRecorder
@@ -138,7 +139,7 @@ def _start(
     shapes = [w.shape for w in head.weights]
     reason = None
     if list(manifest.get("labels") or ()) != list(labels.names):
-        reason = f"its labels are {_some(manifest['labels'])}, here they are {_some(labels.names)}"
+        reason = f"its labels are {first_few(manifest['labels'], 5)}, here they are {first_few(labels.names, 5)}"
     elif head.width != spec.width:
         reason = f"it takes {head.width} numbers, here there are {spec.width}"
     elif shapes != spec.shapes:
@@ -147,7 +148,3 @@ def _start(
         offset = request.option_offset("warm_start")
         raise SqlExtError("WARM_START_MISMATCH", model=version, reason=reason, offset=offset)
     return start_weights(head, scaling)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

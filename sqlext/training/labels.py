@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
+from sqlext.text import first_few
 from sqlext.training.plan import TrainPlan
 
 MAX_CLASSES = 10_000
@@ -92,8 +93,7 @@ def _check_sides(plan: TrainPlan, found: Collection[str | None]) -> None:
     accepted = (TRAIN, VALIDATION) if boolean else (TRAIN, VALIDATION, TEST)
     others = sorted("NULL" if side is None else f"'{side}'" for side in found if side not in accepted)
     if others:
-        values = ", ".join(others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
-        problem = f"it holds {values}"
+        problem = f"it holds {first_few(others, 10)}"
         offset = plan.validation.column.offset if plan.validation.column else None
         raise SqlExtError("INVALID_VALIDATION_COLUMN", column=column.text, problem=problem, offset=offset)
     if found and TRAIN not in found:

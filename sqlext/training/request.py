@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlext.grammar.notes import Name, RawOption
-from sqlext.grammar.reader import ModelReference, Source
+from sqlext.grammar.reader import Source, WrittenModel
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class TrainRequest:
     label: Name | None
     target: Name | None
     architecture: str
-    backbone: ModelReference | None
+    backbone: WrittenModel | None
     validation: Validation
     tune: Tune | None
     comment: str | None

@@ -13,7 +13,7 @@ from typing import Any
 from sqlext.catalog.entry import ModelEntry
 from sqlext.context import Context
 from sqlext.errors import SqlExtError, error_at, nearest
-from sqlext.text import identifier, string_literal
+from sqlext.text import identifier, literal
 from sqlext.training.clauses import read_training
 from sqlext.training.recreate import statement_of
 from sqlext.training.request import TrainRequest
@@ -56,7 +56,7 @@ def full_text(name: str, request: TrainRequest, written: str) -> str:
     lists = {"OPTIONS": options, "PROPERTIES": properties}
     clauses |= {word: f"{word} ({_listed(values)})" for word, values in lists.items() if values}
     if comment is not None:
-        clauses["COMMENT"] = f"COMMENT {_literal(comment)}"
+        clauses["COMMENT"] = f"COMMENT {literal(comment)}"
     quoted = ".".join(map(identifier, name.split(".")))
     verb = "TRAIN OR REPLACE MODEL" if request.replace else "TRAIN MODEL"
     return "\n".join([f"{verb} {quoted}", *clauses.values()])
@@ -122,10 +122,4 @@ def _showing(context: Context, entry: ModelEntry) -> Iterator[None]:
 
 
 def _listed(values: dict[str, Any]) -> str:
-    return ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in values.items())
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, str):
-        return string_literal(value)
-    return str(value).lower()
+    return ", ".join(f"{literal(key)} = {literal(value)}" for key, value in values.items())

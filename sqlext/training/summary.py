@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlext.catalog.entry import ModelEntry, ModelVersion
 from sqlext.evaluation.metrics import wilson_interval
 from sqlext.evaluation.names import VALIDATION
+from sqlext.text import first_few
 from sqlext.training.bad_rows import bad_rows_query, reasons
 from sqlext.training.outcome import Outcome
 from sqlext.training.plan import TrainPlan
@@ -107,13 +108,8 @@ def _placement(outcome: Outcome) -> str:
 def _columns(plan: TrainPlan) -> str:
     """The columns used and left out."""
     used, left = [c.text for c in plan.features.columns], list(plan.features.left_out)
-    text = f"features: {_list(used)}"
-    return text + (f" (left out: {_list(left)})" if left else "")
-
-
-def _list(names: list[str]) -> str:
-    shown = ", ".join(names[:_MOST_COLUMNS])
-    return shown + (f" and {len(names) - _MOST_COLUMNS} more" if len(names) > _MOST_COLUMNS else "")
+    text = f"features: {first_few(used, _MOST_COLUMNS)}"
+    return text + (f" (left out: {first_few(left, _MOST_COLUMNS)})" if left else "")
 
 
 def _data(outcome: Outcome) -> list[str]:

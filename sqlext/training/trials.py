@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlext.bigdl.optimizers import OPTIMIZERS
+from sqlext.bigdl.optimizers import OF_SOME_OPTIMIZERS, OPTIMIZERS
 from sqlext.errors import SqlExtError, nearest
 from sqlext.evaluation.names import CLASSIFICATION_METRICS, LOWER_IS_BETTER, REGRESSION_METRICS
 from sqlext.grammar.notes import RawOption
@@ -25,25 +25,7 @@ from sqlext.training.request import TrainRequest, Tune, TuneItem
 MOST = 1000  # trials of one statement
 DEFAULT_TRIALS = 10
 VAL_LOSS = "val_loss"
-TUNABLE = (
-    "epochs",
-    "early_stop",
-    "early_stop_patience",
-    "min_loss",
-    "batch_size",
-    "optimizer",
-    "learning_rate",
-    "momentum",
-    "dampening",
-    "weight_decay",
-    "clip_norm",
-    "learning_rate_decay",
-    "standardize",
-    "class_weights",
-    "hidden",
-    "dropout",
-)
-_OF_SOME_OPTIMIZERS = ("learning_rate", "momentum", "dampening", "learning_rate_decay")
+TUNABLE = tuple(option.name for option in OPTIONS if option.tunable)
 
 
 @dataclass(frozen=True)
@@ -203,7 +185,7 @@ def _trial(request: TrainRequest, tune: Tune, values: tuple[Any, ...]) -> Trial:
     tried = {item.option: value for item, value in zip(tune.items, values, strict=True)}
     optimizer = tried.get("optimizer", request.options["optimizer"])
     if "optimizer" in tried:
-        unknown = set(_OF_SOME_OPTIMIZERS) - OPTIMIZERS[optimizer]
+        unknown = OF_SOME_OPTIMIZERS - OPTIMIZERS[optimizer]
         tried = {key: value for key, value in tried.items() if key not in unknown}
     kept = [o for o in request.raw_options if o.key not in tried]
     where = {item.option: item for item in tune.items}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,27 +16,26 @@ from sqlext.bigdl.records import HeadSpec
 from sqlext.bigdl.training import save_head
 from sqlext.catalog.entry import CLASSIFIER, REGRESSOR, ModelEntry
 from sqlext.catalog.names import ModelName
-from sqlext.context import Context, ResultRow
+from sqlext.context import Context
 from sqlext.errors import SqlExtError, error_at
 from sqlext.networks.head import Head
 from sqlext.networks.onnx_file import invalid, parse
-from sqlext.progress import report
 from sqlext.transfer.formats.base import GraphFile
 from sqlext.transfer.formats.listing import is_input
 from sqlext.transfer.graphs import OF_A_HEAD
-from sqlext.transfer.publishing import default_stays, replaceable, result_row, same_content
+from sqlext.transfer.publishing import Incoming, Written
 from sqlext.transfer.request import ImportRequest
 
 
-def import_head(
+def read_head(
     context: Context,
     request: ImportRequest,
     name: ModelName,
     existing: ModelEntry | None,
     graph: GraphFile,
     labels: tuple[str, ...] | None,
-) -> ResultRow:
-    """Publishes the head as a classifier or regressor with the labels of the file, or those of LABELS."""
+) -> Incoming:
+    """The head as a classifier or regressor with the labels of the file, or those of LABELS."""
     _check_options(request)
     with error_at(request.path_offset):
         head, described = _read(graph)
@@ -49,23 +49,17 @@ def import_head(
     if existing is not None and existing.kind != kind:
         offset = request.name.offset
         raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=existing.kind, wanted=kind, offset=offset)
-    older = replaceable(context, request, existing)
-    content = hashlib.sha256(graph.data + json.dumps(labels).encode()).hexdigest()
-    same = same_content(existing, content)
-    if same is not None and existing is not None:
-        return _row(request, existing, same.version, "EXISTS", f"version {same.version} has the same content")
-    with context.catalog.draft(name, kind, request.comment) as draft:
-        (draft.local / "head.onnx").write_bytes(head.to_onnx())
-        _write_bigdl(context, head, kind, draft.local)
-        report("publishing", 0)
-        promote = existing is None or request.replace or request.options["promote"] == "always"
-        parameters = {"content": content, "sha256": graph.sha256, "source": request.path}
+
+    def write(folder: Path) -> Written:
+        (folder / "head.onnx").write_bytes(head.to_onnx())
+        _write_bigdl(context, head, kind, folder)
+        parameters = {"sha256": graph.sha256, "source": request.path}
         parameters |= {k: str(described[k]) for k in ("label_column", "target_column", "task") if described.get(k)}
-        manifest = _manifest(name, request, graph, head, described | {"labels": list(labels) if labels else None})
-        version = context.catalog.publish(draft, (), manifest, parameters, promote=promote)
-    for replaced in older:
-        context.catalog.drop_version(name, replaced.version)
-    return _row(request, context.catalog.get(name), version.version, "IMPORTED", "")
+        known = described | {"labels": list(labels) if labels else None}
+        return Written(_manifest(name, request, graph, head, known), parameters)
+
+    content = hashlib.sha256(graph.data + json.dumps(labels).encode()).hexdigest()
+    return Incoming(kind, content, write, request.comment)
 
 
 def _check_options(request: ImportRequest) -> None:
@@ -122,7 +116,7 @@ def _chain(graph: onnx.GraphProto) -> Head:
     return Head(tuple(weights), *scaling)
 
 
-def _write_bigdl(context: Context, head: Head, kind: str, folder: Any) -> None:
+def _write_bigdl(context: Context, head: Head, kind: str, folder: Path) -> None:
     if missing(context.spark) is None:
         hidden = tuple(int(weight.shape[0]) for weight in head.weights[:-2:2])
         spec = HeadSpec(head.width, None if kind == REGRESSOR else head.outputs, hidden)
@@ -147,9 +141,3 @@ def _manifest(
             "precision": "f32: arrays are scored in f32",
         },
     }
-
-
-def _row(request: ImportRequest, entry: ModelEntry, number: int, status: str, note: str) -> ResultRow:
-    version = entry.version(number)
-    notes = default_stays(version, entry) + ([note] if note else [])
-    return result_row(version, entry, status, "; ".join(notes), format=str(request.format))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 
 from sqlext.catalog.drafts import MAX_VALUE
-from sqlext.catalog.entry import ModelEntry, ModelVersion
+from sqlext.catalog.entry import BACKBONE, ModelEntry
 from sqlext.catalog.names import ModelName
 from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError, error_at
@@ -18,29 +19,22 @@ from sqlext.sources import read_source
 from sqlext.transfer.check import CheckResult
 from sqlext.transfer.formats.base import GraphFile, readable_format
 from sqlext.transfer.formats.onnx import SMALL
-from sqlext.transfer.import_head import import_head
+from sqlext.transfer.import_head import read_head
 from sqlext.transfer.publishing import (
+    Incoming,
     NetworkFile,
-    convert_and_check,
-    default_stays,
+    Written,
     engines_that_cannot,
     fingerprint,
+    import_version,
     manifest_of,
-    replaceable,
-    result_row,
-    same_content,
+    write_network,
 )
 from sqlext.transfer.request import ImportRequest
 
 
-def import_network(context: Context, request: ImportRequest) -> ResultRow:
-    """Carries out IMPORT MODEL of a file and returns its one row."""
-    name = context.model_name(request.name)
-    with error_at(request.name.offset):
-        existing = context.catalog.find(name)
-    if existing is not None and request.if_not_exists:
-        message = f"{name} exists; nothing was imported"
-        return result_row(existing.default, existing, "EXISTS", message, format=request.format)
+def import_network(context: Context, request: ImportRequest, name: ModelName, existing: ModelEntry | None) -> ResultRow:
+    """IMPORT MODEL of a file."""
     labels = _labels(context, request)
     report("reading", 0)
     with ExitStack() as opened:
@@ -50,20 +44,22 @@ def import_network(context: Context, request: ImportRequest) -> ResultRow:
         if graph.described is not None and graph.described.regression:
             _refuse_classes(request, labels)
         if graph.described is not None and graph.described.head is not None:
-            return import_head(context, request, name, existing, graph, labels)
-        if existing is not None and existing.kind != "backbone":
-            raise SqlExtError("NOT_AN_IMPORT", model=name, kind=existing.kind, offset=request.name.offset)
-        return _import(context, request, name, existing, graph, labels)
+            incoming = read_head(context, request, name, existing, graph, labels)
+        else:
+            incoming = _read(context, request, name, existing, graph, labels)
+        return import_version(context, request, name, existing, incoming)
 
 
-def _import(
+def _read(
     context: Context,
     request: ImportRequest,
     name: ModelName,
     existing: ModelEntry | None,
     graph: GraphFile,
     labels: tuple[str, ...] | None,
-) -> ResultRow:
+) -> Incoming:
+    if existing is not None and existing.kind != BACKBONE:
+        raise SqlExtError("NOT_AN_IMPORT", model=name, kind=existing.kind, offset=request.name.offset)
     if existing is not None:
         with error_at(request.name.offset):
             context.catalog.check(name, "ALTER")
@@ -72,16 +68,19 @@ def _import(
     labels = labels or (graph.described.labels if graph.described else None)
     with error_at(request.labels_offset):
         _check_labels(labels, file.network)
-    older = replaceable(context, request, existing)
-    content = fingerprint(file, labels)
-    same = same_content(existing, content)
-    if same is not None and existing is not None:
-        notes = [*default_stays(same, existing), f"version {same.version} has the same content and options"]
-        return result_row(same, existing, "EXISTS", "; ".join(notes), format=request.format)
-    row = _publish(context, request, name, existing, file, labels, content)
-    for version in older:
-        context.catalog.drop_version(name, version.version)
-    return row
+
+    def write(folder: Path) -> Written:
+        with error_at(request.path_offset):
+            checked = write_network(context, file, folder)
+        manifest = manifest_of(name, request.path, f"FORMAT {request.format}", file, labels, checked)
+        manifest["source"]["options"] = {k: request.options[k] for k in ("input", "output", "embedding", "scores")}
+        parameters = {"sha256": file.sha256, "source": request.path}
+        if len(context.sql) <= MAX_VALUE:  # LABELS can be long
+            parameters["statement"] = context.sql.strip()
+        return Written(manifest, parameters, _notes(request, file, checked))
+
+    content, same = fingerprint(file, labels), "has the same content and options"
+    return Incoming(BACKBONE, content, write, request.comment, same=same)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -138,48 +137,10 @@ def _check_labels(labels: tuple[str, ...] | None, network: Network) -> None:
         )
 
 
-# --- checking and publishing ------------------------------------------------------------------------------------------
-
-
-def _publish(
-    context: Context,
-    request: ImportRequest,
-    name: ModelName,
-    existing: ModelEntry | None,
-    file: NetworkFile,
-    labels: tuple[str, ...] | None,
-    content: str,
-) -> ResultRow:
-    catalog, network = context.catalog, file.network
-    with catalog.draft(name, "backbone", request.comment) as draft:
-        report("checking", 0)
-        with error_at(request.path_offset):
-            checked = convert_and_check(context, file, draft.local)
-        (draft.local / "network.onnx").write_bytes(network.to_bytes())
-        report("publishing", 0)
-        promote = existing is None or request.replace or request.options["promote"] == "always"
-        parameters = {"content": content, "sha256": file.sha256, "source": request.path}
-        if len(context.sql) <= MAX_VALUE:  # LABELS can be long
-            parameters["statement"] = context.sql.strip()
-        manifest = manifest_of(name, request.path, f"FORMAT {request.format}", file, labels, checked)
-        manifest["source"]["options"] = {k: request.options[k] for k in ("input", "output", "embedding", "scores")}
-        version = catalog.publish(draft, (), manifest, parameters, promote=promote)
-    entry = catalog.get(name)
-    message = _message(request, file, checked, entry, version)
-    return result_row(version, entry, "IMPORTED", message, format=request.format)
-
-
-def _message(
-    request: ImportRequest, file: NetworkFile, checked: CheckResult, entry: ModelEntry, version: ModelVersion
-) -> str:
-    parts = default_stays(version, entry)
-    if request.path == SMALL:
-        parts.append("this small network is for trying things out")
-    parts += engines_that_cannot(checked)
+def _notes(request: ImportRequest, file: NetworkFile, checked: CheckResult) -> list[str]:
+    small = ["this small network is for trying things out"] if request.path == SMALL else []
     assumed = _assumed(request, file)
-    if assumed:
-        parts.append(f"assumed {assumed}")
-    return "; ".join(parts)
+    return [*small, *engines_that_cannot(checked), *([f"assumed {assumed}"] if assumed else [])]
 
 
 def _assumed(request: ImportRequest, file: NetworkFile) -> str:

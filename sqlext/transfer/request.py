@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlext.grammar.notes import Name
-from sqlext.grammar.reader import ModelReference
+from sqlext.grammar.reader import WrittenModel
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ImportRequest:
 class ExportRequest:
     """``format`` None: a folder with all that the version has."""
 
-    model: ModelReference
+    model: WrittenModel
     path: str
     path_offset: int
     format: str | None

@@ -17,13 +17,14 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql.types import StructType
 
 from sqlext.cli import progress
-from sqlext.cli.cells import plain, size, text
+from sqlext.cli.cells import plain, text
 from sqlext.cli.common import StatementFailed, run, show
 from sqlext.cli.html import page, section
 from sqlext.cli.output import Result, write_csv, write_json, write_table
 from sqlext.cli.sql import run_all
 from sqlext.cli.statements import complete, split
 from sqlext.progress import report
+from sqlext.text import byte_size
 
 
 def picture(width: int = 50, height: int = 30) -> bytes:
@@ -82,7 +83,7 @@ def test_a_value_in_a_table(value: object, shown: str) -> None:
 
 @pytest.mark.parametrize(("count", "shown"), [(3, "3 bytes"), (1536, "1.5 KB"), (86_016, "84 KB"), (3 << 20, "3.0 MB")])
 def test_sizes(count: int, shown: str) -> None:
-    assert size(count) == shown
+    assert byte_size(count) == shown
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = {"sqlext": "sqlext", "udfs": "sqlext.udfs", "catalog": "sqlext.catalog"}
 # From the lowest to the highest: a file imports only from its own layer and from those before it.
 LAYERS = (
-    *("errors", "text", "settings", "progress"),
+    *("text", "errors", "settings", "progress"),
     *("spark", "grammar", "images", "networks", "engines", "catalog", "bigdl", "context", "sources"),
     *("scoring", "evaluation", "transfer", "training"),
     *("statements", "udfs", "routing", "did_you_mean", "jvm", "bridge", "dialect"),

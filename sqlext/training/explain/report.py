@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sqlext.catalog.entry import ModelEntry
 from sqlext.catalog.names import ModelName
 from sqlext.context import Context
+from sqlext.text import first_few
 from sqlext.training.explain.rows import Found, look
 from sqlext.training.explain.sizes import batch, memory, network
 from sqlext.training.options import OPTIONS
@@ -101,9 +102,8 @@ def _summary(plan: TrainPlan, request: TrainRequest, outcome: str, trials: Seque
 def _search(request: TrainRequest, trials: Sequence[Trial]) -> str:
     goal = goal_of(request)
     order = "least" if goal.lower else "greatest"
-    shown = "; ".join(str(trial) for trial in trials[:SHOWN_TRIALS])
-    more = f"; and {len(trials) - SHOWN_TRIALS} more" if len(trials) > SHOWN_TRIALS else ""
-    return f"{len(trials)} trials, the {order} {goal.metric} is published: {shown}{more}"
+    shown = first_few([str(trial) for trial in trials], SHOWN_TRIALS, "; ")
+    return f"{len(trials)} trials, the {order} {goal.metric} is published: {shown}"
 
 
 def _columns(plan: TrainPlan, found: Found) -> Lines:
