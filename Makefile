@@ -1,4 +1,4 @@
-# `make` prints this menu. `make demo` and `make test` do all the set-up themselves.
+# `make` prints the menu. The targets that need .venv set it up first.
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -6,35 +6,38 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test-fast test test-slow test-all test-sqlglot jar fmt lint types bench dist clean
+.PHONY: help demo shell test-fast test test-slow test-all test-sqlglot jar fmt lint types bench dist clean
 
-help:  ## this menu
+help:  ## print this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 $(READY): pyproject.toml setup.py tools/install.py
 	$(PYTHON) tools/install.py $(VENV)
 	@touch $@
 
-demo: $(READY)  ## the main job: images into a Hive table, a model trained and used, all in SQL
+demo: $(READY)  ## load images into a Hive table, train a model and use it, all in SQL
 	$(BIN)/sqlext demo
 
-# Two processes, whole files to each: much of a small Spark job is waiting, and a file shares its tables.
+shell: $(READY) jar  ## an interactive SQL prompt, to try a change
+	$(BIN)/sqlext sql --warehouse build/shell
+
+# Two processes, because small Spark jobs mostly wait; each takes whole files, because the tests of a file share tables.
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile
 ARCHIVE := build/test-classes.jsa
 
-test-fast: $(READY) jar  ## tests without a Spark session
+test-fast: $(READY) jar  ## run the tests that need no Spark session
 	$(PYTEST) tests/core -m "fast and not slow"
 
-test: $(READY) jar $(ARCHIVE)  ## everything that a change can break, the clients included
+test: $(READY) jar $(ARCHIVE)  ## run the tests of everything that a change can break, including the clients
 	$(PYTEST) tests -m "not slow"
 
-test-slow: $(READY) jar $(ARCHIVE)  ## what test-all adds: more seeds, a second cluster, published photographs, other sqlglots
+test-slow: $(READY) jar $(ARCHIVE)  ## run what test-all adds: more seeds, a second cluster, published photographs, other sqlglot versions
 	$(PYTEST) tests -m slow
 	@$(MAKE) --no-print-directory test-sqlglot
 
-test-all: test test-slow  ## every test
+test-all: test test-slow  ## run every test
 
-test-sqlglot: $(READY) jar  ## the grammar with the oldest sqlglot and with the compiled one
+test-sqlglot: $(READY) jar  ## test the grammar with the oldest and with the compiled sqlglot
 	for wanted in "sqlglot==25.34.*" "sqlglot[c]<31"; do \
 		rm -rf build/sqlglot && $(BIN)/python -m pip install --quiet --no-warn-conflicts --target build/sqlglot "$$wanted" || exit 1; \
 		PYTHONPATH=build/sqlglot $(BIN)/python -m pytest tests/core/test_dialect.py tests/core/test_language.py || exit 1; \
@@ -43,7 +46,7 @@ test-sqlglot: $(READY) jar  ## the grammar with the oldest sqlglot and with the 
 $(ARCHIVE): jar
 	@$(BIN)/python -m tests.support.class_archive $@
 
-jar: $(READY)  ## compile the Scala shim (only when something changed)
+jar: $(READY)  ## compile the Scala shim, if something changed
 	@$(BIN)/python -m sqlext.jvm.build
 
 fmt: $(READY)  ## format the code
@@ -52,15 +55,15 @@ fmt: $(READY)  ## format the code
 lint: $(READY)  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-types: $(READY)  ## check types, on the built tree (the three folders share one import root)
+types: $(READY)  ## check types on the built package, where the three folders share one import root
 	rm -rf build/types && $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target build/types .
 	MYPYPATH=build/types $(BIN)/mypy -p sqlext
 
-bench: $(READY)  ## what scoring, training and ordinary SQL cost on this machine
+bench: $(READY)  ## measure scoring, training and ordinary SQL on this machine
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
-dist: $(READY)  ## wheel and sdist
+dist: $(READY)  ## build the wheel and the sdist
 	$(BIN)/python -m pip install --quiet build && $(BIN)/python -m build --no-isolation
 
-clean:  ## remove what was built
+clean:  ## remove everything that was built
 	rm -rf build dist *.egg-info sqlext/jars

@@ -1,8 +1,8 @@
-"""What the extension costs ordinary SQL: 200 x SELECT 1, analysed and collected, with and without it.
+"""Measures what the extension adds to ordinary SQL: 200 x SELECT 1, analysed and collected, with and without it.
 
     python benchmarks/bench_overhead.py
 
-Prints medians in milliseconds. Each kind runs in a process of its own, twice, in turn.
+Prints medians in milliseconds. Each kind runs twice, alternately, each time in its own process.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def measure(kind: str) -> None:
-    """One process: warm up, then time the statements one by one."""
+    """Warms up this process, then times the statements one by one."""
     spark = _session(kind)
     for _ in range(RUNS):
         spark.sql("SELECT 1").collect()
@@ -51,13 +51,13 @@ def measure(kind: str) -> None:
             spark.sql("SHOW MODELS").collect()
             routed.append(time.perf_counter() - start)
     figures = {"analyse": analysed, "analyse + collect": collected, "SHOW MODELS": routed}
-    told = [f"{name} {statistics.median(times) * 1000:.2f} ms" for name, times in figures.items() if times]
-    print(f"{kind:8}", "   ".join(told), flush=True)
+    medians = [f"{name} {statistics.median(times) * 1000:.2f} ms" for name, times in figures.items() if times]
+    print(f"{kind:8}", "   ".join(medians), flush=True)
     spark.stop()
 
 
 def _session(kind: str) -> SparkSession:
-    """The same settings for both, but for the extension."""
+    """A session with the same settings for both kinds, except for the extension."""
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     options = spark_conf.needed({}) | warehouse_options(Path.cwd(), {})
     for key, value in options.items():

@@ -1,14 +1,13 @@
-"""Seconds that BigDL takes to train a head: in one executor task, and on all cores by its distributed optimizer.
+"""Measures how long BigDL takes to train a head: in one executor task, and on all cores with its distributed optimizer.
 
     python benchmarks/bench_training.py [--rows 244] [--width 2048] [--epochs 25] [--batch 4]
 
-The rows are random; two classes that a linear layer can tell apart. The second run of each path is warm.
+The rows are random, in two classes that a linear layer can separate. The second run of each path is warm.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from tempfile import TemporaryDirectory
 
@@ -18,7 +17,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 import sqlext
 from sqlext.bigdl.placement import Placement
-from sqlext.bigdl.training import HeadSpec, TrainSettings, train_head
+from sqlext.bigdl.records import HeadSpec, TrainSettings
+from sqlext.bigdl.training import train_head
+from sqlext.spark.conf import available_cores
 
 
 def feature_rows(spark: SparkSession, rows: int, width: int) -> DataFrame:
@@ -37,7 +38,7 @@ def feature_rows(spark: SparkSession, rows: int, width: int) -> DataFrame:
 
 
 def main(rows: int, width: int, epochs: int, batch: int, warehouse: str) -> None:
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     spark = sqlext.session(master=f"local[{cores}]", warehouse=warehouse)
     data = feature_rows(spark, rows, width)
     data.count()
@@ -60,6 +61,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     for name, default in (("rows", 244), ("width", 2048), ("epochs", 25), ("batch", 4)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with TemporaryDirectory() as temporary:
-        main(given.rows, given.width, given.epochs, given.batch, temporary)
+        main(options.rows, options.width, options.epochs, options.batch, temporary)

@@ -1,9 +1,10 @@
-"""The published tutorial's own pipeline on the same photographs, by BigDL alone: what bench_ants_bees.py is measured against.
+"""The published tutorial's pipeline on the same photographs, with only BigDL: the baseline for bench_ants_bees.py.
 
     SQLEXT_DATA=folder python benchmarks/published_pipeline.py MODEL_FOLDER
 
-MODEL_FOLDER is the `_model` folder of an imported ResNet-50 (bench_ants_bees.py --warehouse DIR leaves one). NNImageReader -> NNModel
-(1,000 scores an image) -> NNClassifier: 25 epochs of SGD, batches of 4. Prints the seconds of each step; takes minutes.
+MODEL_FOLDER is the `_model` folder of an imported ResNet-50; bench_ants_bees.py --warehouse DIR leaves one in DIR. The pipeline is
+NNImageReader -> NNModel (1,000 scores per image) -> NNClassifier with 25 epochs of SGD in batches of 4. Prints the seconds of each
+step; takes minutes.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def session() -> SparkSession:
 
 def pipeline(folder: Path) -> Pipeline:
     network = Model.loadModel(str(folder / "model.bigdl"), str(folder / "model.bigdl.weights"))
-    scores = Sequential().add(network).add(SelectTable(2)).evaluate()  # the graph gives embedding and scores
+    scores = Sequential().add(network).add(SelectTable(2)).evaluate()  # the graph returns embedding and scores
     steps = [
         RowToImageFeature(),
         ImageResize(256, 256),

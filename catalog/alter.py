@@ -7,20 +7,18 @@ and the change is repeated if another session's write came in between. Within th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlext.catalog.drafts import check_properties
 from sqlext.catalog.entry import MODEL_ID, PROPERTY
 from sqlext.catalog.names import ModelName
+from sqlext.catalog.reader import CatalogReader
 from sqlext.catalog.runs import RunStore
 from sqlext.catalog.versions import ATTEMPTS, lock_of
 from sqlext.errors import SqlExtError, nearest
 
-if TYPE_CHECKING:
-    from sqlext.catalog.facade import ModelCatalog
 
-
-def rename(catalog: ModelCatalog, name: ModelName, to: ModelName) -> None:
+def rename(catalog: CatalogReader, name: ModelName, to: ModelName) -> None:
     """Renames a model within its database. Its folders, versions, aliases and the models that use it do not change.
 
     The records of its ended runs get the new name, too.
@@ -38,7 +36,7 @@ def rename(catalog: ModelCatalog, name: ModelName, to: ModelName) -> None:
     RunStore(catalog.spark).rename(name, to.name)
 
 
-def set_comment(catalog: ModelCatalog, name: ModelName, comment: str | None) -> str | None:
+def set_comment(catalog: CatalogReader, name: ModelName, comment: str | None) -> str | None:
     """Replaces a model's comment and returns the previous one.
 
     :raises SqlExtError: INVALID_MODEL_PROPERTY for more than 4,000 characters, PERMISSION_DENIED.
@@ -50,7 +48,7 @@ def set_comment(catalog: ModelCatalog, name: ModelName, comment: str | None) -> 
     return None if before is None else str(before)
 
 
-def set_properties(catalog: ModelCatalog, name: ModelName, values: Mapping[str, str]) -> None:
+def set_properties(catalog: CatalogReader, name: ModelName, values: Mapping[str, str]) -> None:
     """Sets user-defined properties; the others do not change.
 
     :raises SqlExtError: INVALID_MODEL_PROPERTY, PERMISSION_DENIED, VERSION_CONFLICT.
@@ -60,7 +58,7 @@ def set_properties(catalog: ModelCatalog, name: ModelName, values: Mapping[str, 
     _change(catalog, name, lambda properties: properties | wanted)
 
 
-def unset_properties(catalog: ModelCatalog, name: ModelName, keys: Iterable[str], *, if_exists: bool) -> list[str]:
+def unset_properties(catalog: CatalogReader, name: ModelName, keys: Iterable[str], *, if_exists: bool) -> list[str]:
     """Removes user-defined properties and returns the keys that existed.
 
     :raises SqlExtError: PROPERTY_NOT_FOUND unless ``if_exists``, PERMISSION_DENIED, VERSION_CONFLICT.
@@ -80,7 +78,7 @@ _UNCHANGED = object()  # None is a value that a comment can be changed to
 
 
 def _change(
-    catalog: ModelCatalog,
+    catalog: CatalogReader,
     name: ModelName,
     change: Callable[[dict[str, str]], dict[str, str]],
     comment: Any = _UNCHANGED,
@@ -96,7 +94,7 @@ def _change(
     raise SqlExtError("VERSION_CONFLICT", version=name, attempts=ATTEMPTS)
 
 
-def _table(catalog: ModelCatalog, name: ModelName) -> dict[str, Any]:
+def _table(catalog: CatalogReader, name: ModelName) -> dict[str, Any]:
     table = catalog.model_table(name)
     if table is None:
         raise SqlExtError("MODEL_NOT_FOUND", model=name, hint="It was dropped.")

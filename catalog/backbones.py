@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sqlext.catalog.entry import ModelVersion
-from sqlext.catalog.facade import ModelCatalog
 from sqlext.catalog.names import ModelName, ModelRef
+from sqlext.catalog.reader import CatalogReader
 from sqlext.errors import SqlExtError
 
 
-def require_backbone(catalog: ModelCatalog, reference: ModelRef) -> ModelVersion:
+def require_backbone(catalog: CatalogReader, reference: ModelRef) -> ModelVersion:
     """The version that a BACKBONE clause or embed() names; the caller needs SELECT on it.
 
     :raises SqlExtError: BACKBONE_NOT_FOUND with the existing backbones (or the IMPORT to run), NOT_A_BACKBONE,
@@ -28,7 +28,7 @@ def require_backbone(catalog: ModelCatalog, reference: ModelRef) -> ModelVersion
     return version
 
 
-def _what_to_do(catalog: ModelCatalog, wanted: ModelName) -> str:
+def _what_to_do(catalog: CatalogReader, wanted: ModelName) -> str:
     existing = [str(entry.name) for entry in catalog.everywhere() if entry.kind == "backbone"]
     if existing:
         return f"Available backbones: {', '.join(sorted(existing)[:10])}. Name one in BACKBONE or spark.sqlext.resnet."
@@ -38,7 +38,7 @@ def _what_to_do(catalog: ModelCatalog, wanted: ModelName) -> str:
     )
 
 
-def recorded_backbone(catalog: ModelCatalog, recorded: dict[str, Any], model: ModelVersion) -> ModelVersion:
+def recorded_backbone(catalog: CatalogReader, recorded: dict[str, Any], model: ModelVersion) -> ModelVersion:
     """The exact backbone version that a head was trained on, found by its id, so that a rename does not matter.
 
     :raises SqlExtError: BACKBONE_MISSING; another version is never used in its place.

@@ -7,14 +7,12 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlext.catalog.entry import KIND, MODEL_ID, path_of
 from sqlext.catalog.names import ModelName
+from sqlext.catalog.reader import CatalogReader
 from sqlext.errors import SqlExtError
-
-if TYPE_CHECKING:
-    from sqlext.catalog.facade import ModelCatalog
 
 _MAX_KEY, MAX_VALUE = 200, 4000  # characters that the metastore's own tables have room for
 
@@ -60,7 +58,7 @@ def new_id() -> str:
 
 
 def draft(
-    catalog: ModelCatalog,
+    catalog: CatalogReader,
     name: ModelName,
     kind: str,
     comment: str | None,

@@ -9,15 +9,12 @@ from __future__ import annotations
 import json
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sqlext.catalog.entry import ModelEntry, ModelVersion
+from sqlext.catalog.layout import DROPPED, MANIFEST
 from sqlext.catalog.names import ModelName
-from sqlext.catalog.publish import DROPPED, MANIFEST
+from sqlext.catalog.reader import CatalogReader
 from sqlext.errors import SqlExtError
-
-if TYPE_CHECKING:
-    from sqlext.catalog.facade import ModelCatalog
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Dropped:
     kept: tuple[str, ...] = ()
 
 
-def drop_model(catalog: ModelCatalog, name: ModelName) -> Dropped:
+def drop_model(catalog: CatalogReader, name: ModelName) -> Dropped:
     entry = catalog.get(name)
     catalog.check(name, "DROP")
     _refuse_in_use(catalog, entry, entry.versions)
@@ -50,7 +47,7 @@ def drop_model(catalog: ModelCatalog, name: ModelName) -> Dropped:
     return Dropped(name, numbers, sum(v.size_bytes for v in ours), (*kept, *entry.foreign))
 
 
-def drop_version(catalog: ModelCatalog, name: ModelName, number: int) -> Dropped:
+def drop_version(catalog: CatalogReader, name: ModelName, number: int) -> Dropped:
     entry = catalog.get(name)
     version = entry.version(number)
     catalog.check(name, "DROP")
@@ -76,7 +73,7 @@ def drop_version(catalog: ModelCatalog, name: ModelName, number: int) -> Dropped
     return Dropped(name, (number,), version.size_bytes if ours else 0, () if ours else (version.location,))
 
 
-def replaceable(catalog: ModelCatalog, entry: ModelEntry) -> tuple[ModelVersion, ...]:
+def replaceable(catalog: CatalogReader, entry: ModelEntry) -> tuple[ModelVersion, ...]:
     """The versions that OR REPLACE removes once the new one is published: all but those with an alias or the pin.
 
     :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED; nothing has been removed then.
@@ -88,7 +85,7 @@ def replaceable(catalog: ModelCatalog, entry: ModelEntry) -> tuple[ModelVersion,
     return versions
 
 
-def is_ours(catalog: ModelCatalog, version: ModelVersion) -> bool:
+def is_ours(catalog: CatalogReader, version: ModelVersion) -> bool:
     """Whether the partition's folder was written by this version of this model, according to its name and manifest."""
     try:
         manifest = json.loads(catalog.files.read(f"{version.model_folder}/{MANIFEST}"))
@@ -98,7 +95,7 @@ def is_ours(catalog: ModelCatalog, version: ModelVersion) -> bool:
     return own_name and (manifest.get("model_id"), manifest.get("run_id")) == (version.model_id, version.run_id)
 
 
-def _refuse_in_use(catalog: ModelCatalog, entry: ModelEntry, versions: tuple[ModelVersion, ...]) -> None:
+def _refuse_in_use(catalog: CatalogReader, entry: ModelEntry, versions: tuple[ModelVersion, ...]) -> None:
     users = {user for v in versions for user in catalog.users_of(v) if user != entry.name}
     if users:
         names = ", ".join(str(user) for user in sorted(users))

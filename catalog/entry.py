@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError
+from sqlext.networks.scores import VALUE
 
 FORMAT_VERSION = 1
 """Version of the stored format: table, partition parameters and manifest. Every release reads all earlier versions."""
@@ -23,11 +24,9 @@ PROPERTY = PREFIX + "property."  # a separate prefix, so that no user property h
 PINNED = PREFIX + "pinned"
 PROMOTED = PREFIX + "promoted"
 RUN_ID = PREFIX + "run_id"
-BACKBONE_ID = PREFIX + "backbone_id"
 ALIAS = PREFIX + "alias."
 
 BACKBONE, CLASSIFIER, REGRESSOR = KINDS = ("backbone", "classifier", "regressor")
-VALUE = "value"  # a manifest's `scores_kind` if the scores of a network are a single predicted number
 
 
 def predicts_a_value(manifest: Mapping[str, Any]) -> bool:

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+from pyspark.sql import SparkSession
+
+from sqlext.catalog.metastore import Metastore
+from sqlext.settings import setting
 
 logger = logging.getLogger("sqlext")
 
 _looked_for: set[tuple[str, str, str]] = set()  # application, database, function
 
 
-def hidden_functions(spark: SparkSession) -> Iterator[str]:
-    """The hidden functions of all databases that the caller can see, as ``database.function``."""
-    from sqlext.catalog import ModelCatalog
+def hidden_functions(spark: SparkSession, ours: Iterable[str]) -> Iterator[str]:
+    """The hidden functions of all databases that the caller can see, as ``database.function``.
 
-    short = _short_names(spark)
-    for database in ModelCatalog(spark).metastore.databases():
+    :param ours: the names of our functions.
+    """
+    short = _short_names(spark, ours)
+    for database in Metastore(spark).databases():
         found = _external(spark).listFunctions(database, "*")
         names = [str(found.apply(i)).lower() for i in range(found.size())]
         yield from (f"{database}.{name}" for name in sorted(names) if name in short)
 
 
 def warn_of_hidden(spark: SparkSession, function: str, database: str) -> None:
-    """Logs, once per function and database, that a call of this name does not reach the persistent function."""
+    """Logs, once per function of ours and database, that a call of this name does not reach the persistent function."""
     key = (spark.sparkContext.applicationId, database, function)
-    if key in _looked_for or function not in _short_names(spark):
+    if key in _looked_for or function not in _short_names(spark, [function]):
         return
     _looked_for.add(key)
     if _external(spark).functionExists(database, function):
@@ -42,13 +45,11 @@ def warn_of_hidden(spark: SparkSession, function: str, database: str) -> None:
         )
 
 
-def _short_names(spark: SparkSession) -> set[str]:
-    from sqlext.settings import setting
-    from sqlext.udfs import FUNCTIONS
-
+def _short_names(spark: SparkSession, ours: Iterable[str]) -> set[str]:
+    """Those of ``ours`` that are registered without the prefix."""
     listed = setting(spark, "functions")
     wanted = None if listed is None else {name.strip() for name in listed.split(",")}
-    return {f.name for f in FUNCTIONS if wanted is None or f.name in wanted}
+    return {name for name in ours if wanted is None or name in wanted}
 
 
 def _external(spark: SparkSession) -> Any:

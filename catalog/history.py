@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from sqlext.catalog.files import Files
+import pyarrow
+from pyarrow import parquet
+
+from sqlext.catalog.files import Files
 
 FILE = "history.parquet"
 COLUMNS = {
@@ -31,9 +34,6 @@ def write_history(rows: Iterable[Mapping[str, Any]], run_id: str, path: Path) ->
     :param rows: keyed by the names of :data:`COLUMNS`; ``recorded_at`` is a datetime with a time zone.
     :raises ValueError: for other keys.
     """
-    import pyarrow
-    from pyarrow import parquet
-
     types = {name: pyarrow.timestamp("us", "UTC") if t == "timestamp" else t for name, t in COLUMNS.items()}
     rows = [{"run_id": run_id, **row} for row in rows]
     unknown = {key for row in rows for key in row} - set(COLUMNS)
@@ -49,10 +49,6 @@ def write_history(rows: Iterable[Mapping[str, Any]], run_id: str, path: Path) ->
 
 def read_history(files: Files, location: str) -> list[dict[str, Any]]:
     """The epochs of the version in the folder ``location``, in order; empty for an imported network."""
-    from datetime import UTC
-
-    from pyarrow import parquet
-
     try:
         content = files.read(f"{location}/{FILE}")
     except FileNotFoundError:

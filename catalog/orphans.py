@@ -7,17 +7,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from sqlext.catalog.entry import path_of
 from sqlext.catalog.files import FileInfo
 from sqlext.catalog.history import FILE as HISTORY
-from sqlext.catalog.publish import DROPPED, MANIFEST
+from sqlext.catalog.layout import DROPPED, MANIFEST
 from sqlext.catalog.purge import KEPT, PURGED, WOULD_PURGE, Purged
+from sqlext.catalog.reader import CatalogReader
 from sqlext.catalog.runs import READY, RunStore
-
-if TYPE_CHECKING:
-    from sqlext.catalog.facade import ModelCatalog
 
 _MODEL = re.compile(r"(\w+)-([0-9a-f]{12})")
 _VERSION = re.compile(r"v(\d+)-(\w+)")
@@ -37,7 +34,12 @@ class _Folder:
 
 
 def purge_orphans(
-    catalog: ModelCatalog, namespace: str, matches: Callable[[str], bool], *, dry_run: bool, now: datetime | None = None
+    catalog: CatalogReader,
+    namespace: str,
+    matches: Callable[[str], bool],
+    *,
+    dry_run: bool,
+    now: datetime | None = None,
 ) -> list[Purged]:
     """Removes version folders of a database that no partition owns and that nobody has written to for a day.
 
@@ -62,7 +64,7 @@ def purge_orphans(
     return rows
 
 
-def _owned(catalog: ModelCatalog) -> set[str]:
+def _owned(catalog: CatalogReader) -> set[str]:
     """The folders of all model tables and their partitions, in all databases, without scheme and host."""
     found: set[str] = set()
     for name, table in catalog.model_tables_everywhere():
@@ -74,7 +76,7 @@ def _path_only(path: str) -> str:
     return re.sub(r"^[A-Za-z][\w+.-]*:(//[^/]*)?", "", path)
 
 
-def _unowned(catalog: ModelCatalog, database_folder: str, owned: set[str]) -> Iterator[_Folder]:
+def _unowned(catalog: CatalogReader, database_folder: str, owned: set[str]) -> Iterator[_Folder]:
     for model in catalog.files.list(database_folder):
         named = _MODEL.fullmatch(model.name)
         if not (named and model.is_folder):
@@ -86,13 +88,13 @@ def _unowned(catalog: ModelCatalog, database_folder: str, owned: set[str]) -> It
                 yield _Folder(path, named[1], int(numbered[1]), named[2], info)
 
 
-def _touched(catalog: ModelCatalog, folder: _Folder) -> datetime:
+def _touched(catalog: CatalogReader, folder: _Folder) -> datetime:
     """The last time at which anything in the folder was written."""
     inside = [*catalog.files.list(folder.path), *catalog.files.list(f"{folder.path}/_model")]
     return datetime.fromtimestamp(max(info.modified_ms for info in [folder.info, *inside]) / 1000, UTC)
 
 
-def _not_ours(catalog: ModelCatalog, folder: _Folder) -> str | None:
+def _not_ours(catalog: CatalogReader, folder: _Folder) -> str | None:
     """Why a folder may not come from an interrupted publish or drop of ours; None if it does."""
     others = {i.name for i in catalog.files.list(folder.path) if not i.name.startswith(".")} - _OURS
     if others:
@@ -104,7 +106,7 @@ def _not_ours(catalog: ModelCatalog, folder: _Folder) -> str | None:
     return None if manifest.get("model_id") == folder.model_id else "its manifest belongs to another model"
 
 
-def _remove_model_folder(catalog: ModelCatalog, folder: str, owned: set[str]) -> None:
+def _remove_model_folder(catalog: CatalogReader, folder: str, owned: set[str]) -> None:
     """Removes the empty folder of a model whose table does not exist, with its marks of dropped versions."""
     if _path_only(folder) in owned or any(info.name != DROPPED for info in catalog.files.list(folder)):
         return
@@ -116,7 +118,7 @@ def _remove_model_folder(catalog: ModelCatalog, folder: str, owned: set[str]) ->
 
 
 def purge_runs(
-    catalog: ModelCatalog, namespace: str, matches: Callable[[str], bool], keep: timedelta, *, dry_run: bool
+    catalog: CatalogReader, namespace: str, matches: Callable[[str], bool], keep: timedelta, *, dry_run: bool
 ) -> list[Purged]:
     """Removes records of runs that ended longer ago than ``keep``, but not of a READY run whose version still exists.
 

@@ -13,11 +13,10 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import tenacity
 from pyspark.errors.exceptions.base import PySparkException
 
 from sqlext.catalog.drafts import MAX_VALUE, Draft, check_properties, folder_of, identity, new_id
@@ -36,21 +35,12 @@ from sqlext.catalog.entry import (
 )
 from sqlext.catalog.history import FILE as HISTORY
 from sqlext.catalog.history import write_history
+from sqlext.catalog.layout import DROPPED, MANIFEST, release
+from sqlext.catalog.reader import CatalogReader
 from sqlext.errors import SqlExtError
 
-if TYPE_CHECKING:
-    from sqlext.catalog.facade import ModelCatalog
-
-MANIFEST = "manifest.json"
-DROPPED = "_dropped"
 _FOLDER = re.compile(r"v(\d+)-(.+)")
 _ATTEMPTS = 60
-
-
-@cache
-def release() -> str:
-    """The version of this package. Not a constant: the build imports this module before the package is installed."""
-    return version_of("bigdl-sqlext")
 
 
 class _RacedError(Exception):
@@ -62,7 +52,7 @@ class Publication:
 
     def __init__(
         self,
-        catalog: ModelCatalog,
+        catalog: CatalogReader,
         draft: Draft,
         manifest: Mapping[str, Any],
         parameters: Mapping[str, str],
@@ -87,8 +77,6 @@ class Publication:
 
         :raises SqlExtError: PUBLISH_CONFLICT, NOT_A_MODEL, FOLDER_ACCESS_DENIED. Nothing is published then.
         """
-        import tenacity
-
         rows = list(history)
         if rows:
             write_history(rows, self.draft.run_id, self.draft.root / "version" / HISTORY)

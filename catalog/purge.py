@@ -6,14 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from sqlext.catalog.drop import is_ours
 from sqlext.catalog.entry import BACKBONE, ModelEntry, ModelVersion
+from sqlext.catalog.facade import ModelCatalog
 from sqlext.errors import SqlExtError
-
-if TYPE_CHECKING:
-    from sqlext.catalog.facade import ModelCatalog
 
 PURGED, KEPT, WOULD_PURGE = "PURGED", "KEPT", "WOULD PURGE"
 

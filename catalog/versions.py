@@ -10,14 +10,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+
+import tenacity
 
 from sqlext.catalog.entry import ALIAS, PINNED, PROMOTED, RUN_ID, ModelVersion
 from sqlext.catalog.names import ModelName, alias_name
+from sqlext.catalog.reader import CatalogReader
 from sqlext.errors import SqlExtError, nearest
-
-if TYPE_CHECKING:
-    from sqlext.catalog.facade import ModelCatalog
 
 _locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by model_id: a RENAME does not change it
 ATTEMPTS = 20
@@ -33,14 +32,12 @@ class _LostError(Exception):
 
 
 def set_parameters(
-    catalog: ModelCatalog, version: ModelVersion, values: Mapping[str, str], unset: Iterable[str] = ()
+    catalog: CatalogReader, version: ModelVersion, values: Mapping[str, str], unset: Iterable[str] = ()
 ) -> None:
     """Sets and removes parameters of one version's partition; its other parameters do not change.
 
     :raises SqlExtError: MODEL_VERSION_NOT_FOUND if it was dropped, VERSION_CONFLICT after many lost races.
     """
-    import tenacity
-
     removed = set(unset)
     policy = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(_LostError),
@@ -66,7 +63,7 @@ def set_parameters(
             raise SqlExtError("VERSION_CONFLICT", version=version, attempts=ATTEMPTS) from None
 
 
-def set_alias(catalog: ModelCatalog, name: ModelName, alias: str, number: int) -> None:
+def set_alias(catalog: CatalogReader, name: ModelName, alias: str, number: int) -> None:
     """Makes an alias refer to a version. The new holder is written first, so that the alias always refers to a version.
 
     :raises SqlExtError: MODEL_VERSION_NOT_FOUND, INVALID_ALIAS.
@@ -77,7 +74,7 @@ def set_alias(catalog: ModelCatalog, name: ModelName, alias: str, number: int) -
     _remove(catalog, name, key, besides=number)
 
 
-def unset_alias(catalog: ModelCatalog, name: ModelName, alias: str) -> None:
+def unset_alias(catalog: CatalogReader, name: ModelName, alias: str) -> None:
     """Removes an alias from the version that holds it.
 
     :raises SqlExtError: ALIAS_NOT_FOUND.
@@ -88,13 +85,13 @@ def unset_alias(catalog: ModelCatalog, name: ModelName, alias: str) -> None:
     _remove(catalog, name, ALIAS + alias.lower())
 
 
-def pin(catalog: ModelCatalog, name: ModelName, number: int) -> None:
+def pin(catalog: CatalogReader, name: ModelName, number: int) -> None:
     """SET DEFAULT VERSION n: the default stays at that version, whatever is published later."""
     set_parameters(catalog, catalog.get(name).version(number), {PINNED: _now()})
     _remove(catalog, name, PINNED, besides=number)
 
 
-def follow_latest(catalog: ModelCatalog, name: ModelName) -> ModelVersion:
+def follow_latest(catalog: CatalogReader, name: ModelName) -> ModelVersion:
     """SET DEFAULT VERSION LATEST: the newest version becomes the default, until a later one is promoted."""
     latest = catalog.get(name).latest
     set_parameters(catalog, latest, {PROMOTED: "true"})
@@ -102,13 +99,13 @@ def follow_latest(catalog: ModelCatalog, name: ModelName) -> ModelVersion:
     return latest
 
 
-def _remove(catalog: ModelCatalog, name: ModelName, key: str, besides: int | None = None) -> None:
+def _remove(catalog: CatalogReader, name: ModelName, key: str, besides: int | None = None) -> None:
     for version in catalog.get(name).versions:
         if key in version.parameters and version.version != besides:
             set_parameters(catalog, version, {}, [key])
 
 
-def _parameters(catalog: ModelCatalog, version: ModelVersion) -> dict[str, str]:
+def _parameters(catalog: CatalogReader, version: ModelVersion) -> dict[str, str]:
     for partition in catalog.metastore.partitions(version.name):
         if partition["parameters"].get(RUN_ID) == version.run_id:
             return {k: v for k, v in partition["parameters"].items() if k != "transient_lastDdlTime"}

@@ -1,8 +1,8 @@
-"""Trains a classifier on a table of pictures and uses it, on the package's own network and drawn flowers.
+"""Trains a classifier on a table of pictures and uses it, with drawn flowers and the small network in the package.
 
     python examples/01_train_and_classify.py
 
-Needs no download. For photographs replace 'sqlext:small' by the path of a ResNet-50 (docs/backbones.md).
+It downloads nothing. For photographs, replace 'sqlext:small' with the path of a ResNet-50 (docs/backbones.md).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def main(folder: Path) -> None:
     print(trained.message)
 
     accuracy = spark.sql("EVALUATE MODEL shop.flowers FROM shop.holdout").first().accuracy
-    print(f"accuracy on pictures that training never saw: {accuracy:.3f}")
+    print(f"accuracy on pictures that were not used for training: {accuracy:.3f}")
 
-    print("the predictions that are least sure:")
+    print("the five least certain predictions:")
     spark.sql(
         "SELECT file, p.label, round(p.score, 3) AS score FROM "
         "(SELECT file, predict('shop.flowers', image) AS p FROM shop.holdout) ORDER BY p.score LIMIT 5"

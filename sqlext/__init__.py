@@ -1,4 +1,4 @@
-"""Deep learning on the images in Hive tables, in SQL alone (README.md)."""
+"""Deep learning on the images in Hive tables, using only SQL (README.md)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["attach", "configure", "session"]
 
 
 def _lazy(name: str) -> Any:
-    # The setter ignores Python's own: importing the module sqlext.session binds it to the name of the function.
+    # On import, Python binds the module sqlext.session to the function's name `session`; the setter ignores this.
     return property(lambda _: getattr(import_module("sqlext.session"), name), lambda _, value: None)
 
 
 class _Package(ModuleType):
-    """The three functions, imported when they are asked for: the command line's help and the set-up need no Spark."""
+    """Imports the three functions on first use, because the command line's help and the build need no Spark."""
 
     attach, configure, session = (_lazy(name) for name in __all__)
 

@@ -1,7 +1,8 @@
-"""The Python side of the shim: the one object that the JVM calls back (Scala: Hub, PythonBackend).
+"""The Python side of the shim: the only object that the JVM calls back (Scala: Hub, PythonBackend).
 
-A call is JSON in, JSON out: ``{"ok": ..}`` or ``{"error": ..}``. No exception crosses Py4J: what a user can mend is an
-AnalysisException or ParseException over there, anything unexpected a sentence with the id of its traceback in the log.
+A call takes JSON and returns JSON: ``{"ok": ..}`` or ``{"error": ..}``. No exception crosses Py4J: an error that a user can
+fix becomes an AnalysisException or ParseException in the JVM, and any other one becomes a sentence with a log id, by which
+its traceback can be found in the log.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ import hmac
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from py4j.java_gateway import JavaObject
 from pyspark import SparkContext
 from pyspark.errors import AnalysisException, ParseException, PySparkException, QueryExecutionException
-from pyspark.sql import Column, SparkSession
+from pyspark.sql import SparkSession
 
+from sqlext import did_you_mean, statements, udfs
+from sqlext.bigdl.training import on_epoch
 from sqlext.errors import SqlExtError
-
-if TYPE_CHECKING:
-    from py4j.java_gateway import JavaObject
 
 logger = logging.getLogger("sqlext")
 
@@ -29,17 +30,17 @@ Request = dict[str, Any]
 
 
 class _Interfaces:
-    """What Py4J reads from a callback object; an instance, so that it cannot be called over the wire."""
+    """What Py4J reads from a callback object: an instance and not a class, so that it cannot be called over the wire."""
 
     __slots__ = ()
     implements = ("org.apache.spark.sql.sqlext.PythonBackend",)
 
 
 class Backend:
-    """The callback object. It has one name to reach, ``call``.
+    """The callback object; ``call`` is its only method that can be reached.
 
-    Py4J resolves whatever attribute a connection asks for, before any check of ours: everything else is therefore
-    hidden, or ``__getattribute__`` alone would lead from this object to the interpreter.
+    Py4J resolves any attribute that a connection asks for, before our checks run. All other attributes are therefore
+    hidden; otherwise ``__getattribute__`` would be enough to get from this object to the interpreter.
     """
 
     __slots__ = ("__weakref__",)
@@ -49,17 +50,17 @@ class Backend:
             return _call
         if name == "Java":
             return _INTERFACES
-        if name == "__class__":  # Py4J asks; called over the wire it makes one more of these
+        if name == "__class__":  # Py4J reads it; a call over the wire only creates another Backend
             return Backend
         raise AttributeError(name)
 
 
 _INTERFACES = _Interfaces()
-_secret: list[str] = []  # what Hub.attach answered; nothing is served before
+_secret: list[str] = []  # returned by Hub.attach; until then every call is refused
 
 
 def serve(secret: str) -> None:
-    """From now on calls that carry ``secret`` are served."""
+    """Serves calls that carry ``secret`` from now on."""
     _secret[:] = [secret]
 
 
@@ -78,7 +79,7 @@ def _answer(jsession: JavaObject | None, method: str, request: str) -> dict[str,
 
 
 def _session(jsession: JavaObject | None) -> SparkSession | None:
-    """The caller's session: its temporary views, current database and settings."""
+    """The caller's session, with its temporary views, current database and settings."""
     context = SparkContext._active_spark_context
     return SparkSession(context, jsession) if context is not None and jsession is not None else None
 
@@ -87,45 +88,31 @@ def _session(jsession: JavaObject | None) -> SparkSession | None:
 
 
 def _parse(spark: SparkSession, request: Request) -> Request:
-    from sqlext import statements
-
     parsed = _plain(statements.parse(spark, request["sql"], request.get("explain")))
     return {"explained": False, **parsed}
 
 
 def _run(spark: SparkSession, request: Request) -> list[Request]:
-    from sqlext import statements
-
     return list(statements.run(spark, request["payload"]))
 
 
 def _near_miss(_: SparkSession | None, request: Request) -> None:
-    from sqlext import statements
-
-    statements.near_miss(request["sql"])
+    did_you_mean.refuse(request["sql"])
 
 
 def _bind(spark: SparkSession, request: Request) -> Request:
-    from sqlext import udfs
-
     return _plain(udfs.bind(spark, request["function"], request["namespace"], request["arguments"]))
 
 
 def _bind_table(spark: SparkSession, request: Request) -> Request:
-    from sqlext import udfs
-
     return udfs.bind_table(spark, request["function"], request["namespace"], request["arguments"])
 
 
 def _table_rows(spark: SparkSession, request: Request) -> list[Request]:
-    from sqlext import udfs
-
     return udfs.table_rows(spark, request["function"], request["bound"])
 
 
 def _epoch(_: SparkSession | None, request: Request) -> Request:
-    from sqlext.bigdl.training import on_epoch
-
     return {"go": bool(on_epoch(request))}
 
 
@@ -148,7 +135,7 @@ def _plain(value: Any) -> Request:
 
 
 def _envelope(error: BaseException) -> dict[str, Any]:
-    """How the shim is to raise ``error`` (Scala: Errors.of)."""
+    """What the shim needs to raise ``error`` in the JVM (Scala: Errors.of)."""
     if isinstance(error, SqlExtError):
         kind = "parse" if error.is_syntax and error.line is not None else "analysis"
         return {
@@ -167,7 +154,7 @@ def _envelope(error: BaseException) -> dict[str, Any]:
             "message": _analysis_message(error),
         }
     if isinstance(error, QueryExecutionException) and error.getErrorClass():
-        # Of ours, about a row of a query that the statement ran (Scala: RowErrors).
+        # Our error about a row of a query that the statement ran (Scala: RowErrors).
         return {
             "kind": "runtime",
             "class": error.getErrorClass(),
@@ -175,13 +162,13 @@ def _envelope(error: BaseException) -> dict[str, Any]:
             "message": str(error),
         }
     if isinstance(error, PySparkException):
-        # Spark's own words for what went wrong in a query of the statement; the whole of it goes to the log.
+        # Spark's message about a query that the statement ran; the log gets the whole exception.
         return {"kind": "runtime", "message": f"{_first_lines(str(error))} {_logged(error)}"}
     return {"kind": "runtime", "message": f"{type(error).__name__}: {_first_lines(str(error))} {_logged(error)}"}
 
 
 def _analysis_message(error: AnalysisException) -> str:
-    """Spark's message without the plan that it appends: the plan is not of the user's statement."""
+    """Spark's message without the plan that Spark appends, which is not the plan of the user's statement."""
     origin = getattr(error, "_origin", None)
     if origin is None or isinstance(error, ParseException):
         return str(error).strip()
@@ -189,7 +176,7 @@ def _analysis_message(error: AnalysisException) -> str:
 
 
 def _first_lines(text: str, limit: int = 500) -> str:
-    """The message without a JVM stack trace."""
+    """The first lines of a message, without the JVM's stack trace."""
     lines = [line for line in text.strip().splitlines() if not line.lstrip().startswith(("at ", "... "))]
     short = "\n".join(lines[:6])
     return short if len(short) <= limit else short[:limit] + " .."
@@ -199,30 +186,3 @@ def _logged(error: BaseException) -> str:
     log_id = secrets.token_hex(4)
     logger.error("log id %s", log_id, exc_info=error)
     return f"(log id {log_id})"
-
-
-# --- functions --------------------------------------------------------------------------------------------------------
-
-
-def hub(spark: SparkSession) -> Any:
-    """The Scala object Hub in the driver of ``spark``."""
-    return spark._jvm.org.apache.spark.sql.sqlext.Hub  # type: ignore[union-attr]
-
-
-def register_udf(spark: SparkSession, key: str, udf: Any) -> None:
-    """Makes a pandas UDF known to the shim as ``key``, for the steps of a binding. The same key replaces."""
-    function = getattr(udf, "_unwrapped", udf)  # pandas_udf() returns a plain function that carries the object
-    hub(spark).registerUdf(key, function._judf)
-
-
-def scored_column(spark: SparkSession, key: str, arguments: Iterable[Column]) -> Column:
-    """The registered UDF ``key`` over columns, as a scoring step that the shim's rules know."""
-    from pyspark.sql.column import _to_java_column, _to_seq
-
-    columns = _to_seq(spark.sparkContext, arguments, _to_java_column)  # type: ignore[arg-type]
-    return Column(hub(spark).scored(key, columns))
-
-
-def has_udf(spark: SparkSession, key: str) -> bool:
-    """Whether ``key`` is registered in this driver (since the session was attached)."""
-    return bool(hub(spark).hasUdf(key))

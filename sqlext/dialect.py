@@ -1,10 +1,10 @@
-"""The sqlglot dialect ``bigdl``: Spark's, and our statements: ``sqlglot.parse_one(sql, dialect="bigdl")``.
+"""The sqlglot dialect ``bigdl``, Spark's dialect with our statements: ``sqlglot.parse_one(sql, dialect="bigdl")``.
 
-There is one grammar, that of :mod:`sqlext.statements`: a statement of ours is parsed by it, and what it was read as becomes
-one :class:`SqlExtStatement`. Tables and models in it are ``exp.Table``, columns ``exp.Column``, queries parsed Spark, so
-that tools find, rename and print them. No statement is named here.
+There is only one grammar, that of :mod:`sqlext.statements`. It parses each of our statements, and the result becomes one
+:class:`SqlExtStatement`. Tables and models in it are ``exp.Table``, columns ``exp.Column``, and queries are parsed as Spark
+SQL, so that tools can find, rename and print them. This module names no statement.
 
-sqlglot from 28.10 on finds the dialect by its entry point; with an older one, ``import sqlext.dialect`` first.
+sqlglot 28.10 or later finds the dialect through its entry point; with an older one, ``import sqlext.dialect`` first.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from sqlglot.generator import Generator
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from sqlext.did_you_mean import INSIDE, call_of_another_system, near_miss
-from sqlext.errors import SqlExtError
+from sqlext.errors import SqlExtError, position
 from sqlext.grammar.notes import QUERY, Name, Part
-from sqlext.grammar.reader import TokenReader, position
+from sqlext.grammar.reader import TokenReader
 from sqlext.routing import Routed, route
 from sqlext.statements import STATEMENTS, read_statement
 from sqlext.udfs import FUNCTIONS
@@ -31,9 +31,9 @@ from sqlext.udfs import FUNCTIONS
 if not str(sqlglot.parser.__file__).endswith(".py"):
     raise SqlExtError("COMPILED_SQLGLOT")
 
-# Statements of Spark that sqlglot refuses, or would print as others. By the words of their tokens.
+# Spark statements that sqlglot refuses or would print as different statements; matched on the words of their tokens.
 _NAME = r"\S+(?:\ \.\ \S+)*"
-_KEPT = re.compile(
+_VERBATIM = re.compile(
     rf"""CLEAR\ CACHE$ | LIST\ (?:FILES?|JARS?|ARCHIVES?)\b | RESET\ {_NAME}$ | REPAIR\ TABLE\b | REPLACE\ TABLE\b
     | TABLE\ {_NAME}(?:$|\ (?:ORDER|SORT|CLUSTER|DISTRIBUTE|LIMIT|OFFSET|UNION|EXCEPT|MINUS|INTERSECT)\b)
     | DESC(?:RIBE)?\ QUERY\ (?:SELECT|WITH|VALUES|FROM|TABLE|\()
@@ -42,8 +42,10 @@ _KEPT = re.compile(
     | ALTER\ TABLE\ {_NAME}\ (?:CHANGE\ |PARTITION\ \(.*\)\ RENAME\ TO\ )""",
     re.VERBOSE,
 )
-_KEPT_FIRST = {"CLEAR", "LIST", "RESET", "REPAIR", "REPLACE", "TABLE", "DESC", "DESCRIBE", "COMMENT", "INSERT", "ALTER"}
-# sqlglot's younger nodes are not in the oldest one that the dialect takes.
+_VERBATIM_FIRST = {
+    *("CLEAR", "LIST", "RESET", "REPAIR", "REPLACE", "TABLE", "DESC", "DESCRIBE", "COMMENT", "INSERT", "ALTER")
+}
+# The oldest sqlglot that the dialect supports lacks the newer ones of these nodes.
 _OPAQUE = tuple(getattr(exp, name) for name in ("Alias", "Command", "Grant", "Revoke") if hasattr(exp, name))
 
 _FUNCTIONS = {function.name.upper() for function in FUNCTIONS}
@@ -51,23 +53,26 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class SqlExtStatement(exp.Expression):  # type: ignore[misc]
-    """A statement of ours. ``this``: its name, such as TRAIN MODEL; ``expressions``: its head and its clauses, in the
-    order of the grammar; ``explain``: the mode of the EXPLAIN before it."""
+    """One of our statements.
+
+    ``this``: its name, such as TRAIN MODEL. ``expressions``: its head and its clauses, in the order of the grammar.
+    ``explain``: the mode of the EXPLAIN before it.
+    """
 
     arg_types = {"this": True, "expressions": True, "explain": False}  # noqa: RUF012
 
 
 class SqlExtClause(exp.Expression):  # type: ignore[misc]
-    """Words, names, literals and queries of one clause."""
+    """The words, names, literals and queries of one clause."""
 
     arg_types = {"expressions": True}  # noqa: RUF012
 
 
 class BigDL(Spark):
-    """Spark and the statements of bigdl-sqlext."""
+    """Spark SQL with the statements of bigdl-sqlext."""
 
     class Parser(Spark.Parser):  # type: ignore[misc, name-defined, valid-type]
-        # sqlglot takes predict for BigQuery's, and would print PREDICT(MODEL 'm', image).
+        # sqlglot reads predict as BigQuery's function, and would print PREDICT(MODEL 'm', image).
         FUNCTIONS = {k: v for k, v in Spark.Parser.FUNCTIONS.items() if k not in _FUNCTIONS}  # noqa: RUF012
         FUNCTION_PARSERS = {k: v for k, v in Spark.Parser.FUNCTION_PARSERS.items() if k not in _FUNCTIONS}  # noqa: RUF012
 
@@ -81,7 +86,7 @@ class BigDL(Spark):
             return statement
 
         def _parse_sparks(self) -> Any:
-            """Spark's statement; what sqlglot refuses, or takes for something opaque, may have been meant for us."""
+            """Parses Spark's statement; one that sqlglot refuses or reads as opaque may have been meant for us."""
             try:
                 parsed = super()._parse_statement()
             except ParseError:
@@ -94,7 +99,7 @@ class BigDL(Spark):
             return parsed
 
         def _parse_describe(self) -> Any:
-            """Spark's column behind the table, which sqlglot does not know, becomes ``expressions``."""
+            """Also parses Spark's column after the table, which sqlglot does not support, into ``expressions``."""
             described = super()._parse_describe()
             column = self._parse_column() if self._curr and isinstance(described.this, exp.Table) else None
             if column:
@@ -116,7 +121,7 @@ _FIRST = {"EXPLAIN", "(", *(head[0] for statement in STATEMENTS for head in stat
 
 
 def _ours(parser: Any) -> SqlExtStatement | None:
-    """The statement that the parser stands before, if it is one of ours."""
+    """The statement that the parser is about to read, if it is one of ours."""
     first = parser._tokens[0]
     if first.text.upper() not in _FIRST:
         return None
@@ -126,19 +131,19 @@ def _ours(parser: Any) -> SqlExtStatement | None:
     try:
         return _statement(parser.dialect, routed, first.comments)
     except SqlExtError as error:
-        if routed.is_bare and routed.sql.split()[0].upper() in ("DESC", "DESCRIBE"):  # a table called model
+        if routed.is_bare and routed.sql.split()[0].upper() in ("DESC", "DESCRIBE"):  # a table named model
             return None
         _fail(parser, error)
         return None
 
 
 def _verbatim(parser: Any) -> exp.Command | None:
-    """A statement of Spark that is kept as it is written."""
+    """The statement as a command with its text unchanged, if it is one of those in ``_VERBATIM``."""
     first, last = parser._tokens[0], parser._tokens[-1]
-    if first.text.upper() not in _KEPT_FIRST:
+    if first.text.upper() not in _VERBATIM_FIRST:
         return None
-    words = " ".join(token.text.upper() for token in parser._tokens[:100])  # these heads end early
-    if not _KEPT.match(words):
+    words = " ".join(token.text.upper() for token in parser._tokens[:100])  # enough to recognise these statements
+    if not _VERBATIM.match(words):
         return None
     command = exp.Command(this=first.text.upper(), expression=parser.sql[first.end + 1 : last.end + 1].strip())
     command.add_comments(first.comments)
@@ -146,9 +151,9 @@ def _verbatim(parser: Any) -> exp.Command | None:
 
 
 def _check_near_miss(parser: Any, find: Callable[[str], SqlExtError | None] = near_miss) -> None:
-    """Raises what the shim would answer instead of Spark's error."""
+    """Raises the error that the shim would raise in place of Spark's."""
     tokens = parser._tokens
-    if len(tokens) > 1 and tokens[1].text.upper() == "AS":  # an expression of a column called train
+    if len(tokens) > 1 and tokens[1].text.upper() == "AS":  # an expression with a column named train
         return
     error = find(_statement_text(parser))
     if error is not None:
@@ -156,7 +161,7 @@ def _check_near_miss(parser: Any, find: Callable[[str], SqlExtError | None] = ne
 
 
 def _statement_text(parser: Any) -> str:
-    """The text of this statement alone, at its place in the script: positions hold."""
+    """The text of this statement, with the script before it blanked so that positions stay the same."""
     first, last = parser._tokens[0], parser._tokens[-1]
     return re.sub(r"[^\n]", " ", parser.sql[: first.start]) + str(parser.sql[first.start : last.end + 1])
 
@@ -188,7 +193,7 @@ def _tree(dialect: Any, reader: TokenReader, part: Part) -> exp.Expression:
 
 
 def _named(name: Name, what: str) -> exp.Expression:
-    """A table for what is one, a model among them; a column; else a plain identifier."""
+    """A table for a table or model name, a column for a column name, otherwise a plain identifier."""
     identifiers = [_identifier(part) for part in name.parts]
     if re.search(r"\b(model|table)\b", what) and len(identifiers) <= 3:
         return exp.Table(**dict(zip(("this", "db", "catalog"), reversed(identifiers), strict=False)))
@@ -213,7 +218,7 @@ def _key(key: str) -> exp.Expression:
 
 
 def _query(dialect: Any, reader: TokenReader, part: Part) -> exp.Expression:
-    """The query as Spark's parser of sqlglot reads it, at its place in the text: positions of its errors hold."""
+    """The query as sqlglot's Spark parser reads it; the text before it is blanked so that its errors have positions."""
     start, end = reader.span(part)
     query = dialect.parse(re.sub(r"[^\n]", " ", reader.sql[:start]) + reader.sql[start:end])
     is_only_wrapped = part.what != QUERY and isinstance(query[0], exp.Subquery) and query[0].is_wrapper
@@ -227,7 +232,7 @@ def _fail(parser: Any, error: SqlExtError) -> None:
 
 
 def _at(sql: str, offset: int, line: int, pos: int) -> Token:
-    """What sqlglot underlines: the word at ``offset``; its columns count from 1."""
+    """The token that sqlglot underlines: the word at ``offset``. sqlglot counts columns from 1."""
     word = re.match(r"\w+|.|", sql[offset:])
     end = offset + max(len(word[0]) if word else 0, 1) - 1
     return Token(TokenType.VAR, sql[offset : end + 1], line=line, col=pos + 1, start=offset, end=end)
@@ -243,7 +248,7 @@ def _statement_sql(generator: Generator, statement: SqlExtStatement) -> str:
 
 
 def _describe_sql(generator: Generator, described: exp.Describe) -> str:
-    """With the word TABLE, DATABASE or FUNCTION that sqlglot leaves out: DESCRIBE model c would describe a model c."""
+    """Prints TABLE, DATABASE or FUNCTION, which sqlglot leaves out: DESCRIBE model c would describe a model named c."""
     words = ["DESCRIBE", str(described.args.get("kind") or "").upper(), str(described.args.get("style") or "")]
     words += [generator.sql(described, part) for part in ("format", "this", "partition")]
     words += [generator.sql(column) for column in described.expressions]
@@ -251,7 +256,7 @@ def _describe_sql(generator: Generator, described: exp.Describe) -> str:
 
 
 def _joined(words: list[str]) -> str:
-    """Words with a space between them, none inside parentheses and before commas."""
+    """Joins words by spaces, but without spaces just inside parentheses and before commas."""
     text = ""
     for word in words:
         text += word if not text or word in (")", ",") or text.endswith("(") else f" {word}"

@@ -8,7 +8,10 @@ and PySpark show it the way they show Spark's own. The message names the thing, 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlext.text import first_few
 
 # Error class -> (SQLSTATE, template). SQLSTATEs follow Spark's error-classes.json.
 ERROR_CLASSES: dict[str, tuple[str, str]] = {
@@ -245,6 +248,34 @@ class SqlExtError(Exception):
         return self.error_class == "SYNTAX_ERROR"
 
 
+def position(sql: str, offset: int) -> tuple[int, int]:
+    """Line (from 1) and column (from 0) of a character offset, as Spark counts them."""
+    line = sql.count("\n", 0, offset) + 1
+    return line, offset - (sql.rfind("\n", 0, offset) + 1)
+
+
+@contextmanager
+def error_at(offset: int | None) -> Iterator[None]:
+    """An error of the block that has no position yet gets this one."""
+    try:
+        yield
+    except SqlExtError as error:
+        if error.offset is None:
+            error.offset = offset
+        raise
+
+
+@contextmanager
+def error_in(sql: str) -> Iterator[None]:
+    """An error of the block gets the line and column that its offset has in ``sql``."""
+    try:
+        yield
+    except SqlExtError as error:
+        if error.offset is not None:
+            error.line, error.pos = position(sql, error.offset)
+        raise
+
+
 def nearest(word: str, candidates: Iterable[str], limit: int = 5) -> str:
     """'Did you mean x?' when a candidate is close, else a list of the first ``limit`` candidates, else ''."""
     known = sorted(set(candidates))
@@ -261,5 +292,4 @@ def listed(known: Sequence[str], limit: int) -> str:
     """The first ``limit`` and how many more there are, or ''."""
     if not known:
         return ""
-    rest = f" and {len(known) - limit} more" if len(known) > limit else ""
-    return f"There are: {', '.join(known[:limit])}{rest}."
+    return f"There are: {first_few(known, limit)}."

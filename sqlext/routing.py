@@ -1,4 +1,4 @@
-"""Which texts are ours: the shim's decision (Scala: Statement.of), made in Python for tools that have no JVM."""
+"""Decides which texts are our statements, as the shim does (Scala: Statement.of), for tools that run without a JVM."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 from sqlext.errors import SqlExtError
 from sqlext.grammar.reader import TokenReader
+from sqlext.statements import STATEMENTS
 
 _EXPLAIN_MODES = ("EXTENDED", "FORMATTED", "CODEGEN", "COST")
 
 
 @dataclass(frozen=True)
 class Routed:
-    """A statement of ours: its text with what stands before it (EXPLAIN, comments, parentheses) blanked, so that
-    positions stay; the mode of EXPLAIN; whether nothing follows its head (then Spark may know it, too)."""
+    """One of our statements.
+
+    ``sql``: its text, with EXPLAIN, comments and parentheses around it blanked so that positions stay the same.
+    ``explain``: the mode of EXPLAIN. ``is_bare``: nothing follows its head, so it may also be a Spark statement.
+    """
 
     sql: str
     explain: str | None
@@ -21,12 +25,10 @@ class Routed:
 
 
 def route(sql: str) -> Routed | None:
-    """None: Spark's."""
-    from sqlext.statements import STATEMENTS
-
+    """Returns the statement in ``sql`` if it is ours, or None if it belongs to Spark."""
     try:
         reader = TokenReader(sql)
-    except SqlExtError:  # an open string or comment: Spark says so
+    except SqlExtError:  # a string or comment that is not closed: Spark reports it
         return None
     explain = None
     if reader.take("EXPLAIN"):

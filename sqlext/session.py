@@ -1,4 +1,4 @@
-"""Spark sessions with everything in place: :func:`session`, :func:`configure` for one's own builder, :func:`attach`."""
+"""Spark sessions with the extension: :func:`session`, :func:`configure` for a user's own builder, :func:`attach`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from pyspark import SparkContext
 from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
 
+from sqlext import bridge
 from sqlext.errors import SqlExtError, nearest
-from sqlext.spark.conf import EXTENSION, LOCAL_DEFAULTS, file_defaults, needed
+from sqlext.jvm.language import language
+from sqlext.settings import PREFIX, SETTINGS
+from sqlext.spark.conf import EXTENSION, file_defaults, local_defaults, needed
+from sqlext.spark.hub import hub
 from sqlext.spark.jars import JAR
 from sqlext.spark.java import find_java
 from sqlext.spark.warehouse import warehouse_options
 
-_attached: dict[str, Any] = {}  # application id and callback object: Py4J holds callback objects weakly
+_attached: dict[str, Any] = {}  # application id and callback object, to which Py4J has only a weak reference
 
 
 class AttachingBuilder(SparkSession.Builder):
-    """A builder whose session comes with the Python side attached."""
+    """A builder whose ``getOrCreate`` also attaches the Python side."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__()
@@ -42,11 +46,12 @@ def session(
     conf: Mapping[str, Any] | None = None,
     app_name: str = "bigdl-sqlext",
 ) -> SparkSession:
-    """An ordinary SparkSession with everything in place; the running one when there is one.
+    """Returns an ordinary SparkSession with the extension, or the running session if one exists.
 
-    :param master: Spark's master; default: what spark-defaults.conf says, else ``local[*]``.
-    :param warehouse: a folder for tables, models and the embedded metastore, made if missing; one process at a time.
-    :param conf: any Spark settings; they win over every default of ours.
+    :param master: Spark's master; default: the one in spark-defaults.conf, otherwise ``local[*]``.
+    :param warehouse: a folder for tables, models and the embedded metastore; it is created if missing, and only one
+        process can use it at a time.
+    :param conf: Spark settings; they override all our defaults.
     :raises SqlExtError: JAVA_NOT_FOUND, WAREHOUSE_IN_USE, SESSION_NOT_READY.
     """
     options: dict[str, Any] = {
@@ -55,8 +60,9 @@ def session(
         **(conf or {}),
     }
     known = {**file_defaults(), **options}
-    if str(known.get("spark.master", "local")).startswith("local"):
-        options = {**{k: v for k, v in LOCAL_DEFAULTS.items() if k not in known}, **options}
+    master = str(known.get("spark.master", "local[*]"))
+    if master.startswith("local"):
+        options = {**{k: v for k, v in local_defaults(master).items() if k not in known}, **options}
         known |= options
     if warehouse is not None:
         _check_warehouse(Path(warehouse))
@@ -68,7 +74,7 @@ def session(
 
 
 def _check_warehouse(folder: Path) -> None:
-    """A session that runs keeps the warehouse that it was started with."""
+    """Refuses another warehouse than that of the running session, which cannot change it."""
     running = SparkSession.getActiveSession()
     wanted = folder.expanduser().resolve()
     if running is not None and running.conf.get("spark.sql.warehouse.dir") not in (wanted.as_uri(), str(wanted)):
@@ -76,9 +82,9 @@ def _check_warehouse(folder: Path) -> None:
 
 
 def configure(builder: SparkSession.Builder) -> SparkSession.Builder:
-    """Prepares a builder: class path, Hive support, our extension, the Python of the workers, Java.
+    """Prepares a builder: class path, Hive support, our extension, Java, and the Python of the workers.
 
-    Returns a builder whose ``getOrCreate()`` attaches Python too; after ``builder``'s own, call :func:`attach`.
+    Returns a builder whose ``getOrCreate()`` also attaches Python; after ``builder.getOrCreate()``, call :func:`attach`.
 
     :raises SqlExtError: JAVA_NOT_FOUND, JAR_NOT_BUILT.
     """
@@ -88,34 +94,32 @@ def configure(builder: SparkSession.Builder) -> SparkSession.Builder:
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     if "PYSPARK_GATEWAY_PORT" not in os.environ and SparkContext._gateway is None:
         os.environ["JAVA_HOME"] = str(find_java())
-    given = {**file_defaults(), **builder._options}
-    for key, value in needed(given).items():
+    known = {**file_defaults(), **builder._options}
+    for key, value in needed(known).items():
         builder.config(key, value)
     return AttachingBuilder(builder._options)
 
 
 def attach(spark: SparkSession) -> SparkSession:
-    """Connects this Python to the driver of ``spark``; a second call does nothing. Returns ``spark``.
+    """Connects this Python process to the driver of ``spark`` and returns ``spark``; a second call does nothing.
 
-    :raises SqlExtError: SESSION_NOT_READY when the session was started without our jar or Hive support, or from another
-        build of the package; PINNED_THREADS_NEEDED.
+    :raises SqlExtError: SESSION_NOT_READY if the session was started without our jar, our extension or Hive support;
+        JAR_IS_STALE if the jar is from another build of the package; PINNED_THREADS_NEEDED.
     """
-    from sqlext import bridge
-
     application = spark.sparkContext.applicationId
     if _attached.get("application") == application:
         return spark
     _check(spark)
     _start_callbacks(spark)
     backend = bridge.Backend()
-    bridge.serve(bridge.hub(spark).attach(backend))
+    bridge.serve(hub(spark).attach(backend))
     _attached.update(application=application, backend=backend)
     _warn_of_unknown_settings(spark)
     return spark
 
 
 def _start_callbacks(spark: SparkSession) -> None:
-    """PySpark's callback server, with a token for its connections (Scala: CallbackToken)."""
+    """Starts PySpark's callback server with a token for its connections (Scala: CallbackToken); PySpark sets none."""
     gateway: Any = SparkContext._gateway
     if gateway.python_parameters.auth_token is None:
         gateway.python_parameters.auth_token = secrets.token_urlsafe(32)
@@ -126,25 +130,20 @@ def _start_callbacks(spark: SparkSession) -> None:
 
 
 def _check(spark: SparkSession) -> None:
-    from sqlext import bridge
-    from sqlext.jvm.language import language
-
     if not isinstance(SparkContext._gateway, ClientServer):
         raise SqlExtError("PINNED_THREADS_NEEDED")
-    if isinstance(bridge.hub(spark), JavaPackage):
+    if isinstance(hub(spark), JavaPackage):
         raise SqlExtError("SESSION_NOT_READY", lacks="bigdl-sqlext's jar on the driver's class path")
     if EXTENSION not in spark.sparkContext.getConf().get("spark.sql.extensions", ""):
         raise SqlExtError("SESSION_NOT_READY", lacks=f"spark.sql.extensions={EXTENSION}")
     if spark.conf.get("spark.sql.catalogImplementation") != "hive":
         raise SqlExtError("SESSION_NOT_READY", lacks="Hive support")
-    if bridge.hub(spark).languageDigest() != language()["digest"]:
+    if hub(spark).languageDigest() != language()["digest"]:
         raise SqlExtError("JAR_IS_STALE", jar=JAR)
 
 
 def _warn_of_unknown_settings(spark: SparkSession) -> None:
-    from sqlext.settings import PREFIX, SETTINGS
-
     known = [s.key for s in SETTINGS]
     for key, _ in spark.sparkContext.getConf().getAll():
         if key.startswith(PREFIX) and key not in known:
-            warnings.warn(f"{key} is no setting of bigdl-sqlext. {nearest(key, known)}", stacklevel=3)
+            warnings.warn(f"{key} is not a setting of bigdl-sqlext. {nearest(key, known)}", stacklevel=3)

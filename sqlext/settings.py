@@ -36,12 +36,17 @@ class Setting:
 SETTINGS: tuple[Setting, ...] = (
     Setting("resnet", "string", "models.resnet50", "The model that embed_resnet(image) uses."),
     Setting(
-        "backbone", "string", None, "The backbone of TRAIN without BACKBONE; not set: the value of spark.sqlext.resnet."
+        "backbone",
+        "string",
+        None,
+        "The backbone of TRAIN without BACKBONE; if not set, the value of spark.sqlext.resnet.",
     ),
-    Setting("engine", "string", "auto", "The engine that runs models: auto, openvino, onnxruntime or bigdl."),
-    Setting("precision", "string", "auto", "Precision of classify and the other scoring functions: auto, f32 or bf16."),
+    Setting("engine", "string", "auto", "The engine for scoring: auto, openvino, onnxruntime or bigdl."),
+    Setting(
+        "precision", "string", "auto", "Precision of classify and the other prediction functions: auto, f32 or bf16."
+    ),
     Setting("embed.precision", "string", "f32", "Precision of embed and embed_resnet: f32 or bf16."),
-    Setting("models.idle", "duration", "30m", "Executors unload a model that no query has used for this long."),
+    Setting("models.idle", "duration", "30m", "Executors unload a model if no new query has used it for this long."),
     Setting(
         "runs.keep",
         "duration",
@@ -50,17 +55,25 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("batch.maxBytes", "bytes", "16m", "Maximum size of a batch that is sent to the Python worker."),
     Setting("batch.maxRows", "int", "10000", "Maximum rows of a batch that is sent to the Python worker."),
-    Setting("python", "string", None, "The Python executable of bigdl-sqlext for this driver.", static=True),
-    Setting("pythonpath", "string", None, "The PYTHONPATH of spark.sqlext.python.", static=True),
+    Setting(
+        "python", "string", None, "Not used in this release; registered so that no client can set it.", static=True
+    ),
+    Setting(
+        "pythonpath", "string", None, "Not used in this release; registered so that no client can set it.", static=True
+    ),
     Setting(
         "allowedPaths",
         "string",
         None,
-        "Folders that IMPORT and read_image may read and EXPORT may write, comma-separated; not set: all.",
+        "Folders that IMPORT and read_image may read and EXPORT may write, comma-separated; if not set, all.",
         static=True,
     ),
     Setting(
-        "functions", "string", None, "The short function names to register, comma-separated; not set: all.", static=True
+        "functions",
+        "string",
+        None,
+        "The short function names to register, comma-separated; if not set, all.",
+        static=True,
     ),
     Setting(
         "train.localMaxBytes", "bytes", "256m", "Feature sets up to this size train in one executor task.", static=True
@@ -82,14 +95,6 @@ def setting(spark: SparkSession, name: str) -> str | None:
     """The session's value of ``spark.sqlext.<name>``, or else its default; None if it has neither."""
     default = next(s.default for s in SETTINGS if s.name == name)
     return spark.conf.get(PREFIX + name, default)  # type: ignore[arg-type]
-
-
-def setting_bytes(spark: SparkSession, name: str) -> int:
-    """The value of a setting of type bytes: '256m' -> 268435456."""
-    from sqlext.spark.java_classes import java_classes
-
-    sizes = java_classes(spark).org.apache.spark.network.util.JavaUtils
-    return int(sizes.byteStringAsBytes(setting(spark, name)))
 
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, BooleanType, DataType, MapType, NumericType, StringType, StructType
 
+from sqlext.context import Context
 from sqlext.errors import SqlExtError, nearest
-from sqlext.grammar.reader import Name, Source
-from sqlext.udfs.base import is_image
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from sqlext.statements.base import Context
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import Source
+from sqlext.spark.types import is_image
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
-"""Quotes names and texts for SQL that we generate, which both Spark's parser and ours read."""
+"""Writes names, values, lists and sizes as text: as SQL that both Spark's parser and ours read, or for users."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def identifier(text: str) -> str:
@@ -11,3 +13,25 @@ def identifier(text: str) -> str:
 def string_literal(text: str) -> str:
     """Quotes a string with Spark's escapes."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def literal(value: object) -> str:
+    """A string, number or boolean as SQL."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, int | float) else string_literal(str(value))
+
+
+def first_few(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """'a, b and 3 more'."""
+    rest = len(names) - most
+    return separator.join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def byte_size(count: int) -> str:
+    """A number of bytes for people: '84 KB'."""
+    for unit, power in (("GB", 3), ("MB", 2), ("KB", 1)):
+        if count >= 1024**power:
+            value = count / 1024**power
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{count} bytes"

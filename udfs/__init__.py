@@ -7,14 +7,9 @@ run ``make jar`` afterwards.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql.types import StructType
-
-from sqlext.catalog.functions import warn_of_hidden
-from sqlext.udfs._tables import TableFunction
-from sqlext.udfs.base import Argument, Binding, Call, SqlFunction
+from sqlext.udfs.base import Binding, Call, SqlFunction, TableFunction
 from sqlext.udfs.classify import Classify
 from sqlext.udfs.classify_score import ClassifyScore
 from sqlext.udfs.classify_score_of import ClassifyScoreOf
@@ -37,8 +32,7 @@ from sqlext.udfs.sqlext_training_runs import SqlextTrainingRuns
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Spark's class -> PySpark's.
-VECTORS = {f"org.apache.spark.{p}.linalg.VectorUDT": f"pyspark.{p}.linalg.VectorUDT" for p in ("ml", "mllib")}
+    from sqlext.scoring.inputs import Argument
 
 FUNCTIONS: tuple[SqlFunction, ...] = (
     EmbedResnet(),
@@ -70,6 +64,8 @@ def bind(spark: SparkSession, function: str, namespace: list[str], arguments: li
 
     :raises SqlExtError: INVALID_ARGUMENTS, MODEL_NOT_FOUND and their kin.
     """
+    from sqlext.catalog.functions import warn_of_hidden
+
     name = function.lower().removeprefix("sqlext_")
     target = next(f for f in FUNCTIONS if f.name == name)
     given = tuple(_argument(i, a) for i, a in enumerate(arguments))
@@ -94,30 +90,8 @@ def table_rows(spark: SparkSession, function: str, bound: dict[str, Any]) -> lis
 
 
 def _argument(index: int, described: dict[str, Any]) -> Argument:
-    kind = described["type"]
-    parsed = StructType.fromJson({"type": "struct", "fields": [_field(kind)]}).fields[0].dataType
+    from sqlext.scoring.inputs import Argument
+    from sqlext.spark.types import type_from_json
+
     constant, value, text = (described.get(key) for key in ("constant", "value", "string"))
-    return Argument(parsed, f"arg{index}", bool(constant), value, text)
-
-
-def _field(kind: Any) -> dict[str, Any]:
-    """A type of Spark's JSON form wrapped as a field, whether it arrives as text or parsed."""
-    if isinstance(kind, str) and kind[:1] in '"{':
-        kind = json.loads(kind)
-    return {"name": "a", "type": _known(kind), "nullable": True, "metadata": {}}
-
-
-def _known(kind: Any) -> Any:
-    """The type with its user-defined types replaced by what they hold, but for vectors.
-
-    PySpark imports and calls the Python class that a user-defined type names; a table's schema must not choose that.
-    """
-    if isinstance(kind, list):
-        return [_known(part) for part in kind]
-    if not isinstance(kind, dict):
-        return kind
-    if kind.get("type") != "udt":
-        return {key: _known(value) for key, value in kind.items()}
-    if vector := VECTORS.get(str(kind.get("class"))):
-        return {**kind, "pyClass": vector}
-    return _known(kind["sqlType"])
+    return Argument(type_from_json(described["type"]), f"arg{index}", bool(constant), value, text)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlext.catalog.entry import CLASSIFIER
 from sqlext.errors import SqlExtError, did_you_mean, listed
 from sqlext.text import string_literal
-from sqlext.udfs.base import Binding, Call, SqlFunction
+from sqlext.udfs.base import Binding, Call, ModelFunction
 
 
-class ClassifyScoreOf(SqlFunction):
+class ClassifyScoreOf(ModelFunction):
     """DOUBLE: probability of ``label``. A constant that the model never saw is an error; in a column it gives NULL."""
 
     name = "classify_score_of"
@@ -22,18 +23,15 @@ class ClassifyScoreOf(SqlFunction):
       * features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
         column names, or the columns themselves in trained order
     """
+    wanted = CLASSIFIER
     examples = """
     Examples:
       > SELECT id FROM shop.parts WHERE _FUNC_('shop.quality', 'defect', image) > 0.8;
     """
 
     def bind(self, call: Call) -> Binding:
-        from sqlext.catalog.entry import CLASSIFIER
-        from sqlext.scoring.steps import prediction_steps
-        from sqlext.udfs._prediction import resolve_model
-
         self.expect_at_least(call, 3)
-        version, manifest = resolve_model(self, call, wanted=CLASSIFIER)
+        version, manifest = self.resolve(call)
         labels = _labels(manifest)
         label = call.arguments[1]
         if label.constant and label.text is not None and labels and label.text not in labels:
@@ -42,8 +40,7 @@ class ClassifyScoreOf(SqlFunction):
         known = ", ".join(string_literal(text) for text in labels)
         index = f"array_position(array({known}), CAST({label.sql} AS STRING))"
         # get() is NULL out of bounds, in ANSI mode too; a label not in the list has position 0.
-        steps = prediction_steps(call.spark, version, call.arguments[2:], self.signature)
-        return Binding(steps, f"get(scored.scores, CAST({index} AS INT) - 1)")
+        return self.scored(call, version, call.arguments[2:], f"get(scored.scores, CAST({index} AS INT) - 1)")
 
 
 def _labels(manifest: dict[str, Any]) -> list[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyspark.sql.types import IntegralType
-
+from sqlext.catalog.entry import CLASSIFIER
 from sqlext.text import string_literal
-from sqlext.udfs.base import Binding, Call, SqlFunction
+from sqlext.udfs.base import Binding, Call, ModelFunction
 
 
-class ClassifyTopk(SqlFunction):
+class ClassifyTopk(ModelFunction):
     """ARRAY<STRUCT<label STRING, score DOUBLE>>: the k labels with the highest probabilities, highest first."""
 
     name = "classify_topk"
@@ -23,6 +22,7 @@ class ClassifyTopk(SqlFunction):
         column names, or the columns themselves in trained order
       * k - a constant whole number from 1
     """
+    wanted = CLASSIFIER
     examples = """
     Examples:
       > SELECT _FUNC_('shop.flowers', image, 2) FROM shop.new_images;
@@ -30,17 +30,14 @@ class ClassifyTopk(SqlFunction):
     """
 
     def bind(self, call: Call) -> Binding:
-        from sqlext.catalog.entry import CLASSIFIER
-        from sqlext.scoring.steps import prediction_steps
-        from sqlext.udfs._prediction import resolve_model
-
         self.expect_at_least(call, 3)
-        version, manifest = resolve_model(self, call, wanted=CLASSIFIER)
+        version, manifest = self.resolve(call)
         k = self._count(call)
-        steps = prediction_steps(call.spark, version, call.arguments[1:-1], self.signature)
-        return Binding(steps, _topk(k, manifest))
+        return self.scored(call, version, call.arguments[1:-1], _topk(k, manifest))
 
     def _count(self, call: Call) -> int:
+        from pyspark.sql.types import IntegralType
+
         k = call.arguments[-1]
         if not k.constant or not isinstance(k.type, IntegralType) or k.value is None or int(k.value) < 1:
             raise self.invalid(call, "needs k, the last argument, as a constant whole number from 1")

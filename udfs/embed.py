@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from sqlext.udfs.base import Argument, Binding, Call, SqlFunction
+from typing import TYPE_CHECKING
+
+from sqlext.catalog.names import ModelRef
+from sqlext.udfs.base import Binding, Call, SqlFunction
+
+if TYPE_CHECKING:
+    from sqlext.scoring.inputs import Argument
 
 
 class Embed(SqlFunction):
@@ -29,8 +35,8 @@ class Embed(SqlFunction):
 
 def bind_embedding(function: SqlFunction, call: Call, backbone: str, image: Argument) -> Binding:
     """The embedding of ``image`` by the version that ``backbone`` names now."""
-    from sqlext.catalog import ModelCatalog, ModelRef
     from sqlext.catalog.backbones import require_backbone
+    from sqlext.catalog.facade import ModelCatalog
     from sqlext.scoring.choose import choose_for_embedding
     from sqlext.scoring.steps import embedding_steps
 

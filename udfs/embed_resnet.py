@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from sqlext.settings import setting
 from sqlext.udfs.base import Binding, Call, SqlFunction
+from sqlext.udfs.embed import bind_embedding
 
 
 class EmbedResnet(SqlFunction):
@@ -22,8 +24,5 @@ class EmbedResnet(SqlFunction):
     """
 
     def bind(self, call: Call) -> Binding:
-        from sqlext.settings import setting
-        from sqlext.udfs.embed import bind_embedding
-
         self.expect(call, 1)
         return bind_embedding(self, call, str(setting(call.spark, "resnet")), call.arguments[0])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pyspark.sql.types import IntegralType, NullType
-
 from sqlext.udfs.base import Binding, Call, SqlFunction
 
 
@@ -25,6 +23,8 @@ class ImageDataUrl(SqlFunction):
     """
 
     def bind(self, call: Call) -> Binding:
+        from pyspark.sql.types import IntegralType, NullType
+
         from sqlext.scoring.steps import thumbnail_steps
 
         self.expect(call, 2)

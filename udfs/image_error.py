@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlext.udfs.base import Binding, Call, SqlFunction
+from sqlext.udfs.base import PictureFunction
 
 
-class ImageErrorFunction(SqlFunction):
+class ImageErrorFunction(PictureFunction):
     """STRING: NULL when the image decodes, 'no image' for NULL, else the reason."""
 
     name = "image_error"
@@ -20,8 +20,4 @@ class ImageErrorFunction(SqlFunction):
       > SELECT count(*) FROM shop.new_images WHERE _FUNC_(image) IS NOT NULL;
        3
     """
-
-    def bind(self, call: Call) -> Binding:
-        from sqlext.udfs._inspection import bind_inspection
-
-        return bind_inspection(self, call, "inspected.error")
+    result = "inspected.error"

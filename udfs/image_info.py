@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from sqlext.udfs.base import Binding, Call, SqlFunction
+from sqlext.udfs.base import PictureFunction
+
+_FIELDS = ", ".join(f"'{f}', inspected.{f}" for f in ("width", "height", "channels", "format"))
 
 
-class ImageInfo(SqlFunction):
+class ImageInfo(PictureFunction):
     """STRUCT<width INT, height INT, channels INT, format STRING> of the upright picture; NULL where it does not decode."""
 
     name = "image_info"
@@ -20,9 +22,4 @@ class ImageInfo(SqlFunction):
       > SELECT i.width, i.height, i.format FROM (SELECT _FUNC_(image) AS i FROM shop.new_images);
        500	375	JPEG
     """
-
-    def bind(self, call: Call) -> Binding:
-        from sqlext.udfs._inspection import bind_inspection
-
-        fields = ", ".join(f"'{f}', inspected.{f}" for f in ("width", "height", "channels", "format"))
-        return bind_inspection(self, call, f"CASE WHEN inspected.error IS NULL THEN named_struct({fields}) END")
+    result = f"CASE WHEN inspected.error IS NULL THEN named_struct({_FIELDS}) END"

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyspark.sql.types import StringType
-
+from sqlext.catalog.names import ModelRef
 from sqlext.text import string_literal
-from sqlext.udfs._tables import TableFunction, TableRow, scan
-from sqlext.udfs.base import Call
+from sqlext.udfs.base import Call, TableFunction, TableRow, scan
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,7 +46,9 @@ class SqlextHeldOut(TableFunction):
     }
 
     def bind(self, call: Call) -> dict[str, Any]:
-        from sqlext.catalog import ModelCatalog, ModelRef
+        from pyspark.sql.types import StringType
+
+        from sqlext.catalog.facade import ModelCatalog
 
         if len(call.arguments) != 1:
             raise self.invalid(call, f"takes 1 argument, got {len(call.arguments)}")

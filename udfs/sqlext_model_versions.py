@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
-from sqlext.statements.base import Context
 from sqlext.statements.show_model_versions import ShowModelVersions, version_rows
-from sqlext.udfs._tables import TableFunction, TableRow, every_database
+from sqlext.udfs.base import TableFunction, TableRow, every_database
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

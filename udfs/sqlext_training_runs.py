@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sqlext.statements.show_training_runs import ShowTrainingRuns, run_rows
-from sqlext.udfs._tables import TableFunction, TableRow, every_database
+from sqlext.udfs.base import TableFunction, TableRow, every_database
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -13,15 +13,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyspark.sql import SparkSession
+
+from sqlext.bigdl.records import Epoch
 from sqlext.errors import SqlExtError
 from sqlext.spark.paths import check_allowed
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from sqlext.bigdl.records import Epoch
 
 _VERSION = "brain.Event:2"  # the first event of every file that TensorBoard reads
 

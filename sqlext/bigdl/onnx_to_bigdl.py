@@ -71,7 +71,7 @@ def build(layers: Plan, jvm: Any) -> BigDLModule:
     """
     if layers.problems:
         raise ValueError(f"BigDL lacks {', '.join(layers.problems)}")
-    return _Builder(jvm).graph(layers)
+    return _ModuleBuilder(jvm).graph(layers)
 
 
 def save(module: BigDLModule, folder: Path) -> None:
@@ -85,7 +85,7 @@ def forward(module: BigDLModule, batch: Array) -> tuple[Array, Array | None]:
 
     Slow: 6 images of 224 x 224 a second.
     """
-    builder = _Builder(_jvm(module))
+    builder = _ModuleBuilder(_jvm(module))
     outputs = builder.factory.modelForward(module, builder.tensors([batch]), False)
     arrays = [builder.array(output) for output in outputs]
     return arrays[0], arrays[1] if len(arrays) > 1 else None
@@ -96,7 +96,7 @@ def _jvm(module: BigDLModule) -> Any:
     return JVMView(module._gateway_client, DEFAULT_JVM_NAME, DEFAULT_JVM_ID)
 
 
-class _Builder:
+class _ModuleBuilder:
     """Creates layers with BigDL's factory for Python, called directly: BigDL's Python classes print a line per layer."""
 
     def __init__(self, jvm: Any) -> None:

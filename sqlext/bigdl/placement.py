@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlext.errors import SqlExtError
+from sqlext.text import byte_size
 
 DEFAULT_BATCH = 32
 # Features may take one tenth of an executor's heap: while rows are read they exist twice, and half of the heap is Spark's.
@@ -46,9 +47,9 @@ def place(
     if problem is None:
         return _distributed(batch_size, *_layout(conf, threads))
     if size <= fits:
-        note = f"trained on 1 executor, although {_size(size)} of features call for all of them: {problem}"
+        note = f"trained on 1 executor, although {byte_size(size)} of features call for all of them: {problem}"
         return Placement(0, 1, min(batch_size, rows), note)
-    raise SqlExtError("TRAINING_TOO_LARGE", size=_size(size), limit=_size(fits), problem=problem)
+    raise SqlExtError("TRAINING_TOO_LARGE", size=byte_size(size), limit=byte_size(fits), problem=problem)
 
 
 def _distributed(asked: int, executors: int, cores: int) -> Placement:
@@ -98,8 +99,3 @@ def _executors_key(conf: Mapping[str, str]) -> str:
 
 def _is_local(conf: Mapping[str, str]) -> bool:
     return conf.get("spark.master", "").startswith("local")
-
-
-def _size(number: int) -> str:
-    """A number of bytes in a readable unit."""
-    return f"{number / 2**20:.0f} MB" if number >= 2**20 else f"{number / 2**10:.0f} KB"

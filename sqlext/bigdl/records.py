@@ -9,10 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from sqlext.training.options import OPTIMIZERS
-
-__all__ = ["OPTIMIZERS", "Epoch", "HeadSpec", "TrainSettings", "TrainedHead"]
-
 
 @dataclass(frozen=True)
 class HeadSpec:

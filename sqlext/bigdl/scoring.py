@@ -12,16 +12,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sqlext.bigdl import missing
+from sqlext.bigdl.installed import missing
+from sqlext.catalog.entry import ModelVersion
+from sqlext.catalog.facade import ModelCatalog
 from sqlext.errors import SqlExtError
-
-if TYPE_CHECKING:
-    from sqlext.catalog import ModelVersion
-
 
 # (application, versions of the chain) -> key
 _keys: dict[tuple[str, ...], str] = {}
@@ -78,8 +76,6 @@ def register_versions(spark: SparkSession, versions: Sequence[ModelVersion], *, 
 
     :param embedding: return the embedding of the last version's network instead of its scores.
     """
-    from sqlext.catalog import ModelCatalog
-
     chain = (spark.sparkContext.applicationId, *(version.id for version in versions), str(embedding))
     # Random, so that users without rights on a model cannot reach it by guessing its key.
     key = _keys.setdefault(chain, f"{'>'.join(version.id for version in versions)}:{secrets.token_hex(16)}")

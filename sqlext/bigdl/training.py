@@ -21,24 +21,12 @@ import numpy as np
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
-from sqlext.bigdl import missing
+from sqlext.bigdl.installed import missing
 from sqlext.bigdl.placement import DEFAULT_BATCH, Placement, place
-from sqlext.bigdl.records import OPTIMIZERS, Epoch, HeadSpec, TrainedHead, TrainSettings
+from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
 from sqlext.errors import SqlExtError
-from sqlext.settings import setting_bytes
+from sqlext.spark.conf import setting_bytes
 from sqlext.spark.java_classes import java_classes
-
-__all__ = [
-    "OPTIMIZERS",
-    "Epoch",
-    "HeadSpec",
-    "TrainSettings",
-    "TrainedHead",
-    "on_epoch",
-    "place_head",
-    "save_head",
-    "train_head",
-]
 
 
 class _Run:

@@ -1,6 +1,6 @@
 """The command line: ``sqlext sql``, ``serve``, ``demo`` and ``doctor``.
 
-Each command lives in the module of its name and is imported when it is called, so that ``sqlext --help`` is instant.
+Each command is in the module with its name and is imported when it is called, so that ``sqlext --help`` is instant.
 """
 
 from __future__ import annotations
@@ -35,4 +35,4 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="bigdl-sqlext", prog_name="sqlext")
 def main() -> None:
-    """Deep learning on the images in Hive tables, in SQL alone."""
+    """Deep learning on the images in Hive tables, using only SQL."""

@@ -1,4 +1,4 @@
-"""One value of a result as text for people, or as plain JSON data for programs."""
+"""Formats one value of a result: as text for people, or as JSON data for programs."""
 
 from __future__ import annotations
 
@@ -12,32 +12,27 @@ from typing import Any
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructType, TimestampType
 
+from sqlext.text import byte_size
+
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
-FIRST_VALUES = 5  # of a long array
+FIRST_VALUES = 5  # shown of a long array
 _IMAGE_FIELDS = {"height", "width", "nChannels", "mode", "data"}
 
 
-def size(count: int) -> str:
-    """'84 KB' of a number of bytes."""
-    for unit, power in (("GB", 3), ("MB", 2), ("KB", 1)):
-        if count >= 1024**power:
-            value = count / 1024**power
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
-    return f"{count} bytes"
-
-
 def is_image(value: object) -> bool:
-    """Whether a value is a picture: bytes with a picture's header, or an image struct."""
+    """Whether a value is an image: bytes with the header of an image file, or an image struct."""
     return _image(value) is not None
 
 
 def text(value: object) -> str:
-    """For a table: pictures as 'JPEG 500x375, 84 KB', long arrays as their first values and length."""
+    """A value as a table shows it: images as 'JPEG 500x375, 84 KB', long arrays as their first values and their length."""
     if value is None:
         return "NULL"
     if isinstance(value, bytes | bytearray):
-        return _image(value) or (f"BINARY {size(len(value))}: {bytes(value[:8]).hex()}" if value else "BINARY 0 bytes")
+        return _image(value) or (
+            f"BINARY {byte_size(len(value))}: {bytes(value[:8]).hex()}" if value else "BINARY 0 bytes"
+        )
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -70,7 +65,7 @@ def _number(value: float) -> str:
 
 
 def _printable(value: str) -> str:
-    """A stored string must not steer the terminal: control and direction characters, but line ends, become escapes."""
+    """Escapes control and direction characters except line ends, since a stored string must not control the terminal."""
     if value.isprintable():
         return value
     return "".join(
@@ -82,7 +77,7 @@ def _printable(value: str) -> str:
 
 
 def _image(value: object) -> str | None:
-    """'JPEG 500x375, 84 KB', or None when it is no picture."""
+    """'JPEG 500x375, 84 KB', or None if the value is not an image."""
     if isinstance(value, bytes | bytearray):
         data: Any = value
     elif hasattr(value, "asDict") and set(value.asDict()) >= _IMAGE_FIELDS:
@@ -95,13 +90,13 @@ def _image(value: object) -> str | None:
         found = info(value)
     except ImageError:
         return None
-    return f"{found.format} {found.width}x{found.height}, {size(len(data))}"
+    return f"{found.format} {found.width}x{found.height}, {byte_size(len(data))}"
 
 
 def plain(value: Any, kind: DataType | None = None) -> Json:
-    """For JSON: binary as base64, timestamps in ISO 8601 (UTC), decimals as exact strings, NaN as a string.
+    """A value as JSON data: binary as base64, timestamps in ISO 8601 (UTC), decimals as exact strings, NaN as a string.
 
-    :param kind: the column's Spark type, which tells a TIMESTAMP (an instant) from a TIMESTAMP_NTZ (wall clock).
+    :param kind: the column's Spark type, which distinguishes TIMESTAMP (an instant) from TIMESTAMP_NTZ (wall clock).
     """
     if value is None or isinstance(value, bool | int | str):
         return value

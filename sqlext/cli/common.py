@@ -1,11 +1,11 @@
-"""What the commands share: their options, the session, and running one statement after the other."""
+"""What the commands share: their options, the session, and running statements one after another."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 import click
 
 from sqlext.cli.errors import describe
+from sqlext.cli.interrupt import cancelling
 from sqlext.cli.statements import Statement
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from sqlext.cli.html import Section
     from sqlext.cli.output import Result
 
 F = TypeVar("F", bound=Callable[..., Any])
-SHOWN_ROWS = 1000  # of a result that is meant for people
+SHOWN_ROWS = 1000  # of a result for people
 
 
 class StatementFailed(Exception):
-    """A statement ended with an error; the lines say which, where and why."""
+    """A statement failed; ``lines`` is the text to print."""
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
@@ -37,7 +39,7 @@ def session_options(command: F) -> F:
     for option in (
         click.option("--conf", "conf", multiple=True, metavar="KEY=VALUE", help="A Spark setting; may be repeated."),
         click.option("--master", metavar="URL", help="Spark master; default: local[*], all cores of this machine."),
-        click.option("--warehouse", metavar="DIR", help="Folder that keeps tables and models for the next start."),
+        click.option("--warehouse", metavar="DIR", help="Folder that stores tables and models between runs."),
     ):
         command = option(command)
     return command
@@ -52,30 +54,29 @@ def settings(conf: tuple[str, ...]) -> dict[str, str]:
 
 
 def open_session(warehouse: str | None, master: str | None, conf: tuple[str, ...]) -> SparkSession:
-    """The session of this command. One clear line and exit status 1 when it cannot be had."""
+    """Starts the command's session; if that fails, prints one line and exits with status 1."""
     from sqlext.cli.progress import showing
 
-    given = {"spark.ui.showConsoleProgress": "false"} | settings(conf)
+    options = {"spark.ui.showConsoleProgress": "false"} | settings(conf)
     _log_to_file()
     try:
         with showing("starting Spark"):
-            import sqlext
+            from sqlext.session import session
 
-            spark: SparkSession = sqlext.session(master=master, warehouse=warehouse, conf=given)
-            return spark
+            return session(master=master, warehouse=warehouse, conf=options)
     except Exception as error:
         fail(describe(error).lines())
 
 
 def state_folder() -> Path:
-    """~/.local/state/sqlext, for the log and the prompt's history."""
+    """The folder of the log and the prompt's history, by default ~/.local/state/sqlext."""
     folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "sqlext"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _log_to_file() -> None:
-    """Tracebacks, which an error's log id names, belong in a file: a user of SQL gets one line."""
+    """Sends tracebacks to a file, where the log id in an error finds them: SQL users see only one line."""
     handler = logging.FileHandler(state_folder() / "sqlext.log", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
     logger = logging.getLogger("sqlext")
@@ -84,7 +85,7 @@ def _log_to_file() -> None:
 
 
 def fail(lines: list[str]) -> NoReturn:
-    """Prints the lines on standard error and ends with status 1."""
+    """Prints the lines to standard error and exits with status 1."""
     for line in lines:
         click.echo(line, err=True)
     sys.exit(1)
@@ -93,11 +94,10 @@ def fail(lines: list[str]) -> NoReturn:
 def run(spark: SparkSession, statement: Statement, *, limit: int | None = None) -> Result:
     """Runs one statement.
 
-    :param limit: fetch at most this many rows; None: the rows come one partition at a time while they are read.
-    :raises StatementFailed: with what to print.
-    :raises KeyboardInterrupt: when Ctrl-C cancelled it.
+    :param limit: fetch at most this many rows; None: fetch one partition at a time as the rows are read.
+    :raises StatementFailed: with the lines to print.
+    :raises KeyboardInterrupt: if Ctrl-C cancelled it.
     """
-    from sqlext.cli.interrupt import cancelling
     from sqlext.cli.output import Result
     from sqlext.cli.progress import showing, title_of
 
@@ -117,7 +117,7 @@ def _failed(error: Exception, statement: Statement) -> StatementFailed:
 
 
 def _streamed(frame: DataFrame) -> Any:
-    """The rows, one partition in memory; the first one is fetched now, so that an error comes before any output."""
+    """The rows, one partition at a time. The first row is fetched now, so that an error is raised before any output."""
     rows = iter(frame.toLocalIterator(prefetchPartitions=True))
     first = list(islice(rows, 1))
     return chain(first, rows)
@@ -141,10 +141,29 @@ def show(spark: SparkSession, statement: Statement, form: str, stream: TextIO) -
 
 
 def first_rows(spark: SparkSession, statement: Statement) -> tuple[Result, str]:
-    """A result for people, and what to say where it has more rows."""
+    """A result for people, and a note if it has more rows than are shown."""
     from sqlext.cli.output import Result
 
     result = run(spark, statement, limit=SHOWN_ROWS + 1)
     rows = list(result.rows)
-    note = f"the first {SHOWN_ROWS:,} rows; --format csv or json writes all of them" if len(rows) > SHOWN_ROWS else ""
+    cut = f"only the first {SHOWN_ROWS:,} rows are shown; --format csv or json writes all of them"
+    note = cut if len(rows) > SHOWN_ROWS else ""
     return Result(result.schema, rows[:SHOWN_ROWS]), note
+
+
+def run_all(spark: SparkSession, statements: Iterable[Statement], form: str, stream: TextIO) -> None:
+    """Runs the statements and writes their results; html collects them into one page."""
+    if form != "html":
+        for statement in statements:
+            show(spark, statement, form, stream)
+        return
+    from sqlext.cli.html import page, section
+
+    sections: list[Section] = []
+    try:
+        for statement in statements:
+            result, note = first_rows(spark, statement)
+            if result.columns:
+                sections.append(section(result, statement.text, note=note))
+    finally:
+        stream.write(page("sqlext sql", sections))

@@ -1,4 +1,4 @@
-"""``sqlext demo``: the main job from pictures to predictions, every step one SQL statement with its result."""
+"""``sqlext demo``: the main workflow from images to predictions, where each step is one SQL statement with its result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOWN = 200  # pictures on the page
 
 @dataclass(frozen=True)
 class Job:
-    """What the demo is about: a folder of pictures, a network file, and the names of the models."""
+    """What the demo works with: a folder of images, a network file and the names of the models."""
 
     images: Path
     network: str
@@ -35,7 +35,7 @@ class Job:
     model: str = "demo.classifier"
 
     def source(self, part: str) -> str:
-        """The files of one part as a table: ``binaryFile`.`file:/../train/*```."""
+        """The files of one part as a table of Spark's binaryFile source; characters that mean a pattern are escaped."""
         path = "".join("\\" + c if c in "*?[]{}\\," else c for c in str(self.images.absolute()))
         return f"binaryFile.`file:{path.replace('`', '``')}/{part}/*`"
 
@@ -45,13 +45,13 @@ class Job:
     "--images",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Folder with train/ and val/, a folder per class in each.",
+    help="Folder with train/ and val/, each with one folder per class.",
 )
 @click.option(
     "--backbone",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="A network in ONNX form; default: the small one of the package.",
+    help="An ONNX network; default: the small one in the package.",
 )
 @click.option("--output", metavar="DIR", default="demo-output", show_default=True, type=click.Path(path_type=Path))
 @session_options
@@ -63,9 +63,9 @@ def command(
     master: str | None,
     conf: tuple[str, ...],
 ) -> None:
-    """Train a model on drawn flowers, or on your own labelled pictures, and use it: SQL from start to end.
+    """Train a model on drawn flowers, or on your own labelled pictures, and use it, all in SQL.
 
-    Prints every statement with its result, writes a page with the test pictures and what the model says of them.
+    Prints every statement with its result, and writes a page that shows the test pictures with the model's predictions.
     """
     _check(images, backbone)
     from sqlext.cli.output import claim_stdout
@@ -88,15 +88,15 @@ def command(
 
 
 def _check(images: Path | None, backbone: Path | None) -> None:
-    """Says before Spark starts what of the user's folder or file is missing."""
+    """Reports missing files and folders before Spark starts."""
     if backbone is not None and not backbone.is_file():
-        fail([f"error: --backbone {backbone}: there is no such file"])
+        fail([f"error: --backbone {backbone}: no such file"])
     for part in PARTS if images is not None else ():
         folder = Path(images or "") / part
         classes = [entry for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
         if len(classes) < 2:
-            found = f"has {len(classes)} folders of pictures" if folder.is_dir() else "is no folder"
-            fail([f"error: --images: {folder} {found}; it needs one folder of pictures per class, two or more"])
+            found = f"holds {len(classes)} folders" if folder.is_dir() else "is not a folder"
+            fail([f"error: --images: {folder} {found}; it must hold one folder of pictures per class, at least two"])
 
 
 def _flowers(output: Path, stream: TextIO) -> Path:
@@ -104,7 +104,7 @@ def _flowers(output: Path, stream: TextIO) -> Path:
     from sqlext.cli.demo_images import SPECIES, write_flowers
 
     count = write_flowers(output / "images")
-    stream.write(f"{count} pictures of {len(SPECIES)} kinds of flowers drawn into {output / 'images'}\n\n")
+    stream.write(f"drew {count} pictures of {len(SPECIES)} kinds of flowers in {output / 'images'}\n\n")
     return output / "images"
 
 
@@ -114,14 +114,14 @@ def _network(backbone: Path | None) -> str:
 
 @dataclass
 class Demo:
-    """Runs statements one by one, printing and keeping what they return."""
+    """Runs statements one by one, prints their results and collects them for the page."""
 
     spark: SparkSession
     stream: TextIO
     sections: list[Section] = field(default_factory=list)
 
     def play(self, job: Job, output: Path) -> tuple[float, Path]:
-        """The whole job.
+        """Runs the whole job.
 
         :return: accuracy on the held-out pictures, and the page that was written.
         """
@@ -138,7 +138,7 @@ class Demo:
         return next(iter(accuracy.rows)).accuracy, page.absolute()
 
     def say(self, sql: str) -> Result:
-        """Prints a statement, runs it, prints its result."""
+        """Prints a statement, runs it and prints its result."""
         from sqlext.cli.html import section
         from sqlext.cli.output import write_table
 
@@ -157,8 +157,8 @@ class Demo:
         self.stream.write(f"{sql};\n-- the pictures of the page\n\n")
         cards = list(_cards(run(self.spark, Statement(sql, 1), limit=SHOWN).rows))
         wrong = sum(card.wrong for card in cards)
-        title = f"{len(cards)} held-out pictures, {wrong} of them wrong (marked red)"
-        return page(f"What {job.model} says", [Section(title, sql, cards=cards), *self.sections])
+        title = f"{len(cards)} held-out pictures, {wrong} of them misclassified (marked red)"
+        return page(f"Predictions of {job.model}", [Section(title, sql, cards=cards), *self.sections])
 
 
 def _cards(rows: Iterable[Any]) -> Iterable[Card]:
@@ -174,7 +174,10 @@ def _cards(rows: Iterable[Any]) -> Iterable[Card]:
 
 
 def preparation(job: Job) -> list[str]:
-    """Pictures into Hive tables, the network into the catalog; a second run in a warehouse replaces the tables."""
+    """Loads the images into Hive tables and the network into the catalog.
+
+    A second run in the same warehouse replaces the tables.
+    """
     statements = ["CREATE DATABASE IF NOT EXISTS demo", "CREATE DATABASE IF NOT EXISTS models"]
     for part in PARTS:
         statements.append(f"DROP TABLE IF EXISTS demo.{part}")
@@ -196,9 +199,9 @@ def training(job: Job) -> str:
     )
 
 
-# The statements are put together from names of our own and an escaped path: nothing a SQL injection could use.
+# Only fixed names and an escaped path are put into the statements, so there is no way for SQL injection.
 def uses(job: Job, version: int) -> list[str]:
-    """Predictions, embeddings and similarity search, the model as a table, the list of models."""
+    """Shows predictions, embeddings and a similarity search, the model as a table, and the list of models."""
     return [
         f"SELECT label, classify('{job.model}', image) AS predicted,\n"
         f"  round(classify_score('{job.model}', image), 3) AS score, image\n"

@@ -1,6 +1,6 @@
-"""The demo's pictures: five species of flowers, drawn, each picture different; the same seed gives the same files.
+"""Draws the demo's pictures of five species of flowers, each picture different; the same seed gives the same files.
 
-No class of ``tools/small_backbone`` is a flower: the shipped backbone has never seen what the demo teaches it.
+No class of ``tools/small_backbone`` is a flower, so the shipped backbone was not trained on what the demo teaches it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .drawing import Colour, Pen, camera, jpeg, scene, shade, vary
+from sqlext.cli.drawing import Colour, Pen, camera, jpeg, scene, shade, vary
 
-# What flowers stand before: grass, leaves, earth, sky, straw.
+# Colours of the background: grass, leaves, earth, sky, straw.
 GROUND: list[Colour] = [(52, 94, 40), (96, 130, 62), (120, 100, 70), (150, 180, 205), (60, 70, 50), (190, 180, 130)]
 
 
@@ -44,7 +44,7 @@ def _stem(rng: np.random.Generator, pen: Pen, width: float = 0.07) -> None:
 def _ring(
     rng: np.random.Generator, pen: Pen, petals: int, inner: float, width: float, colour: Colour, tip: float
 ) -> None:
-    """A ring of petals, each a little different; now and then one has fallen."""
+    """A ring of petals, each slightly different; now and then one is missing."""
     start = rng.uniform(0, 2 * math.pi)
     for i in range(petals):
         if rng.random() < 0.04:
@@ -118,7 +118,7 @@ SPECIES: dict[str, Callable[[np.random.Generator, Pen], None]] = {
 
 
 def picture(rng: np.random.Generator, species: str) -> Image.Image:
-    """One photograph-like picture of 128 to 240 pixels a side, with one to four flowers of the species."""
+    """Draws one photograph-like picture with one to four flowers of the species, 128 to 240 pixels wide and high."""
     width, height = int(rng.integers(128, 241)), int(rng.integers(128, 241))
 
     def subject(rng: np.random.Generator, image: Image.Image) -> None:
@@ -133,8 +133,9 @@ def picture(rng: np.random.Generator, species: str) -> Image.Image:
 def write_flowers(folder: Path, train: int = 40, validation: int = 20, seed: int = 1) -> int:
     """Draws ``folder/train/<species>/*.jpg`` and ``folder/val/<species>/*.jpg``.
 
-    :param train: pictures per species to learn from; ``validation``: held out.
-    :return: how many pictures there are.
+    :param train: number of training pictures per species.
+    :param validation: number of held-out pictures per species.
+    :return: the number of all pictures.
     """
     for part, count in enumerate((train, validation)):
         for index, species in enumerate(SPECIES):

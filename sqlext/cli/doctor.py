@@ -16,19 +16,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sqlext.cli.cells import size
+from sqlext.catalog.entry import ModelEntry
+from sqlext.catalog.names import ModelName
 from sqlext.cli.common import open_session, session_options
 from sqlext.errors import SqlExtError
+from sqlext.jvm.build import LANGUAGE
+from sqlext.jvm.language import language
+from sqlext.settings import setting
+from sqlext.spark.conf import available_cores
+from sqlext.spark.jars import JAR as file
+from sqlext.spark.jars import bigdl_jars
+from sqlext.spark.java import find_java, java_version
+from sqlext.text import byte_size
+from sqlext.udfs import FUNCTIONS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from sqlext.catalog import ModelEntry
 
 OK, MISSING, NOTE = "ok", "missing", "note"
 STYLES = {OK: "green", MISSING: "bold red", NOTE: "yellow"}
-# Resident memory of a Python worker with its libraries and an engine, and of a network in it per byte of its file:
-# measured with ResNet-50 and the small backbone, OpenVINO and onnxruntime.
+# Resident memory of a Python worker with its libraries and an engine, and of a loaded network per byte of its file, as
+# measured with ResNet-50 and the small backbone in OpenVINO and onnxruntime.
 WORKER, PER_NETWORK_BYTE = 170 << 20, 3.5
 CPU_FLAGS = {
     "AVX2": "avx2",
@@ -41,7 +50,7 @@ CPU_FLAGS = {
 
 @dataclass(frozen=True)
 class Check:
-    """One line: ``status`` is ok, missing (something that is needed) or note; ``advice`` says how to get it."""
+    """One line: ``status`` is ok, missing (something required is missing) or note; ``advice`` says what to do."""
 
     check: str
     status: str
@@ -53,10 +62,10 @@ class Check:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @session_options
 def command(form: str, warehouse: str | None, master: str | None, conf: tuple[str, ...]) -> None:
-    """Show what is there, what is missing and how to get it.
+    """Show what is installed, what is missing and how to get it.
 
-    With --warehouse (or --conf of a metastore) it also starts Spark and looks for the default backbone. The exit status
-    is 0 when nothing that is needed is missing, else 1.
+    With --warehouse (or --conf for your metastore), also start Spark and look for the default backbone. The exit status is
+    1 if something required is missing, otherwise 0.
     """
     from sqlext.cli.output import claim_stdout, line_width
 
@@ -67,8 +76,8 @@ def command(form: str, warehouse: str | None, master: str | None, conf: tuple[st
         found, backbone = of_the_metastore(warehouse, master, conf)
         checks += found
     else:
-        advice = "give --warehouse DIR, or --conf of your metastore, to look for it"
-        checks.append(Check("default backbone", NOTE, "not looked for", advice))
+        advice = "use --warehouse DIR, or --conf for your metastore, to look for it"
+        checks.append(Check("default backbone", NOTE, "not checked", advice))
     checks.append(memory(backbone))
     if form == "json":
         stream.writelines(json.dumps(asdict(check)) + "\n" for check in checks)
@@ -91,7 +100,7 @@ def _print(checks: list[Check], width: int, stream: object) -> None:
 
 
 def environment() -> Iterator[Check]:
-    """Everything that can be seen without starting Spark."""
+    """Everything that can be checked without starting Spark."""
     machine = f"{platform.system()} {platform.machine()}"
     fits = machine == "Linux x86_64"
     yield Check(
@@ -103,7 +112,7 @@ def environment() -> Iterator[Check]:
         "Python",
         OK if fits else MISSING,
         version,
-        "" if fits else "install Python 3.11: PySpark 3.4 takes no later one",
+        "" if fits else "install Python 3.11, the newest that PySpark 3.4 supports",
     )
     yield java()
     yield package("Spark", "pyspark", "3.4.1")
@@ -114,7 +123,6 @@ def environment() -> Iterator[Check]:
 
 
 def java() -> Check:
-    from sqlext.spark.java import find_java, java_version
 
     try:
         home = find_java()
@@ -126,20 +134,22 @@ def java() -> Check:
 
 
 def package(name: str, distribution: str, wanted: str) -> Check:
-    """A package that has to be there in exactly one version."""
+    """A package that must be installed in exactly one version."""
     try:
         version = metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return Check(name, MISSING, "not installed", f"pip install {distribution}=={wanted}")
     if version != wanted:
         return Check(
-            name, MISSING, f"{distribution} {version}", f"pip install {distribution}=={wanted}: others are untried"
+            name,
+            MISSING,
+            f"{distribution} {version}",
+            f"pip install {distribution}=={wanted}: other versions are untested",
         )
     return Check(name, OK, version)
 
 
 def bigdl() -> Check:
-    from sqlext.spark.jars import bigdl_jars
 
     check = package("BigDL", "bigdl-dllib-spark3", "2.5.0b20240324")
     if check.status == OK and not any(jar.is_file() for jar in bigdl_jars()):
@@ -149,46 +159,42 @@ def bigdl() -> Check:
             f"{check.found}, without its jar",
             "pip install --force-reinstall --no-deps bigdl-dllib-spark3",
         )
-    advice = "" if check.status == OK else f"{check.advice} (needed to train; scoring goes without)"
+    advice = "" if check.status == OK else f"{check.advice} (needed to train; scoring works without it)"
     return Check("BigDL", check.status, check.found, advice)
 
 
 def jar() -> Check:
-    """The shim, and whether it was built from these Python lists."""
-    from sqlext.jvm.build import LANGUAGE
-    from sqlext.jvm.language import language
-    from sqlext.spark.jars import JAR as file
-
+    """The shim's jar, and whether it was built from the current Python lists."""
     if not file.is_file():
-        return Check("sqlext jar", MISSING, f"no {file}", "make jar, or install the package again")
+        return Check("sqlext jar", MISSING, f"{file} does not exist", "run make jar, or reinstall the package")
     with zipfile.ZipFile(file) as archive:
         stale = json.loads(archive.read(LANGUAGE))["digest"] != language()["digest"]
     if stale:
         return Check(
             "sqlext jar",
             MISSING,
-            f"{file} is of another build of the package",
-            "make jar, or install the package again",
+            f"{file} is from another build of the package",
+            "run make jar, or reinstall the package",
         )
-    return Check("sqlext jar", OK, f"{file.name}, {size(file.stat().st_size)}")
+    return Check("sqlext jar", OK, f"{file.name}, {byte_size(file.stat().st_size)}")
 
 
 def cpu() -> Check:
-    """Instructions that decide how fast the engines are."""
+    """The CPU instructions that determine how fast the engines are."""
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.is_file() else ""
     flags = set(match[1].split()) if (match := re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)) else set()
-    there = [name for name, flag in CPU_FLAGS.items() if flag in flags]
-    lacking = [name for name in CPU_FLAGS if name not in there]
-    found = f"{os.cpu_count()} cores with {', '.join(there) or 'none of ' + ', '.join(CPU_FLAGS)}"
-    advice = f"without {', '.join(lacking)}" if there and lacking else ""
-    if "AVX2" not in there:
+    present = [name for name, flag in CPU_FLAGS.items() if flag in flags]
+    absent = [name for name in CPU_FLAGS if name not in present]
+    found = f"{available_cores()} cores with {', '.join(present) or 'none of ' + ', '.join(CPU_FLAGS)}"
+    advice = f"without {', '.join(absent)}" if present and absent else ""
+    if "AVX2" not in present:
         advice = "scoring is slow without AVX2"
-    return Check("CPU", OK if "AVX2" in there else NOTE, found, advice)
+    return Check("CPU", OK if "AVX2" in present else NOTE, found, advice)
 
 
 def engines() -> Iterator[Check]:
-    """The scoring engines in Python; one of them is needed. BigDL, the third, is a check of its own."""
+    """The scoring engines in Python, of which one is required. BigDL, the third engine, has its own check."""
     from sqlext.engines import ENGINES, available, cpu_supports_bf16
 
     reasons = {name: available(name) for name in ENGINES}
@@ -202,7 +208,7 @@ def engines() -> Iterator[Check]:
 def of_the_metastore(
     warehouse: str | None, master: str | None, conf: tuple[str, ...]
 ) -> tuple[list[Check], ModelEntry | None]:
-    """What takes a session to see, and the default backbone."""
+    """The checks that need a session, and the default backbone."""
     spark = open_session(warehouse, master, conf)
     try:
         found, backbone = default_backbone(spark)
@@ -212,20 +218,19 @@ def of_the_metastore(
 
 
 def functions(spark: SparkSession) -> Check:
-    """Persistent functions that our short names hide."""
+    """Persistent functions that the short names of our functions hide."""
     from sqlext.catalog.functions import hidden_functions
 
-    hidden = list(hidden_functions(spark))
+    hidden = list(hidden_functions(spark, (function.name for function in FUNCTIONS)))
     if not hidden:
         return Check("functions", OK, "no persistent function is hidden")
-    advice = "call them with their database, or list the short names to register in spark.sqlext.functions"
-    return Check("functions", NOTE, f"built-in names hide {', '.join(hidden)}", advice)
+    advice = "qualify their names with the database, or limit our short names with spark.sqlext.functions"
+    return Check("functions", NOTE, f"built-in functions hide {', '.join(hidden)}", advice)
 
 
 def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
-    """The model that TRAIN without BACKBONE and embed_resnet() use."""
-    from sqlext.catalog import ModelCatalog, ModelName
-    from sqlext.settings import setting
+    """The model that embed_resnet() and TRAIN without BACKBONE use."""
+    from sqlext.catalog.facade import ModelCatalog
 
     try:
         name = setting(spark, "backbone") or setting(spark, "resnet") or ""
@@ -235,21 +240,21 @@ def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
         return Check("default backbone", NOTE, str(error)), None
     if entry is None:
         advice = f"IMPORT MODEL {name} FROM 'file:..' FORMAT ONNX, or 'sqlext:small' to try things out"
-        return Check("default backbone", NOTE, f"{name} is not there", advice), None
+        return Check("default backbone", NOTE, f"{name} does not exist", advice), None
     return Check(
-        "default backbone", OK, f"{name}, version {entry.default.version}, {size(entry.default.size_bytes)}"
+        "default backbone", OK, f"{name}, version {entry.default.version}, {byte_size(entry.default.size_bytes)}"
     ), entry
 
 
 def memory(backbone: ModelEntry | None) -> Check:
-    """What the Python workers take beside the JVM: one per core, each with the network compiled in it."""
+    """The memory of the Python workers, in addition to the JVM's: one worker per core, each with a compiled network."""
     network = backbone.default.size_bytes if backbone is not None else 100 << 20
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     each = WORKER + int(PER_NETWORK_BYTE * network)
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    of_what = "the default backbone" if backbone is not None else "a ResNet-50"
-    taken = f"{cores} workers x {size(each)} = {size(cores * each)}"
-    found = f"{size(total)}; scoring with {of_what} takes about {taken} outside the JVM"
+    scored = "the default backbone" if backbone is not None else "a ResNet-50"
+    needed = f"{cores} workers x {byte_size(each)} = {byte_size(cores * each)}"
+    found = f"{byte_size(total)}; scoring with {scored} takes about {needed} outside the JVM"
     tight = cores * each > total / 2
-    ways = "fewer cores (--master local[n]) or a smaller network; on YARN raise spark.executor.memoryOverhead"
-    return Check("memory", NOTE if tight else OK, found, ways if tight else "")
+    advice = "use fewer cores (--master local[n]) or a smaller network; on YARN raise spark.executor.memoryOverhead"
+    return Check("memory", NOTE if tight else OK, found, advice if tight else "")

@@ -1,6 +1,6 @@
-"""Draws photograph-like pictures: a varied background, shapes set on it by a :class:`Pen`, and the faults of a camera.
+"""Draws photograph-like pictures: a varied background, shapes drawn by a :class:`Pen`, and the faults of a camera.
 
-Everything random comes from the NumPy generator that the caller hands in, so that a seed gives the same pictures again.
+All randomness comes from the NumPy generator that the caller passes, so that the same seed gives the same pictures.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 Colour = tuple[int, int, int]
 Points = NDArray[np.float64]
 
-# Shapes are drawn this much larger and then reduced: Pillow's polygons have no smooth edges of their own.
+# Shapes are drawn this much larger and then reduced, because Pillow does not smooth the edges of polygons.
 OVERSAMPLE = 2
 
 
@@ -27,22 +27,22 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def vary(rng: np.random.Generator, colour: Colour, amount: float = 22.0) -> Colour:
-    """A colour near the one given: normal deviation of ``amount`` levels per channel."""
+    """A random colour near ``colour``, with a standard deviation of ``amount`` levels per channel."""
     r, g, b = (int(max(0, min(255, c + rng.normal(0, amount)))) for c in colour)
     return r, g, b
 
 
 def any_colour(rng: np.random.Generator) -> Colour:
-    """A colour of any hue, rather saturated."""
+    """A random, rather saturated colour."""
     hue, low, high = rng.uniform(0, 6), rng.uniform(0, 130), rng.uniform(140, 255)
     levels = [low + (high - low) * max(0.0, min(1.0, abs((hue + shift) % 6 - 3) - 1)) for shift in (0, 4, 2)]
     return int(levels[0]), int(levels[1]), int(levels[2])
 
 
 class Pen:
-    """Draws in unit coordinates (y down) that are turned by ``angle``, scaled to ``size`` pixels, moved to ``centre``.
+    """Draws in unit coordinates (y down), which are turned by ``angle``, scaled to ``size`` pixels and moved to ``centre``.
 
-    :param squeeze: the height of the shape relative to its width, as seen from the side.
+    :param squeeze: the factor by which heights are reduced, as if the shape were seen at an angle.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Pen:
         self.draw.line(self.place(np.asarray(points, float)), fill=colour, width=pixels, joint="curve")
 
     def petal(self, angle: float, inner: float, outer: float, width: float, colour: Colour, tip: float = 1.0) -> None:
-        """A petal that points to ``angle``, from radius ``inner`` to ``outer``; ``tip`` above 1 is more pointed."""
+        """Draws a petal in the direction ``angle`` from radius ``inner`` to ``outer``; a ``tip`` above 1 is pointed."""
         t = np.linspace(0, 1, 9)
         half = width * np.sin(np.pi * t**0.8) ** (0.6 * tip)
         along = inner + (outer - inner) * t
@@ -87,7 +87,7 @@ def oval(x: float, y: float, rx: float, ry: float, angle: float = 0.0, corners: 
 
 
 def turn(points: Points, angle: float) -> Points:
-    """The points, turned about the origin."""
+    """The points turned around the origin."""
     cos, sin = math.cos(angle), math.sin(angle)
     turned: Points = points @ np.array([[cos, sin], [-sin, cos]])
     return turned
@@ -105,7 +105,7 @@ def _cloudy(rng: np.random.Generator, width: int, height: int, colours: list[Col
 
 
 def _strokes(rng: np.random.Generator, image: Image.Image, colours: list[Colour], upright: bool) -> Image.Image:
-    """Blades and twigs over the picture."""
+    """Draws blades of grass and twigs over the image."""
     draw = ImageDraw.Draw(image)
     for _ in range(rng.integers(10, 45)):
         x, y = rng.uniform(0, image.width), rng.uniform(0, image.height)
@@ -131,9 +131,9 @@ def background(rng: np.random.Generator, width: int, height: int, colours: list[
 
 
 def camera(rng: np.random.Generator, image: Image.Image, noise: float = 10.0, blur: float = 1.2) -> Image.Image:
-    """What a camera adds: lack of focus, exposure, white balance, uneven light and noise."""
+    """Adds the faults of a camera: poor focus, exposure and white balance, uneven light and noise."""
     image = image.filter(ImageFilter.GaussianBlur(abs(rng.normal(0, blur))))
-    pixels = np.asarray(image, np.float64) / 255  # float32 rounds by the CPU's instructions, and so would pixels
+    pixels = np.asarray(image, np.float64) / 255  # float32 results, and so pixels, would depend on the CPU
     pixels = np.clip(pixels, 0, 1) ** math.exp(rng.normal(0, 0.22)) * rng.normal(1, 0.06, 3)
     x, y = np.meshgrid(np.linspace(-1, 1, image.width), np.linspace(-1, 1, image.height))
     light = 1 + rng.normal(0, 0.12) * x + rng.normal(0, 0.12) * y - abs(rng.normal(0, 0.08)) * (x * x + y * y)
@@ -142,7 +142,7 @@ def camera(rng: np.random.Generator, image: Image.Image, noise: float = 10.0, bl
 
 
 def jpeg(rng: np.random.Generator, image: Image.Image) -> bytes:
-    """The picture as a JPEG file of varying quality."""
+    """The image as a JPEG file of random quality."""
     file = io.BytesIO()
     image.save(file, "JPEG", quality=int(rng.integers(45, 93)))
     return file.getvalue()
@@ -155,7 +155,7 @@ def scene(
     colours: list[Colour],
     subject: Callable[[np.random.Generator, Image.Image], None],
 ) -> Image.Image:
-    """A background in ``colours`` with what ``subject`` draws on it, reduced to ``width`` x ``height`` pixels."""
+    """A background in ``colours`` on which ``subject`` draws, reduced to ``width`` x ``height`` pixels."""
     large = background(rng, width * OVERSAMPLE, height * OVERSAMPLE, colours)
     subject(rng, large)
     return large.resize((width, height), Image.Resampling.BOX)

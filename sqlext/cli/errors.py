@@ -1,4 +1,4 @@
-"""Any exception of a statement as what a user of SQL needs: error class, one sentence, where in the statement it is."""
+"""Reduces any exception of a statement to what a SQL user needs: error class, one sentence, position in the statement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TRACEBACK_END = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception)): (.+)$", re
 
 @dataclass(frozen=True)
 class Failure:
-    """``line`` (from 1) and ``pos`` (from 0) point into the statement; None where the error has no position."""
+    """``line`` (from 1) and ``pos`` (from 0) are the position in the statement; None if it is unknown."""
 
     error_class: str
     message: str
@@ -26,9 +26,9 @@ class Failure:
     pos: int | None = None
 
     def lines(self, statement: str = "", first_line: int = 1) -> list[str]:
-        """What to print: one sentence, and below it the line of the statement with a caret where there is a position.
+        """The lines to print: one sentence and, if the position is known, the line of the statement with a caret below it.
 
-        :param first_line: where the statement starts in its script, for the line number that is shown.
+        :param first_line: the line of the script where the statement starts; it is added to the line number shown.
         """
         shown = f"[{self.error_class}] {self.message}"
         source = statement.splitlines()
@@ -42,7 +42,7 @@ class Failure:
 
 
 def describe(error: BaseException) -> Failure:
-    """The failure behind an exception of PySpark, Py4J or this package; never a stack trace."""
+    """Describes an exception of PySpark, Py4J or this package without a stack trace."""
     line, pos = getattr(error, "line", None), getattr(error, "pos", None)
     message = _message(error).lstrip()
     if found := _CLASS.match(message):
@@ -57,7 +57,7 @@ def describe(error: BaseException) -> Failure:
 
 
 def _message(error: BaseException) -> str:
-    """The text that says most: of the deepest cause in the JVM, or of the worker's Python exception."""
+    """The most specific message: of the deepest cause in the JVM, or of the worker's Python exception."""
     java = getattr(error, "java_exception", None)
     text = str(_causes(java)[-1].getMessage()) if java is not None else str(getattr(error, "desc", None) or error)
     if "Traceback (most recent call last)" in text and (endings := _TRACEBACK_END.findall(text)):
@@ -68,13 +68,13 @@ def _message(error: BaseException) -> str:
 
 
 def _kind(error: BaseException) -> str:
-    """The name of the exception: of the cause in the JVM, where that is where it comes from."""
+    """The name of the exception; for an exception from the JVM, the name of its deepest cause."""
     java = getattr(error, "java_exception", None)
     return type(error).__name__ if java is None else str(_causes(java)[-1].getClass().getSimpleName())
 
 
 def _causes(java: Any) -> list[Any]:
-    """A Java exception and its causes, without those that say nothing (the first one stays)."""
+    """A Java exception and those of its causes that have a message."""
     found = [java]
     while (java := java.getCause()) is not None and len(found) < 20:
         if java.getMessage():

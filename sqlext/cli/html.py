@@ -1,4 +1,4 @@
-"""Results as one HTML page that needs nothing else: pictures as thumbnails inside it, everything else escaped."""
+"""Writes results as one self-contained HTML page: images are embedded thumbnails, everything else is escaped text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THUMBNAIL = 160  # pixels of the longer side
 
 @dataclass(frozen=True)
 class Cell:
-    """Text, or a picture as a data: URL with its description."""
+    """A text, or an image as a data: URL with the text as its description."""
 
     text: str
     url: str = ""
@@ -29,7 +29,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Card:
-    """A picture with what is to be said of it; ``wrong`` ones are marked."""
+    """An image with a caption; ``wrong`` cards are marked."""
 
     picture: Cell
     caption: str
@@ -38,7 +38,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, the SQL it belongs to, and a table or a grid of cards; ``note`` stands below."""
+    """A heading, a statement, and its result as a table or a grid of cards; ``note`` is printed below the table."""
 
     title: str = ""
     sql: str = ""
@@ -49,26 +49,26 @@ class Section:
 
 
 def section(result: Result, sql: str = "", title: str = "", note: str = "") -> Section:
-    """A result as a table."""
+    """The section that shows a result as a table."""
     numbers = [isinstance(column.dataType, NumericType) for column in result.schema.fields]
     rows = [[cell(value, number) for value, number in zip(row, numbers, strict=True)] for row in result.rows]
     return Section(title, sql, result.columns, rows, note=note)
 
 
 def cell(value: Any, number: bool = False) -> Cell:
-    """One value; a picture becomes a thumbnail."""
+    """The cell of one value; an image becomes a thumbnail."""
     return Cell(text(value), _thumbnail(value) if is_image(value) else "", number)
 
 
 def page(title: str, sections: Iterable[Section]) -> str:
-    """The whole page."""
+    """The whole page as HTML."""
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.get_template("page.html").render(title=title, sections=list(sections))
 
 
 def _thumbnail(value: Any) -> str:
-    """A data: URL of a small JPEG; '' where the picture has a good header but does not decode."""
+    """A small JPEG as a data: URL, or '' for an image with a valid header that cannot be decoded."""
     from sqlext.images.decode import ImageError, decode
 
     try:

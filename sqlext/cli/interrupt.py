@@ -1,7 +1,6 @@
-"""Ctrl-C while a statement runs: its Spark jobs are cancelled, the statement ends and records that it was cancelled.
+"""Ctrl-C while a statement runs: its Spark jobs are cancelled, and the statement ends and records that it was cancelled.
 
-PySpark's own handler would raise in the middle of the statement's conversation with the JVM, on the connection that the
-conversation needs.
+PySpark's own handler would raise while the statement waits for the JVM, on a connection that the statement still needs.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-AGAIN = 0.5  # seconds until the jobs that the statement has started meanwhile are cancelled, too
+AGAIN = 0.5  # seconds between cancels, because the statement may start new jobs after the first one
 
 
 @contextmanager
 def cancelling(spark: SparkSession) -> Iterator[None]:
-    """Turns the first Ctrl-C inside the block into a cancel, the second into KeyboardInterrupt at once.
+    """Turns the first Ctrl-C inside the block into a cancel; the second raises KeyboardInterrupt at once.
 
-    :raises KeyboardInterrupt: when the block has ended after a Ctrl-C, in place of whatever it raised.
+    :raises KeyboardInterrupt: after a Ctrl-C, when the block has ended; it replaces the block's exception.
     """
     pressed, ended = threading.Event(), threading.Event()
 
@@ -37,7 +36,7 @@ def cancelling(spark: SparkSession) -> Iterator[None]:
         if pressed.is_set():
             raise KeyboardInterrupt
         pressed.set()
-        # A thread of its own, and so a connection of its own to the JVM.
+        # Another thread has its own connection to the JVM; the connection of this thread is in use.
         threading.Thread(target=cancel, name="sqlext-cancel", daemon=True).start()
 
     before = signal.signal(signal.SIGINT, handle)

@@ -1,4 +1,4 @@
-"""Writes results to the data stream: as tables for people, or as CSV or JSON lines for programs."""
+"""Writes results: as tables for people, or as CSV or JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from rich.text import Text
 from sqlext.cli.cells import plain, text
 
 FORMATS = ("table", "json", "csv", "html")
-DEFAULT_WIDTH = 160  # where neither a terminal nor COLUMNS says how wide a line may be
-NARROWEST = 10  # characters per column, its frame included, below which a table is no table any more
+DEFAULT_WIDTH = 160  # if neither a terminal nor COLUMNS sets the width of a line
+NARROWEST = 10  # characters per column with its frame; a narrower table is unreadable
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a statement returned: its columns with their Spark types, and the rows, which may be read once only."""
+    """What a statement returned: its columns with their Spark types, and its rows, which can be read only once."""
 
     schema: StructType
     rows: Iterable[Any]
@@ -37,9 +37,9 @@ class Result:
 
 
 def claim_stdout() -> TextIO:
-    """Keeps standard output for data alone: whatever else is printed (by the JVM, by a library) goes to standard error.
+    """Returns standard output as a stream for data; anything else that the JVM or a library prints goes to standard error.
 
-    To be called before the JVM starts, which inherits its standard output.
+    Call it before the JVM starts, because the JVM inherits standard output.
     """
     sys.stdout.flush()
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="", buffering=1)
@@ -48,9 +48,9 @@ def claim_stdout() -> TextIO:
 
 
 def line_width(stream: TextIO) -> int:
-    """Columns of the terminal behind ``stream``; COLUMNS or a fixed width where there is none."""
-    if given := os.environ.get("COLUMNS", ""):
-        return int(given) if given.isdigit() else DEFAULT_WIDTH
+    """The width of a line: COLUMNS or, if that is not set, the width of the terminal behind ``stream`` or a default."""
+    if columns := os.environ.get("COLUMNS", ""):
+        return int(columns) if columns.isdigit() else DEFAULT_WIDTH
     return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else DEFAULT_WIDTH
 
 
@@ -58,12 +58,12 @@ def line_width(stream: TextIO) -> int:
 
 
 def write_table(result: Result, stream: TextIO, width: int | None = None) -> None:
-    """A framed table; one row that is too wide for the line, and rows much too wide, are written field by field."""
+    """Writes a framed table. A single row wider than the line, and rows more than twice as wide, are written field by field."""
     width = width or line_width(stream)
     rows = [[text(value) for value in row] for row in result.rows]
     console = Console(file=stream, width=width, highlight=False, emoji=False, markup=False, soft_wrap=False)
     if len(rows) == 1 and len(rows[0]) == 1 and "\n" in rows[0][0]:
-        stream.write(rows[0][0].rstrip("\n") + "\n")  # a plan or a statement: to be read or copied as it is
+        stream.write(rows[0][0].rstrip("\n") + "\n")  # a plan or a statement, printed as is
         return
     natural = _natural_width(result.columns, rows)
     if not rows and natural > width:
@@ -117,7 +117,7 @@ def _styled(cell: str) -> Text:
 
 
 def write_json(result: Result, stream: TextIO) -> None:
-    """One object per row, one line each."""
+    """Writes each row as a JSON object on one line."""
     names, kinds = _distinct(result.columns), [field.dataType for field in result.schema.fields]
     for row in result.rows:
         record = {name: plain(value, kind) for name, kind, value in zip(names, kinds, row, strict=True)}
@@ -125,12 +125,12 @@ def write_json(result: Result, stream: TextIO) -> None:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """An object holds each name once: the second column `id` becomes `id_2`."""
+    """Makes names unique, as the keys of an object must be: the second column `id` becomes `id_2`."""
     return [name if name not in names[:i] else f"{name}_{names[:i].count(name) + 1}" for i, name in enumerate(names)]
 
 
 def write_csv(result: Result, stream: TextIO) -> None:
-    """A header line, then the rows (RFC 4180): NULL is empty, binary base64, arrays, maps and structs are JSON."""
+    """Writes a header line and the rows (RFC 4180): NULL is empty, binary is base64; arrays, maps and structs are JSON."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(result.columns)
     kinds = [field.dataType for field in result.schema.fields]

@@ -1,7 +1,7 @@
-"""Shows what a statement that takes longer than two seconds is doing: a bar on a terminal, else a line now and then.
+"""Shows what a statement that takes longer than two seconds is doing: as a bar on a terminal, otherwise as lines.
 
-Everything goes to standard error. What is shown is what ``sqlext.progress`` reports, and between reports the tasks of
-Spark's running jobs.
+Everything goes to standard error. It shows what ``sqlext.progress`` reports and, between reports, the tasks of Spark's
+running jobs.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 QUIET = 2.0  # seconds before anything is shown
-LINE_EVERY = 10.0  # seconds between lines where there is no terminal
-FRESH = 3.0  # seconds for which a report counts; then Spark's own tasks are shown
+LINE_EVERY = 10.0  # seconds between lines if there is no terminal
+FRESH = 3.0  # seconds until a report is too old and Spark's tasks are shown instead
 
 
 class _Watch:
@@ -41,7 +41,7 @@ class _Watch:
         self.report, self.reported = report, time.monotonic()
 
     def state(self) -> Report:
-        """What is being done: as reported, or Spark's tasks when that is too old."""
+        """The latest report, or Spark's tasks if the report is too old."""
         report = self.report
         if report is not None and (time.monotonic() - self.reported < FRESH or self.spark is None):
             return report
@@ -81,7 +81,7 @@ class _Watch:
 
 @contextmanager
 def showing(title: str, spark: SparkSession | None = None) -> Iterator[None]:
-    """Shows progress under ``title`` while the block runs, from its third second on."""
+    """Shows progress under ``title`` while the block runs, after its first two seconds."""
     watch = _Watch(title, spark)
     thread = threading.Thread(target=watch.show, name="sqlext-progress", daemon=True)
     thread.start()
@@ -94,19 +94,19 @@ def showing(title: str, spark: SparkSession | None = None) -> Iterator[None]:
 
 
 def title_of(statement: str) -> str:
-    """The first words of a statement, in one short line."""
+    """The first words of a statement, on one short line."""
     words = " ".join(line for line in statement.splitlines() if not line.lstrip().startswith("--")).split()
     line = " ".join(words)
     return line if len(line) <= 48 else line[:47] + "…"
 
 
 def _tasks(spark: SparkSession | None) -> tuple[int, int]:
-    """Finished and all tasks of the stages that Spark is running; (0, 0) where it cannot be asked."""
+    """The finished tasks and all tasks of Spark's active stages; (0, 0) if Spark cannot be asked."""
     if spark is None:
         return 0, 0
     try:
         tracker = spark.sparkContext.statusTracker()
         stages = [info for stage in tracker.getActiveStageIds() if (info := tracker.getStageInfo(stage)) is not None]
-    except Exception:  # the session may be ending; progress must never be what fails
+    except Exception:  # the session may be ending; progress must never cause a failure
         return 0, 0
     return sum(stage.numCompletedTasks for stage in stages), sum(stage.numTasks for stage in stages)

@@ -1,4 +1,4 @@
-"""The prompt of ``sqlext sql``: statements over several lines, history, and the same from a pipe without a terminal."""
+"""The prompt of ``sqlext sql``: multi-line statements and history on a terminal, or statements from a pipe."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from sqlext.cli.common import StatementFailed, state_folder
-from sqlext.cli.sql import run_all
+from sqlext.cli.common import StatementFailed, run_all, state_folder
 from sqlext.cli.statements import complete, split
 
 if TYPE_CHECKING:
@@ -22,9 +21,9 @@ LEAVE = {"quit", "exit", "\\q"}
 
 
 def prompt(spark: SparkSession, form: str, stream: TextIO) -> None:
-    """Runs what is typed until ``quit`` or the end of input.
+    """Runs statements from standard input until ``quit`` or the end of input.
 
-    :raises StatementFailed: only without a terminal: a piped script ends at its first error, a person goes on.
+    :raises StatementFailed: only without a terminal: an error ends a piped script, but not a prompt.
     """
     interactive = sys.stdin.isatty()
     for text in _typed() if interactive else _piped(sys.stdin):
@@ -42,12 +41,12 @@ def prompt(spark: SparkSession, form: str, stream: TextIO) -> None:
 
 
 def leaves(text: str) -> bool:
-    """Whether the text is a word that ends the prompt."""
+    """Whether the text is a word that leaves the prompt."""
     return text.strip().rstrip(";").strip().lower() in LEAVE
 
 
 def _piped(source: TextIO) -> Iterator[str]:
-    """Statements as soon as they are complete, so that a program can talk through a pipe."""
+    """Yields each statement as soon as it is complete, so that a program can wait for a result before it writes more."""
     text = ""
     for line in source:
         text += line
@@ -61,11 +60,11 @@ def _piped(source: TextIO) -> Iterator[str]:
 
 def _typed() -> Iterator[str]:
     session = _prompt_session()
-    click.echo("Statements end with ';'. Leave with quit or Ctrl-D.", err=True)
+    click.echo("End each statement with ';'. Type quit or press Ctrl-D to leave.", err=True)
     while True:
         try:
             text = session.prompt("sqlext> ")
-        except KeyboardInterrupt:  # drops what was being typed
+        except KeyboardInterrupt:  # discards the text typed so far
             continue
         except EOFError:
             return
@@ -93,14 +92,14 @@ def _prompt_session() -> PromptSession[str]:
             buffer.insert_text("\n")
 
     options: dict[str, Any] = {"history": FileHistory(str(_history())), "lexer": PygmentsLexer(SqlLexer)}
-    # Standard output is kept for results: the prompt is drawn on standard error.
+    # Standard output is reserved for results, so the prompt is drawn on standard error.
     return PromptSession(
         multiline=True, key_bindings=keys, prompt_continuation="   ... ", output=create_output(sys.stderr), **options
     )
 
 
 def _history() -> Path:
-    """Readable by its owner alone: statements can hold secrets."""
+    """The history file, readable only by its owner because statements can contain secrets."""
     file = state_folder() / "history"
     file.touch(mode=0o600)
     return file

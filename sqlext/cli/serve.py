@@ -16,8 +16,8 @@ from sqlext.cli.errors import describe
 
 ALLOWED = "spark.sqlext.allowedPaths"
 UNPROTECTED = (
-    "warning: {host} can be reached from other machines, and without further settings anybody who reaches it may run "
-    "SQL as this user. Set hive.server2.authentication, or keep 127.0.0.1 and use an SSH tunnel."
+    "warning: {host} can be reached from other machines, and anyone who connects can run SQL as this user. Set "
+    "hive.server2.authentication, or listen on 127.0.0.1 and use an SSH tunnel."
 )
 
 
@@ -26,16 +26,16 @@ UNPROTECTED = (
 @click.option("--port", default=10000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
 @session_options
 def command(host: str, port: int, warehouse: str | None, master: str | None, conf: tuple[str, ...]) -> None:
-    """Start a Thrift server for JDBC clients and print its URL. Ctrl-C or SIGTERM end it."""
-    given = given_settings(conf)
-    if not is_loopback(host) and not any("hive.server2.authentication" in key for key in given):
+    """Start a Thrift server for JDBC clients and print its URL. Ctrl-C or SIGTERM stops it."""
+    user_settings = given_settings(conf)
+    if not is_loopback(host) and not any("hive.server2.authentication" in key for key in user_settings):
         click.echo(UNPROTECTED.format(host=host), err=True)
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
         ended.set()
 
-    spark = open_session(warehouse, master, (*only_the_warehouse(warehouse, given), *conf))
+    spark = open_session(warehouse, master, (*only_the_warehouse(warehouse, user_settings), *conf))
     try:
         from sqlext.server import make_views, start_thrift_server
 
@@ -44,7 +44,7 @@ def command(host: str, port: int, warehouse: str | None, master: str | None, con
     except Exception as error:
         spark.stop()
         fail(describe(error).lines())
-    # Only now: PySpark sets a handler of its own for Ctrl-C when the session starts.
+    # Not earlier, because PySpark installs its own handler for Ctrl-C when the session starts.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     name = f"[{host}]" if ":" in host else host
@@ -55,23 +55,23 @@ def command(host: str, port: int, warehouse: str | None, master: str | None, con
 
 
 def given_settings(conf: tuple[str, ...]) -> dict[str, str]:
-    """What the user has set: --conf, and spark-defaults.conf below it."""
+    """The user's settings: spark-defaults.conf, overridden by --conf."""
     from sqlext.spark.conf import file_defaults
 
     return {**file_defaults(), **settings(conf)}
 
 
-def only_the_warehouse(warehouse: str | None, given: Mapping[str, str]) -> tuple[str, ...]:
-    """IMPORT reads nothing else of this machine, unless spark.sqlext.allowedPaths names other folders."""
-    if ALLOWED in given:
+def only_the_warehouse(warehouse: str | None, user_settings: Mapping[str, str]) -> tuple[str, ...]:
+    """The setting that lets IMPORT read only from the warehouse, unless the user has set spark.sqlext.allowedPaths."""
+    if ALLOWED in user_settings:
         return ()
-    named = given.get("spark.sql.warehouse.dir")
+    named = user_settings.get("spark.sql.warehouse.dir")
     folder = named if named and warehouse is None else Path(warehouse or "spark-warehouse").absolute().as_uri()
     return (f"{ALLOWED}={folder}",)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
+    """Whether the address can be reached only from this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

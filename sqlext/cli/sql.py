@@ -1,21 +1,19 @@
-"""``sqlext sql``: statements from the command line, from a file, from a pipe or typed at a prompt."""
+"""``sqlext sql``: runs statements from the command line, a file, a pipe or a prompt."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from sqlext.cli.common import StatementFailed, fail, first_rows, open_session, session_options, show
-from sqlext.cli.statements import Statement, split
+from sqlext.cli.common import StatementFailed, fail, open_session, run_all, session_options
+from sqlext.cli.prompt import prompt
+from sqlext.cli.statements import split
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-    from sqlext.cli.html import Section
 
 
 @click.command("sql")
@@ -40,11 +38,11 @@ def command(
 ) -> None:
     """Run SQL statements in order; without -e and -f, start a prompt.
 
-    The first error ends the run: one line says what and where, the exit status is 1. Results go to standard output,
-    progress and errors to standard error.
+    The first error ends the run with exit status 1 and one line that says what failed and where. Results go to standard
+    output, progress and errors to standard error.
     """
     if texts and file is not None:
-        raise click.UsageError("give -e or -f, not both")
+        raise click.UsageError("use either -e or -f, not both")
     from sqlext.cli.output import claim_stdout
 
     script = _script(texts, file)
@@ -57,7 +55,7 @@ def command(
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # `sqlext sql .. | head`: the reader has enough
+    except BrokenPipeError:  # `sqlext sql .. | head`: the reader has closed the pipe
         sys.stderr.close()
         sys.exit(0)
     finally:
@@ -66,13 +64,11 @@ def command(
 
 
 def _run(spark: SparkSession, script: str | None, form: str, stream: TextIO) -> None:
-    """The script or the prompt, and then the trainings that it left in the background, also where it failed."""
+    """Runs the script or the prompt and, even if it fails, waits for the trainings that it started in the background."""
     from sqlext.cli.submitted import await_submitted
 
     try:
         if script is None:
-            from sqlext.cli.prompt import prompt
-
             prompt(spark, form, stream)
         else:
             run_all(spark, split(script), form, stream)
@@ -84,27 +80,9 @@ def _run(spark: SparkSession, script: str | None, form: str, stream: TextIO) -> 
 
 
 def _script(texts: tuple[str, ...], file: TextIO | None) -> str | None:
-    """The statements to run; None: a prompt on a terminal. Without a terminal, standard input is a script."""
+    """The statements to run; None: read standard input, as a prompt on a terminal and otherwise as a script."""
     if texts:
         return ";\n".join(texts)
     if file is not None:
         return file.read()
     return None
-
-
-def run_all(spark: SparkSession, statements: Iterable[Statement], form: str, stream: TextIO) -> None:
-    """Runs the statements and writes their results; html collects them into one page."""
-    if form != "html":
-        for statement in statements:
-            show(spark, statement, form, stream)
-        return
-    from sqlext.cli.html import page, section
-
-    sections: list[Section] = []
-    try:
-        for statement in statements:
-            result, note = first_rows(spark, statement)
-            if result.columns:
-                sections.append(section(result, statement.text, note=note))
-    finally:
-        stream.write(page("sqlext sql", sections))

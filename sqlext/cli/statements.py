@@ -1,7 +1,7 @@
-"""Splits a script into statements at the semicolons outside strings, names and comments, by the rules of Spark's lexer.
+"""Splits a script into statements at semicolons outside strings, names and comments, by the rules of Spark's lexer.
 
-Only what can hide a semicolon is looked at (SqlBaseLexer.g4: STRING, BACKQUOTED_IDENTIFIER, SIMPLE_COMMENT,
-BRACKETED_COMMENT), so text that no parser accepts is split all the same and the error is left to Spark.
+It recognises only the tokens that can contain a semicolon (SqlBaseLexer.g4: STRING, BACKQUOTED_IDENTIFIER, SIMPLE_COMMENT,
+BRACKETED_COMMENT). So it also splits text that no parser accepts, and Spark reports the error.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Each alternative is one thing that may hold a semicolon; an unclosed one runs to the end of the text.
+# The alternatives before `end` can contain a semicolon; one that is not closed extends to the end of the text.
 _PIECES = re.compile(
     r"""
       (?P<raw>      \b[rR](?: '[^']*('|\Z) | "[^"]*("|\Z) ) )
@@ -34,20 +34,20 @@ class Statement:
 
 
 def split(script: str) -> list[Statement]:
-    """The statements of ``script`` in order, the last one with or without a semicolon; comments alone are none."""
+    """The statements of ``script`` in order. The last one needs no semicolon; text with only comments is not a statement."""
     return _scan(script)[0]
 
 
 def complete(text: str) -> bool:
-    """Whether what was typed ends with a semicolon of its own (or says nothing at all): time to run it."""
+    """Whether the text can be run: it ends with a semicolon outside strings and comments, or contains no statement."""
     statements, rest = _scan(text)
     return rest is None or (rest == "" and not statements)
 
 
 def _scan(script: str) -> tuple[list[Statement], str | None]:
-    """The statements, and what stands behind the last semicolon: None where nothing does."""
+    """The statements, and the unfinished text after the last semicolon: None if it is finished, '' if there is no text."""
     found: list[Statement] = []
-    position, start, first = 0, 0, -1  # where to read on, where the statement's text begins, its first word
+    position, start, first = 0, 0, -1  # where to search, where the statement starts, its first word
     open_comment = False
     while match := _PIECES.search(script, position):
         position = match.end()
@@ -66,7 +66,7 @@ def _scan(script: str) -> tuple[list[Statement], str | None]:
 
 
 def _comment_end(script: str, position: int) -> tuple[int, bool]:
-    """The end of a bracketed comment, which may hold others, and whether it is still open."""
+    """The end of a bracketed comment, which can contain nested ones, and whether it is still open."""
     depth = 1
     for match in _BRACKETS.finditer(script, position):
         depth += 1 if match[0] == "/*" else -1

@@ -1,4 +1,4 @@
-"""``sqlext sql`` ends with its session, so it waits for the trainings that it submitted with OPTIONS (async = true)."""
+"""Waits for the trainings that were submitted with OPTIONS (async = true), since they end with the session."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def await_submitted(spark: SparkSession) -> bool:
-    """Waits for the submitted runs and says what became of each; False when one gave no version.
+    """Waits for the submitted runs and reports the outcome of each; returns False if one ended without a version.
 
-    :raises KeyboardInterrupt: when Ctrl-C cancelled them.
+    :raises KeyboardInterrupt: if Ctrl-C cancelled them.
     """
     runs = take_submitted()
     waiting = [run for run in runs if not run.ended.is_set()]

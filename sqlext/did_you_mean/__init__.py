@@ -1,7 +1,7 @@
-"""What Spark has rejected and was probably meant for us: an error with the statement to write instead.
+"""For a text that Spark rejected and that was probably meant for us: an error with the statement to write instead.
 
-The shim asks only for texts that Spark's parser refused and that begin with one of :data:`FIRST_WORDS` or hold one of
-:data:`INSIDE`; whatever :func:`near_miss` does not know stays Spark's error.
+The shim asks only about texts that Spark's parser refused and that begin with one of :data:`FIRST_WORDS` or contain one of
+:data:`INSIDE`. If :func:`near_miss` does not recognise a text, Spark's error is raised.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 from sqlext.did_you_mean import spark_verbs as verbs
 from sqlext.did_you_mean.meant import between_words, error, is_ours, model_name, one_line, write_instead
-from sqlext.errors import SqlExtError
+from sqlext.errors import SqlExtError, error_in
 from sqlext.grammar.reader import TokenReader
 
 _TRAIN = "TRAIN MODEL {name} FROM table LABEL column"
 _CLAUSES = ("FEATURES", "LABEL", "TARGET", "USING", "BACKBONE", "VALIDATE", "TUNE", "COMMENT", "OPTIONS", "PROPERTIES")
 
-# BigQuery ML's functions over a model -> what to write here.
+# BigQuery ML's functions of a model -> the statement to write instead.
 _ML = {
     "PREDICT": "SELECT predict('{name}', column) FROM table",
     "TRANSFORM": "SELECT predict('{name}', column) FROM table",
@@ -34,7 +34,7 @@ _ML = {
 
 
 def near_miss(sql: str) -> SqlExtError | None:
-    """The error to show instead of Spark's for ``sql``, with its offset, or None."""
+    """The error to raise for ``sql`` in place of Spark's, with its offset, or None."""
     try:
         reader = TokenReader(sql)
     except SqlExtError:
@@ -44,12 +44,23 @@ def near_miss(sql: str) -> SqlExtError | None:
     return (rule(reader) if rule else None) or _ml_function(reader)
 
 
+def refuse(sql: str) -> None:
+    """Called by the shim for what Spark's parser has rejected.
+
+    :raises SqlExtError: SYNTAX_ERROR with the statement to write instead, where there is one.
+    """
+    missed = near_miss(sql)
+    if missed is not None:
+        with error_in(sql):
+            raise missed
+
+
 def call_of_another_system(sql: str) -> SqlExtError | None:
-    """The part of :func:`near_miss` that looks for :data:`INSIDE` alone."""
+    """The part of :func:`near_miss` that looks only for :data:`INSIDE`."""
     return _ml_function(TokenReader(sql))
 
 
-# --- verbs of ours --------------------------------------------------------------------------------------------------
+# --- our verbs ------------------------------------------------------------------------------------------------------
 
 
 def _train(reader: TokenReader) -> SqlExtError | None:
@@ -64,7 +75,7 @@ def _evaluate(reader: TokenReader) -> SqlExtError | None:
 
 
 def _without_model(reader: TokenReader, verb: str, generic: str) -> SqlExtError:
-    """MODEL is missing (TRAIN m FROM t), or another word stands in its place (TRAIN MODLE m, TRAIN TABLE m)."""
+    """MODEL is missing (TRAIN m FROM t), or another word is in its place (TRAIN MODLE m, TRAIN TABLE m)."""
     offset, before = reader.offset, reader.sql[: reader.offset]
     word = reader.word() or ""
     added = one_line(before, "MODEL", reader.sql[offset:])
@@ -84,7 +95,7 @@ def _is_misspelt(word: str) -> bool:
 
 
 def _is_followed_by_a_name(reader: TokenReader) -> bool:
-    """Whether the word that comes next is one for MODEL: the name stands behind it."""
+    """Whether the next word is in the place of MODEL: a name follows it."""
     following = reader.peek(1)
     return following is not None and following.text.upper() not in {".", ",", ";", "FROM", *_CLAUSES}
 
@@ -94,7 +105,7 @@ def _predict(reader: TokenReader) -> SqlExtError:
     reader.take("PREDICT")
     reader.take_any("USING", "FROM")
     reader.take("MODEL")
-    problem = "PREDICT is no statement: predictions are made by functions in a query."
+    problem = "PREDICT is not a statement; to predict, call a function in a query."
     return error(offset, problem, f"SELECT predict('{model_name(reader)}', column) FROM table")
 
 
@@ -102,7 +113,7 @@ def _retrain(reader: TokenReader) -> SqlExtError:
     offset = reader.offset
     reader.take("RETRAIN")
     reader.take_any("MODEL", "MODELS")
-    problem = "There is no RETRAIN: TRAIN MODEL without FROM trains a model again, as it was trained before."
+    problem = "There is no RETRAIN; TRAIN MODEL without FROM repeats the training of a model."
     return error(offset, problem, write_instead("TRAIN MODEL", reader, "TRAIN MODEL {name}"))
 
 
@@ -110,14 +121,14 @@ def _cancel(reader: TokenReader) -> SqlExtError:
     reader.take("CANCEL")
     offset = reader.offset
     reader.take_any("TRAINING", "RUN", "MODEL")
-    problem = "CANCEL ends a training by its run_id, which SHOW TRAINING RUNS lists."
+    problem = "CANCEL ends a training by its run_id; SHOW TRAINING RUNS lists them."
     return error(offset, problem, write_instead("CANCEL TRAINING", reader, "CANCEL TRAINING 'run_id'"))
 
 
 def _explain(reader: TokenReader) -> SqlExtError | None:
     offset, between = between_words(reader, "EXPLAIN")
     if reader.take("VERSIONS"):
-        return error(offset, "EXPLAIN shows what a statement would do; versions are shown.", verbs.versions(reader))
+        return error(offset, "EXPLAIN shows what a statement would do; SHOW lists versions.", verbs.versions(reader))
     if reader.take_any("MODEL", "MODELS"):
         problem = "EXPLAIN shows what a statement would do; DESCRIBE MODEL EXTENDED shows what a model is."
         start = "DESCRIBE MODEL EXTENDED"
@@ -131,7 +142,7 @@ def _explain(reader: TokenReader) -> SqlExtError | None:
 
 
 def _ml_function(reader: TokenReader) -> SqlExtError | None:
-    """``ML.name(MODEL m, ..)`` of BigQuery ML, anywhere."""
+    """Finds BigQuery ML's ``ML.name(MODEL m, ..)`` anywhere in the text."""
     reader.restart()
     while not reader.done and not (reader.at("ML", ".") and _is_call_with_model(reader)):
         reader.skip()

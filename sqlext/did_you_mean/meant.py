@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sqlext.errors import SqlExtError
 from sqlext.grammar.reader import TokenReader
+from sqlext.routing import route
+from sqlext.statements import parse_statement
 
-# May stand between the verb and MODEL in other systems, or in the wrong order.
+# Words that other systems allow between the verb and MODEL, or that users write in the wrong order.
 _BETWEEN = {
     *("OR", "REPLACE", "TEMPORARY", "TEMP", "GLOBAL", "IF", "NOT", "EXISTS", "ALL", "EXTENDED", "FORMATTED"),
     *("REGISTERED", "REMOTE", "EXTERNAL"),
@@ -17,12 +19,12 @@ def error(offset: int, problem: str, write: str) -> SqlExtError:
 
 
 def write_instead(start: str, reader: TokenReader, generic: str) -> str:
-    """``start`` with the rest of the text, where that is a statement of ours; else ``generic`` with the name that comes next."""
+    """``start`` with the rest of the text if that is one of our statements, otherwise ``generic`` with the next name."""
     return meant_text(start, reader) or generic.format(name=model_name(reader))
 
 
 def meant_text(start: str, reader: TokenReader) -> str:
-    """``start`` with the rest of the text, '' where that is no statement of ours."""
+    """``start`` with the rest of the text, or '' if that is not one of our statements."""
     text = one_line(start, reader.sql[reader.offset :])
     return text if is_ours(text) else ""
 
@@ -32,8 +34,6 @@ def one_line(*parts: str) -> str:
 
 
 def is_ours(sql: str) -> bool:
-    from sqlext.routing import route
-    from sqlext.statements import parse_statement
 
     routed = route(sql)
     try:
@@ -43,7 +43,7 @@ def is_ours(sql: str) -> bool:
 
 
 def between_words(reader: TokenReader, *verbs: str) -> tuple[int, str]:
-    """Takes the verb and what may stand behind it; where that begins, and its words."""
+    """Takes the verb and the words that may follow it; returns the offset of these words and the words."""
     reader.take_any(*verbs)
     offset, words = reader.offset, list[str]()
     while reader.at_any(_BETWEEN):
@@ -52,7 +52,7 @@ def between_words(reader: TokenReader, *verbs: str) -> tuple[int, str]:
 
 
 def model_name(reader: TokenReader) -> str:
-    """The name that comes next, as the user wrote it, or one to put it into."""
+    """The name that comes next as the user wrote it, or the placeholder ``name``."""
     try:
         return str(reader.name("a model name"))
     except SqlExtError:

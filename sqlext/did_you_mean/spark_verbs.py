@@ -1,4 +1,4 @@
-"""Near misses of the verbs that Spark has, too: SHOW, CREATE, ALTER, DROP, DESCRIBE, GRANT and REVOKE before our words."""
+"""Near misses of verbs that Spark also has: SHOW, CREATE, ALTER, DROP, DESCRIBE, GRANT and REVOKE before our words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import difflib
 from sqlext.did_you_mean.meant import between_words, error, meant_text, model_name, one_line, write_instead
 from sqlext.errors import SqlExtError
 from sqlext.grammar.reader import TokenReader
+from sqlext.statements.alter_model import ALTERATION_FORMS
 
 
 def show(reader: TokenReader) -> SqlExtError | None:
@@ -14,7 +15,7 @@ def show(reader: TokenReader) -> SqlExtError | None:
     if reader.take("MODELS"):
         return error(offset, f"There is no SHOW {between} MODELS.", write_instead("SHOW MODELS", reader, "SHOW MODELS"))
     if reader.take("VERSIONS"):
-        return error(offset, "Versions are those of a model.", versions(reader))
+        return error(offset, "Versions belong to a model.", versions(reader))
     if not reader.take("MODEL"):
         return None
     wanted = (reader.word() or "").upper()
@@ -27,11 +28,11 @@ def show(reader: TokenReader) -> SqlExtError | None:
         reader.take("ALL")
         return error(offset, "SHOW MODELS lists models.", write_instead("SHOW MODELS", reader, "SHOW MODELS"))
     write = write_instead("DESCRIBE MODEL", reader, "DESCRIBE MODEL {name}")
-    return error(offset, "SHOW MODELS lists models; one is described.", write)
+    return error(offset, "SHOW MODELS lists models; DESCRIBE MODEL shows one.", write)
 
 
 def _is_misspelt(reader: TokenReader, word: str) -> bool:
-    """VERSONS m: a word alone would be the model's name."""
+    """Whether the next word is a misspelt ``word``, as in VERSONS m; without a name after it, it is the model's name."""
     following = reader.peek(1)
     if following is None or following.text in (".", ";"):
         return False
@@ -49,11 +50,11 @@ _SHOWN = {
 def create(reader: TokenReader) -> SqlExtError | None:
     offset, between = between_words(reader, "CREATE")
     if reader.take("VERSIONS"):
-        problem = "A training makes a version: TRAIN MODEL of a model that is there, as it was trained before."
+        problem = "Training creates versions; TRAIN MODEL without FROM repeats the training of a model."
         return error(offset, problem, f"TRAIN MODEL {_of_model(reader)}")
     if reader.take_any("MODEL", "MODELS"):
         problem = f"There is no CREATE {one_line(between, reader.last_word)}."
-        start = one_line("CREATE", "OR REPLACE" * ("OR REPLACE" in between), "MODEL", _kept("IF NOT EXISTS", between))
+        start = one_line("CREATE", _if_in("OR REPLACE", between), "MODEL", _if_in("IF NOT EXISTS", between))
         write = meant_text(start, reader)
         reader.take("IF", "NOT", "EXISTS")
         return error(offset, problem, write or f"CREATE MODEL {model_name(reader)} LABEL column AS SELECT ..")
@@ -61,19 +62,18 @@ def create(reader: TokenReader) -> SqlExtError | None:
 
 
 def alter(reader: TokenReader) -> SqlExtError | None:
-    from sqlext.statements.alter_model import FORMS
 
     offset, between = between_words(reader, "ALTER")
     if reader.take("VERSIONS"):
-        problem = f"Versions are changed through their model: ALTER MODEL name and one of {FORMS}."
+        problem = f"Versions are changed through their model: ALTER MODEL name and one of {ALTERATION_FORMS}."
         return SqlExtError("SYNTAX_ERROR", problem=problem, offset=offset)
     if reader.take_any("MODEL", "MODELS"):
         problem = f"There is no ALTER {one_line(between, reader.last_word)}."
-        write = meant_text(one_line("ALTER MODEL", _kept("IF EXISTS", between)), reader)
+        write = meant_text(one_line("ALTER MODEL", _if_in("IF EXISTS", between)), reader)
         if write:
             return error(offset, problem, write)
-        exists = one_line(_kept("IF EXISTS", between), "IF EXISTS" * reader.take("IF", "EXISTS"))
-        proposal = f"Write ALTER MODEL {one_line(exists, model_name(reader))} and one of {FORMS}."
+        exists = one_line(_if_in("IF EXISTS", between), "IF EXISTS" * reader.take("IF", "EXISTS"))
+        proposal = f"Write ALTER MODEL {one_line(exists, model_name(reader))} and one of {ALTERATION_FORMS}."
         return SqlExtError("SYNTAX_ERROR", problem=f"{problem} {proposal}", offset=offset)
     return None
 
@@ -86,7 +86,7 @@ def drop(reader: TokenReader) -> SqlExtError | None:
         return error(offset, problem, f"ALTER MODEL {_of_model(reader)} DROP VERSION {numbers[0] if numbers else 'n'}")
     if reader.take_any("MODEL", "MODELS"):
         problem = f"There is no DROP {one_line(between, reader.last_word)}."
-        start = one_line("DROP MODEL", _kept("IF EXISTS", between))
+        start = one_line("DROP MODEL", _if_in("IF EXISTS", between))
         write = meant_text(start, reader)
         start += " IF EXISTS" * reader.take("IF", "EXISTS")
         return error(offset, problem, write or f"{start} {model_name(reader)}")
@@ -94,7 +94,7 @@ def drop(reader: TokenReader) -> SqlExtError | None:
 
 
 def _numbers(reader: TokenReader) -> list[str]:
-    """Those of a list that comes next."""
+    """The numbers of the comma-separated list that comes next."""
     numbers = []
     while (token := reader.peek()) is not None and (token.text.isdigit() or token.text == ","):
         numbers += [token.text] * (reader.skip() != ",")
@@ -104,15 +104,15 @@ def _numbers(reader: TokenReader) -> list[str]:
 def describe(reader: TokenReader) -> SqlExtError | None:
     offset, between = between_words(reader, "DESCRIBE", "DESC")
     if reader.take("VERSIONS"):
-        return error(offset, "Versions are shown.", versions(reader))
+        return error(offset, "SHOW lists versions.", versions(reader))
     if reader.take_any("MODEL", "MODELS"):
         start = "DESCRIBE MODEL" + " EXTENDED" * bool({"EXTENDED", "FORMATTED"} & set(between.split()))
         return error(offset, "DESCRIBE MODEL describes one model.", write_instead(start, reader, start + " {name}"))
     return None
 
 
-def _kept(words: str, between: str) -> str:
-    """Words that stand elsewhere in the statement that was meant."""
+def _if_in(words: str, between: str) -> str:
+    """``words`` if the user wrote them before MODEL; the statement that was meant may have them in another place."""
     return words if words in between else ""
 
 
@@ -136,7 +136,7 @@ def grant(reader: TokenReader) -> SqlExtError | None:
     offset = reader.offset
     reader.take("MODEL")
     problem = (
-        f"Rights on a model are those on the table of its name: {verb} on table {model_name(reader)}, where tables are "
-        "granted here (Spark itself knows no GRANT)."
+        f"Rights on a model are rights on the table with its name: {verb} on table {model_name(reader)} with the tool "
+        "that manages rights on tables (Spark itself has no GRANT)."
     )
     return SqlExtError("SYNTAX_ERROR", problem=problem, offset=offset)

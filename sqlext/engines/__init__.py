@@ -1,45 +1,31 @@
-"""The engines that run a network inside a Python worker. BigDL, the third, runs in the JVM (``sqlext.bigdl``).
+"""The engines that run a network inside a Python worker. BigDL, the third engine, runs in the JVM (``sqlext.bigdl``).
 
-One file per engine. Nothing is cached here: who loads an engine keeps it.
+Each engine is one file. Nothing is cached here: the caller of :func:`load_engine` caches the engine.
 """
 
 from __future__ import annotations
 
 import importlib
-import re
-from collections.abc import Callable
 from functools import cache
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from sqlext.engines import openvino
+from sqlext.engines.base import Engine
 from sqlext.errors import SqlExtError
 
-Array = NDArray[np.float32]
-# Name -> (module of the engine, what to install).
+# Name -> (module of the engine, requirement to install).
 ENGINES = {
     "openvino": ("sqlext.engines.openvino", "openvino>=2024.4"),
     "onnxruntime": ("sqlext.engines.onnxruntime", "onnxruntime>=1.18"),
 }
 PRECISIONS = {"openvino": ("f32", "bf16"), "onnxruntime": ("f32",)}
-# Pictures per call of an engine: larger batches gained nothing in measurements (ResNet-50, 1 to 32), and cost memory.
-SUB_BATCH = 8
-
-
-class Engine(Protocol):
-    """A compiled network."""
-
-    def run(self, batch: Array) -> tuple[Array, Array | None]:
-        """(N, 3, S, S) float32 -> embeddings (N, D) and scores (N, C), or None without a classifier. Any N, 0 too."""
 
 
 def load_engine(name: str, network: bytes, *, precision: str = "f32", threads: int = 1) -> Engine:
-    """Compiles an artifact (``Network.to_bytes``) for this CPU.
+    """Compiles a stored network (``Network.to_bytes``) for this CPU.
 
     :param precision: 'f32', or 'bf16' with openvino on a CPU that has it.
-    :param threads: cores that one call may use; one in a Spark worker, which has a task per core.
-    :raises SqlExtError: ENGINE_NOT_AVAILABLE: no such engine, no package, no such operator or precision.
+    :param threads: the cores that one call may use; 1 in a Spark worker, because Spark runs one task per core.
+    :raises SqlExtError: ENGINE_NOT_AVAILABLE if the engine is unknown or not installed, or lacks an operator or precision.
     """
     reason = available(name)
     if reason is None and precision not in PRECISIONS[name]:
@@ -54,9 +40,9 @@ def load_engine(name: str, network: bytes, *, precision: str = "f32", threads: i
 
 @cache
 def available(name: str) -> str | None:
-    """None when the engine can be used here, else why not and how to get it."""
+    """None if the engine can be used here, otherwise why not and how to install it."""
     if name not in ENGINES:
-        return f"there is none of that name, only {', '.join(ENGINES)}"
+        return f"there is no such engine; the engines are {', '.join(ENGINES)}"
     module, requirement = ENGINES[name]
     try:
         importlib.import_module(module)
@@ -67,30 +53,8 @@ def available(name: str) -> str | None:
 
 @cache
 def cpu_supports_bf16() -> bool:
-    """Whether this machine's CPU has bf16, and OpenVINO answers in it."""
+    """Whether this machine's CPU has bf16 and OpenVINO returns right results in it."""
     if available("openvino") is not None:
         return False
-    from sqlext.engines import openvino
 
     return openvino.computes_in_bf16()
-
-
-def in_parts(call: Callable[[Array], list[Array]], batch: Array, widths: list[int]) -> tuple[Array, Array | None]:
-    """Runs ``call`` on sub-batches and joins what it returns."""
-    parts = [call(batch[start : start + SUB_BATCH]) for start in range(0, len(batch), SUB_BATCH)]
-    joined = [
-        np.concatenate([part[i] for part in parts]) if parts else np.empty((0, width), np.float32)
-        for i, width in enumerate(widths)
-    ]
-    return joined[0], joined[1] if len(joined) > 1 else None
-
-
-def refused(name: str, error: BaseException, missing: str) -> SqlExtError:
-    """The engine cannot take the network: 'no Det' where the pattern ``missing`` finds the operator in its message,
-    else its own words on one line.
-    """
-    text = " ".join(str(error).split())
-    found = re.search(missing, text)
-    return SqlExtError(
-        "ENGINE_NOT_AVAILABLE", engine=name, reason=f"no {found[1]}" if found else text[:300].rstrip(".")
-    )

@@ -6,15 +6,15 @@ import os
 
 import numpy as np
 
-from sqlext.engines import Array, in_parts, refused
+from sqlext.engines.base import Array, in_parts, refused
 
-# Read while the library loads: else it leaves a device id in the home folder and sends usage over the network.
+# The library reads this when it loads; otherwise it stores a device id in the home folder and sends usage data.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
 MISSING = r"(?:implementation for |Fatal error: )(\S+?)(?:\(-?\d+\))?(?: node| is not a registered)"
-FATAL = 4  # log severity: problems come as exceptions, nobody reads a worker's console
+FATAL = 4  # log severity: problems are raised as exceptions, and nobody reads a worker's console
 
 onnxruntime.set_default_logger_severity(FATAL)
 onnxruntime.disable_telemetry_events()
@@ -23,7 +23,7 @@ onnxruntime.disable_telemetry_events()
 def load(network: bytes, precision: str, threads: int) -> OnnxRuntimeEngine:
     try:
         return OnnxRuntimeEngine(network, threads)
-    except Exception as error:  # its exception classes have no public base
+    except Exception as error:  # its exception classes have no public base class
         raise refused("onnxruntime", error, MISSING) from None
 
 
@@ -35,7 +35,7 @@ class OnnxRuntimeEngine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = FATAL
-        # Threads that wait by spinning would take the cores of other Spark tasks.
+        # Spinning threads would take CPU time from other Spark tasks.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name

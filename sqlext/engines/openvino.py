@@ -10,13 +10,15 @@ import onnx
 import onnx.numpy_helper
 import onnx.parser
 
-from sqlext.engines import Array, in_parts, refused
+from sqlext.engines.base import Array, in_parts, refused
 from sqlext.errors import SqlExtError
 
 
 def _import() -> Any:
-    """The package, without what it sends home when it is imported: its converter reports each import over the network
-    and leaves files in the home folder. Without the telemetry package it falls back on a stub of its own.
+    """Imports the package without its telemetry.
+
+    Its converter reports each import over the network and leaves files in the home folder. If it cannot import the
+    telemetry package, it uses a built-in stub.
     """
     blocked = "openvino_telemetry" not in sys.modules
     if blocked:
@@ -34,23 +36,25 @@ ov = _import()
 MISSING = r"No conversion rule found for operations: (.+?)-\d+\b"
 
 
-# One convolution: weights 1/2, so that a picture of ones gives 1.5.
+# One convolution over three channels with weights of 1/2: an image of ones gives 1.5.
 PROBE = "g (float[N,3,2,2] x) => (float[N,1] y) { c = Conv (x, w)  p = GlobalAveragePool (c)  y = Flatten (p) }"
 
 
 def computes_in_bf16() -> bool:
-    """Whether this CPU says that it has bf16, and a network in bf16 answers: with oneDNN held to older instructions
-    (ONEDNN_MAX_CPU_ISA) one compiles, runs and returns nothing.
+    """Whether OpenVINO reports bf16 for this CPU and a bf16 network returns the right values.
+
+    The report is not enough: if oneDNN is limited to older instructions (ONEDNN_MAX_CPU_ISA), a bf16 network compiles and
+    runs, but returns nothing.
     """
     if "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return False
     model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 13]> {PROBE}')
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.full((1, 3, 1, 1), 0.5, np.float32), "w"))
     try:
-        answers, _ = load(model.SerializeToString(), "bf16", 1).run(np.ones((2, 3, 2, 2), np.float32))
+        outputs, _ = load(model.SerializeToString(), "bf16", 1).run(np.ones((2, 3, 2, 2), np.float32))
     except (SqlExtError, RuntimeError):
         return False
-    return bool(answers.tolist() == [[1.5], [1.5]])
+    return bool(outputs.tolist() == [[1.5], [1.5]])
 
 
 def load(network: bytes, precision: str, threads: int) -> OpenVinoEngine:
@@ -71,7 +75,7 @@ class OpenVinoEngine:
             "NUM_STREAMS": 1,
             "INFERENCE_PRECISION_HINT": precision,
             "EXECUTION_MODE_HINT": "ACCURACY" if strict else "PERFORMANCE",
-            # Pinning would put the single thread of every worker of a machine on the same core.
+            # Pinning would put the single thread of every worker on a machine on the same core.
             "ENABLE_CPU_PINNING": False,
         }
         self._compiled = core.compile_model(core.read_model(network, b""), "CPU", config)

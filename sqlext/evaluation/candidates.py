@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql.types import DataType, NumericType
 
-from sqlext.catalog.entry import predicts_a_value
+from sqlext.catalog.entry import ModelVersion, predicts_a_value
 from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name, Source
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import Source
 from sqlext.sources import ColumnOf, find_column, find_label
-from sqlext.udfs.base import is_array, is_image
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from sqlext.catalog import ModelVersion
+from sqlext.spark.types import is_array, is_image
 
 
 @dataclass(frozen=True)

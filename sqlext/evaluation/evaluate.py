@@ -5,30 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from sqlext.errors import SqlExtError
+from sqlext.context import Context, ResultRow
+from sqlext.errors import SqlExtError, error_at
 from sqlext.evaluation.candidates import Candidate
 from sqlext.evaluation.metrics import classification, confusion, per_class, regression, rmse
+from sqlext.evaluation.request import CONFUSION_MATRIX, PER_CLASS, EvaluateRequest
 from sqlext.evaluation.rows import Answers, given_rows, recorded_rows
-from sqlext.statements.base import Context, ResultRow, located
-from sqlext.statements.evaluate_model import CONFUSION_MATRIX, PER_CLASS
-
-if TYPE_CHECKING:
-    from sqlext.grammar.reader import ModelReference
-    from sqlext.statements.evaluate_model import EvaluateModel
+from sqlext.grammar.reader import WrittenModel
 
 
-def evaluate(context: Context, statement: EvaluateModel) -> list[ResultRow]:
+def evaluate(context: Context, request: EvaluateRequest) -> list[ResultRow]:
     """The rows of EVALUATE MODEL. Everything that can be wrong with any of the models is said before a job runs."""
-    candidates = [_candidate(context, reference, statement.form) for reference in statement.models]
-    if statement.source is None:
+    candidates = [_candidate(context, reference, request.form) for reference in request.models]
+    if request.source is None:
         answers = [recorded_rows(context, candidate) for candidate in candidates]
     else:
-        answers = given_rows(context, candidates, statement.source, statement.label, scores=statement.form is None)
-    rows = {None: _metrics, PER_CLASS: _per_class, CONFUSION_MATRIX: _confusion}[statement.form]
+        answers = given_rows(context, candidates, request.source, request.label, scores=request.form is None)
+    rows = {None: _metrics, PER_CLASS: _per_class, CONFUSION_MATRIX: _confusion}[request.form]
     at = datetime.now(UTC).isoformat()
     return [
         {
@@ -45,19 +42,16 @@ def evaluate(context: Context, statement: EvaluateModel) -> list[ResultRow]:
     ]
 
 
-def _candidate(context: Context, reference: ModelReference, form: str | None) -> Candidate:
+def _candidate(context: Context, reference: WrittenModel, form: str | None) -> Candidate:
     """:raises SqlExtError: MODEL_NOT_FOUND and its kin, PERMISSION_DENIED, NO_CLASSES."""
     offset = reference.name.offset
-
-    def find() -> Candidate:
+    with error_at(offset):
         version = context.catalog.resolve(context.model_ref(reference))
         context.catalog.check(version.name, "SELECT")
         candidate = Candidate(offset, version, context.catalog.read_manifest(version))
         if form is not None and candidate.is_regressor:
             raise SqlExtError("NO_CLASSES", model=version.name, form=form)
-        return candidate
-
-    return located(offset, find)
+    return candidate
 
 
 def _metrics(candidate: Candidate, answer: Answers) -> Iterator[ResultRow]:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
+from sqlext.evaluation.names import TRAIN, VALIDATION
 from sqlext.networks.head import Head, softmax
-from sqlext.training.split import TRAIN, VALIDATION
 
 FILE = "held_out.parquet"
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,6 @@ class HeldOut:
 
     def write(self, folder: Path) -> None:
         """As Parquet, with the columns that sqlext_held_out() shows and the scores that EVALUATE needs."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         columns: dict[str, Any] = {
             "split": self.split,
             "row_hash": self.row_hash,
@@ -81,37 +76,12 @@ class HeldOut:
             "target": self.target,
             "predicted_value": self.predicted_value,
         }
-        schema = _schema(pa)
+        schema = _schema()
         arrays = [pa.array(columns[f.name], f.type, from_pandas=True) for f in schema]  # NaN becomes NULL
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / FILE)
 
-    @classmethod
-    def read(cls, data: bytes) -> HeldOut:
-        import io
 
-        return cls.of(pd.read_parquet(io.BytesIO(data)))
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame) -> HeldOut:
-        """From the columns of the file; earlier releases wrote neither target nor predicted_value."""
-
-        def numbers(name: str) -> npt.NDArray[np.float64]:
-            return frame[name].to_numpy(dtype=np.float64) if name in frame else np.full(len(frame), np.nan)
-
-        scores = [s for s in frame["scores"].tolist() if s is not None]
-        return cls(
-            frame["row_hash"].to_numpy(dtype=np.int64),
-            frame["split"].tolist(),
-            frame["label"].tolist(),
-            frame["predicted_label"].tolist(),
-            numbers("score"),
-            np.stack(scores) if scores else np.zeros((0, 0)),
-            numbers("target"),
-            numbers("predicted_value"),
-        )
-
-
-def _schema(pa: Any) -> pa.Schema:
+def _schema() -> pa.Schema:
     return pa.schema(
         [
             ("split", pa.string()),
@@ -154,7 +124,6 @@ def score(usable: DataFrame, head: Head, labels: Sequence[str], *, regression: b
 
 def _forward(head: Head) -> Callable[..., Any]:
     """A UDF: unscaled features ARRAY<FLOAT> -> the head's outputs, ARRAY<FLOAT>."""
-    from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
     def outputs(features: pd.Series) -> pd.Series:
         given = np.stack([np.asarray(row, dtype=np.float32) for row in features])

@@ -10,7 +10,7 @@ import numpy as np
 
 from sqlext.evaluation.held_out import HeldOut
 from sqlext.evaluation.metrics import classification, most_frequent, regression
-from sqlext.training.options import LOWER_IS_BETTER, REGRESSION_METRICS
+from sqlext.evaluation.names import LOWER_IS_BETTER, REGRESSION_METRICS
 
 
 def quality(metric: str, rows: HeldOut, labels: Sequence[str]) -> float | None:

@@ -5,28 +5,26 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, FloatType
 
 from sqlext.catalog.backbones import recorded_backbone
-from sqlext.errors import SqlExtError
+from sqlext.catalog.entry import ModelVersion
+from sqlext.context import Context
+from sqlext.errors import SqlExtError, error_at
 from sqlext.evaluation.candidates import Candidate, Compared, compared_columns
 from sqlext.evaluation.held_out import FILE
-from sqlext.grammar.reader import Name, Source
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import Source
 from sqlext.scoring.choose import Choice, choose
+from sqlext.scoring.inputs import Argument
 from sqlext.scoring.steps import apply_steps, embedding_steps, prediction_steps
 from sqlext.sources import ColumnOf, read_source
-from sqlext.statements.base import Context, located
-from sqlext.udfs.base import Argument, is_image
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from pyspark.sql import DataFrame
-
-    from sqlext.catalog import ModelVersion
+from sqlext.spark.types import is_image
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,6 @@ def recorded_rows(context: Context, candidate: Candidate) -> Answers:
 
     :raises SqlExtError: NOTHING_TO_EVALUATE, NO_HELD_OUT_ROWS.
     """
-    import pandas as pd
-
     version, manifest, offset = candidate.version, candidate.manifest, candidate.offset
     if candidate.is_imported:
         raise SqlExtError("NOTHING_TO_EVALUATE", model=version.name, offset=offset)
@@ -58,7 +54,8 @@ def recorded_rows(context: Context, candidate: Candidate) -> Answers:
         raise SqlExtError(
             "NO_HELD_OUT_ROWS", model=version.name, version=version.version, trained=validated_on, offset=offset
         )
-    data = located(offset, lambda: context.catalog.read_bytes(version, FILE))
+    with error_at(offset):
+        data = context.catalog.read_bytes(version, FILE)
     frame = pd.read_parquet(io.BytesIO(data))
     split = "test" if (frame["split"] == "test").any() else "validation"
     names = ("target", "predicted_value") if candidate.is_regressor else ("label", "predicted_label", "scores")
@@ -108,7 +105,8 @@ def _scored(
     rows, given = _given(frame, compared)
     rows, arguments = _embedded(context, rows, candidates, given)
     for i, candidate in enumerate(candidates):
-        steps = located(source.offset, partial(prediction_steps, context.spark, candidate.version, arguments[i]))
+        with error_at(source.offset):
+            steps = prediction_steps(context.spark, candidate.version, arguments[i])
         field = "value" if candidate.is_regressor else "label"
         rows = apply_steps(rows, steps).withColumn(f"predicted_{i}", F.col(f"scored.{field}"))
         if not candidate.is_regressor:
@@ -163,8 +161,6 @@ def _network(context: Context, candidate: Candidate, given: list[Argument]) -> t
     if candidate.is_imported or recorded is None or not is_image(given[0].type):
         return None
 
-    def find() -> tuple[ModelVersion, Choice]:
+    with error_at(candidate.offset):
         backbone = recorded_backbone(context.catalog, recorded, candidate.version)
         return backbone, choose(context.spark, candidate.manifest, backbone)
-
-    return located(candidate.offset, find)

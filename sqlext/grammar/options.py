@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlext.errors import SqlExtError, nearest
-from sqlext.grammar.reader import RawOption
+from sqlext.grammar.notes import RawOption
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import QUERY, STRINGS, Name, Part, Parts, RawOption
 
-__all__ = ["Creation", "ModelReference", "Name", "RawOption", "Source", "TokenReader", "position"]
+__all__ = ["Creation", "Name", "RawOption", "Source", "TokenReader", "WrittenModel"]
 
 _QUOTED = {*STRINGS, TokenType.IDENTIFIER}
 
@@ -30,7 +30,7 @@ class _Tokenizer(Spark.Tokenizer):
 
 
 @dataclass(frozen=True)
-class ModelReference:
+class WrittenModel:
     """``name [VERSION n | ALIAS a]``; with neither, it means the default version."""
 
     name: Name
@@ -195,13 +195,13 @@ class TokenReader:
             return False
         return point.text == "." and digits.start == point.end + 1
 
-    def model(self) -> ModelReference:
+    def model(self) -> WrittenModel:
         name = self.name("a model name")
         if self.take("VERSION"):
-            return ModelReference(name, version=self.integer("a version number"))
+            return WrittenModel(name, version=self.integer("a version number"))
         if self.take("ALIAS"):
-            return ModelReference(name, alias=self.identifier("an alias"))
-        return ModelReference(name)
+            return WrittenModel(name, alias=self.identifier("an alias"))
+        return WrittenModel(name)
 
     def string(self, what: str) -> str:
         token = self.peek()
@@ -423,9 +423,3 @@ def _names(token: Token) -> bool:
     if token.token_type in STRINGS or token.token_type == TokenType.NUMBER:
         return False
     return token.token_type == TokenType.IDENTIFIER or token.text[:1].isalnum() or token.text[:1] == "_"
-
-
-def position(sql: str, offset: int) -> tuple[int, int]:
-    """Line (from 1) and column (from 0) of a character offset, as Spark counts them."""
-    line = sql.count("\n", 0, offset) + 1
-    return line, offset - (sql.rfind("\n", 0, offset) + 1)

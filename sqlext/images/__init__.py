@@ -1,1 +1,1 @@
-"""From the bytes of a picture to the tensor that a network reads."""
+"""From the bytes of an image to the tensor that a network reads."""

@@ -1,7 +1,7 @@
-"""Stored pictures: bytes of a picture file, or Spark's and BigDL's image struct, as an upright RGB picture.
+"""Decodes stored images: the bytes of an image file, or the image struct of Spark or BigDL, to an upright RGB image.
 
-Pillow is the one decoder, for every engine. Whatever is wrong with a picture is an :class:`ImageError` with a short
-reason, never another exception: a bad row must not end a query.
+Pillow is the only decoder, for every engine. Any fault of an image is raised as an :class:`ImageError` with a short
+reason, never as another exception: a bad row must not end a query.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from sqlext.images.preprocessing import Preprocessing, tensor
 
 __all__ = ["ImageError", "ImageInfo", "Preprocessing", "decode", "info", "tensor"]
 
-# Two times Pillow's own warning limit: the size at which Pillow refuses too. 179 million pixels are 540 MB in RGB.
+# Twice Pillow's warning limit, above which Pillow raises an error too. 179 million pixels take 540 MB in RGB.
 MAX_PIXELS = 178_956_970
-# What may be decoded: pictures alone. EPS is missing because Pillow hands it to Ghostscript, a program.
+# Only formats that Pillow decodes itself: EPS is missing because Pillow passes it to Ghostscript, another program.
 WANTED_FORMATS = (
     "JPEG",
     "PNG",
@@ -39,13 +39,13 @@ WANTED_FORMATS = (
     "SGI",
     "ICO",
 )
-# OpenCV type codes (depth + 8 * (channels - 1)) that the image structs of Spark and BigDL use, and Pillow's raw layout.
+# OpenCV type codes (depth + 8 * (channels - 1)) in the image structs of Spark and BigDL -> name, Pillow's raw layout.
 OPENCV_TYPES = {0: ("CV_8UC1", "L"), 16: ("CV_8UC3", "BGR"), 24: ("CV_8UC4", "BGRA")} | {
     5: ("CV_32FC1", "L"),
     21: ("CV_32FC3", "BGR"),
     29: ("CV_32FC4", "BGRA"),
 }
-# EXIF orientation -> what turns the picture upright (the EXIF standard's table).
+# EXIF orientation -> the operation that turns the image upright (table of the EXIF standard).
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -59,18 +59,18 @@ ORIENTATION = 0x0112
 
 Image.init()
 FORMATS = tuple(name for name in WANTED_FORMATS if name in Image.OPEN)
-# Pillow speaks of odd metadata on the console; nobody reads a worker's console.
+# Pillow warns about odd metadata on the console, and nobody reads a worker's console.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 class ImageError(ValueError):
-    """Why a value is no picture; the message is what image_error() shows."""
+    """Why a value is not an image; image_error() returns the message."""
 
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """A stored picture: upright width and height in pixels, channels as stored, format ('JPEG', .. or 'CV_8UC3')."""
+    """A stored image: width and height in pixels when upright, channels as stored, format ('JPEG', .. or 'CV_8UC3')."""
 
     width: int
     height: int
@@ -79,9 +79,13 @@ class ImageInfo:
 
 
 def decode(value: Any) -> Image.Image:
-    """The upright RGB picture of ``value``: bytes of a picture file, or an image struct (dict or Row). Else ImageError.
+    """Decodes a value to an upright RGB image.
 
-    Transparency is dropped, 16 bits become 8 (the high byte), the first frame of an animation counts.
+    Transparency is dropped, 16-bit channels are reduced to their high byte, and only the first frame of an animation is
+    used.
+
+    :param value: the bytes of an image file, or an image struct (dict or Row).
+    :raises ImageError: if ``value`` is not an image or is damaged.
     """
     if not _is_bytes(value):
         return _from_struct(value)
@@ -89,22 +93,25 @@ def decode(value: Any) -> Image.Image:
     try:
         image.load()
         return _rgb(_turned(image))
-    except Exception as error:  # a hostile file can make Pillow raise nearly anything
+    except Exception as error:  # a hostile file can make Pillow raise almost any exception
         raise ImageError(_reason(error, image.format)) from None
 
 
 def info(value: Any) -> ImageInfo:
-    """What the header says, without decoding the pixels; ImageError when there is no picture."""
+    """Reads the header without decoding the pixels.
+
+    :raises ImageError: if ``value`` is not an image.
+    """
     if not _is_bytes(value):
         width, height, channels, mode = _struct_header(value)
         return ImageInfo(width, height, channels, OPENCV_TYPES[mode][0])
     image = _open(value)
     width, height = image.size
-    # TIFF's size is upright already: its reader turns the picture itself.
+    # The size of a TIFF is already upright: Pillow's reader turns the image itself.
     if image.format != "TIFF" and _orientation(image) >= 5:
         width, height = height, width
     bands = {"P": 4 if "transparency" in image.info else 3, "PA": 4}.get(image.mode) or len(image.getbands())
-    # MPO: a JPEG with more pictures behind the first one.
+    # MPO is a JPEG file with more images after the first one.
     return ImageInfo(width, height, bands, "JPEG" if image.format == "MPO" else str(image.format))
 
 
@@ -113,7 +120,7 @@ def _is_bytes(value: Any) -> bool:
 
 
 def _open(data: Any) -> Image.Image:
-    """Reads the header."""
+    """Opens an image file; Pillow reads only its header."""
     if not len(data):
         raise ImageError("no image: empty (0 bytes)")
     try:
@@ -130,15 +137,15 @@ def _check_size(width: int, height: int) -> None:
     if width < 1 or height < 1:
         raise ImageError(f"no pixels: {width} x {height}")
     if width * height > MAX_PIXELS:
-        raise ImageError(f"too large: {width} x {height} pixels, more than {MAX_PIXELS:,}")
+        raise ImageError(f"too large: {width} x {height} is more than {MAX_PIXELS:,} pixels")
 
 
 def _reason(error: Exception, kind: str | None) -> str:
-    """One short line from Pillow's exception."""
+    """Pillow's exception as one short line."""
     if isinstance(error, Image.DecompressionBombError):
         return f"too large: more than {MAX_PIXELS:,} pixels"
     if isinstance(error, MemoryError):
-        return "too large for the memory of the worker"
+        return "too large for the worker's memory"
     if isinstance(error, EOFError) or "truncated" in str(error).lower():
         return f"truncated {kind or 'image'}"
     text = " ".join(str(error).split())[:120] or type(error).__name__
@@ -146,52 +153,52 @@ def _reason(error: Exception, kind: str | None) -> str:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) where it is absent or unreadable."""
+    """The EXIF orientation, or 1 (upright) if it is missing or unreadable."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # broken metadata round a good picture
+    except Exception:  # metadata can be broken in a good image
         return 1
     return value if value in UPRIGHT else 1
 
 
 def _turned(image: Image.Image) -> Image.Image:
-    """Upright; after load(), since TIFF's reader turns the picture there and drops the tag."""
+    """Turns a loaded image upright. TIFF's reader turns the image and drops the tag in load(), so call that first."""
     how = UPRIGHT.get(_orientation(image))
     return image if how is None else image.transpose(how)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode as 8-bit RGB."""
+    """Converts an image of any Pillow mode to 8-bit RGB."""
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
-        # 16-bit grey: the high byte, which is what Pillow gives for 16-bit colour; its own convert() clips at 255.
+        # 16-bit grey: take the high byte, as Pillow does for 16-bit colour; Pillow's convert() would clip at 255.
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
-        # Pillow warns when it drops the transparency of a palette; through RGBA the colours are the same.
+        # Pillow warns when it drops a palette's transparency; converting through RGBA gives the same colours.
         return image.convert("RGBA").convert("RGB")
     return image.convert("RGB")
 
 
 def _struct_header(value: Any) -> tuple[int, int, int, int]:
-    """(width, height, channels, mode) of an image struct: Spark's ImageSchema, BigDL's NNImageSchema."""
+    """(width, height, channels, mode) of an image struct: Spark's ImageSchema or BigDL's NNImageSchema."""
     try:
         width, height, channels, mode = (int(value[name]) for name in ("width", "height", "nChannels", "mode"))
     except (KeyError, TypeError, ValueError, IndexError):
         raise ImageError("no image") from None
     if mode < 0 or width < 0:
-        raise ImageError("not decoded by the image source that read it")  # its mark of a bad file: -1
+        raise ImageError("the image source that read it could not decode it")  # it marks a bad file by -1
     if mode not in OPENCV_TYPES:
         names = ", ".join(name for name, _ in OPENCV_TYPES.values())
-        raise ImageError(f"OpenCV type {mode} is none of {names}")
+        raise ImageError(f"OpenCV type {mode} is not one of {names}")
     if channels != mode // 8 + 1:
-        raise ImageError(f"{channels} channels do not go with {OPENCV_TYPES[mode][0]}")
+        raise ImageError(f"{channels} channels do not match {OPENCV_TYPES[mode][0]}")
     _check_size(width, height)
     return width, height, channels, mode
 
 
 def _from_struct(value: Any) -> Image.Image:
-    """An image struct as RGB; rows of BGR as OpenCV lays them out."""
+    """Converts an image struct, whose pixels are in OpenCV's order (rows, BGR), to an RGB image."""
     width, height, channels, mode = _struct_header(value)
     name, layout = OPENCV_TYPES[mode]
     data = value["data"]
@@ -204,7 +211,7 @@ def _from_struct(value: Any) -> Image.Image:
 
 
 def _float_pixels(data: Sequence[float] | bytes | None, name: str) -> bytes | None:
-    """BigDL's float pictures, as bytes; only pixel values 0..255 can be told from already normalised ones."""
+    """The pixels of a BigDL float image as bytes; values that look normalised (not 0 to 255, or 0 to 1) are refused."""
     if data is None:
         return None
     values = np.frombuffer(data, "<f4") if _is_bytes(data) else np.asarray(data, np.float32)  # type: ignore[arg-type]

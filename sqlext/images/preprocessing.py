@@ -1,7 +1,7 @@
-"""From an upright RGB picture to the tensor a network reads: the one path of every engine, in training and in scoring.
+"""Turns an upright RGB image into the tensor that a network reads. Every engine uses this code, to train and to score.
 
-Resizing and cropping follow torchvision's ``Resize`` (bilinear, antialiased) and ``CenterCrop`` to the pixel, so a
-network trained there sees here what it saw there.
+Resizing and cropping match torchvision's ``Resize`` (bilinear, antialiased) and ``CenterCrop`` to the pixel, so a network
+that was trained with torchvision gets the same input here.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ ACCEPTED = {
     "mean": "three numbers, one per channel in the order of color, such as '0.485, 0.456, 0.406'",
     "std": "three numbers other than 0, one per channel in the order of color, such as '0.229, 0.224, 0.225'",
 }
-# Above this ratio of sides a resized picture is mostly cut away (1 x 20,000 pixels would become 1.3 billion).
+# Above this aspect ratio most of a resized image would be cropped away (1 x 20,000 pixels would become 1.3 billion).
 LONGEST_RATIO = 8
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What happens to a picture before the network: resize, centre crop, colour order, ``(x * scale - mean) / std``.
+    """How an image becomes a network's input: resize, centre crop, colour order, ``(x * scale - mean) / std``.
 
-    ``image_size``: side of the network's square input. ``resize``: 'short_side:N' (keeps the aspect), 'squash:N' or
-    'none'.
-    ``mean`` and ``std`` are in the order of ``color``. SqlExtError INVALID_PREPROCESSING names the option at fault.
+    ``image_size``: side of the network's square input. ``resize``: 'short_side:N' (keeps the aspect ratio), 'squash:N' or
+    'none'. ``mean`` and ``std`` are in the order of ``color``.
+
+    :raises SqlExtError: INVALID_PREPROCESSING, naming the option at fault.
     """
 
     image_size: int = 224
@@ -67,7 +68,7 @@ class Preprocessing:
                 raise _invalid(option, getattr(self, option))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
+        """The options as JSON values."""
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
@@ -77,34 +78,34 @@ class Preprocessing:
 
     @classmethod
     def from_options(cls, options: Mapping[str, object], image_size: int | None = None) -> Preprocessing:
-        """From the OPTIONS of a statement, whose values may be text; other options are left alone.
+        """Reads the OPTIONS of a statement, whose values may be text; options that are not listed here are ignored.
 
-        :param image_size: the side that the network's input fixes, if it does; another one in ``options`` is an error.
+        :param image_size: the side of the network's input if the network fixes it; another one in ``options`` is an error.
         """
-        given = {name: _parsed(name, options[name]) for name in ACCEPTED if options.get(name) is not None}
-        if image_size is not None and given.setdefault("image_size", image_size) != image_size:
-            raise _invalid("image_size", given["image_size"], f"{image_size}, which the network's input fixes")
-        side = given.get("image_size", 224)
+        values = {name: _parsed(name, options[name]) for name in ACCEPTED if options.get(name) is not None}
+        if image_size is not None and values.setdefault("image_size", image_size) != image_size:
+            raise _invalid("image_size", values["image_size"], f"{image_size}, the size of the network's input")
+        side = values.get("image_size", 224)
         if isinstance(side, int):
-            # The usual margin: 256 for 224. Another size keeps the ratio.
-            given.setdefault("resize", f"short_side:{round(side * 256 / 224)}")
-        return cls(**given)
+            # The usual margin: an image is resized to 256 for a crop of 224. Other sizes keep this ratio.
+            values.setdefault("resize", f"short_side:{round(side * 256 / 224)}")
+        return cls(**values)
 
 
 def tensor(image: Image.Image, p: Preprocessing) -> NDArray[np.float32]:
-    """The network's input for an upright RGB picture: float32 (3, S, S)."""
+    """The network's input for an upright RGB image: float32 (3, S, S)."""
     pixels = np.asarray(_fitted(image, p))
     table = _table(p.scale, p.mean, p.std)
     out = np.empty((3, p.image_size, p.image_size), np.float32)
     for channel in range(3):
-        # A look-up of 256 values is five times as fast as the arithmetic, and rounds once.
+        # Looking up 256 precomputed values is five times as fast as the arithmetic, and rounds only once.
         source = channel if p.color == "rgb" else 2 - channel
         np.take(table[channel], pixels[:, :, source], out=out[channel], mode="clip")
     return out
 
 
 def _fitted(image: Image.Image, p: Preprocessing) -> Image.Image:
-    """Resized and centre-cropped to S x S; a smaller picture gets black margins, as torchvision's CenterCrop does."""
+    """Resizes and centre-crops to S x S; a smaller image gets black margins, as with torchvision's CenterCrop."""
     size = p.image_size
     width, height = _target(image.size, p)
     if (width, height) == (size, size):
@@ -132,7 +133,7 @@ def _target(size: tuple[int, int], p: Preprocessing) -> tuple[int, int]:
 
 @lru_cache(maxsize=16)
 def _table(scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> NDArray[np.float32]:
-    """(3, 256): the input value of each pixel value, per channel."""
+    """(3, 256): for each channel, the network's input for each pixel value."""
     values = np.arange(256)[None] * scale
     table: NDArray[np.float32] = ((values - np.array(mean)[:, None]) / np.array(std)[:, None]).astype(np.float32)
     return table
@@ -140,7 +141,7 @@ def _table(scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> NDA
 
 @lru_cache(maxsize=64)
 def _resize(text: object) -> tuple[str, int]:
-    """'short_side:256' -> ('short_side', 256); what it cannot read -> ('', 0)."""
+    """'short_side:256' -> ('short_side', 256); any text that is not valid -> ('', 0)."""
     match = re.fullmatch(r"(short_side|squash):(\d{1,5})|none", str(text))
     if not match:
         return "", 0
@@ -152,7 +153,7 @@ def _finite(values: Any) -> bool:
 
 
 def _parsed(name: str, value: object) -> Any:
-    """The typed value of one option, from text where it is text."""
+    """The value of one option with its type, parsed if it is text."""
     try:
         if name == "image_size":
             return int(str(value))

@@ -8,6 +8,12 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
+from sqlext import did_you_mean
+from sqlext.errors import ERROR_CLASSES, RAISED_BY_JVM
+from sqlext.settings import SETTINGS
+from sqlext.statements import STATEMENTS
+from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
+
 # Not part of the language: bindings call these functions in their steps, with keys that only the bindings know.
 INTERNAL: tuple[dict[str, Any], ...] = (
     {
@@ -29,12 +35,6 @@ INTERNAL: tuple[dict[str, Any], ...] = (
 
 def language() -> dict[str, Any]:
     """The contents of ``META-INF/sqlext/language.json``, from the Python lists; ``digest`` is their hash."""
-    from sqlext import did_you_mean
-    from sqlext.errors import ERROR_CLASSES, RAISED_BY_JVM
-    from sqlext.settings import SETTINGS
-    from sqlext.statements import STATEMENTS
-    from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
-
     content: dict[str, Any] = {
         "version": _version(),
         "heads": [list(head) for statement in STATEMENTS for head in statement.HEADS],

@@ -1,1 +1,1 @@
-"""Networks: reading ONNX files, checking them by numbers, and the head that training adds."""
+"""Files of networks as data: ONNX and BigDL files read, cut and written, and the head that training adds. No Spark, no catalog."""

@@ -1,7 +1,8 @@
-"""BigDL's files of a network, read as data: a protobuf definition, with the weights in it or in a second file.
+"""Reads BigDL's network files as data: a protobuf definition, with the weights inside it or in a second file.
 
-BigDL's own loader constructs whatever class a file names, so it never sees one. Here class names are text that is compared
-with a list before anything else is read. Field numbers are those of BigDL's bigdl.proto; only what is read is declared.
+BigDL's own loader constructs any class that a file names, so it must not read a user's file. Here class names are only text,
+compared with a list of packages before anything else is read. Field numbers are those of BigDL's bigdl.proto; only the
+fields that are read are declared.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from numpy.typing import NDArray
 
 from sqlext.networks.onnx_file import OTHER_FILES, invalid
@@ -27,8 +29,8 @@ _PACKAGES = (
     "com.intel.analytics.bigdl.dllib.keras.",
     "com.intel.analytics.zoo.pipeline.api.keras.",
 )
-_MAGIC = 3721  # of a file of weights
-# Message -> field -> (number, type, how often). A type in capitals is a scalar, 'map' a map from text.
+_MAGIC = 3721  # the first number of a weights file
+# Message -> field -> (number, type, '', 'many' or 'map'). Scalar types are in capitals; the keys of a map are strings.
 _MESSAGES: dict[str, dict[str, tuple[int, str, str]]] = {
     "Module": {
         "name": (1, "STRING", ""),
@@ -77,7 +79,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str, str]]] = {
     },
     "Named": {"name": (1, "STRING", ""), "attr": (2, "Attribute", "map")},
 }
-# BigDL's numbers for the types of an attribute -> the field that holds it.
+# BigDL's number for the type of an attribute -> the field that holds its value.
 _VALUES = {
     0: "int32Value",
     1: "int64Value",
@@ -93,9 +95,9 @@ _VALUES = {
 
 
 class BigDLFile:
-    """``root``: the outermost module, all of whose class names are layers of BigDL.
+    """A parsed definition with its weights. ``root`` is the outermost module; every class in it is from BigDL's packages.
 
-    :raises SqlExtError: INVALID_NETWORK.
+    :raises SqlExtError: INVALID_NETWORK for another kind of file, damaged weights, or a class from another package.
     """
 
     def __init__(self, definition: bytes, weights: bytes | None, path: str) -> None:
@@ -109,31 +111,34 @@ class BigDLFile:
             self._storages |= _weights(weights, path)
 
     def tensor(self, tensor: Any) -> Array | None:
-        """A tensor's numbers; None where there is none."""
+        """The values of a tensor, or None if it is empty.
+
+        :raises SqlExtError: INVALID_NETWORK if its weights are missing or too short for it.
+        """
         sizes, strides = list(tensor.size), list(tensor.stride)
         if not sizes:
             return None
         storage = self._storages.get(tensor.storage.id)
         if storage is None:
             raise invalid(
-                f"the weights of '{self.path}' are in a second file; it must lie beside it, named as the first with "
-                ".weights or .bin behind (or for its ending)"
+                f"the weights of '{self.path}' are in a second file, which must be in the same folder and have the same "
+                "name, with .weights or .bin appended (or in place of its extension)"
             )
         first = max(tensor.offset - 1, 0)
         last = first + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=False))
         if len(sizes) != len(strides) or min(sizes) < 1 or min(strides) < 0 or last >= len(storage):
-            raise invalid(f"a tensor of '{self.path}' reaches outside its weights")
+            raise invalid(f"a tensor of '{self.path}' extends beyond its weights")
         view = np.lib.stride_tricks.as_strided(storage[first:], sizes, [stride * 4 for stride in strides])
         return np.ascontiguousarray(view, np.float32)
 
     def weights_of(self, module: Module) -> list[Array]:
-        """A layer's weight, bias and so on; older files have fields of their own for the first two."""
+        """A layer's weight, bias and other parameters; older files store the first two in separate fields."""
         tensors = module.parameters if module.hasParameters else [module.weight, module.bias]
         found = (self.tensor(tensor) for tensor in tensors)
         return [array for array in found if array is not None]
 
     def attribute(self, module: Module, name: str, default: Any = None) -> Any:
-        """An attribute's value: a number, text, list, or array; ``default`` where the file has none."""
+        """The value of an attribute (a number, string, list or array), or ``default`` if the file does not set it."""
         if name not in module.attr:
             return default
         value = module.attr[name]
@@ -148,7 +153,7 @@ class BigDLFile:
 def _parse(data: bytes) -> Module:
     kind = next((what for start, what in OTHER_FILES.items() if data.startswith(start)), None)
     if kind is not None:
-        raise invalid(f"it is {kind}, not a BigDL definition (saveModel writes one)")
+        raise invalid(f"it is {kind}, not a BigDL definition as written by saveModel")
     module = _types()["Module"]()
     try:
         module.ParseFromString(data)
@@ -156,19 +161,19 @@ def _parse(data: bytes) -> Module:
         module.Clear()
     if not module.moduleType:
         hint = "; it is an ONNX network: write FORMAT ONNX" if _is_onnx(data) else ""
-        raise invalid(f"it is not a BigDL definition, as saveModel writes it{hint}")
+        raise invalid(f"it is not a BigDL definition as written by saveModel{hint}")
     return module
 
 
 def _is_onnx(data: bytes) -> bool:
     try:
         return bool(onnx.load_from_string(data).graph.node)
-    except Exception:  # as above
+    except Exception:  # protobuf's DecodeError again
         return False
 
 
 def _classes(message: Any) -> Iterator[str]:
-    """Every class that a loader would construct."""
+    """Every class that BigDL's loader would construct."""
     kind = message.DESCRIPTOR.name
     if kind == "Module":
         yield message.moduleType
@@ -186,7 +191,7 @@ def _classes(message: Any) -> Iterator[str]:
 
 
 def _inner_storages(module: Module) -> Iterator[tuple[int, Array]]:
-    """Weights that are in the definition itself, at its root or (wrapped) one level down."""
+    """The weights in the definition itself, as (id, values): at its root or, if that is wrapped, one level below."""
     for holder in (module, *module.subModules):
         if "global_storage" not in holder.attr:
             continue
@@ -198,7 +203,10 @@ def _inner_storages(module: Module) -> Iterator[tuple[int, Array]]:
 
 
 def _weights(data: bytes, path: str) -> dict[int, Array]:
-    """BigDL's file of weights, big-endian: magic number, count, (id, type, length, values) each, MD5 of all before."""
+    """Reads BigDL's weights file.
+
+    It is big-endian: magic number, count, (id, type, length, values) for each storage, MD5 of all preceding bytes.
+    """
     try:
         magic, count = struct.unpack_from(">ii", data)
         position, found = 8, {}
@@ -218,9 +226,7 @@ def _weights(data: bytes, path: str) -> dict[int, Array]:
 
 @cache
 def _types() -> dict[str, Any]:
-    """Classes of the messages, made from the table."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
+    """The message classes, built from ``_MESSAGES``."""
     fields = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="sqlext_bigdl.proto", package="sqlext_bigdl", syntax="proto3")
 

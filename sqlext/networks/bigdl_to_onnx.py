@@ -1,4 +1,4 @@
-"""A network in BigDL's or Analytics Zoo's files -> ONNX, without a JVM: nothing that the file names is run."""
+"""Converts a network in BigDL's or Analytics Zoo's files to ONNX, without a JVM: nothing that the file names is run."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import onnx
 from onnx import TensorProto, helper, shape_inference
 
 from sqlext.networks.bigdl_file import BigDLFile, Module
-from sqlext.networks.bigdl_layers import LAYERS, Layer, UnsupportedLayerError
+from sqlext.networks.bigdl_layers import LAYERS, ReadLayer, UnsupportedLayerError
 from sqlext.networks.onnx_file import first_line, invalid
+from sqlext.text import first_few
 
 INPUT = "image"
 _GRAPHS = ("StaticGraph", "DynamicGraph", "Graph", "Model")
 _NHWC = 1
-_DEEPEST = 60  # containers in containers
-_SHOWN = 5  # layers of a type that an error names
+_DEEPEST = 60  # levels of nested containers
+_SHOWN = 5  # layers of each type that an error names
 
 
 def convert(file: BigDLFile, width: int | None = None) -> bytes:
-    """The network as ONNX: from N x C x H x W (all free), or with ``width`` from N x width.
+    """Returns the network as ONNX.
 
-    :raises SqlExtError: INVALID_NETWORK, listing all layers that are not known.
+    :param width: the input is N x ``width``; None: it is N x C x H x W with all axes free.
+    :raises SqlExtError: INVALID_NETWORK, listing all layers that are not supported.
     """
-    builder = _Builder(file)
+    builder = _GraphBuilder(file)
     outputs = builder.outputs(file.root, [INPUT], 0)
     if builder.unknown:
         layers = sum(builder.seen.values())
@@ -49,10 +51,10 @@ def convert(file: BigDLFile, width: int | None = None) -> bytes:
 
 
 def _with_output_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Outputs must declare sizes; where they hang on the picture's they are N x width."""
+    """Declares the sizes of the outputs, as ONNX requires: N x M if they depend on those of the image."""
     try:
         model = shape_inference.infer_shapes(model, data_prop=True)
-    except Exception as error:  # the C++ library's own class
+    except Exception as error:  # the exception class of onnx's C++ library
         raise invalid(f"its layers do not fit together: {first_line(error)}") from None
     for value in model.graph.output:
         kind = value.type.tensor_type
@@ -63,8 +65,11 @@ def _with_output_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-class _Builder:
-    """``seen``: how many layers by type; ``unknown``: the names of those that cannot be translated, by type."""
+class _GraphBuilder:
+    """Walks through the modules and collects their nodes and weights.
+
+    ``seen``: number of layers by type. ``unknown``: names of the layers that cannot be converted, by type.
+    """
 
     def __init__(self, file: BigDLFile) -> None:
         self.file = file
@@ -75,7 +80,7 @@ class _Builder:
         self._names: set[str] = {INPUT}
 
     def outputs(self, module: Module, inputs: list[str], depth: int) -> list[str]:
-        """The tensors that a module returns for these."""
+        """The names of the tensors that a module returns for ``inputs``."""
         if depth > _DEEPEST:
             raise invalid(f"its containers are nested more than {_DEEPEST} deep")
         kind, parts = str(module.moduleType).rpartition(".")[2], list(module.subModules)
@@ -88,11 +93,11 @@ class _Builder:
         if kind in ("ConcatTable", "Concat"):
             return self._branches(module, kind, inputs, depth)
         if len(parts) == 1 and kind not in LAYERS:
-            return self.outputs(parts[0], inputs, depth + 1)  # a Keras-style layer round one of BigDL's
+            return self.outputs(parts[0], inputs, depth + 1)  # a Keras-style layer that wraps one of BigDL's
         return [self._layer(module, kind, inputs)]
 
     def _graph(self, module: Module, inputs: list[str], depth: int) -> list[str]:
-        """Edges are the names of the modules before; visited without recursion, since chains are long."""
+        """Each module names the modules that it reads. They are visited without recursion, since chains can be long."""
         by_name = {_name(part): part for part in module.subModules}
         starts = self.file.attribute(module, "inputNames") or []
         done = {name: [inputs[min(i, len(inputs) - 1)]] for i, name in enumerate(starts)}
@@ -104,7 +109,7 @@ class _Builder:
                 stack.pop()
                 continue
             if name not in by_name:
-                raise invalid(f"its graph reads '{name}', which is not in it")
+                raise invalid(f"its graph reads '{name}', which it does not contain")
             before = [n for n in by_name[name].preModules if n in by_name]
             waiting = [n for n in before if n not in done]
             if waiting and name in open_:
@@ -113,8 +118,8 @@ class _Builder:
             if waiting:
                 stack += reversed(waiting)
                 continue
-            given = [tensor for n in before for tensor in done[n]] or inputs[:1]
-            done[name] = self.outputs(by_name[name], given, depth + 1)
+            operands = [tensor for n in before for tensor in done[n]] or inputs[:1]
+            done[name] = self.outputs(by_name[name], operands, depth + 1)
             stack.pop()
         return [tensor for name in wanted for tensor in done[name]]
 
@@ -130,7 +135,7 @@ class _Builder:
 
     def _layer(self, module: Module, kind: str, inputs: list[str]) -> str:
         self.seen[kind] += 1
-        layer = Layer(self.file, module, self._unique(_name(module)), inputs, self.nodes, self.weights)
+        layer = ReadLayer(self.file, module, self._unique(_name(module)), inputs, self.nodes, self.weights)
         try:
             if kind not in LAYERS:
                 raise UnsupportedLayerError("")
@@ -144,7 +149,7 @@ class _Builder:
         return inputs[0] if inputs else INPUT
 
     def copy_of_input(self) -> str:
-        """An output must be computed."""
+        """The input passed through Identity, since an output of a graph must be the result of a node."""
         name = self._unique("copy")
         self.nodes.append(helper.make_node("Identity", [INPUT], [name], name=name))
         return name
@@ -158,8 +163,7 @@ class _Builder:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return first_few([f"'{name}'" for name in names], _SHOWN)
 
 
 def _name(module: Module) -> str:

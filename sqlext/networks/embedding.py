@@ -1,4 +1,4 @@
-"""Where a network's embedding is: what its classifier reads."""
+"""Finds a network's embedding: the tensor that its classifier reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import onnx
 
 from sqlext.networks.wiring import Wiring
 
-# What may stand between the classifier and the output without making new features.
+# Operators that only change a shape. TAIL: those that may follow the classifier, since they compute no new features.
 SHAPING = {"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze"}
 TAIL = SHAPING | {"Softmax", "LogSoftmax", "Sigmoid", "Add", "Sub", "Mul", "Div", "Relu", "BatchNormalization", "Cast"}
 POOLING = {"GlobalAveragePool", "AveragePool", "ReduceMean"}
@@ -14,8 +14,10 @@ DENSE = {"Gemm", "MatMul"}
 
 
 def find_embedding(wiring: Wiring, output: str) -> str:
-    """The tensor that the classifier reads: the input of the last Gemm or MatMul; where the classifier is a convolution
-    (SqueezeNet), its input, to be pooled. The output itself when the network ends without a classifier.
+    """The tensor that the classifier reads: the input of the last Gemm or MatMul.
+
+    If the classifier is a convolution (SqueezeNet), this is the convolution's input, which the caller must pool. If the
+    network has no classifier, it is ``output`` itself.
     """
     name, passed = output, set[str]()
     while (node := wiring.producer.get(name)) is not None:
@@ -34,13 +36,13 @@ def find_embedding(wiring: Wiring, output: str) -> str:
 
 
 def _classifies(wiring: Wiring, conv: onnx.NodeProto, passed: set[str]) -> bool:
-    """A 1 x 1 convolution whose maps are averaged into scores; not one whose maps are normalised first."""
+    """Whether a convolution is the classifier: it is 1 x 1, and its maps are averaged but not normalised."""
     kernel = next((list(t.dims[2:]) for t in wiring.graph.initializer if t.name == conv.input[1]), [])
     return kernel == [1, 1] and bool(passed & POOLING) and "BatchNormalization" not in passed
 
 
 def scores_kind_of(wiring: Wiring, output: str) -> str:
-    """'probabilities' when the last operator that computes anything is Softmax, else 'logits'."""
+    """'probabilities' if the last operator that changes values is Softmax, otherwise 'logits'."""
     node = wiring.producer.get(output)
     while node is not None and node.op_type in SHAPING:
         node = wiring.producer.get(node.input[0])

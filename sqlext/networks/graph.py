@@ -1,7 +1,7 @@
-"""A pretrained network as this package keeps it: an ONNX graph from a picture to [embedding] or [embedding, scores].
+"""A pretrained network as this package stores it: an ONNX graph from an image to [embedding] or [embedding, scores].
 
-``read_network`` takes any ONNX file of an image network there: finds input, output and embedding, cuts away the rest,
-frees the batch axis and flattens both outputs to N x width.
+``read_network`` brings the ONNX file of any image network into this form: it finds the input, the output and the
+embedding, removes the rest, frees the batch axis and flattens both outputs to N x width.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from sqlext.catalog.entry import VALUE
 from sqlext.errors import SqlExtError
 from sqlext.networks.embedding import find_embedding, scores_kind_of
 from sqlext.networks.onnx_file import first_line, invalid, parse, tidy
+from sqlext.networks.scores import VALUE
 from sqlext.networks.wiring import Shapes, Wiring, shapes_of
 
 DEFAULT_SIZE = 224
@@ -29,9 +29,11 @@ FREE = "export it with a free batch axis"
 
 @dataclass(frozen=True)
 class Network:
-    """``model``: the graph; ``input_shape``: (3, S, S); widths in numbers per picture; ``scores_*`` None without a
-    classifier; ``scores_kind``: 'logits', 'probabilities' or 'value'; ``operators``: kind -> how many; ``parameters``: how many
-    trained numbers.
+    """A network in the stored form.
+
+    ``input_shape``: (3, S, S). ``*_width``: numbers per image. ``scores_name`` and ``scores_width`` are None without a
+    classifier. ``scores_kind``: 'logits', 'probabilities' or 'value'. ``operators``: number of nodes by operator.
+    ``parameters``: number of trained values.
     """
 
     model: onnx.ModelProto
@@ -46,11 +48,11 @@ class Network:
     parameters: int
 
     def to_bytes(self) -> bytes:
-        """The artifact: the same bytes for the same file and options."""
+        """The network as it is stored; the same file and options give the same bytes."""
         return self._artifact
 
     @cached_property
-    def _artifact(self) -> bytes:  # IMPORT hashes, checks and stores it: 0.4 s each time for 100 MB
+    def _artifact(self) -> bytes:  # IMPORT hashes, checks and stores it; 100 MB take 0.4 s to serialise
         return bytes(self.model.SerializeToString(deterministic=True))
 
 
@@ -64,16 +66,16 @@ def read_network(
     scores: str | None = None,
     image_size: int | None = None,
 ) -> Network:
-    """An ONNX file's network.
+    """Reads the network in an ONNX file.
 
-    :param folder: where the file lies: external weights are read from inside it only.
-    :param input: tensor (or node) that takes the picture; needed where the graph has several inputs.
-    :param output: the class scores; needed where it has several outputs.
-    :param embedding: the embedding; default: the input of the last Gemm/MatMul, else the pooled activations under the
-        last convolution. The output's own name says that the network has no classifier.
+    :param folder: the folder of the file; external weights are read only from inside it.
+    :param input: the tensor (or node) that takes the image; required if the graph has several inputs.
+    :param output: the tensor (or node) with the class scores; required if the graph has several outputs.
+    :param embedding: the tensor (or node) to use as embedding; default: what the classifier reads, as
+        :func:`find_embedding` finds it. The name of the output means that the network has no classifier.
     :param scores: 'logits' or 'probabilities'; default: by the last operator. 'value': the output is a regressor's number.
-    :param image_size: the side to fix where the graph leaves it open (default 224).
-    :raises SqlExtError: INVALID_NETWORK, naming the fault and what there is to choose from.
+    :param image_size: the side of the image if the graph leaves it open (default 224).
+    :raises SqlExtError: INVALID_NETWORK, naming the fault and the possible choices.
     """
     if scores not in (None, "logits", "probabilities", VALUE):
         raise invalid(f"scores = '{scores}' is neither 'logits' nor 'probabilities'")
@@ -99,14 +101,14 @@ def load_network(data: bytes) -> Network:
     return _described(model, kind)
 
 
-def _choose(named: str | None, wiring: Wiring, there: list[str], option: str, several: str) -> str:
-    """The only one, or the named one."""
+def _choose(named: str | None, wiring: Wiring, candidates: list[str], option: str, plural: str) -> str:
+    """The tensor that the user named, or else the only candidate."""
     if named is not None:
         return wiring.tensor(named)
-    if len(there) != 1:
-        listed = ", ".join(f"'{name}'" for name in there) or "none"
-        raise invalid(f"it has {len(there)} {several} ({listed}); name one: OPTIONS ({option} = '...')")
-    return there[0]
+    if len(candidates) != 1:
+        listed = ", ".join(f"'{name}'" for name in candidates) or "none"
+        raise invalid(f"it has {len(candidates)} {plural} ({listed}); name one: OPTIONS ({option} = '...')")
+    return candidates[0]
 
 
 def _cut(model: onnx.ModelProto, source: str, wanted: list[str], image_size: int | None) -> onnx.ModelProto:
@@ -117,7 +119,7 @@ def _cut(model: onnx.ModelProto, source: str, wanted: list[str], image_size: int
     needed = Wiring(graph).needed(wanted, source)
     others = [i.name for i in Wiring(graph).inputs if i.name in needed.tensors and i.name != source]
     if others:
-        raise invalid(f"its output needs further inputs besides '{source}': {', '.join(others)}")
+        raise invalid(f"its output needs inputs other than '{source}': {', '.join(others)}")
     if source not in needed.tensors and source not in wanted:
         raise invalid(f"'{wanted[0]}' does not depend on '{source}'")
     cut = helper.make_graph(
@@ -128,28 +130,28 @@ def _cut(model: onnx.ModelProto, source: str, wanted: list[str], image_size: int
         [tensor for tensor in graph.initializer if tensor.name in needed.tensors],
     )
     result = helper.make_model(cut, opset_imports=model.opset_import, producer_name=PRODUCER)
-    result.ir_version = max(model.ir_version, 4)  # before 4, weights had to be inputs too
+    result.ir_version = max(model.ir_version, 4)  # before version 4, weights also had to be inputs
     return result
 
 
 def _input_shape(name: str, shape: list[int | None] | None, image_size: int | None) -> tuple[int, int, int]:
-    """(3, S, S) of the input, or why it is no picture."""
+    """(3, S, S) of the input; INVALID_NETWORK if it is not a batch of square images."""
     if shape is None or len(shape) != 4:
-        raise invalid(f"input '{name}' is {_shown(shape)}, not N x 3 x S x S (a batch of pictures)")
+        raise invalid(f"input '{name}' is {_shown(shape)}, not N x 3 x S x S (a batch of images)")
     _, channels, height, width = shape
     if channels not in (3, None):
         hint = "; export it with channels first" if width == 3 else ""
         raise invalid(f"input '{name}' is {_shown(shape)}, not N x 3 x S x S{hint}")
     side = height or width or image_size or DEFAULT_SIZE
     if (height or side) != (width or side):
-        raise invalid(f"input '{name}' is {_shown(shape)}: only square pictures can be fed")
+        raise invalid(f"input '{name}' is {_shown(shape)}: only square images are supported")
     if image_size not in (None, side):
         raise invalid(f"image_size = {image_size}, but its input '{name}' is {_shown(shape)}")
     return 3, side, side
 
 
 def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, pool: bool) -> str:
-    """The name of ``name`` as N x width; pooling and flattening nodes are added where needed."""
+    """Makes a tensor N x width, by adding pooling and flattening nodes if needed; returns its new name."""
     shape = shapes.get(name)
     if shape is None:
         raise invalid(_unknown(model, name, shapes))
@@ -163,7 +165,7 @@ def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, pool: bool) -> str:
     flat = f"{name}_flat"
     if sizes[1:] != [1, 1]:
         if not pool:
-            raise invalid(f"'{name}' is {_shown(shape)}: no scores per picture; name them: OPTIONS (output = '...')")
+            raise invalid(f"'{name}' is {_shown(shape)}, not scores per image; name those: OPTIONS (output = '...')")
         pooled, flat = f"{name}_pooled", f"{name}_pooled_flat"
         model.graph.node.append(helper.make_node("GlobalAveragePool", [name], [pooled], name=pooled))
         name = pooled
@@ -172,14 +174,14 @@ def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, pool: bool) -> str:
 
 
 def _unknown(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
-    """The first operator whose sizes nobody can tell."""
+    """Why the width of a tensor is unknown, naming the first operator whose output sizes cannot be inferred."""
     node = next((node for node in model.graph.node if node.output[0] not in shapes), None)
-    where = f" behind '{node.name}' ({node.domain + '.' if node.domain else ''}{node.op_type})" if node else ""
-    return f"the width of '{name}' is not known, since sizes cannot be worked out{where}"
+    where = f" after '{node.name}' ({node.domain + '.' if node.domain else ''}{node.op_type})" if node else ""
+    return f"the width of '{name}' is unknown: sizes cannot be inferred{where}"
 
 
 def _baked(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
-    """Which operator fixes the batch size."""
+    """Why the batch size is fixed, naming the operator that fixes it."""
     for node in model.graph.node:
         sizes = shapes.get(node.output[0])
         if node.op_type in ("Reshape", "Expand") and sizes and sizes[0] is not None:
@@ -188,7 +190,7 @@ def _baked(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
 
 
 def _finish(model: onnx.ModelProto, source: str, outputs: list[str], kind: str) -> Network:
-    """Prunes to the outputs, declares them and checks the result."""
+    """Reduces the graph to its outputs, declares their sizes and checks the result."""
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
     shape = tuple(d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim[1:])
@@ -222,7 +224,7 @@ def _described(model: onnx.ModelProto, kind: str) -> Network:
 
 
 def _parameters(graph: onnx.GraphProto) -> int:
-    """Trained numbers as frameworks count them: without the running statistics of batch normalisation."""
+    """The number of trained values as frameworks count it: without the running statistics of batch normalisation."""
     statistics = {name for node in graph.node if node.op_type == "BatchNormalization" for name in node.input[3:5]}
     trained = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and t.name not in statistics]
     return sum(int(np.prod(list(t.dims), dtype=np.int64)) for t in trained)
@@ -238,7 +240,7 @@ def _must(check: Callable[[], object], what: str) -> None:
 
 
 def _shown(shape: list[int | None] | None) -> str:
-    """'N x 3 x 224 x 224'."""
+    """A shape as text, such as 'N x 3 x 224 x 224'."""
     if shape is None:
         return "of unknown shape"
     return " x ".join(

@@ -1,4 +1,4 @@
-"""The trained head: one Linear layer (or several with ReLU between), kept as a small ONNX graph and run in NumPy."""
+"""The trained head: one Linear layer, or several with ReLU between them, stored as a small ONNX graph and run in NumPy."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Head:
-    """``weights`` are [W1, b1, W2, b2, ..] with W of shape (out, in), as BigDL's Linear and ONNX's Gemm(transB) have them.
+    """``weights`` are [W1, b1, W2, b2, ..] with W of shape (out, in), as in BigDL's Linear and ONNX's Gemm(transB).
 
-    ``mean`` and ``std`` (width,) are the scaling of the training rows, replayed before the first layer; None: none.
+    ``mean`` and ``std`` (width,) scale the features before the first layer as in training; None: features are not scaled.
     """
 
     weights: tuple[Floats, ...]
@@ -25,7 +25,7 @@ class Head:
 
     @property
     def width(self) -> int:
-        """Length of the features it takes."""
+        """The number of features per row."""
         return int(self.weights[0].shape[1])
 
     @property
@@ -37,7 +37,7 @@ class Head:
         return sum(w.size for w in self.weights)
 
     def scale(self, features: Floats) -> Floats:
-        """(N, width) float32 -> the same, standardised where the head was trained so."""
+        """(N, width) float32 -> the same shape, standardised if the head was trained on standardised features."""
         if self.mean is None or self.std is None:
             return features
         return ((features - self.mean) / self.std).astype(np.float32)
@@ -82,7 +82,7 @@ class Head:
 
     @classmethod
     def from_onnx(cls, data: bytes) -> Head:
-        """Reads what :meth:`to_onnx` wrote (arrays only; nothing is run)."""
+        """Reads what :meth:`to_onnx` wrote: only its arrays, nothing is run."""
         arrays = {t.name: numpy_helper.to_array(t) for t in onnx.load_from_string(data).graph.initializer}
         count = sum(name.endswith(".weight") for name in arrays)
         weights = [arrays[f"linear_{i + 1}.{kind}"] for i in range(count) for kind in ("weight", "bias")]

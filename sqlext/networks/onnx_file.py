@@ -1,4 +1,4 @@
-"""Reading an ONNX file safely: parsed, complete (external weights only from its own folder), checked and tidied."""
+"""Reads an ONNX file safely: parses it, loads external weights only from its own folder, checks it and tidies it up."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from onnx import external_data_helper, inliner, numpy_helper
 
 from sqlext.errors import SqlExtError
 
-# How other files begin that people take for networks.
+# The first bytes of other files that users try to import as networks.
 OTHER_FILES = {
     b"PK\x03\x04": "a zip archive, such as PyTorch's .pt or Keras's .keras",
     b"\x89HDF": "an HDF5 file, such as Keras's .h5",
     b"\xac\xed\x00\x05": "a Java-serialized object",
     b"\x80\x02": "a Python pickle",
-    b"\xff\xd8\xff": "a JPEG picture",
-    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"\x89PNG": "a PNG image",
 }
-_BEGINNING = 1 << 16  # bytes in which a BigDL definition names its first class
+_BEGINNING = 1 << 16  # a BigDL definition names its first class within this many bytes
 
 
 def invalid(reason: str) -> SqlExtError:
@@ -28,7 +28,10 @@ def invalid(reason: str) -> SqlExtError:
 
 
 def parse(data: bytes, folder: Path | None) -> onnx.ModelProto:
-    """The whole network in one ModelProto, with its local functions inlined. SqlExtError INVALID_NETWORK else."""
+    """The whole network in one ModelProto, with its local functions inlined.
+
+    :raises SqlExtError: INVALID_NETWORK.
+    """
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -46,7 +49,10 @@ def parse(data: bytes, folder: Path | None) -> onnx.ModelProto:
 
 
 def tidy(model: onnx.ModelProto) -> None:
-    """In place: constants become initializers, nodes get unique names, notes (with their author's paths) go."""
+    """Tidies a graph in place.
+
+    Constants become initializers, nodes get unique names, and notes, which may hold paths of their author, are removed.
+    """
     graph = model.graph
     constants = {tensor.name: tensor.name for tensor in graph.initializer}
     nodes = []
@@ -73,7 +79,7 @@ def tidy(model: onnx.ModelProto) -> None:
 
 
 def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
-    """The value of a Constant node, whichever attribute holds it."""
+    """The value of a Constant node, from whichever attribute holds it; None for other nodes."""
     if node.op_type != "Constant" or node.domain:
         return None
     value = onnx.helper.get_attribute_value(node.attribute[0])
@@ -89,7 +95,10 @@ def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Every node a name of its own: the file's, else kind and position ('conv_12'). BigDL's layers get it too."""
+    """Gives every node a unique name, which the BigDL layers built from it share.
+
+    A name that is missing or taken is replaced by the name or the operator with the position, such as 'conv_12'.
+    """
     taken: set[str] = {""}
     for position, node in enumerate(graph.node):
         if node.name in taken:
@@ -111,7 +120,7 @@ def _not_onnx(data: bytes) -> str:
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor of a graph, those in attributes and subgraphs included."""
+    """Every tensor of a graph, including those in attributes and subgraphs."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield sparse.values
@@ -126,20 +135,20 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 
 def external_files(file: Path) -> list[str]:
-    """The files inside the network's folder that hold its weights.
+    """The files that hold the network's weights, as paths relative to its folder.
 
-    :raises SqlExtError: INVALID_NETWORK for one that lies elsewhere.
+    :raises SqlExtError: INVALID_NETWORK for a file outside the folder.
     """
     try:
         graph = onnx.load(str(file), load_external_data=False).graph
-    except Exception:  # what is no ONNX is said where it is read
+    except Exception:  # `parse` reports a file that is not ONNX
         return []
-    outside = (t for t in _tensors(graph) if t.data_location == onnx.TensorProto.EXTERNAL)
-    return sorted({_location(tensor) for tensor in outside})
+    external = (t for t in _tensors(graph) if t.data_location == onnx.TensorProto.EXTERNAL)
+    return sorted({_location(tensor) for tensor in external})
 
 
 def _location(tensor: onnx.TensorProto) -> str:
-    """Where a tensor's weights are, from its network's folder on."""
+    """The file of a tensor's weights, as a path relative to the network's folder."""
     location = str({entry.key: entry.value for entry in tensor.external_data}.get("location", ""))
     path = PurePosixPath(location)
     if not location or path.is_absolute() or ".." in path.parts or "\\" in location:
@@ -148,17 +157,17 @@ def _location(tensor: onnx.TensorProto) -> str:
 
 
 def _load_external(tensor: onnx.TensorProto, folder: Path | None) -> None:
-    """Weights kept in a second file: only one inside the network's folder, links followed."""
+    """Loads a tensor's weights from a second file, which must be inside the network's folder after following links."""
     location = _location(tensor)
     path = PurePosixPath(location)
     if folder is None:
-        raise invalid(f"its weights '{tensor.name}' are in a second file, '{location}', which must lie beside it")
+        raise invalid(f"its weights '{tensor.name}' are in a second file, '{location}', which must be in its folder")
     root = folder.resolve()
     file = (root / path).resolve()
     if not file.is_relative_to(root):
         raise invalid(f"its weights '{tensor.name}' point outside its folder: '{location}' is a link to {file}")
     if not file.is_file():
-        raise invalid(f"its weights '{tensor.name}' are in '{location}', which is not beside it")
+        raise invalid(f"its weights '{tensor.name}' are in '{location}', which is not in its folder")
     try:
         external_data_helper.load_external_data_for_tensor(tensor, str(root))
     except Exception as error:
@@ -168,11 +177,11 @@ def _load_external(tensor: onnx.TensorProto, folder: Path | None) -> None:
 
 
 def _check(model: onnx.ModelProto) -> None:
-    """ONNX's own checker, and what its checker lets pass but no scoring engine should run."""
+    """Runs ONNX's checker, and refuses what it accepts but a scoring engine must not run."""
     for node in model.graph.node:
         training = {a.name: a.i for a in node.attribute}.get("training_mode", 0)
         if node.op_type == "BatchNormalization" and training:
-            raise invalid(f"'{node.name}' normalises by the batch: call model.eval() before exporting")
+            raise invalid(f"'{node.name}' is in training mode: call model.eval() before exporting")
     try:
         onnx.checker.check_model(model)
     except Exception as error:
@@ -180,6 +189,6 @@ def _check(model: onnx.ModelProto) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """A library's message cut to one line without a full stop."""
+    """The first line of a library's message, without a full stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")

@@ -1,4 +1,4 @@
-"""Who produces and who reads each tensor of an ONNX graph."""
+"""Which nodes of an ONNX graph produce and read each tensor."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from sqlext.networks.onnx_file import first_line, invalid
 
 # Sizes by tensor name; None: a free axis.
 Shapes = dict[str, list[int | None]]
-# Above this many numbers a constant is no list of sizes or axes.
+# A constant with more values than this holds weights, not a list of sizes or axes.
 SMALL_TENSOR = 64
 
 
 class Needed(NamedTuple):
-    """``tensors``: all names that are read; ``produced``: first outputs of the nodes that must run."""
+    """``tensors``: the names of all tensors that are read; ``produced``: the first outputs of the nodes that must run."""
 
     tensors: set[str]
     produced: set[str]
 
 
 class Wiring:
-    """Look-ups over one graph, which must not change while this is used."""
+    """Look-ups in one graph, which must not change while this object is used."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.graph = graph
@@ -35,7 +35,10 @@ class Wiring:
         self.inputs = [value for value in graph.input if value.name not in self.constants]
 
     def tensor(self, name: str) -> str:
-        """The tensor of that name, or the first output of the node of that name; INVALID_NETWORK with the nearest."""
+        """The tensor with this name, or the first output of the node with this name.
+
+        :raises SqlExtError: INVALID_NETWORK, suggesting the most similar name.
+        """
         if name in self.producer or name in {value.name for value in self.inputs}:
             return name
         for node in self.graph.node:
@@ -45,11 +48,11 @@ class Wiring:
         raise invalid(f"it has nothing named '{name}'. {nearest(name, names)}".rstrip(". "))
 
     def activations(self, node: onnx.NodeProto) -> list[str]:
-        """The inputs of a node that depend on the picture: neither weights nor left out."""
+        """The inputs of a node that depend on the image: without weights and omitted inputs."""
         return [name for name in _reads(node) if name not in self.constants]
 
     def needed(self, wanted: Iterable[str], source: str) -> Needed:
-        """What has to be there to compute ``wanted`` from ``source``."""
+        """The tensors and nodes that are needed to compute ``wanted`` from ``source``."""
         found = Needed(set(), set())
         stack = list(wanted)
         while stack:
@@ -65,7 +68,7 @@ class Wiring:
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:
-    """All names a node reads, those of the subgraphs of If and Loop included."""
+    """All names that a node reads, including those read inside the subgraphs of If and Loop."""
     yield from (name for name in node.input if name)
     for attribute in node.attribute:
         for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
@@ -76,7 +79,10 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
 
 
 def shapes_of(model: onnx.ModelProto) -> Shapes:
-    """The sizes of every activation, as far as they can be inferred. INVALID_NETWORK where they do not fit."""
+    """The sizes of every activation, as far as they can be inferred.
+
+    :raises SqlExtError: INVALID_NETWORK if they contradict each other.
+    """
     try:
         graph = shape_inference.infer_shapes(_skeleton(model), data_prop=True).graph
     except Exception as error:
@@ -89,12 +95,12 @@ def shapes_of(model: onnx.ModelProto) -> Shapes:
 
 
 def _skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the values of large weights, which inference would copy twice: they are declared as inputs instead."""
+    """The model with large weights declared as inputs instead, since shape inference would copy their values twice."""
     graph = model.graph
     large = [tensor for tensor in graph.initializer if prod(tensor.dims) > SMALL_TENSOR]
     declared = [helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims) for tensor in large]
     names = {tensor.name for tensor in large}
-    bare = helper.make_graph(
+    skeleton = helper.make_graph(
         graph.node,
         "skeleton",
         [value for value in graph.input if value.name not in names] + declared,
@@ -102,6 +108,6 @@ def _skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
         [tensor for tensor in graph.initializer if tensor.name not in names],
         value_info=graph.value_info,
     )
-    result = helper.make_model(bare, opset_imports=model.opset_import)
+    result = helper.make_model(skeleton, opset_imports=model.opset_import)
     result.ir_version = model.ir_version
     return result

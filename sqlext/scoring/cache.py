@@ -1,4 +1,4 @@
-"""What networks have given for images, kept on an executor's disk: the Python workers of one executor share it.
+"""The outputs of networks for images, cached on an executor's disk: the Python workers of one executor share it.
 
 TRAIN embeds a table, EVALUATE and classify() score it again, a dashboard scores it every minute, and the network is all the
 work there is. The file lies in Spark's own local folder, which goes with the application.
@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ _SCHEMA = (
 )
 
 
-class KeptOutputs:
+class OutputCache:
     """Outputs (one row of float32 per image) by a hash of the image's content and of what makes them, the oldest dropped first.
 
     A lost or broken file costs time and nothing else.
@@ -40,24 +40,15 @@ class KeptOutputs:
             self._database.execute(f"PRAGMA {pragma}")
         self._database.execute(_SCHEMA)
 
-    def through(self, scope: str, images: Sequence[Any], make: Callable[[list[Any]], list[Floats | str]]) -> list[Any]:
-        """One output per image as ``make`` gives it, which is called for those that are not kept; a reason is not kept.
-
-        :param scope: what makes the outputs: network, engine, precision, which output.
-        """
-        keys = [content_hash(scope, image) for image in images]
-        known = self._read(keys)
-        missing = [i for i, key in enumerate(keys) if key not in known]
-        made = dict(zip(missing, make([images[i] for i in missing]), strict=True)) if missing else {}
-        self._write({keys[i]: output for i, output in made.items() if not isinstance(output, str)})
-        return [made[i] if i in made else known[key] for i, key in enumerate(keys)]
-
-    def _read(self, keys: list[bytes]) -> dict[bytes, Floats]:
+    def read(self, keys: list[bytes]) -> list[Floats | None]:
+        """The output of each key, None where it is not cached."""
         asked = ", ".join("?" * len(keys))
         rows = self._tried(f"SELECT content, output FROM outputs WHERE content IN ({asked})", keys)
-        return {content: np.frombuffer(output, np.float32) for content, output in rows}
+        known = {content: np.frombuffer(output, np.float32) for content, output in rows}
+        return [known.get(key) for key in keys]
 
-    def _write(self, outputs: dict[bytes, Floats]) -> None:
+    def write(self, outputs: dict[bytes, Floats]) -> None:
+        """Caches outputs by their keys; beyond the limit the oldest are dropped."""
         if not outputs:
             return
         values = [part for key, output in outputs.items() for part in (key, np.ascontiguousarray(output).tobytes())]
@@ -74,11 +65,11 @@ class KeptOutputs:
         return int(rows[0][0]) if rows else 0
 
     def _tried(self, sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
-        """The rows, or none when the file cannot be used (full disk, damage): then outputs are made anew."""
+        """The rows, or none when the file cannot be used (full disk, damage): then outputs are computed again."""
         try:
             return self._database.execute(sql, values).fetchall()
         except sqlite3.Error as error:
-            logging.getLogger(__name__).warning("outputs of networks are not kept: %s", error)
+            logging.getLogger(__name__).warning("outputs of networks are not cached: %s", error)
             return []
 
 
@@ -102,13 +93,13 @@ def _parts(image: Any) -> Iterator[bytes]:
 
 
 @cache
-def kept_outputs(max_bytes: int) -> KeptOutputs | None:
-    """This executor's; None where nothing is to be kept, or where Spark names no folder that can be written."""
+def output_cache(max_bytes: int) -> OutputCache | None:
+    """This executor's cache; None if nothing is to be cached, or if Spark names no folder that can be written."""
     folders = os.environ.get("SPARK_LOCAL_DIRS", "")  # Spark sets it for its Python workers
     if max_bytes <= 0 or not folders:
         return None
     try:
-        return KeptOutputs(Path(folders.split(",")[0]) / FILE, max_bytes)
+        return OutputCache(Path(folders.split(",")[0]) / FILE, max_bytes)
     except (OSError, sqlite3.Error) as error:
-        logging.getLogger(__name__).warning("outputs of networks are not kept: %s", error)
+        logging.getLogger(__name__).warning("outputs of networks are not cached: %s", error)
         return None

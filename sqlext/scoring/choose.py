@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyspark.sql import SparkSession
+
+from sqlext.bigdl.installed import missing
+from sqlext.catalog.entry import ModelVersion
+from sqlext.catalog.facade import ModelCatalog
 from sqlext.errors import SqlExtError
+from sqlext.scoring.worker import cpu_has_bf16
 from sqlext.settings import setting
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from sqlext.catalog import ModelVersion
 
 _ENGINES = ("auto", "openvino", "onnxruntime", "bigdl")
 _PRECISIONS = ("auto", "f32", "bf16")
@@ -33,8 +34,6 @@ def choose(spark: SparkSession, manifest: dict[str, Any], backbone: ModelVersion
         return Choice(
             "bigdl" if engine == "bigdl" and _check_bigdl(spark, manifest, manifest) else "onnxruntime", "f32"
         )
-    from sqlext.catalog import ModelCatalog
-
     network = manifest if manifest["kind"] == "backbone" else ModelCatalog(spark).read_manifest(backbone)
     if precision == "auto":
         precision = "bf16" if manifest.get("precision", {}).get("use") == "bf16" else "f32"
@@ -80,9 +79,7 @@ def _engine(
 
 
 def _check_bigdl(spark: SparkSession, network: dict[str, Any], model: dict[str, Any]) -> bool:
-    import sqlext.bigdl
-
-    reason = sqlext.bigdl.missing(spark)
+    reason = missing(spark)
     if reason is None and "model.bigdl" not in network.get("files", {}):
         reason = network.get("engines", {}).get("bigdl") or "the network was imported without BigDL"
     if reason is not None:
@@ -102,15 +99,9 @@ def executors_have_bf16(spark: SparkSession) -> bool:
     context = spark.sparkContext
     if context.applicationId not in _capable:
         if str(context.master).startswith("local"):
-            answers = [_cpu_has_bf16(None)]
+            answers = [cpu_has_bf16()]
         else:
             slots = max(context.defaultParallelism, 1) * 2
-            answers = context.parallelize(range(slots), slots).map(_cpu_has_bf16).collect()
+            answers = context.parallelize(range(slots), slots).map(cpu_has_bf16).collect()
         _capable[context.applicationId] = all(answers)
     return _capable[context.applicationId]
-
-
-def _cpu_has_bf16(_: object) -> bool:
-    from sqlext.scoring.worker import cpu_has_bf16
-
-    return cpu_has_bf16()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql.types import (
     ArrayType,
+    BinaryType,
     BooleanType,
     DataType,
     DoubleType,
@@ -21,12 +22,22 @@ from pyspark.sql.types import (
     StructType,
 )
 
+from sqlext.catalog.entry import ModelVersion
 from sqlext.errors import SqlExtError
+from sqlext.spark.types import IMAGE_FIELDS, is_array, is_image, is_vector, shown_type
 from sqlext.text import identifier
-from sqlext.udfs.base import Argument, given_type, is_array, is_image, is_vector
 
-if TYPE_CHECKING:
-    from sqlext.catalog import ModelVersion
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a call; ``sql`` is how the reply refers to it, ``value`` its value when it is a constant, ``text`` what
+    CAST(.. AS STRING) makes of that."""
+
+    type: DataType
+    sql: str
+    constant: bool = False
+    value: Any = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,10 +147,20 @@ def _is_number(kind: DataType) -> bool:
 
 def _given(trained: TrainedInput, given: Sequence[Argument]) -> str:
     if len(given) == 1 and isinstance(given[0].type, StringType):
-        return given_type(given[0].type)
+        return shown_type(given[0].type)
     if len(given) == 1 and isinstance(given[0].type, StructType) and not is_image(given[0].type):
         there = {f.name.lower() for f in given[0].type.fields}
         missing = [name for name, _ in trained.columns if name.lower() not in there]
         if missing and trained.kind == "columns":
             return f"a STRUCT without {', '.join(missing)}"
     return ", ".join(a.type.simpleString() for a in given) or "nothing"
+
+
+def image_sql(argument: Argument) -> str:
+    """The argument as a scoring step takes it: BINARY, or the image struct's six fields in order; NULL is no image."""
+    if isinstance(argument.type, NullType):
+        return f"CAST({argument.sql} AS BINARY)"
+    if isinstance(argument.type, BinaryType):
+        return argument.sql
+    fields = ", ".join(f"'{f}', {argument.sql}.{f}" for f in IMAGE_FIELDS)
+    return f"CASE WHEN {argument.sql} IS NULL THEN NULL ELSE named_struct({fields}) END"

@@ -2,7 +2,7 @@
 
 One spec per (model version, engine, precision, kind of input); what it compiles is kept for the life of the worker.
 Within a batch equal inputs are scored once (a join that fans out repeats its images), and what a network has given for an
-image is kept on the executor's disk (_kept.py).
+image is cached on the executor's disk (cache.py).
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ import io
 import pickle  # reads only the broadcast files that our own driver wrote
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pyspark import Broadcast
 
-from sqlext.engines import Engine, load_engine
+from sqlext.engines import cpu_supports_bf16, load_engine
+from sqlext.engines.base import Engine
 from sqlext.images import decode as images
 from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.head import Head, softmax
-from sqlext.scoring.cache import kept_outputs
-
-if TYPE_CHECKING:
-    from pyspark import Broadcast
+from sqlext.scoring.cache import content_hash, output_cache
 
 Floats = npt.NDArray[np.float32]
 
@@ -52,7 +50,7 @@ class ScoringSpec:
     version: int = 0
     task: str = "classification"
     columns: tuple[str, ...] = ()  # their names, of a model of several columns: for reasons
-    keep_bytes: int = 0  # of an executor's disk, for what networks gave
+    cache_bytes: int = 0  # of an executor's disk, for outputs of networks
 
 
 _engines: dict[tuple[str, str, str], Engine] = {}
@@ -110,17 +108,19 @@ def _through_network(
 ) -> list[Floats | str]:
     """Each image's row of the network's ``output`` ('embedding' or 'scores'), or the reason why there is none."""
     preprocessing = Preprocessing.from_dict(spec.preprocessing or {})
-    kept = kept_outputs(spec.keep_bytes)
+    cache = output_cache(spec.cache_bytes)
     scope = f"{spec.network_key} {spec.engine} {spec.precision} {output}"
-
-    def run(chunk: list[Any]) -> list[Floats | str]:
-        inputs = [_tensor(value, preprocessing) for value in chunk]
-        return _of_good(inputs, lambda batch: _run(batch, output, spec, network))
-
     results: list[Floats | str] = []
     for start in range(0, len(values), _CHUNK):
         chunk = values[start : start + _CHUNK]
-        results += run(chunk) if kept is None else kept.through(scope, chunk, run)
+        keys = [content_hash(scope, value) for value in chunk] if cache else []
+        known = cache.read(keys) if cache else [None] * len(chunk)
+        missing = [i for i, found in enumerate(known) if found is None]
+        inputs = [_tensor(chunk[i], preprocessing) for i in missing]
+        made = dict(zip(missing, _of_good(inputs, lambda batch: _run(batch, output, spec, network)), strict=True))
+        if cache:  # a reason is not cached
+            cache.write({keys[i]: row for i, row in made.items() if not isinstance(row, str)})
+        results += [made[i] if found is None else found for i, found in enumerate(known)]
     return results
 
 
@@ -311,9 +311,6 @@ def _data_url(value: Any, side: int) -> str | None:
     return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
 
 
-@lru_cache(maxsize=1)
-def cpu_has_bf16() -> bool:
-    """Whether this worker's CPU has bf16 (AVX-512 BF16 or AMX), and a network in bf16 answers."""
-    from sqlext.engines import cpu_supports_bf16
-
+def cpu_has_bf16(_: object = None) -> bool:
+    """Whether this worker's CPU has bf16 (AVX-512 BF16 or AMX), and a network in bf16 answers; mapped over an RDD."""
     return cpu_supports_bf16()

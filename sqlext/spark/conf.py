@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import SparkSession
+
+from sqlext.settings import setting
 from sqlext.spark.jars import JAR, bigdl_jars, spark_jars
+from sqlext.spark.java_classes import java_classes
 
 EXTENSION = "org.apache.spark.sql.sqlext.SqlExtensions"
-LOG_CONFIGURATION = Path(__file__).parent / "log4j2.properties"
+LOG_CONFIGURATION = Path(__file__).parents[1] / "log4j2.properties"
 
 # On one machine the JVM's optimizing compiler (C2) competes with the work for the cores, and in the first minutes it takes as
 # much CPU as the rest of the JVM. With ten times the usual thresholds, code that stays hot is still compiled, a little later.
@@ -23,12 +28,36 @@ LATE_C2 = (
 LOCAL_DEFAULTS = {
     "spark.driver.memory": "4g",
     "spark.driver.extraJavaOptions": LATE_C2,
-    "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
 # Without this, the tasks of a cancelled statement keep their cores until they check for the cancel themselves.
 ALWAYS_DEFAULTS = {"spark.sql.thriftServer.interruptOnCancel": "true"}
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def local_defaults(master: str) -> dict[str, str]:
+    """:data:`LOCAL_DEFAULTS` and as many shuffle partitions as the local ``master`` has cores, at least two."""
+    cores = re.fullmatch(r"local\[(\d+)[^\]]*\]", master)
+    count = int(cores[1]) if cores else available_cores()
+    return {**LOCAL_DEFAULTS, "spark.sql.shuffle.partitions": str(max(2, count))}
+
+
+def available_cores() -> int:
+    """The cores that this process may use: in a container those of its CPU quota (rounded up), not those of the host."""
+    count = len(os.sched_getaffinity(0))
+    quota = _quota()
+    return count if quota is None else max(1, min(count, math.ceil(quota)))
+
+
+def _quota() -> float | None:
+    """The CPU quota of the control group, in cores; None without one."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # version 2, version 1
+        files = [_CGROUP / name for name in names]
+        if all(file.is_file() for file in files):
+            quota, period = " ".join(file.read_text() for file in files).split()
+            return None if quota in ("max", "-1") else int(quota) / int(period)
+    return None
 
 
 def needed(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -80,3 +109,9 @@ def file_defaults() -> dict[str, str]:
 def _conf_folder() -> Path:
     home = os.environ.get("SPARK_HOME") or spark_jars().parent
     return Path(os.environ.get("SPARK_CONF_DIR") or Path(home) / "conf")
+
+
+def setting_bytes(spark: SparkSession, name: str) -> int:
+    """The value of a setting of type bytes: '256m' -> 268435456."""
+    sizes = java_classes(spark).org.apache.spark.network.util.JavaUtils
+    return int(sizes.byteStringAsBytes(setting(spark, name)))

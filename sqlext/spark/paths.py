@@ -6,16 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyspark.sql import SparkSession
 
 from sqlext.errors import SqlExtError
 from sqlext.settings import setting
 from sqlext.spark.java_classes import java_classes
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-MAX_IMPORT_BYTES = 4 << 30
 
 
 def qualified(spark: SparkSession, path: str) -> Any:

@@ -7,12 +7,13 @@ says what was forgotten. The shim reads the leading words from the jar, so run `
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import TokenReader, position
+from sqlext.context import Context, ResultRow
+from sqlext.errors import error_in
+from sqlext.grammar.reader import TokenReader
 from sqlext.statements.alter_model import AlterModel
-from sqlext.statements.base import Context, Explained, ResultRow, Statement
+from sqlext.statements.base import Explained, Statement
 from sqlext.statements.cancel_training import CancelTraining
 from sqlext.statements.comment_on_model import CommentOnModel
 from sqlext.statements.create_model import CreateModel
@@ -30,8 +31,6 @@ from sqlext.statements.show_training_runs import ShowTrainingRuns
 from sqlext.statements.train_model import TrainModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyspark.sql import SparkSession
 
 STATEMENTS: tuple[type[Statement], ...] = (
@@ -54,7 +53,6 @@ STATEMENTS: tuple[type[Statement], ...] = (
 )
 
 _EXPLAIN_MODES = ("SIMPLE", "EXTENDED", "FORMATTED")
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -89,45 +87,23 @@ def read_statement(reader: TokenReader) -> Statement:
 
 
 def parse(spark: SparkSession, sql: str, explain: str | None = None) -> Parsed:
-    """Called by the shim while Spark parses ``sql``."""
-    statement = _located(sql, lambda: parse_statement(sql))
+    """Called by the shim while Spark parses ``sql``; ``explain`` is the mode of the EXPLAIN before it."""
+    with error_in(sql):
+        statement = parse_statement(sql)
     if explain in _EXPLAIN_MODES and isinstance(statement, Explained):
         return Parsed(f"EXPLAIN {statement.NAME}", "`plan` STRING", {"sql": sql, "explain": explain}, explained=True)
     schema = ", ".join(f"`{name}` {kind}" for name, kind in statement.output().items())
     return Parsed(statement.NAME, schema, {"sql": sql})
 
 
-def near_miss(sql: str) -> None:
-    """Called by the shim for what Spark's parser has rejected.
-
-    :raises SqlExtError: SYNTAX_ERROR with the statement to write instead, where there is one.
-    """
-    from sqlext import did_you_mean
-
-    def call() -> None:
-        error = did_you_mean.near_miss(sql)
-        if error is not None:
-            raise error
-
-    _located(sql, call)
-
-
 def run(spark: SparkSession, payload: dict[str, Any]) -> list[ResultRow]:
     """Called by the shim when the statement's command runs. Parsing again costs 0.2 ms and keeps the payload plain text."""
     sql, explain = payload["sql"], payload.get("explain")
-    return _located(sql, lambda: _carry_out(parse_statement(sql), Context(spark, sql), explain))
+    with error_in(sql):
+        return _carry_out(parse_statement(sql), Context(spark, sql), explain)
 
 
 def _carry_out(statement: Statement, context: Context, explain: str | None) -> list[ResultRow]:
     if explain is not None and isinstance(statement, Explained):
         return [{"plan": statement.explain(context, explain)}]
     return statement.run(context)
-
-
-def _located(sql: str, call: Callable[[], _T]) -> _T:
-    try:
-        return call()
-    except SqlExtError as error:
-        if error.offset is not None:
-            error.line, error.pos = position(sql, error.offset)
-        raise

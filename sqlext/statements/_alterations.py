@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name, TokenReader
-from sqlext.statements._purging import PurgeClauses, purge_rows, purge_runs
-from sqlext.statements.base import Context, ResultRow, changed, dropped_row
-
-if TYPE_CHECKING:
-    from sqlext.catalog import ModelEntry
+from sqlext.catalog.entry import ModelEntry
+from sqlext.catalog.names import ModelName, alias_name
+from sqlext.context import Context, ResultRow
+from sqlext.errors import SqlExtError, error_at
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import TokenReader
+from sqlext.statements.base import changed, dropped_row
+from sqlext.statements.purge_models import PurgeClauses, purge_rows, purge_runs
 
 ALTERED = "ALTERED"
 
@@ -45,7 +46,7 @@ class RenameTo(Alteration):
         return cls(reader.name("a model name"), offset)
 
     def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
-        from sqlext.catalog import ModelName, alter
+        from sqlext.catalog import alter
 
         to = ModelName.of(self.to.parts, entry.name.namespace)
         if to.namespace != entry.name.namespace:
@@ -97,10 +98,9 @@ class SetAlias(Alteration):
         return cls(alias, reader.integer("a version number"), alias_offset, offset)
 
     def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
-        from sqlext.catalog import alias_name
-        from sqlext.statements.base import located
 
-        alias = located(self.alias_offset, lambda: alias_name(self.alias))
+        with error_at(self.alias_offset):
+            alias = alias_name(self.alias)
         before = entry.aliases.get(alias)
         context.catalog.set_alias(entry.name, alias, self.version)
         was = f"; it was {before.version}" if before and before.version != self.version else ""

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name, TokenReader
+from sqlext.context import Context, ResultRow
+from sqlext.errors import SqlExtError, error_at
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import TokenReader
 from sqlext.statements._alterations import ALTERATIONS, Alteration
-from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, located
+from sqlext.statements.base import CHANGED, Statement, changed
 
-FORMS = ", ".join(" ".join(kind.WORDS) for kind in ALTERATIONS)
+ALTERATION_FORMS = ", ".join(" ".join(kind.WORDS) for kind in ALTERATIONS)
 _MISSING = ("MODEL_NOT_FOUND", "DATABASE_NOT_FOUND")
 
 
@@ -39,14 +41,16 @@ class AlterModel(Statement):
                 alteration = kind.read(reader)
                 reader.end("the end of the statement")
                 return cls(name, if_exists, alteration)
-        reader.fail(f"one of {FORMS}")
+        reader.fail(f"one of {ALTERATION_FORMS}")
 
     def run(self, context: Context) -> list[ResultRow]:
         name = context.model_name(self.name)
         try:
-            entry = located(self.name.offset, lambda: context.catalog.get(name))
+            with error_at(self.name.offset):
+                entry = context.catalog.get(name)
         except SqlExtError as error:
             if not (self.if_exists and error.error_class in _MISSING):
                 raise
             return [changed(name, "NOT_FOUND", "nothing to alter")]
-        return located(self.alteration.offset, lambda: self.alteration.run(context, entry))
+        with error_at(self.alteration.offset):
+            return self.alteration.run(context, entry)

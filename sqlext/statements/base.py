@@ -3,65 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
-from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import ModelReference, Name, TokenReader
+from sqlext.context import Context, ResultRow
+from sqlext.grammar.reader import TokenReader
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from sqlext.catalog import Dropped, ModelCatalog, ModelName, ModelRef
-
-ResultRow = dict[str, Any]
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a running statement has at hand: the caller's session and the text it sent."""
-
-    spark: SparkSession
-    sql: str
-
-    @cached_property
-    def catalog(self) -> ModelCatalog:
-        from sqlext.catalog import ModelCatalog
-
-        return ModelCatalog(self.spark)
-
-    def setting(self, name: str) -> str | None:
-        """The session's value of ``spark.sqlext.<name>``."""
-        from sqlext.settings import setting
-
-        return setting(self.spark, name)
-
-    def model_name(self, name: Name) -> ModelName:
-        """``model`` or ``db.model``, resolved against the current database."""
-        from sqlext.catalog import ModelName
-
-        return located(name.offset, lambda: ModelName.of(name.parts, self.catalog.current_namespace()))
-
-    def namespace(self, name: Name | None) -> str:
-        """The database that FROM or IN names, or the current one.
-
-        :raises SqlExtError: DATABASE_NOT_FOUND.
-        """
-        if name is None:
-            return self.catalog.current_namespace()
-        database = str(name).lower()
-        located(name.offset, lambda: self.catalog.metastore.database_location(database))
-        return database
-
-    def model_ref(self, reference: ModelReference) -> ModelRef:
-        from sqlext.catalog import ModelRef
-
-        alias = reference.alias.lower() if reference.alias else None
-        return ModelRef(self.model_name(reference.name), reference.version, alias)
-
+    from sqlext.catalog.drop import Dropped
 
 CHANGED: Mapping[str, str] = {
     "model": "STRING",
@@ -71,6 +20,20 @@ CHANGED: Mapping[str, str] = {
     "size_bytes": "BIGINT",
 }
 """Result columns of the statements that change or remove models."""
+
+
+MOVED: Mapping[str, str] = {
+    "model": "STRING",
+    "version": "INT",
+    "format": "STRING",
+    "location": "STRING",
+    "size_bytes": "BIGINT",
+    "sha256": "STRING",
+    "status": "STRING",
+    "message": "STRING",
+    "is_default": "BOOLEAN",
+}
+"""Result columns of IMPORT and EXPORT MODEL."""
 
 
 def changed(
@@ -84,16 +47,6 @@ def dropped_row(model: object, dropped: Dropped, version: int | None) -> ResultR
     """What DROP MODEL and ALTER MODEL .. DROP VERSION answer."""
     kept = f"kept, as it is not this model's: {', '.join(dropped.kept)}" if dropped.kept else None
     return changed(model, "DROPPED", kept, version=version, size_bytes=dropped.size_bytes)
-
-
-def located(offset: int | None, call: Callable[[], _T]) -> _T:
-    """Runs ``call``; an error without a position of its own gets this one."""
-    try:
-        return call()
-    except SqlExtError as error:
-        if error.offset is None:
-            error.offset = offset
-        raise
 
 
 class Statement(ABC):

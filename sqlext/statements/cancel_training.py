@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sqlext.context import Context, ResultRow
+from sqlext.errors import error_at
 from sqlext.grammar.reader import TokenReader
-from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, located
+from sqlext.statements.base import CHANGED, Statement, changed
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,11 @@ class CancelTraining(Statement):
         return cls(run_id, offset)
 
     def run(self, context: Context) -> list[ResultRow]:
-        return located(self.offset, lambda: self._cancel(context))
+        with error_at(self.offset):
+            return self._cancel(context)
 
     def _cancel(self, context: Context) -> list[ResultRow]:
-        from sqlext.catalog import RunStore
+        from sqlext.catalog.runs import RunStore
 
         store = RunStore(context.spark)
         run = store.find(self.run_id)

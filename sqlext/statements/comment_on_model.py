@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sqlext.grammar.reader import Name, TokenReader
-from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, located
+from sqlext.context import Context, ResultRow
+from sqlext.errors import error_at
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import TokenReader
+from sqlext.statements.base import CHANGED, Statement, changed
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class CommentOnModel(Statement):
         from sqlext.catalog import alter
 
         name = context.model_name(self.name)
-        located(self.name.offset, lambda: context.catalog.get(name))
-        before = located(self.name.offset, lambda: alter.set_comment(context.catalog, name, self.comment))
+        with error_at(self.name.offset):
+            context.catalog.get(name)
+            before = alter.set_comment(context.catalog, name, self.comment)
         return [changed(name, "ALTERED", f"before: {before}" if before else None)]

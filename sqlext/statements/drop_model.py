@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name, TokenReader
-from sqlext.statements.base import CHANGED, Context, ResultRow, Statement, changed, dropped_row, located
+from sqlext.context import Context, ResultRow
+from sqlext.errors import SqlExtError, error_at
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import TokenReader
+from sqlext.statements.base import CHANGED, Statement, changed, dropped_row
 
 if TYPE_CHECKING:
-    from sqlext.catalog import Dropped
+    from sqlext.catalog.drop import Dropped
 
 MISSING = ("MODEL_NOT_FOUND", "MODEL_VERSION_NOT_FOUND", "DATABASE_NOT_FOUND")
 
@@ -46,9 +48,11 @@ class DropModel(Statement):
     def run(self, context: Context) -> list[ResultRow]:
         name = context.model_name(self.name)
         try:
-            located(self.name.offset, lambda: context.catalog.get(name))
+            with error_at(self.name.offset):
+                context.catalog.get(name)
             offset = self.name.offset if self.version is None else self.version_offset
-            dropped = located(offset, lambda: self._drop(context))
+            with error_at(offset):
+                dropped = self._drop(context)
         except SqlExtError as error:
             if not (self.if_exists and error.error_class in MISSING):
                 raise

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError
+from sqlext.evaluation.request import CONFUSION_MATRIX, PER_CLASS, EvaluateRequest
+from sqlext.grammar.notes import Name, RawOption
 from sqlext.grammar.options import Option, resolve
-from sqlext.grammar.reader import ModelReference, Name, RawOption, Source, TokenReader
-from sqlext.statements.base import Context, ResultRow, Statement
+from sqlext.grammar.reader import Source, TokenReader
+from sqlext.statements.base import Statement
+
+__all__ = ["CONFUSION_MATRIX", "FORMS", "PER_CLASS", "EvaluateModel"]
 
 OPTIONS: tuple[Option, ...] = ()
 
-PER_CLASS = "PER CLASS"
-CONFUSION_MATRIX = "CONFUSION MATRIX"
 # Result columns of the two forms that list classes.
 FORMS: dict[str, dict[str, str]] = {
     PER_CLASS: {
@@ -51,13 +54,10 @@ class EvaluateModel(Statement):
     """``EVALUATE MODEL name [VERSION n | ALIAS a], .. [FROM source] [LABEL column] [PER CLASS | CONFUSION MATRIX]``
 
     Several models are measured on the same rows, in one pass. Without FROM each answers from the rows that TRAIN held out
-    and stored with the version; no image is read. ``form`` is PER CLASS, CONFUSION MATRIX or None.
+    and stored with the version; no image is read.
     """
 
-    models: tuple[ModelReference, ...]
-    source: Source | None
-    label: Name | None
-    form: str | None = None
+    request: EvaluateRequest
 
     NAME = "EVALUATE MODEL"
     HEADS = (("EVALUATE", "MODEL"),)
@@ -106,12 +106,12 @@ class EvaluateModel(Statement):
             problem = "LABEL says which column of a source holds the labels: add FROM, or leave LABEL out."
             raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=given["LABEL"])
         resolve(clauses.options, OPTIONS)
-        return cls(tuple(models), clauses.source, clauses.label, clauses.form)
+        return cls(EvaluateRequest(tuple(models), clauses.source, clauses.label, clauses.form))
 
     def output(self) -> Mapping[str, str]:
-        return self.OUTPUT if self.form is None else FORMS[self.form]
+        return self.OUTPUT if self.request.form is None else FORMS[self.request.form]
 
     def run(self, context: Context) -> list[ResultRow]:
         from sqlext.evaluation.evaluate import evaluate
 
-        return evaluate(context, self)
+        return evaluate(context, self.request)

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from sqlext.context import Context, ResultRow
+from sqlext.grammar.notes import RawOption
 from sqlext.grammar.options import Option, boolean, resolve
-from sqlext.grammar.reader import ModelReference, RawOption, TokenReader
-from sqlext.statements.base import Context, ResultRow, Statement
-from sqlext.transfer.formats import MOVED, read_format
+from sqlext.grammar.reader import TokenReader
+from sqlext.statements.base import MOVED, Statement
+from sqlext.transfer.formats import read_format
+from sqlext.transfer.request import ExportRequest
 
 OPTIONS = (Option("overwrite", boolean, False, "whether an export that is there already is replaced"),)
 
@@ -22,21 +25,18 @@ class _Clauses:
     options: list[RawOption] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
 class ExportModel(Statement):
     """``EXPORT MODEL name [VERSION n | ALIAS a] TO 'path' [FORMAT ONNX] [OPTIONS (overwrite = true)]``
 
     Without FORMAT one folder with all that the version has, its backbone included; IMPORT MODEL without FORMAT reads it.
     """
 
+    request: ExportRequest
+
     NAME = "EXPORT MODEL"
     HEADS = (("EXPORT", "MODEL"),)
     OUTPUT: ClassVar[Mapping[str, str]] = MOVED
-
-    def __init__(self, model: ModelReference, clauses: _Clauses) -> None:
-        self.model = model
-        self.path, self.path_offset = clauses.path, clauses.path_offset
-        self.format = clauses.format  # None: a folder with all that the version has
-        self.options = resolve(clauses.options, OPTIONS)
 
     @classmethod
     def parse(cls, reader: TokenReader) -> ExportModel:
@@ -52,12 +52,17 @@ class ExportModel(Statement):
         )
         if not clauses.path:
             reader.fail("TO and a path in quotes")
-        return cls(model, clauses)
+        options = resolve(clauses.options, OPTIONS)
+        return cls(
+            ExportRequest(
+                model, clauses.path, clauses.path_offset, clauses.format, overwrite=bool(options["overwrite"])
+            )
+        )
 
     def run(self, context: Context) -> list[ResultRow]:
         from sqlext.transfer.exporting import export
 
-        return [export(context, self)]
+        return [export(context, self.request)]
 
 
 def _path(reader: TokenReader, clauses: _Clauses) -> None:

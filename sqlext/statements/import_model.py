@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError
+from sqlext.grammar.notes import Name, RawOption
 from sqlext.grammar.options import Option, as_written, choice, resolve, text
-from sqlext.grammar.reader import Creation, Name, RawOption, TokenReader
-from sqlext.statements.base import Context, ResultRow, Statement
-from sqlext.transfer.formats import FORMATS, MOVED, read_format
+from sqlext.grammar.reader import Creation, TokenReader
+from sqlext.statements.base import MOVED, Statement
+from sqlext.transfer.formats import FORMATS, read_format
+from sqlext.transfer.request import ImportRequest
 
 OPTIONS = (
     # The values of these are read by sqlext.images.preprocessing.
@@ -46,6 +49,7 @@ class _Clauses:
     options: list[RawOption] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
 class ImportModel(Statement):
     """``IMPORT [OR REPLACE] MODEL [IF NOT EXISTS] name FROM 'path' [FORMAT ONNX] [LABELS ('a', ..) | LABELS FROM table]
     [COMMENT s] [OPTIONS (..)]``
@@ -54,19 +58,11 @@ class ImportModel(Statement):
     FORMAT it reads the folder that EXPORT MODEL wrote.
     """
 
+    request: ImportRequest
+
     NAME = "IMPORT MODEL"
     HEADS = (("IMPORT", "MODEL"), ("IMPORT", "OR", "REPLACE", "MODEL"))
     OUTPUT: ClassVar[Mapping[str, str]] = MOVED
-
-    def __init__(self, creation: Creation, clauses: _Clauses) -> None:
-        self.name, self.replace, self.if_not_exists = creation.name, creation.replace, creation.if_not_exists
-        self.path, self.path_offset, self.comment = clauses.path, clauses.path_offset, clauses.comment
-        self.labels, self.labels_from = clauses.labels, clauses.labels_from
-        self.labels_offset = clauses.own.get("LABELS", clauses.path_offset)
-        self.options = resolve(clauses.options, OPTIONS)
-        self.given = {option.key: option.value_offset for option in clauses.options}
-        self.format = clauses.format or _format_of(clauses)  # None: the folder of an EXPORT
-        _check(self)
 
     @classmethod
     def parse(cls, reader: TokenReader) -> ImportModel:
@@ -82,16 +78,31 @@ class ImportModel(Statement):
         )
         if not clauses.path:
             reader.fail("FROM and a path in quotes")
-        return cls(creation, clauses)
+        return cls(_request(creation, clauses))
 
     def run(self, context: Context) -> list[ResultRow]:
-        if self.format is None:
-            from sqlext.transfer.import_folder import import_folder
+        from sqlext.transfer.importing import import_model
 
-            return [import_folder(context, self)]
-        from sqlext.transfer.import_network import import_network
+        return [import_model(context, self.request)]
 
-        return [import_network(context, self)]
+
+def _request(creation: Creation, clauses: _Clauses) -> ImportRequest:
+    request = ImportRequest(
+        name=creation.name,
+        replace=creation.replace,
+        if_not_exists=creation.if_not_exists,
+        path=clauses.path,
+        path_offset=clauses.path_offset,
+        options=resolve(clauses.options, OPTIONS),
+        format=clauses.format or _format_of(clauses),
+        labels=clauses.labels,
+        labels_from=clauses.labels_from,
+        labels_offset=clauses.own.get("LABELS", clauses.path_offset),
+        comment=clauses.comment,
+        given={option.key: option.value_offset for option in clauses.options},
+    )
+    _check(request)
+    return request
 
 
 def _path(reader: TokenReader, clauses: _Clauses) -> None:
@@ -109,15 +120,15 @@ def _format_of(clauses: _Clauses) -> str | None:
     return None
 
 
-def _check(statement: ImportModel) -> None:
+def _check(request: ImportRequest) -> None:
     """What contradicts itself."""
-    if statement.path.startswith("sqlext:") and statement.format != "ONNX":
-        reason = f"'{statement.path}' is an ONNX network: write FORMAT ONNX."
-        raise SqlExtError("INVALID_NETWORK", reason=reason, offset=statement.path_offset)
-    if statement.replace and statement.options["promote"] == "never" and "promote" in statement.given:
+    if request.path.startswith("sqlext:") and request.format != "ONNX":
+        reason = f"'{request.path}' is an ONNX network: write FORMAT ONNX."
+        raise SqlExtError("INVALID_NETWORK", reason=reason, offset=request.path_offset)
+    if request.replace and request.options["promote"] == "never" and "promote" in request.given:
         accepted = "'always' with OR REPLACE, which removes the older versions"
         values = {"option": "promote", "value": "never", "accepted": accepted}
-        raise SqlExtError("INVALID_OPTION_VALUE", offset=statement.given["promote"], **values)
+        raise SqlExtError("INVALID_OPTION_VALUE", offset=request.given["promote"], **values)
 
 
 def _options(reader: TokenReader, clauses: _Clauses) -> None:

@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
+from sqlext.catalog.names import name_pattern
+from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name, TokenReader
-from sqlext.statements._purging import PurgeClauses, purge_rows, purge_runs
-from sqlext.statements.base import CHANGED, Context, ResultRow, Statement
+from sqlext.grammar.notes import Name
+from sqlext.grammar.options import MAX_INT
+from sqlext.grammar.reader import TokenReader
+from sqlext.settings import duration_seconds
+from sqlext.statements.base import CHANGED, Statement, changed
 
 if TYPE_CHECKING:
-    from sqlext.catalog.purge import Purged
+    from sqlext.catalog.purge import Purged, Rule
 
+MAX_DAYS = timedelta.max.days
 _ORPHANS, _DRY_RUN = "ORPHANS", "DRY RUN"
+
+
+@dataclass(frozen=True)
+class PurgeClauses:
+    """``[KEEP n VERSIONS] [OLDER THAN n DAYS]``"""
+
+    keep: int | None
+    days: int | None
+
+    @classmethod
+    def read(cls, reader: TokenReader, *flags: str) -> tuple[PurgeClauses, set[str]]:
+        """The clauses in any order, each at most once, and which of ``flags`` (clauses of words alone) stand among them."""
+        found: dict[str, int] = {}
+        readers: dict[str, Callable[[TokenReader], object]] = {
+            "KEEP": lambda r: found.update(keep=_count(r, "how many of the newest versions to keep", "VERSIONS")),
+            "OLDER THAN": lambda r: found.update(days=_count(r, "a number of days", "DAYS", MAX_DAYS)),
+            **{flag: lambda _: None for flag in flags},
+        }
+        given = reader.clauses(readers)
+        return cls(found.get("keep"), found.get("days")), set(given) & set(flags)
+
+    @property
+    def is_empty(self) -> bool:
+        return self.keep is None and self.days is None
+
+    def rule(self, *, dry_run: bool = False) -> Rule:
+        from sqlext.catalog.purge import Rule
+
+        return Rule(self.keep, self.days, dry_run)
 
 
 @dataclass(frozen=True)
@@ -48,7 +83,6 @@ class PurgeModels(Statement):
         return cls(namespace, pattern, versions, _ORPHANS in flags, _DRY_RUN in flags)
 
     def run(self, context: Context) -> list[ResultRow]:
-        from sqlext.catalog.names import name_pattern
         from sqlext.catalog.orphans import purge_orphans
 
         namespace, matches = context.namespace(self.namespace), name_pattern(self.pattern)
@@ -70,3 +104,34 @@ class PurgeModels(Statement):
             else:
                 found += purge_model(catalog, entry, self.versions.rule(dry_run=self.dry_run), users)
         return found
+
+
+def _count(reader: TokenReader, what: str, unit: str, most: int = MAX_INT) -> int:
+    offset = reader.offset
+    number = reader.integer(what)
+    if number < 0:
+        reader.fail(f"{what}: 0 or more", offset)
+    if number > most:
+        reader.fail(f"{what}: at most {most}", offset)
+    reader.need(unit)
+    return number
+
+
+def purge_rows(found: Iterable[Purged]) -> list[ResultRow]:
+    return [changed(p.model, p.status, p.message, version=p.version, size_bytes=p.size_bytes) for p in found]
+
+
+def purge_runs(context: Context, namespace: str, matches: Callable[[str], bool], *, dry_run: bool) -> list[Purged]:
+    """Forgets runs that are older than ``spark.sqlext.runs.keep``.
+
+    :raises SqlExtError: INVALID_SETTING, FOLDER_ACCESS_DENIED.
+    """
+    from sqlext.catalog import orphans
+
+    text = context.setting("runs.keep") or "90d"
+    try:
+        keep = timedelta(seconds=duration_seconds(text))
+    except (KeyError, ValueError, OverflowError):
+        accepted = "a duration such as 90d or 12h"
+        raise SqlExtError("INVALID_SETTING", setting="spark.sqlext.runs.keep", value=text, accepted=accepted) from None
+    return orphans.purge_runs(context.catalog, namespace, matches, keep, dry_run=dry_run)

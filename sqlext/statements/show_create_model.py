@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sqlext.grammar.reader import ModelReference, TokenReader
-from sqlext.statements.base import Context, ResultRow, Statement, located
+from sqlext.context import Context, ResultRow
+from sqlext.errors import error_at
+from sqlext.grammar.reader import TokenReader, WrittenModel
+from sqlext.statements.base import Statement
+from sqlext.training.recreate import statement_of
 
 
 @dataclass(frozen=True)
 class ShowCreateModel(Statement):
     """``SHOW CREATE MODEL name [VERSION n | ALIAS a]``: running its text again trains the same model."""
 
-    model: ModelReference
+    model: WrittenModel
 
     NAME = "SHOW CREATE MODEL"
     HEADS = (("SHOW", "CREATE", "MODEL"),)
@@ -27,10 +30,10 @@ class ShowCreateModel(Statement):
         return cls(model)
 
     def run(self, context: Context) -> list[ResultRow]:
-        return located(self.model.name.offset, lambda: self._text(context))
+        with error_at(self.model.name.offset):
+            return self._text(context)
 
     def _text(self, context: Context) -> list[ResultRow]:
-        from sqlext.training.recreate import statement_of
 
         version = context.catalog.resolve(context.model_ref(self.model))
         context.catalog.check(version.name, "SELECT")

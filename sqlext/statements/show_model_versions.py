@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name, TokenReader
-from sqlext.statements.base import Context, ResultRow, Statement, located
-
-if TYPE_CHECKING:
-    from sqlext.catalog import ModelEntry, ModelVersion
+from sqlext.catalog.entry import ModelEntry, ModelVersion
+from sqlext.context import Context, ResultRow
+from sqlext.errors import SqlExtError, error_at
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import TokenReader
+from sqlext.statements.base import Statement
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ class ShowModelVersions(Statement):
 
     def run(self, context: Context) -> list[ResultRow]:
         name = context.model_name(self.model)
-        entry = located(self.model.offset, lambda: context.catalog.get(name))
-        located(self.model.offset, lambda: context.catalog.check(name, "SELECT"))
+        with error_at(self.model.offset):
+            entry = context.catalog.get(name)
+            context.catalog.check(name, "SELECT")
         return version_rows(context, entry)
 
 

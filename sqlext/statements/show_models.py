@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from sqlext.catalog.entry import ModelEntry
+from sqlext.catalog.names import ModelName
+from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name, TokenReader
-from sqlext.statements.base import Context, ResultRow, Statement
-
-if TYPE_CHECKING:
-    from sqlext.catalog import ModelEntry
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import TokenReader
+from sqlext.statements.base import Statement
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,6 @@ def model_rows(context: Context, namespace: str, pattern: str | None = None) -> 
 
 def _backbone(context: Context, entry: ModelEntry, known: dict[str, str]) -> str | None:
     """`database.model@version` as it is called now; where it is gone, as it was called. ``known`` saves looking twice."""
-    from sqlext.catalog import ModelName
-
     told, version_id = entry.default.parameters.get("sqlext.backbone"), entry.default.backbone_id
     if told is None or version_id is None:
         return told

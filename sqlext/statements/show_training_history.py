@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlext.grammar.reader import ModelReference, TokenReader
-from sqlext.statements.base import Context, ResultRow, Statement, located
+from sqlext.catalog.entry import ModelVersion
+from sqlext.context import Context, ResultRow
+from sqlext.errors import error_at
+from sqlext.grammar.reader import TokenReader, WrittenModel
+from sqlext.statements.base import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sqlext.catalog import ModelVersion, Run
+    from sqlext.catalog.runs import Run
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class ShowTrainingHistory(Statement):
     One row per epoch. A run may be running, failed or cancelled.
     """
 
-    model: ModelReference | None
+    model: WrittenModel | None
     run_id: str
     run_offset: int
 
@@ -59,10 +61,12 @@ class ShowTrainingHistory(Statement):
 
     def run(self, context: Context) -> list[ResultRow]:
         if self.model is None:
-            return located(self.run_offset, lambda: _of_run(context, self.run_id))
+            with error_at(self.run_offset):
+                return _of_run(context, self.run_id)
         model = self.model
-        version = located(model.name.offset, lambda: context.catalog.resolve(context.model_ref(model)))
-        located(model.name.offset, lambda: context.catalog.check(version.name, "SELECT"))
+        with error_at(model.name.offset):
+            version = context.catalog.resolve(context.model_ref(model))
+            context.catalog.check(version.name, "SELECT")
         return version_history_rows(context, version)
 
 
@@ -80,7 +84,7 @@ def run_history_rows(run: Run) -> list[ResultRow]:
 
 
 def _of_run(context: Context, run_id: str) -> list[ResultRow]:
-    from sqlext.catalog import RunStore
+    from sqlext.catalog.runs import RunStore
 
     run = RunStore(context.spark).find(run_id)
     if context.catalog.metastore.table(run.name) is not None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name, TokenReader
-from sqlext.statements.base import Context, ResultRow, Statement, located
-
-if TYPE_CHECKING:
-    from sqlext.catalog import ModelName
+from sqlext.catalog.names import ModelName
+from sqlext.context import Context, ResultRow
+from sqlext.errors import SqlExtError, error_at
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import TokenReader
+from sqlext.statements.base import Statement
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,15 @@ class ShowTrainingRuns(Statement):
         if self.model is None:
             return run_rows(context, namespace)
         name = self._name(self.model, namespace)
-        located(self.model.offset, lambda: context.catalog.metastore.database_location(name.namespace))
+        with error_at(self.model.offset):
+            context.catalog.metastore.database_location(name.namespace)
         return run_rows(context, name.namespace, name.name)
 
     @staticmethod
     def _name(model: Name, namespace: str) -> ModelName:
-        from sqlext.catalog import ModelName
 
-        return located(model.offset, lambda: ModelName.of(model.parts, namespace))
+        with error_at(model.offset):
+            return ModelName.of(model.parts, namespace)
 
 
 def run_rows(context: Context, namespace: str, model: str | None = None) -> list[ResultRow]:
@@ -80,7 +81,7 @@ def run_rows(context: Context, namespace: str, model: str | None = None) -> list
 
     :raises SqlExtError: DATABASE_NOT_FOUND, FOLDER_ACCESS_DENIED.
     """
-    from sqlext.catalog import RunStore
+    from sqlext.catalog.runs import RunStore
 
     runs = RunStore(context.spark).list(namespace, model)
     return [{column: getattr(run, column) for column in ShowTrainingRuns.OUTPUT} for run in runs]

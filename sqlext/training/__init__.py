@@ -1,1 +1,1 @@
-"""TRAIN MODEL and EVALUATE MODEL behind the grammar: sources, features, split, BigDL, held-out rows, the record of a run."""
+"""TRAIN MODEL behind the grammar: the request, the plan, the rows, BigDL, and the record of a run."""

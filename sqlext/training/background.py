@@ -1,7 +1,7 @@
 """OPTIONS (async = true): TRAIN MODEL returns at once, and a thread of the driver carries the training out.
 
-It runs in a session of its own beside the caller's (sessions.py) and in a job group of its own, so that neither a later
-USE nor the end of the client's statement disturbs it. Places and the queue are those of every training (runs.py), and
+It runs in a session of its own beside the caller's (Context.beside) and in a job group of its own, so that neither a later
+USE nor the end of the client's statement disturbs it. Places and the queue are those of every training (recorder.py), and
 ``RunStore.request_cancel`` ends it. The threads are daemons: a driver that ends takes its trainings along, and their
 records say so.
 """
@@ -12,13 +12,12 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark import InheritableThread
 
-if TYPE_CHECKING:
-    from sqlext.statements.base import Context, ResultRow
-    from sqlext.training.recorder import RunRecorder
+from sqlext.context import Context, ResultRow
+from sqlext.training.recorder import RunRecorder
 
 logger = logging.getLogger("sqlext")
 

@@ -1,7 +1,4 @@
-"""The clauses of a training, as TRAIN MODEL and CREATE MODEL .. AS read them.
-
-Imported while the package is built: only the standard library and the token reader at module level.
-"""
+"""Reads TRAIN MODEL and CREATE MODEL .. AS: the same clauses, and two ways to name the source."""
 
 from __future__ import annotations
 
@@ -10,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlext.errors import SqlExtError
-from sqlext.grammar.options import MAX_INT
-from sqlext.grammar.reader import ModelReference, Name, RawOption, Source, TokenReader
+from sqlext.grammar.notes import Name, RawOption
+from sqlext.grammar.options import MAX_INT, resolve
+from sqlext.grammar.reader import Creation, Source, TokenReader, WrittenModel
+from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together, of_a_later_release
+from sqlext.training.request import TrainRequest, Tune, TuneItem, Validation
 
 ARCHITECTURES = ("linear", "mlp")
 _LATER_ARCHITECTURES = ("cnn", "finetune")
@@ -29,51 +29,6 @@ FOREIGN_CLAUSES = {
 }
 
 
-@dataclass(frozen=True)
-class Validation:
-    """VALIDATE: ``kind`` is split, by, source or none.
-
-    ``fraction`` and ``test_fraction`` are the shares of rows that validate and test; ``text`` is what the user wrote
-    behind VALIDATE.
-    """
-
-    kind: str = "split"
-    fraction: float = 0.2
-    test_fraction: float = 0.0
-    stratified: bool = False
-    group: Name | None = None
-    column: Name | None = None
-    seed: int | None = None
-    source: Source | None = None
-    text: str = "SPLIT 0.2"
-    offset: int | None = None
-
-
-@dataclass(frozen=True)
-class TuneItem:
-    """One option that TUNE varies: over ``values`` (IN), or from ``low`` to ``high`` (BETWEEN), ``log``: in its logarithm."""
-
-    option: str
-    values: tuple[Any, ...] | None = None
-    low: Any = None
-    high: Any = None
-    log: bool = False
-    offset: int = 0
-    value_offset: int = 0
-
-
-@dataclass(frozen=True)
-class Tune:
-    """TUNE: ``method`` is grid, random or None (not said); ``direction`` is maximize, minimize or None."""
-
-    items: tuple[TuneItem, ...]
-    trials: int | None = None
-    method: str | None = None
-    direction: str | None = None
-    metric: str | None = None
-    offset: int = 0
-
-
 @dataclass
 class Clauses:
     """What was written behind the model's name; ``given`` are the words of the clauses, with their offsets, up to ``end``."""
@@ -83,7 +38,7 @@ class Clauses:
     label: Name | None = None
     target: Name | None = None
     architecture: str = "linear"
-    backbone: ModelReference | None = None
+    backbone: WrittenModel | None = None
     validation: Validation | None = None
     tune: Tune | None = None
     comment: str | None = None
@@ -91,6 +46,92 @@ class Clauses:
     properties: dict[str, str] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
     end: int = 0
+
+
+def read_train(reader: TokenReader) -> TrainRequest:
+    """``TRAIN [OR REPLACE] MODEL [IF NOT EXISTS] name (clause) ..``
+
+    :raises SqlExtError: SYNTAX_ERROR and other errors of the text, with the offset at fault.
+    """
+    creation, clauses = reader.creation("TRAIN"), Clauses()
+    read_clauses(reader, clauses)
+    return _request("TRAIN MODEL", creation, clauses, reader)
+
+
+def read_create(reader: TokenReader) -> TrainRequest:
+    """``CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name (clause) .. AS query``
+
+    :raises SqlExtError: as :func:`read_train`.
+    """
+    creation, clauses = reader.creation("CREATE"), Clauses()
+    read_clauses(reader, clauses, ends=lambda r: r.at("AS"))
+    if not reader.take("AS"):
+        reader.fail(f"AS and the query that gives the rows of CREATE MODEL {creation.name}")
+    clauses.source = _query(reader)
+    return _request("CREATE MODEL", creation, clauses, reader)
+
+
+def read_training(sql: str) -> TrainRequest:
+    """A recorded TRAIN or CREATE MODEL.
+
+    :raises SqlExtError: as :func:`read_train`; FEATURE_NOT_AVAILABLE.
+    """
+    reader = TokenReader(sql)
+    request = read_create(reader) if reader.at("CREATE") else read_train(reader)
+    if reader.not_available is not None:
+        raise reader.not_available
+    return request
+
+
+def _request(statement: str, creation: Creation, clauses: Clauses, reader: TokenReader) -> TrainRequest:
+    """The request of these clauses; ``reader`` stands behind them."""
+    request = TrainRequest(
+        statement=statement,
+        name=creation.name,
+        replace=creation.replace,
+        if_not_exists=creation.if_not_exists,
+        source=clauses.source,
+        features=tuple(clauses.features),
+        label=clauses.label,
+        target=clauses.target,
+        architecture=clauses.architecture,
+        backbone=clauses.backbone,
+        validation=clauses.validation or Validation(),
+        tune=clauses.tune,
+        comment=clauses.comment,
+        properties=clauses.properties,
+        raw_options=tuple(clauses.options),
+        options=resolve(clauses.options, OPTIONS, foreign=FOREIGN_OPTIONS),
+        given=clauses.given,
+        clauses_end=clauses.end,
+    )
+    if request.source is not None:
+        _check(request)
+        # An option of another system may say what LABEL does here, so this comes after the options.
+        if request.label is None and request.target is None:
+            reader.fail(f"LABEL (classification) or TARGET (regression): {statement} {request.name} needs one of them")
+    if later := of_a_later_release(request.options, request.raw_options):
+        reader.later("precision = 'int8'", later.value_offset)
+    return request
+
+
+def _check(request: TrainRequest) -> None:
+    """What contradicts itself."""
+    if request.label is not None and request.target is not None:
+        problem = "LABEL (classification) and TARGET (regression) exclude each other."
+        offset = max(request.given["LABEL"], request.given["TARGET"])
+        raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=offset)
+    if request.validation.stratified and request.regression:
+        problem = "STRATIFIED goes by the classes of LABEL; TARGET has none."
+        raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=request.validation.offset)
+    check_together(
+        request.options,
+        request.raw_options,
+        architecture=request.architecture,
+        regression=request.regression,
+        replace=request.replace,
+        tuned={item.option for item in request.tune.items} if request.tune else (),
+    )
 
 
 def read_clauses(reader: TokenReader, clauses: Clauses, *, ends: Callable[[TokenReader], bool] | None = None) -> None:
@@ -137,7 +178,7 @@ def _architecture(reader: TokenReader) -> str:
     return name
 
 
-def _backbone(reader: TokenReader) -> ModelReference:
+def _backbone(reader: TokenReader) -> WrittenModel:
     reference = reader.model()
     offset = reader.offset
     if reader.take("FREEZE"):
@@ -147,6 +188,28 @@ def _backbone(reader: TokenReader) -> ModelReference:
         if what != "ALL":
             reader.later("FREEZE other than ALL", offset)
     return reference
+
+
+# --- AS -----------------------------------------------------------------------------------------------------------------
+
+
+def _query(reader: TokenReader) -> Source:
+    """The rest of the statement, as it can stand behind FROM."""
+    offset = reader.offset
+    text = reader.rest("a query")
+    if _is_parenthesised(text):
+        return Source(text, text, offset, is_query=True)
+    # The parenthesis that FROM needs stands where the blank before the query is, so that positions stay right.
+    return Source(f"({text})", f"({text})", offset - 1, is_query=True)
+
+
+def _is_parenthesised(text: str) -> bool:
+    """Whether one pair of parentheses holds all of it: (SELECT 1) UNION (SELECT 2) is no such text."""
+    inner = TokenReader(text)
+    if not inner.at("("):
+        return False
+    inner.parenthesised()
+    return inner.done
 
 
 # --- VALIDATE -----------------------------------------------------------------------------------------------------

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, DecimalType, FractionalType, NumericType, StringType, StructField
 
 from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name, Source
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import Source
 from sqlext.sources import ColumnOf, find_column
+from sqlext.spark.types import is_array, is_image, is_vector
 from sqlext.text import identifier
-from sqlext.udfs.base import is_array, is_image, is_vector
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
 
 
 @dataclass(frozen=True)

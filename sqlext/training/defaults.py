@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlext.bigdl.records import TrainSettings
 from sqlext.errors import SqlExtError
-
-if TYPE_CHECKING:
-    from sqlext.statements.train_model import TrainModel
+from sqlext.training.options import OPTIONS
+from sqlext.training.request import TrainRequest
 
 EPOCHS, EPOCHS_WITH_EARLY_STOP = 20, 100
 
 
-def resolve_defaults(statement: TrainModel, *, embedded: bool) -> dict[str, Any]:
+def resolve_defaults(request: TrainRequest, *, embedded: bool) -> dict[str, Any]:
     """All options of TRAIN with their values; ``embedded``: the features come from a backbone.
 
     :raises SqlExtError: INVALID_OPTION_VALUE for options that need validation rows where there are none.
     """
-    options = dict(statement.options)
-    validates = statement.validation.kind != "none"
-    _need_validation(statement, options, validates=validates)
+    options = dict(request.options)
+    validates = request.validation.kind != "none"
+    _need_validation(request, options, validates=validates)
     if options["early_stop"] is None:
         options["early_stop"] = not embedded and validates
     if options["epochs"] is None:
@@ -33,11 +32,11 @@ def resolve_defaults(statement: TrainModel, *, embedded: bool) -> dict[str, Any]
     if options["standardize"] is None:
         options["standardize"] = not embedded
     if options["metric"] is None:
-        options["metric"] = "rmse" if statement.regression else "accuracy"
+        options["metric"] = "rmse" if request.regression else "accuracy"
     return options
 
 
-def _need_validation(statement: TrainModel, options: Mapping[str, Any], *, validates: bool) -> None:
+def _need_validation(request: TrainRequest, options: Mapping[str, Any], *, validates: bool) -> None:
     for option, value, instead in (("early_stop", True, "false"), ("promote", "if_better", "'always' or 'never'")):
         if not validates and options[option] == value:
             raise SqlExtError(
@@ -45,23 +44,11 @@ def _need_validation(statement: TrainModel, options: Mapping[str, Any], *, valid
                 option=option,
                 value=str(value).lower(),
                 accepted=f"{instead} with VALIDATE NONE: there are no validation rows",
-                offset=statement.option_offset(option),
+                offset=request.option_offset(option),
             )
 
 
 def settings_of(options: Mapping[str, Any]) -> TrainSettings:
     """What BigDL is told. min_loss, max_runtime and class_weights are filled in when the rows are known."""
-    return TrainSettings(
-        epochs=options["epochs"],
-        batch_size=options["batch_size"],
-        optimizer=options["optimizer"],
-        learning_rate=options["learning_rate"] or 1.0,
-        momentum=options["momentum"],
-        dampening=options["dampening"],
-        weight_decay=options["weight_decay"],
-        clip_norm=options["clip_norm"],
-        learning_rate_decay=options["learning_rate_decay"],
-        early_stop=options["early_stop"],
-        early_stop_patience=options["early_stop_patience"],
-        seed=options["seed"],
-    )
+    own = {option.name: options[option.name] for option in OPTIONS if option.bigdl}
+    return TrainSettings(**own | {"learning_rate": options["learning_rate"] or 1.0})

@@ -6,22 +6,17 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, FloatType
 
+from sqlext.catalog.entry import ModelVersion
+from sqlext.scoring.choose import Choice
+from sqlext.scoring.inputs import Argument
 from sqlext.scoring.steps import apply_steps, embedding_steps
 from sqlext.sources import ColumnOf
 from sqlext.training.columns import Features
-from sqlext.udfs.base import Argument
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from sqlext.catalog import ModelVersion
-    from sqlext.scoring.choose import Choice
 
 ROWS_PER_TASK = 64  # of images: some seconds each, so that progress moves and a lost executor costs little
 FEWEST_ROWS, TASKS_PER_CORE = (
@@ -100,11 +95,20 @@ def _array_error() -> Column:
 
 
 def _spread(spark: SparkSession, frame: DataFrame, rows: int) -> DataFrame:
-    """More tasks where there are fewer than the cores could use (a small Parquet table is one partition)."""
+    """Partitions that suit ``rows``: more where the cores could use more (a small Parquet table is one partition), and as many
+    where the source ends with a shuffle of its own, whose number of partitions has nothing to do with the rows.
+    """
     cores = max(spark.sparkContext.defaultParallelism, 1)
     of_few = max(min(rows // FEWEST_ROWS, TASKS_PER_CORE * cores), 2 * cores)
     wanted = min(max(rows // ROWS_PER_TASK, of_few), max(rows, 1))
-    return frame.repartition(wanted) if frame.rdd.getNumPartitions() < wanted else frame
+    if _is_adaptive(frame) or frame.rdd.getNumPartitions() < wanted:
+        return frame.repartition(wanted)
+    return frame
+
+
+def _is_adaptive(frame: DataFrame) -> bool:
+    """Whether the plan has a shuffle: then Spark would have to run it to learn the number of partitions."""
+    return bool(frame._jdf.queryExecution().executedPlan().nodeName() == "AdaptiveSparkPlan")
 
 
 @contextmanager

@@ -5,23 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import functions as F
 
-from sqlext.bigdl.training import Epoch, HeadSpec, TrainedHead, TrainSettings, train_head
+from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
+from sqlext.bigdl.training import train_head
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
+from sqlext.evaluation.names import TEST, VALIDATION
 from sqlext.networks.head import Head
-from sqlext.statements.base import Context
-from sqlext.training.scaling import Floats, TargetScale, feature_scaling, scale_features, start_weights
-from sqlext.training.split import TEST, VALIDATION
-
-if TYPE_CHECKING:
-    from sqlext.statements.train_model import TrainModel
-    from sqlext.training.labels import Labels
-    from sqlext.training.plan import TrainPlan
-    from sqlext.training.recorder import RunRecorder
-    from sqlext.training.rows import Rows
+from sqlext.text import first_few
+from sqlext.training.labels import Labels
+from sqlext.training.plan import TrainPlan
+from sqlext.training.recorder import RunRecorder
+from sqlext.training.request import TrainRequest
+from sqlext.training.rows import Rows
+from sqlext.training.scaling import Floats, Scaling, TargetScale, start_weights
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,16 @@ class Fitted:
 
 
 def fit(
-    context: Context, plan: TrainPlan, statement: TrainModel, labels: Labels, rows: Rows, run: RunRecorder
+    context: Context, plan: TrainPlan, request: TrainRequest, labels: Labels, rows: Rows, run: RunRecorder
 ) -> Fitted:
     """Trains the head on the rows that train, measured on those that validate; test rows never get here."""
     spec = _spec(plan, labels, rows.width)
     used = rows.usable.where(F.col("target").isNotNull() & (F.col("side") != TEST))
-    mean, std = feature_scaling(used) if plan.standardize else (None, None)
-    target = TargetScale.of(used) if plan.regression else None
-    scaled = used if mean is None or std is None else scale_features(used, mean, std)
-    scaled = scaled if target is None else target.scale(scaled)
-    start = _start(context, plan, statement, labels, spec, (mean, std, target))
+    scaling = Scaling.of(used, features=plan.standardize, target=plan.regression)
+    target = scaling.target
+    start = _start(context, plan, request, labels, spec, scaling)
     trained_rows = sum(rows.trained.values())
-    settings = _settings(plan, statement, labels, rows, run, target)
+    settings = _settings(plan, request, labels, rows, run, target)
     run.phase("training", trained_rows * settings.epochs)
 
     def on_epoch(epoch: Epoch) -> bool:
@@ -54,7 +52,7 @@ def fit(
 
     trained = train_head(
         context.spark,
-        scaled.select("features", "target", (F.col("side") == VALIDATION).alias("validates")),
+        scaling.scale(used).select("features", "target", (F.col("side") == VALIDATION).alias("validates")),
         spec,
         settings,
         on_epoch,
@@ -67,7 +65,7 @@ def fit(
     if target is not None:
         history = [target.in_units(epoch) for epoch in trained.history]
         trained = replace(trained, weights=target.fold(trained.weights), history=history)
-    return Fitted(trained, Head(tuple(trained.weights), mean, std), spec, target)
+    return Fitted(trained, Head(tuple(trained.weights), scaling.mean, scaling.std), spec, target)
 
 
 def _spec(plan: TrainPlan, labels: Labels, width: int) -> HeadSpec:
@@ -77,7 +75,7 @@ def _spec(plan: TrainPlan, labels: Labels, width: int) -> HeadSpec:
 
 def _settings(
     plan: TrainPlan,
-    statement: TrainModel,
+    request: TrainRequest,
     labels: Labels,
     rows: Rows,
     run: RunRecorder,
@@ -88,11 +86,11 @@ def _settings(
     if min_loss is not None and target is not None:
         min_loss /= target.std**2
     left = None if runtime is None else max(runtime - (time.monotonic() - run.began), 0.001)
-    weights = class_weights(plan.options["class_weights"], labels.names, rows, statement)
+    weights = class_weights(plan.options["class_weights"], labels.names, rows, request)
     return replace(plan.settings, min_loss=min_loss, max_runtime=left, class_weights=weights)
 
 
-def class_weights(option: Any, names: Sequence[str], rows: Rows, statement: TrainModel) -> list[float] | None:
+def class_weights(option: Any, names: Sequence[str], rows: Rows, request: TrainRequest) -> list[float] | None:
     """Weights by class index: 'auto' is n / (k * n_c) over the training rows, else by label value.
 
     :raises SqlExtError: INVALID_OPTION_VALUE when a label has none, or a weight has no label.
@@ -114,9 +112,9 @@ def class_weights(option: Any, names: Sequence[str], rows: Rows, statement: Trai
         raise SqlExtError(
             "INVALID_OPTION_VALUE",
             option="class_weights",
-            value=next(o.value for o in statement.raw_options if o.key == "class_weights"),
+            value=next(o.value for o in request.raw_options if o.key == "class_weights"),
             accepted=f"a weight for each label ({'; '.join(wrong)})",
-            offset=statement.option_offset("class_weights"),
+            offset=request.option_offset("class_weights"),
         )
     return [float(option[name]) for name in names]
 
@@ -124,10 +122,10 @@ def class_weights(option: Any, names: Sequence[str], rows: Rows, statement: Trai
 def _start(
     context: Context,
     plan: TrainPlan,
-    statement: TrainModel,
+    request: TrainRequest,
     labels: Labels,
     spec: HeadSpec,
-    scaling: tuple[Floats | None, Floats | None, TargetScale | None],
+    scaling: Scaling,
 ) -> list[Floats] | None:
     """The weights of warm_start's model, made to fit the scaling of this training.
 
@@ -141,16 +139,12 @@ def _start(
     shapes = [w.shape for w in head.weights]
     reason = None
     if list(manifest.get("labels") or ()) != list(labels.names):
-        reason = f"its labels are {_some(manifest['labels'])}, here they are {_some(labels.names)}"
+        reason = f"its labels are {first_few(manifest['labels'], 5)}, here they are {first_few(labels.names, 5)}"
     elif head.width != spec.width:
         reason = f"it takes {head.width} numbers, here there are {spec.width}"
     elif shapes != spec.shapes:
         reason = "its layers are " + " and ".join(f"{s[1]} -> {s[0]}" for s in shapes[::2])
     if reason:
-        offset = statement.option_offset("warm_start")
+        offset = request.option_offset("warm_start")
         raise SqlExtError("WARM_START_MISMATCH", model=version, reason=reason, offset=offset)
-    return start_weights(head, *scaling)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return start_weights(head, scaling)

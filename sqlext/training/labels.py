@@ -6,17 +6,17 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import functions as F
 
 from sqlext.errors import SqlExtError
-from sqlext.training.split import TEST, TRAIN, VALIDATION
-
-if TYPE_CHECKING:
-    from sqlext.training.plan import TrainPlan
+from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
+from sqlext.text import first_few
+from sqlext.training.plan import TrainPlan
 
 MAX_CLASSES = 10_000
+_VALIDATE_FROM = "VALIDATE FROM"  # in place of a side
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,13 @@ class Labels:
     """``names`` are the training rows' distinct non-NULL values as strings, sorted in their own type; none in a regression.
 
     ``rows`` counts all rows of the source, ``null_rows`` those without a label: NULL, or of a classifier NaN and infinite.
+    ``validation_rows`` counts the rows of VALIDATE FROM.
     """
 
     names: tuple[str, ...]
     rows: int
     null_rows: int
+    validation_rows: int = 0
 
     @property
     def lookalikes(self) -> list[list[str]]:
@@ -40,7 +42,7 @@ class Labels:
 
 
 def read_labels(plan: TrainPlan) -> Labels:
-    """Counts rows by label and, with VALIDATE BY, by side.
+    """Counts rows by label and, with VALIDATE BY, by side; in the same pass the rows of VALIDATE FROM.
 
     :raises SqlExtError: NO_ROWS, TOO_FEW_CLASSES, INVALID_LABEL (fractions, more than 10,000 values),
         INVALID_VALIDATION_COLUMN.
@@ -48,20 +50,27 @@ def read_labels(plan: TrainPlan) -> Labels:
     side = F.expr(plan.side_sql) if plan.side_sql else F.lit(TRAIN)
     value = F.expr(plan.label.sql)
     key = value.isNull().cast("int") if plan.regression else value
-    counted = plan.source.groupBy(key.alias("label"), side.alias("side")).count().orderBy("label")
+    pairs = plan.source.select(key.alias("label"), side.alias("side"))
+    if plan.validation_rows is not None:
+        pairs = pairs.union(
+            plan.validation_rows.select(F.lit(None).alias("label"), F.lit(_VALIDATE_FROM).alias("side"))
+        )
+    counted = pairs.groupBy("label", "side").count().orderBy("label")
     text = F.col("label").cast("string").alias("text")
-    rows = counted.select("label", text, "side", "count").limit(3 * (MAX_CLASSES + 2)).collect()
+    found = counted.select("label", text, "side", "count").limit(3 * (MAX_CLASSES + 2)).collect()
+    rows = [row for row in found if row.side != _VALIDATE_FROM or plan.validation_rows is None]
+    validation_rows = sum(row["count"] for row in found) - sum(row["count"] for row in rows)
     _check_sides(plan, Counter({row.side: row["count"] for row in rows}))
     total = sum(row["count"] for row in rows)
     if plan.regression:
         null_rows = sum(row["count"] for row in rows if row.label == 1)
         _need_rows(plan, total, known=total - null_rows)
-        return Labels((), total, null_rows)
+        return Labels((), total, null_rows, validation_rows)
     known = [row for row in rows if _is_class(row.label) and row.side == TRAIN]
     null_rows = sum(row["count"] for row in rows if not _is_class(row.label))
     _need_rows(plan, total, known=len(known))
     _check(known, plan)
-    return Labels(tuple(row.text for row in known), total, null_rows)
+    return Labels(tuple(row.text for row in known), total, null_rows, validation_rows)
 
 
 def _is_class(label: Any) -> bool:
@@ -84,8 +93,7 @@ def _check_sides(plan: TrainPlan, found: Collection[str | None]) -> None:
     accepted = (TRAIN, VALIDATION) if boolean else (TRAIN, VALIDATION, TEST)
     others = sorted("NULL" if side is None else f"'{side}'" for side in found if side not in accepted)
     if others:
-        values = ", ".join(others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
-        problem = f"it holds {values}"
+        problem = f"it holds {first_few(others, 10)}"
         offset = plan.validation.column.offset if plan.validation.column else None
         raise SqlExtError("INVALID_VALIDATION_COLUMN", column=column.text, problem=problem, offset=offset)
     if found and TRAIN not in found:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from sqlext.training.outcome import Outcome
+from sqlext.training.outcome import Outcome
 
 
 def manifest_of(outcome: Outcome) -> dict[str, Any]:
@@ -45,7 +44,7 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         "sources": outcome.sources,
         "query": plan.source_text,
         "namespace": outcome.namespace,  # what unqualified names in statement and query mean
-        "properties": outcome.statement.properties,
+        "properties": outcome.request.properties,
         "statement": outcome.sql,
         "details": _details(outcome),
     }
@@ -87,8 +86,8 @@ def _clauses(outcome: Outcome) -> dict[str, Any]:
         "backbone": {"model": str(plan.backbone.name), "version": plan.backbone.version} if plan.backbone else None,
         "validate": validation.text,
         "seed": validation.seed,
-        "comment": outcome.statement.comment,
-        "written_options": {option.key: option.value for option in outcome.statement.raw_options},
+        "comment": outcome.request.comment,
+        "written_options": {option.key: option.value for option in outcome.request.raw_options},
     }
 
 

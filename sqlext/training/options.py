@@ -1,34 +1,20 @@
-"""The options of TRAIN: what each takes, and which of them have a meaning together.
-
-Imported while the package is built: only the standard library and the token reader at module level.
-"""
+"""The options of TRAIN: what each takes, and which of them have a meaning together."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from sqlext.bigdl.optimizers import OPTIMIZERS
 from sqlext.errors import SqlExtError
+from sqlext.evaluation.names import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from sqlext.grammar.notes import RawOption
 from sqlext.grammar.options import MAX_INT, Option, boolean, choice, integer, number, text
-from sqlext.grammar.reader import RawOption
 from sqlext.settings import duration_seconds
 
-# BigDL's optimizers by their SQL name -> the options that each gives a meaning.
-OPTIMIZERS: dict[str, frozenset[str]] = {
-    "sgd": frozenset({"learning_rate", "learning_rate_decay", "momentum", "dampening"}),
-    "adam": frozenset({"learning_rate", "learning_rate_decay"}),
-    "adagrad": frozenset({"learning_rate", "learning_rate_decay"}),
-    "adadelta": frozenset(),
-    "adamax": frozenset({"learning_rate"}),
-    "rmsprop": frozenset({"learning_rate", "learning_rate_decay"}),
-    "ftrl": frozenset({"learning_rate"}),
-    "lbfgs": frozenset({"learning_rate"}),
-}
-CLASSIFICATION_METRICS = ("accuracy", "precision", "recall", "f1_score", "log_loss", "roc_auc", "top_5_accuracy")
-REGRESSION_METRICS = ("rmse", "mae", "r2")
-LOWER_IS_BETTER = frozenset({"log_loss", "rmse", "mae"})
 _WIDTH = re.compile(r"\d{1,10}", re.ASCII)
 
 
@@ -71,38 +57,113 @@ def _dropout(value: Any) -> float:
     return share
 
 
-OPTIONS = (
-    Option("epochs", integer(1), None, "passes over the training rows; default 20, or 100 with early_stop"),
-    Option("max_runtime", _seconds, None, "training ends after the epoch in which it ran out"),
-    Option("early_stop", boolean, None, "publish the epoch of the lowest val_loss; default: on for arrays and columns"),
-    Option("early_stop_patience", integer(1), 3, "epochs without a lower val_loss before early_stop ends training"),
-    Option("min_loss", number(0), None, "training ends after an epoch whose loss is below"),
-    Option("batch_size", integer(1), None, "rows of one step; default 32"),
-    Option("optimizer", choice(*OPTIMIZERS), "adam", "BigDL's optimizer"),
-    Option("learning_rate", number(0, above=True), None, "default 1e-3 on embeddings, 1e-2 elsewhere"),
-    Option("momentum", number(0, 1), None, "of sgd; default 0.9"),
-    Option("dampening", number(0, 1), None, "of sgd; default: the same as momentum (BigDL's rule)"),
-    Option("weight_decay", number(0), 0.0, "L2 penalty on every Linear layer"),
-    Option("clip_norm", number(0, above=True), None, "longest gradient of a step, by its L2 norm"),
-    Option("learning_rate_decay", number(0), 0.0, "the rate is learning_rate / (1 + steps * decay)"),
-    Option("standardize", boolean, None, "scale features by the training rows; default: on for arrays and columns"),
-    Option(
+@dataclass(frozen=True, kw_only=True)
+class TrainOption(Option):
+    """An option of TRAIN, declared once: TUNE, SHOW CREATE MODEL and BigDL's settings follow from it.
+
+    ``tunable``: TUNE may vary it. ``bigdl``: it is a field of :class:`~sqlext.bigdl.records.TrainSettings`.
+    ``of_the_run``: it does not change what is trained, so SHOW CREATE MODEL leaves it out. ``spelled_out``: SHOW CREATE
+    MODEL shows it even when it has its default.
+    """
+
+    tunable: bool = False
+    bigdl: bool = False
+    of_the_run: bool = False
+    spelled_out: bool = False
+
+
+OPTIONS: tuple[TrainOption, ...] = (
+    TrainOption(
+        "epochs",
+        integer(1),
+        None,
+        "passes over the training rows; default 20, or 100 with early_stop",
+        tunable=True,
+        bigdl=True,
+    ),
+    TrainOption("max_runtime", _seconds, None, "training ends after the epoch in which it ran out", of_the_run=True),
+    TrainOption(
+        "early_stop",
+        boolean,
+        None,
+        "publish the epoch of the lowest val_loss; default: on for arrays and columns",
+        tunable=True,
+        bigdl=True,
+    ),
+    TrainOption(
+        "early_stop_patience",
+        integer(1),
+        3,
+        "epochs without a lower val_loss before early_stop ends training",
+        tunable=True,
+        bigdl=True,
+    ),
+    TrainOption("min_loss", number(0), None, "training ends after an epoch whose loss is below", tunable=True),
+    TrainOption("batch_size", integer(1), None, "rows of one step; default 32", tunable=True, bigdl=True),
+    TrainOption(
+        "optimizer", choice(*OPTIMIZERS), "adam", "BigDL's optimizer", tunable=True, bigdl=True, spelled_out=True
+    ),
+    TrainOption(
+        "learning_rate",
+        number(0, above=True),
+        None,
+        "default 1e-3 on embeddings, 1e-2 elsewhere",
+        tunable=True,
+        bigdl=True,
+    ),
+    TrainOption("momentum", number(0, 1), None, "of sgd; default 0.9", tunable=True, bigdl=True),
+    TrainOption(
+        "dampening",
+        number(0, 1),
+        None,
+        "of sgd; default: the same as momentum (BigDL's rule)",
+        tunable=True,
+        bigdl=True,
+    ),
+    TrainOption("weight_decay", number(0), 0.0, "L2 penalty on every Linear layer", tunable=True, bigdl=True),
+    TrainOption(
+        "clip_norm", number(0, above=True), None, "longest gradient of a step, by its L2 norm", tunable=True, bigdl=True
+    ),
+    TrainOption(
+        "learning_rate_decay",
+        number(0),
+        0.0,
+        "the rate is learning_rate / (1 + steps * decay)",
+        tunable=True,
+        bigdl=True,
+    ),
+    TrainOption(
+        "standardize",
+        boolean,
+        None,
+        "scale features by the training rows; default: on for arrays and columns",
+        tunable=True,
+    ),
+    TrainOption(
         "metric",
         choice(*CLASSIFICATION_METRICS, *REGRESSION_METRICS),
         None,
         "of metric_value; default accuracy, rmse with TARGET",
     ),
-    Option("class_weights", _class_weights, None, "weights of the classes in the training criterion"),
-    Option("hidden", _layers, "", "widths of the hidden layers of mlp"),
-    Option("dropout", _dropout, 0.0, "share of inputs that mlp drops while it trains"),
-    Option("on_bad_row", choice("skip", "fail"), "skip", "undecodable images, NULL features or labels"),
-    Option("max_bad_fraction", number(0, 1), 0.1, "more bad rows than this fail the statement"),
-    Option("precision", choice("auto", "f32", "bf16", "int8"), "auto", "what scoring may use for this version"),
-    Option("tensorboard", text, None, "folder for TensorBoard's event files"),
-    Option("warm_start", text, None, "model whose weights training starts from, as 'db.model@version'"),
-    Option("promote", choice("always", "if_better", "never"), "always", "whether the new version becomes the default"),
-    Option("async", boolean, False, "return at once; the run goes on"),
-    Option("seed", integer(0), 42, "fixes split, initial weights and order"),
+    TrainOption(
+        "class_weights", _class_weights, None, "weights of the classes in the training criterion", tunable=True
+    ),
+    TrainOption("hidden", _layers, "", "widths of the hidden layers of mlp", tunable=True),
+    TrainOption("dropout", _dropout, 0.0, "share of inputs that mlp drops while it trains", tunable=True),
+    TrainOption("on_bad_row", choice("skip", "fail"), "skip", "undecodable images, NULL features or labels"),
+    TrainOption("max_bad_fraction", number(0, 1), 0.1, "more bad rows than this fail the statement"),
+    TrainOption("precision", choice("auto", "f32", "bf16", "int8"), "auto", "what scoring may use for this version"),
+    TrainOption("tensorboard", text, None, "folder for TensorBoard's event files", of_the_run=True),
+    TrainOption("warm_start", text, None, "model whose weights training starts from, as 'db.model@version'"),
+    TrainOption(
+        "promote",
+        choice("always", "if_better", "never"),
+        "always",
+        "whether the new version becomes the default",
+        of_the_run=True,
+    ),
+    TrainOption("async", boolean, False, "return at once; the run goes on", of_the_run=True),
+    TrainOption("seed", integer(0), 42, "fixes split, initial weights and order", bigdl=True, spelled_out=True),
 )
 
 # Options of other systems -> what to write here.

@@ -7,24 +7,21 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlext.bigdl.training import TrainedHead
+from sqlext.bigdl.records import TrainedHead
 from sqlext.catalog.drafts import MAX_VALUE
 from sqlext.evaluation.held_out import HeldOut
 from sqlext.evaluation.metrics import most_frequent
+from sqlext.evaluation.names import VALIDATION
 from sqlext.evaluation.quality import baseline, quality
 from sqlext.networks.head import Head
 from sqlext.training.fit import Fitted
 from sqlext.training.labels import Labels
-from sqlext.training.manifest import manifest_of
 from sqlext.training.plan import TrainPlan
 from sqlext.training.promotion import Promotion
-from sqlext.training.split import VALIDATION
-
-if TYPE_CHECKING:
-    from sqlext.statements.train_model import TrainModel
-    from sqlext.training.rows import Rows
+from sqlext.training.request import TrainRequest
+from sqlext.training.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Outcome:
     """Everything that is known when the weights are there and the held-out rows are scored."""
 
     plan: TrainPlan
-    statement: TrainModel
+    request: TrainRequest
     labels: Labels
     rows: Rows
     fitted: Fitted
@@ -101,9 +98,6 @@ class Outcome:
             "metric_value": self.metric_value,
             "baseline_value": self.baseline,
         }
-
-    def manifest(self) -> dict[str, Any]:
-        return manifest_of(self)
 
     def history(self) -> Iterator[dict[str, Any]]:
         """A row per epoch, as the model's table has them."""

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql.types import BooleanType
 
 from sqlext.bigdl.events import check_folder
 from sqlext.bigdl.records import TrainSettings
-from sqlext.catalog import ModelEntry, ModelName, ModelRef, ModelVersion
 from sqlext.catalog.backbones import require_backbone
-from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name
+from sqlext.catalog.entry import ModelEntry, ModelVersion
+from sqlext.catalog.names import ModelName, ModelRef
+from sqlext.context import Context
+from sqlext.errors import SqlExtError, error_at
+from sqlext.grammar.notes import Name
 from sqlext.scoring.choose import choose_for_embedding
 from sqlext.settings import setting
 from sqlext.sources import ColumnOf, find_column, find_label, find_side, find_target, read_source
-from sqlext.statements.base import Context, located
-from sqlext.training.clauses import Validation
 from sqlext.training.columns import Features, find_features
 from sqlext.training.defaults import resolve_defaults, settings_of
 from sqlext.training.features import Embedder
+from sqlext.training.request import TrainRequest, Validation
 from sqlext.training.split import side_sql
-
-if TYPE_CHECKING:
-    from sqlext.statements.train_model import TrainModel
 
 KINDS = {False: "classifier", True: "regressor"}
 
@@ -106,77 +103,77 @@ class TrainPlan:
         return side_sql(self.side.sql, boolean=isinstance(self.side.type, BooleanType))
 
 
-def existing_model(context: Context, statement: TrainModel) -> tuple[ModelName, ModelEntry | None]:
+def existing_model(context: Context, request: TrainRequest) -> tuple[ModelName, ModelEntry | None]:
     """The model of that name, if there is one; training onto it needs ALTER.
 
     :raises SqlExtError: DATABASE_NOT_FOUND, NOT_A_MODEL for a table or view of that name, NOT_A_CLASSIFIER for a backbone,
         MODEL_KIND_MISMATCH for a regressor where a classifier is to be trained, or the other way round.
     """
-    name = context.model_name(statement.name)
+    name = context.model_name(request.name)
 
-    def find() -> ModelEntry | None:
-        context.catalog.metastore.database_location(name.namespace)  # the database must be there
-        return context.catalog.find(name)
-
-    entry: ModelEntry | None = located(statement.name.offset, find)
+    with error_at(request.name.offset):
+        context.catalog.metastore.database_location(name.namespace)  # the database must exist
+        entry = context.catalog.find(name)
     if entry is not None and entry.kind not in KINDS.values():
-        raise SqlExtError("NOT_A_CLASSIFIER", model=name, kind=entry.kind, offset=statement.name.offset)
-    if entry is not None and not statement.if_not_exists:
-        wanted = KINDS[statement.regression]
+        raise SqlExtError("NOT_A_CLASSIFIER", model=name, kind=entry.kind, offset=request.name.offset)
+    if entry is not None and not request.if_not_exists:
+        wanted = KINDS[request.regression]
         if entry.kind != wanted:
-            offset = statement.name.offset
+            offset = request.name.offset
             raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=entry.kind, wanted=wanted, offset=offset)
-        located(statement.name.offset, lambda: context.catalog.check(name, "ALTER"))
-        if statement.replace:  # the older versions go when the new one is there: whether they may is known now
-            located(statement.name.offset, partial(context.catalog.replaceable, entry))
+        with error_at(request.name.offset):
+            context.catalog.check(name, "ALTER")
+            if request.replace:  # the older versions go once the new one exists: whether they may is known now
+                context.catalog.replaceable(entry)
     return name, entry
 
 
-def make_plan(context: Context, statement: TrainModel, name: ModelName, existing: ModelEntry | None) -> TrainPlan:
+def make_plan(context: Context, request: TrainRequest, name: ModelName, existing: ModelEntry | None) -> TrainPlan:
     """Binds source, columns, backbone and options.
 
     :raises SqlExtError: with the position of what is wrong.
     """
-    wanted = statement.target or statement.label
-    assert statement.source is not None, "TRAIN without FROM has been resolved before"
+    wanted = request.target or request.label
+    assert request.source is not None, "TRAIN without FROM has been resolved before"
     assert wanted is not None
-    source, validation = read_source(context, statement.source), statement.validation
-    find = find_target if statement.regression else find_label
-    label = find(source, wanted, statement.source)
-    side = find_side(source, validation.column, statement.source) if validation.column else None
-    group = find_column(source, validation.group, statement.source) if validation.group else None
+    source, validation = read_source(context, request.source), request.validation
+    find = find_target if request.regression else find_label
+    label = find(source, wanted, request.source)
+    side = find_side(source, validation.column, request.source) if validation.column else None
+    group = find_column(source, validation.group, request.source) if validation.group else None
     others = [name for name in (wanted, validation.column, validation.group) if name is not None]
-    features = find_features(source, statement.features, others, statement.source)
-    embedder = _embedder(context, statement, features)
-    options, start = resolve_defaults(statement, embedded=embedder.backbone is not None), _start(context, statement)
+    features = find_features(source, list(request.features), others, request.source)
+    embedder = _embedder(context, request, features)
+    options, start = resolve_defaults(request, embedded=embedder.backbone is not None), _start(context, request)
     if start is not None:
         options["warm_start"] = str(start)  # the version that was meant, for whoever asks later
     if options["tensorboard"] is not None:
-        located(statement.option_offset("tensorboard"), lambda: check_folder(context.spark, options["tensorboard"]))
+        with error_at(request.option_offset("tensorboard")):
+            check_folder(context.spark, options["tensorboard"])
     return TrainPlan(
         name=name,
         existing=existing,
         source=source,
-        source_text=statement.source.text,
-        source_offset=statement.source.offset,
+        source_text=request.source.text,
+        source_offset=request.source.offset,
         label=label,
         label_offset=wanted.offset,
-        regression=statement.regression,
+        regression=request.regression,
         embedder=embedder,
         validation=validation,
-        validation_rows=_validation_rows(context, statement, [label, *features.columns]),
+        validation_rows=_validation_rows(context, request, [label, *features.columns]),
         side=side,
         group=group,
-        architecture=statement.architecture,
+        architecture=request.architecture,
         options=options,
         settings=settings_of(options),
         start=start,
     )
 
 
-def _embedder(context: Context, statement: TrainModel, features: Features) -> Embedder:
+def _embedder(context: Context, request: TrainRequest, features: Features) -> Embedder:
     """An image needs a backbone, named or by default; an array may say which one made it; columns take none."""
-    given, image = statement.backbone, features.kind == "image"
+    given, image = request.backbone, features.kind == "image"
     if given is not None and features.kind == "columns":
         raise SqlExtError("BACKBONE_WITHOUT_IMAGE", columns=features.text, offset=given.name.offset)
     if given is None and not image:
@@ -187,39 +184,42 @@ def _embedder(context: Context, statement: TrainModel, features: Features) -> Em
     else:
         default = str(setting(context.spark, "backbone") or setting(context.spark, "resnet"))
         reference = ModelRef.parse(default, context.catalog.current_namespace())
-        offset = statement.name.offset
-    version = located(offset, lambda: require_backbone(context.catalog, reference))
+        offset = request.name.offset
+    with error_at(offset):
+        version = require_backbone(context.catalog, reference)
     manifest = context.catalog.read_manifest(version)
-    choice = located(offset, lambda: choose_for_embedding(context.spark, manifest)) if image else None
+    with error_at(offset):
+        choice = choose_for_embedding(context.spark, manifest) if image else None
     # What is stored and mixed is f32; spark.sqlext.embed.precision does not change what a head is trained on.
     return Embedder(features, version, replace(choice, precision="f32") if choice else None)
 
 
-def _validation_rows(context: Context, statement: TrainModel, columns: list[ColumnOf]) -> DataFrame | None:
+def _validation_rows(context: Context, request: TrainRequest, columns: list[ColumnOf]) -> DataFrame | None:
     """The rows of VALIDATE FROM, with the training source's columns of the same types."""
-    source = statement.validation.source
+    source = request.validation.source
     if source is None:
         return None
-    assert statement.source is not None
+    assert request.source is not None
     rows = read_source(context, source)
     for column in columns:
         found = find_column(rows, Name(tuple(column.text.split(".")), source.offset), source)
         if found.type.simpleString() != column.type.simpleString():
-            problem = f"is {found.type.simpleString()} in {source.text}, {column.type.simpleString()} in {statement.source.text}"
+            problem = f"is {found.type.simpleString()} in {source.text}, {column.type.simpleString()} in {request.source.text}"
             raise SqlExtError("COLUMN_TYPE_DIFFERS", column=column.text, problem=problem, offset=source.offset)
     return rows
 
 
-def _start(context: Context, statement: TrainModel) -> ModelVersion | None:
+def _start(context: Context, request: TrainRequest) -> ModelVersion | None:
     """The version that warm_start names; what it must agree in with this training is checked when labels and width are known."""
-    text = statement.options["warm_start"]
+    text = request.options["warm_start"]
     if text is None:
         return None
-    offset = statement.option_offset("warm_start")
-    reference = located(offset, lambda: ModelRef.parse(text, context.catalog.current_namespace()))
-    version = located(offset, lambda: context.catalog.resolve(reference))
-    located(offset, lambda: context.catalog.check(version.name, "SELECT"))
-    wanted = KINDS[statement.regression]
+    offset = request.option_offset("warm_start")
+    with error_at(offset):
+        reference = ModelRef.parse(text, context.catalog.current_namespace())
+        version = context.catalog.resolve(reference)
+        context.catalog.check(version.name, "SELECT")
+    wanted = KINDS[request.regression]
     if version.kind != wanted:
         reason = f"it is a {version.kind}, and this is a {wanted}"
         raise SqlExtError("WARM_START_MISMATCH", model=version, reason=reason, offset=offset)

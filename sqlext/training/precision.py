@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pyspark.sql import functions as F
 
+from sqlext.context import Context
 from sqlext.evaluation.held_out import HeldOut
+from sqlext.evaluation.names import VALIDATION
 from sqlext.networks.head import Head, softmax
 from sqlext.scoring.choose import Choice, executors_have_bf16
 from sqlext.settings import setting
-from sqlext.statements.base import Context
 from sqlext.training.features import Embedder, feature_rows
-from sqlext.training.split import VALIDATION
-
-if TYPE_CHECKING:
-    from sqlext.training.plan import TrainPlan
-    from sqlext.training.recorder import RunRecorder
+from sqlext.training.plan import TrainPlan
+from sqlext.training.recorder import RunRecorder
 
 SAMPLE = 500
 MAX_ACCURACY_CHANGE = 0.005
@@ -64,7 +62,12 @@ def _embedded_in_bf16(context: Context, plan: TrainPlan, hashes: list[int]) -> d
     source = plan.validation_rows if plan.validation_rows is not None else plan.source
     picked = source.where(F.expr(plan.features.hash_sql).isin(hashes))
     low = Embedder(plan.features, plan.backbone, Choice("openvino", "bf16"))
-    found = feature_rows(context.spark, picked, plan.label, low, len(hashes)).select("row_hash", "features").toPandas()
+    rows = feature_rows(context.spark, picked, plan.label, low, len(hashes)).select("row_hash", "features")
+    rows.persist()  # for one job: adaptive execution, which leaves cached plans alone, would start one per stage
+    try:
+        found = rows.toPandas()
+    finally:
+        rows.unpersist()
     pairs = zip(found["row_hash"], found["features"], strict=True)
     return {int(h): np.asarray(f, dtype=np.float32) for h, f in pairs if f is not None}
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from sqlext.catalog.backbones import recorded_backbone
+from sqlext.catalog.entry import ModelVersion
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.held_out import score
+from sqlext.evaluation.names import VALIDATION
 from sqlext.evaluation.quality import is_better, quality
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import Source
 from sqlext.networks.head import Head
 from sqlext.scoring.choose import choose_for_embedding
 from sqlext.sources import ColumnOf, find_column
-from sqlext.statements.base import Context
 from sqlext.training.columns import Features
 from sqlext.training.features import Embedder, feature_rows
-from sqlext.training.split import VALIDATION
-
-if TYPE_CHECKING:
-    from sqlext.catalog import ModelVersion
-    from sqlext.training.plan import TrainPlan
-    from sqlext.training.rows import Rows
+from sqlext.training.plan import TrainPlan
+from sqlext.training.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def default_value(context: Context, plan: TrainPlan, rows: Rows, default: ModelV
     usable = rows.usable.where(F.col("side") == VALIDATION)
     features = _features(plan, manifest)
     if features.hash_sql != plan.features.hash_sql or default.backbone_id != _id(plan.backbone):
-        usable = _with_other_features(context, plan, usable, manifest, features)
+        usable = _with_other_features(context, plan, rows, usable, manifest, features)
     scored = score(usable.where(F.size("features") == head.width), head, labels, regression=plan.regression)
     return quality(plan.metric, scored, labels)
 
@@ -86,7 +87,6 @@ def _features(plan: TrainPlan, manifest: dict[str, Any]) -> Features:
     given = manifest["input"]
     if given["kind"] == plan.features.kind and given["kind"] != "columns":
         return plan.features
-    from sqlext.grammar.reader import Name, Source
 
     names = [c["name"] for c in given.get("columns") or [{"name": given["column"]}]]
     source = Source(plan.source_text, plan.source_text, 0, is_query=False)
@@ -95,11 +95,9 @@ def _features(plan: TrainPlan, manifest: dict[str, Any]) -> Features:
 
 
 def _with_other_features(
-    context: Context, plan: TrainPlan, usable: DataFrame, manifest: dict[str, Any], features: Features
+    context: Context, plan: TrainPlan, rows: Rows, usable: DataFrame, manifest: dict[str, Any], features: Features
 ) -> DataFrame:
     """The validation rows with the features that the default takes, made from the source once more."""
-    from sqlext.catalog.backbones import recorded_backbone
-
     recorded, backbone, choice = manifest.get("backbone"), None, None
     if recorded:
         assert plan.existing is not None
@@ -111,7 +109,9 @@ def _with_other_features(
     hashes = usable.select("row_hash").distinct()
     picked = source.withColumn("_row_hash", F.expr(plan.features.hash_sql))
     picked = picked.join(F.broadcast(hashes), picked["_row_hash"] == hashes["row_hash"], "leftsemi").drop("_row_hash")
-    made = feature_rows(context.spark, picked, plan.label, Embedder(features, backbone, choice), 0)
+    made = feature_rows(
+        context.spark, picked, plan.label, Embedder(features, backbone, choice), sum(rows.validated.values())
+    )
     target = F.col("label").cast("double") if plan.regression else F.lit(None).cast("double")
     return made.where("error IS NULL").select(
         "label_text", "row_hash", "features", target.alias("target"), F.lit(VALIDATION).alias("side")

@@ -6,23 +6,22 @@ import json
 import re
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlext.bigdl.events import EventFile, event_file
-from sqlext.bigdl.training import Epoch
-from sqlext.catalog import ModelVersion, RunStore, new_id
+from sqlext.bigdl.records import Epoch
+from sqlext.catalog.drafts import new_id
+from sqlext.catalog.entry import ModelVersion
+from sqlext.catalog.runs import RunStore
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.progress import report
 from sqlext.settings import setting
-from sqlext.statements.base import Context
-
-if TYPE_CHECKING:
-    from sqlext.statements.train_model import TrainModel
-    from sqlext.training.outcome import Outcome
-    from sqlext.training.plan import TrainPlan
+from sqlext.training.plan import TrainPlan
 
 _slots: threading.BoundedSemaphore | None = None
 _slots_lock = threading.Lock()
@@ -53,8 +52,8 @@ def places(value: str | None) -> int:
 class RunRecorder:
     """The record of one run, kept from before the first job to the end; a context manager around the training."""
 
-    def __init__(self, context: Context, plan: TrainPlan, statement: TrainModel) -> None:
-        self.context, self.plan, self.statement = context, plan, statement
+    def __init__(self, context: Context, plan: TrainPlan) -> None:
+        self.context, self.plan = context, plan
         self.store = RunStore(context.spark)
         self.run_id = new_id()
         self.waited = 0.0
@@ -168,8 +167,8 @@ class RunRecorder:
             self._event_file = self._events.enter_context(opened)
         self._event_file.epoch(epoch, self.plan.epoch_metric)
 
-    def ready(self, version: ModelVersion, outcome: Outcome) -> None:
-        figures = outcome.figures()
+    def ready(self, version: ModelVersion, figures: Mapping[str, Any]) -> None:
+        """``figures`` are result columns of TRAIN."""
         # metric_value is of OPTIONS metric, which need not be what each epoch was measured by.
         kept = {key: figures[key] for key in ("loss", "val_loss", "metric_name", "metric_value")}
         self._finish("READY", version=version.version, **kept)

@@ -5,27 +5,26 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sqlext.bigdl.optimizers import OF_SOME_OPTIMIZERS, OPTIMIZERS
+from sqlext.catalog.entry import ModelEntry, ModelVersion
+from sqlext.catalog.names import ModelName
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
-from sqlext.grammar.reader import Name, Source
-from sqlext.statements.base import Context
-from sqlext.text import identifier, string_literal
-from sqlext.training.options import OPTIMIZERS, OPTIONS
+from sqlext.grammar.notes import Name
+from sqlext.grammar.reader import Source
+from sqlext.text import identifier, literal
+from sqlext.training.clauses import read_training
+from sqlext.training.options import OPTIONS
+from sqlext.training.request import TrainRequest, Validation
 from sqlext.transfer.formats import FORMATS
-
-if TYPE_CHECKING:
-    from sqlext.catalog import ModelEntry, ModelVersion
-    from sqlext.statements.train_model import TrainModel
 
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SINGLE = re.compile(r"`((?:[^`]|``)+)`(?!\.)")  # a table's name without a database
-_OF_THE_RUN = frozenset(
-    {"promote", "async", "tensorboard", "max_runtime"}
-)  # options that do not change what is trained
-_ALWAYS = frozenset({"optimizer", "seed"})
 _DEFAULTS = {option.name: option.default for option in OPTIONS}
-_OF_AN_OPTIMIZER = frozenset().union(*OPTIMIZERS.values())
+_OF_THE_RUN = {option.name for option in OPTIONS if option.of_the_run}
+_SPELLED_OUT = {option.name for option in OPTIONS if option.spelled_out}
 
 
 def statement_of(context: Context, entry: ModelEntry, version: ModelVersion) -> str:
@@ -45,15 +44,16 @@ def statement_of(context: Context, entry: ModelEntry, version: ModelVersion) -> 
 
 
 def _trained(context: Context, entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, Any]) -> str:
-    from sqlext.statements import parse_statement
-
-    written: Any = parse_statement(manifest["statement"])
+    written = read_training(manifest["statement"])
+    predicted = written.target or written.label
+    assert written.source is not None, "a recorded training has a source"
+    assert predicted is not None
     namespace = str(manifest.get("namespace") or entry.name.namespace)
     word = "TARGET" if written.target is not None else "LABEL"
     clauses = [
         f"FROM {_source(context, written.source, namespace)}",
         f"FEATURES ({', '.join(_features(written, manifest))})",
-        f"{word} {_name(written.target or written.label)}",
+        f"{word} {_name(predicted)}",
         f"USING {written.architecture}",
         _backbone(context, version, manifest),
         f"VALIDATE {_validation(context, written.validation, manifest, namespace)}",
@@ -69,8 +69,6 @@ def _trained(context: Context, entry: ModelEntry, version: ModelVersion, manifes
 
 def _source(context: Context, source: Source, namespace: str) -> str:
     """What FROM said; a table of one name gets its database, unless it was a temporary view."""
-    from sqlext.catalog import ModelName
-
     single = None if source.is_query else _SINGLE.match(source.sql)
     if single is None:
         return source.text
@@ -78,7 +76,7 @@ def _source(context: Context, source: Source, namespace: str) -> str:
     return f"{_word(namespace)}.{source.text}" if known is not None else source.text
 
 
-def _features(written: TrainModel, manifest: Mapping[str, Any]) -> list[str]:
+def _features(written: TrainRequest, manifest: Mapping[str, Any]) -> list[str]:
     """As written; by rule: the columns that were found."""
     if written.features:
         return [_name(name) for name in written.features]
@@ -101,12 +99,12 @@ def _backbone(context: Context, version: ModelVersion, manifest: Mapping[str, An
     return f"BACKBONE {'.'.join(map(_word, str(name).split('.')))} VERSION {recorded['version']}"
 
 
-def _validation(context: Context, validation: Any, manifest: Mapping[str, Any], namespace: str) -> str:
+def _validation(context: Context, validation: Validation, manifest: Mapping[str, Any], namespace: str) -> str:
     if validation.kind == "none":
         return "NONE"
-    if validation.kind == "by":
+    if validation.column is not None:
         return f"BY {_name(validation.column)}"
-    if validation.kind == "source":
+    if validation.source is not None:
         return f"FROM {_source(context, validation.source, namespace)}"
     parts = [f"SPLIT {validation.fraction!r}"]
     if validation.test_fraction:
@@ -124,8 +122,8 @@ def _options(manifest: Mapping[str, Any]) -> dict[str, Any]:
         # As far as it got, whatever the clock says; early_stop may have published an earlier epoch than the last.
         options |= {"epochs": figures["best_epoch"], "early_stop": False}
     options["batch_size"] = figures["batch_size"]
-    left_out = _OF_THE_RUN | (_OF_AN_OPTIMIZER - OPTIMIZERS[options["optimizer"]])
-    shown = {k: v for k, v in options.items() if k in _ALWAYS or (v != _DEFAULTS.get(k) and k not in left_out)}
+    left_out = _OF_THE_RUN | (OF_SOME_OPTIMIZERS - OPTIMIZERS[options["optimizer"]])
+    shown = {k: v for k, v in options.items() if k in _SPELLED_OUT or (v != _DEFAULTS.get(k) and k not in left_out)}
     return {k: json.dumps(v) if isinstance(v, dict) else v for k, v in sorted(shown.items())}
 
 
@@ -136,15 +134,15 @@ def _imported(entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, A
     source, labels = manifest["source"], manifest.get("labels")
     if source.get("format") not in FORMATS:  # the folder of an EXPORT brings labels and options along
         return _statement(
-            f"IMPORT MODEL {_dotted(version)}", [f"FROM {_literal(source['path'])}", *_said(entry, version)]
+            f"IMPORT MODEL {_dotted(version)}", [f"FROM {literal(source['path'])}", *_said(entry, version)]
         )
     preprocessing = manifest["input"].get("preprocessing") or {}
     options = {k: " ".join(map(repr, v)) if isinstance(v, list) else v for k, v in preprocessing.items()}
     options |= {k: v for k, v in source.get("options", {}).items() if v is not None}
     clauses = [
-        f"FROM {_literal(source['path'])}",
+        f"FROM {literal(source['path'])}",
         f"FORMAT {source['format']}",
-        f"LABELS ({', '.join(map(_literal, labels))})" if labels else None,
+        f"LABELS ({', '.join(map(literal, labels))})" if labels else None,
         *_said(entry, version),
         _listed("OPTIONS", options),
     ]
@@ -161,11 +159,11 @@ def _statement(head: str, clauses: Iterable[str | None]) -> str:
 def _said(entry: ModelEntry, version: ModelVersion, written: str | None = None) -> list[str]:
     """The version's own comment, else the model's."""
     comment = written or version.parameters.get("sqlext.comment") or entry.comment
-    return [f"COMMENT {_literal(comment)}"] if comment else []
+    return [f"COMMENT {literal(comment)}"] if comment else []
 
 
 def _listed(word: str, values: Mapping[str, Any]) -> str | None:
-    entries = [f"{_key(key)} = {_literal(value)}" for key, value in values.items()]
+    entries = [f"{_key(key)} = {literal(value)}" for key, value in values.items()]
     return f"{word} (\n    " + ",\n    ".join(entries) + ")" if entries else None
 
 
@@ -182,12 +180,4 @@ def _word(text: str) -> str:
 
 
 def _key(text: str) -> str:
-    return text if _WORD.fullmatch(text) else _literal(text)
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return repr(value)
-    return string_literal(str(value))
+    return text if _WORD.fullmatch(text) else literal(text)

@@ -1,67 +1,68 @@
 """TRAIN MODEL m without FROM: the statement that made the default version, put together anew and carried out.
 
-What is carried out, recorded and shown is the full statement, so that the version it makes can be trained again as well.
+What is carried out, recorded and shown is the full request, so that the version it makes can be trained again as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
-from sqlext.errors import SqlExtError, nearest
-from sqlext.statements.base import Context, located
-from sqlext.text import identifier, string_literal
-from sqlext.training.sessions import beside
-
-if TYPE_CHECKING:
-    from sqlext.catalog import ModelEntry
-    from sqlext.statements.train_model import TrainModel
+from sqlext.catalog.entry import ModelEntry
+from sqlext.context import Context
+from sqlext.errors import SqlExtError, error_at, nearest
+from sqlext.text import identifier, literal
+from sqlext.training.clauses import read_training
+from sqlext.training.recreate import statement_of
+from sqlext.training.request import TrainRequest
 
 REPLACEABLE = ("OPTIONS", "COMMENT", "PROPERTIES")
-_T = TypeVar("_T")
 
 
-def again(context: Context, statement: TrainModel, carry_out: Callable[[Context, TrainModel], _T]) -> _T:
-    """Calls ``carry_out`` with the full statement, in a session whose current database is the one it was written in.
+@contextmanager
+def full_training(context: Context, request: TrainRequest) -> Iterator[tuple[Context, TrainRequest]]:
+    """The full request, and a context whose current database is the one that the recorded statement was written in.
 
-    :raises SqlExtError: MODEL_NOT_FOUND, PERMISSION_DENIED, CANNOT_TRAIN_AGAIN; whatever ``carry_out`` raises, with SHOW
-        CREATE MODEL's text in place of a position, since the text that was sent has no such place.
+    A request that has a source is full: it comes back as it is.
+
+    :raises SqlExtError: MODEL_NOT_FOUND, PERMISSION_DENIED, CANNOT_TRAIN_AGAIN. What the block raises gets SHOW CREATE
+        MODEL's text in place of a position, since the text that was sent has no such place.
     """
-    from sqlext.statements import parse_statement
-
-    entry, name = _entry(context, statement), statement.name
-    right = "SELECT" if statement.if_not_exists else "ALTER"  # before any word of the old statement is shown
-    located(name.offset, lambda: context.catalog.check(entry.name, right))
+    if request.source is not None:
+        yield context, request
+        return
+    entry, name = _entry(context, request), request.name
+    right = "SELECT" if request.if_not_exists else "ALTER"  # before any word of the old statement is shown
+    with error_at(name.offset):
+        context.catalog.check(entry.name, right)
     manifest = context.catalog.read_manifest(entry.default)
     written = str(manifest.get("statement") or "")
-    _check(context, statement, entry, manifest)
+    _check(context, request, entry, manifest)
     with _showing(context, entry):
-        sql = full_text(str(entry.name), statement, written)
-        full: Any = parse_statement(sql)
-        full.if_not_exists = statement.if_not_exists
-        return carry_out(beside(context, sql, manifest.get("namespace")), full)
+        sql = full_text(str(entry.name), request, written)
+        full = replace(read_training(sql), if_not_exists=request.if_not_exists)
+        yield context.beside(sql, manifest.get("namespace")), full
 
 
-def full_text(name: str, statement: TrainModel, written: str) -> str:
-    """TRAIN MODEL with every clause of ``written``; OPTIONS, COMMENT and PROPERTIES of ``statement`` replace what they name."""
-    from sqlext.statements import parse_statement
-
-    base: Any = parse_statement(written)
+def full_text(name: str, request: TrainRequest, written: str) -> str:
+    """TRAIN MODEL with every clause of ``written``; OPTIONS, COMMENT and PROPERTIES of ``request`` replace what they name."""
+    base = read_training(written)
     clauses = _clauses(base, written)
-    options = {o.key: o.value for o in base.raw_options} | {o.key: o.value for o in statement.raw_options}
-    properties = {**base.properties, **statement.properties}
-    comment = statement.comment if "COMMENT" in statement.given else base.comment
+    options = {o.key: o.value for o in base.raw_options} | {o.key: o.value for o in request.raw_options}
+    properties = {**base.properties, **request.properties}
+    comment = request.comment if "COMMENT" in request.given else base.comment
     lists = {"OPTIONS": options, "PROPERTIES": properties}
     clauses |= {word: f"{word} ({_listed(values)})" for word, values in lists.items() if values}
     if comment is not None:
-        clauses["COMMENT"] = f"COMMENT {_literal(comment)}"
+        clauses["COMMENT"] = f"COMMENT {literal(comment)}"
     quoted = ".".join(map(identifier, name.split(".")))
-    verb = "TRAIN OR REPLACE MODEL" if statement.replace else "TRAIN MODEL"
+    verb = "TRAIN OR REPLACE MODEL" if request.replace else "TRAIN MODEL"
     return "\n".join([f"{verb} {quoted}", *clauses.values()])
 
 
-def _clauses(base: TrainModel, written: str) -> dict[str, str]:
+def _clauses(base: TrainRequest, written: str) -> dict[str, str]:
     """Word -> the clause as it was written; AS query is FROM (query)."""
     assert base.source is not None
     starts = dict(base.given)
@@ -70,22 +71,19 @@ def _clauses(base: TrainModel, written: str) -> dict[str, str]:
     return {"FROM": f"FROM {base.source.text}"} | {k: v for k, v in clauses.items() if k != "FROM"}
 
 
-def _entry(context: Context, statement: TrainModel) -> ModelEntry:
-    name = context.model_name(statement.name)
-
-    def find() -> ModelEntry:
+def _entry(context: Context, request: TrainRequest) -> ModelEntry:
+    name = context.model_name(request.name)
+    with error_at(request.name.offset):
         entry = context.catalog.find(name)
         if entry is None:
             near = nearest(name.name, [e.name.name for e in context.catalog.list(name.namespace)])
             hint = f"TRAIN MODEL without FROM trains a model that is there again; a new one needs FROM. {near}"
             raise SqlExtError("MODEL_NOT_FOUND", model=name, hint=hint.strip())
-        return entry
-
-    return located(statement.name.offset, find)
+    return entry
 
 
-def _check(context: Context, statement: TrainModel, entry: ModelEntry, manifest: dict[str, Any]) -> None:
-    others = {word: offset for word, offset in statement.given.items() if word not in REPLACEABLE}
+def _check(context: Context, request: TrainRequest, entry: ModelEntry, manifest: dict[str, Any]) -> None:
+    others = {word: offset for word, offset in request.given.items() if word not in REPLACEABLE}
     if others:
         word, offset = min(others.items(), key=lambda item: item[1])
         problem = f"without FROM only OPTIONS, COMMENT and PROPERTIES may be written, and {word} is none of them"
@@ -93,13 +91,11 @@ def _check(context: Context, statement: TrainModel, entry: ModelEntry, manifest:
     imported = manifest.get("imported") or manifest.get("source", {}).get("path")
     if imported or not manifest.get("statement"):
         problem = "it was imported, not trained here" if imported else "its statement was not kept"
-        raise _cannot(context, entry, problem, statement.name.offset)
+        raise _cannot(context, entry, problem, request.name.offset)
 
 
 def _created_by(context: Context, entry: ModelEntry) -> str | None:
-    """What SHOW CREATE MODEL shows of the default version; None where it keeps no statement."""
-    from sqlext.training.recreate import statement_of
-
+    """What SHOW CREATE MODEL shows of the default version; None where it keeps no request."""
     try:
         return statement_of(context, entry, entry.default)
     except SqlExtError:
@@ -126,10 +122,4 @@ def _showing(context: Context, entry: ModelEntry) -> Iterator[None]:
 
 
 def _listed(values: dict[str, Any]) -> str:
-    return ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in values.items())
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, str):
-        return string_literal(value)
-    return str(value).lower()
+    return ", ".join(f"{literal(key)} = {literal(value)}" for key, value in values.items())

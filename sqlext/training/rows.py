@@ -5,25 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
-from sqlext.statements.base import Context
-from sqlext.training import summary as messages
+from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
+from sqlext.spark.conf import setting_bytes
+from sqlext.training.bad_rows import bad_rows_query, reasons
 from sqlext.training.features import feature_rows, watching
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
-from sqlext.training.split import TEST, TRAIN, VALIDATION, split_by_hash
-
-if TYPE_CHECKING:
-    from sqlext.training.recorder import RunRecorder
+from sqlext.training.recorder import RunRecorder
+from sqlext.training.split import split_by_hash
 
 # target: class index (NULL: a label unseen in training), or the value of a regression. side: train, validation or test.
 _COLUMNS = ("label_text", "row_hash", "features", "target", "side")
+# Bytes of a row next to its features: label, hashes and what Spark itself needs.
+_ROW_BYTES = 256
+_GATHERED_SHARE = 8  # of spark.sqlext.train.localMaxBytes: up to this part of it, all rows lie in one partition
+_USUAL_WIDTH = 2048  # of arrays, whose width is not known before they are read
+_PARTITION_BYTES = 16 * 2**20
+_LISTED_CLASSES = 1000  # found one by one in a list; more of them are joined
 
 
 @dataclass
@@ -48,36 +53,71 @@ class Rows:
         return self.validated + self.tested
 
     def release(self) -> None:
-        for frame in self.cached:
-            frame.unpersist()
+        _release(self.cached)
+
+
+def _release(cached: Iterable[DataFrame]) -> None:
+    for frame in cached:
+        frame.unpersist()
 
 
 def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder) -> Rows:
-    """Features of every row, made once and kept; bad rows are counted and left out; the rest is split."""
+    """Features of every row, made once and kept; bad rows are counted and left out; the rest is split.
+
+    Few rows are gathered in one partition, on an executor: counting, splitting and training then need no shuffle, and a
+    single job finds all counts. More rows stay spread over the executors and are split in a second pass.
+    """
     everything, total = _features(context, plan, labels)
-    everything.persist(StorageLevel.MEMORY_AND_DISK)
-    run.phase("embedding", total)
-    with watching(context.spark, total, lambda done, of: run.progress(done, of)):
-        groups = _groups(plan, everything)
-    width = _width(context, plan, groups)
-    bad = _bad_rows(plan, groups, width, total)
-    split = _split(context, plan, labels, everything.where(F.col("error").isNull() & (F.size("features") == width)))
-    split.persist(StorageLevel.MEMORY_AND_DISK)
-    by_hash = plan.validation.kind == "split"
-    counted = _counts(_sides(plan, split) if by_hash else [g for g in groups if g.wrong(width) is None])
-    rows = Rows(
-        usable=split,
-        width=width,
-        trained=counted[TRAIN],
-        validated=counted[VALIDATION],
-        tested=counted[TEST],
-        skipped=sum(bad.values()),
-        skipped_why=bad,
-        shared=_shared(plan, split),
-        cached=[split, everything],
-    )
-    _need_training_rows(plan, labels, rows)
+    few = _are_few(context, plan, total)
+    everything = _with_target(context, plan, labels, everything.repartition(1) if few else everything)
+    splits = plan.validation.kind == "split"
+    everything = _split_gathered(plan, everything) if splits and few else _as_given(everything)
+    cached = [everything.persist(StorageLevel.MEMORY_AND_DISK)]
+    try:
+        run.phase("embedding", total)
+        with watching(context.spark, total, lambda done, of: run.progress(done, of)):
+            groups = _groups(plan, everything)
+        width = _width(context, plan, groups)
+        bad = _bad_rows(plan, groups, width, total)
+        usable = everything.where(F.col("error").isNull() & (F.size("features") == width))
+        if splits and not few:
+            usable = _split(plan, usable, partitions=-(-_bytes(total, width) // _PARTITION_BYTES))
+            cached.insert(0, usable.persist(StorageLevel.MEMORY_AND_DISK))
+            groups = _groups(plan, usable)
+        counted = _counts(group for group in groups if group.wrong(width) is None)
+        rows = Rows(
+            usable=usable.select(*_COLUMNS),
+            width=width,
+            trained=counted[TRAIN],
+            validated=counted[VALIDATION],
+            tested=counted[TEST],
+            skipped=sum(bad.values()),
+            skipped_why=bad,
+            shared=_shared(plan, usable),
+            cached=cached,
+        )
+        _need_training_rows(plan, labels, rows)
+    except BaseException:
+        _release(cached)
+        raise
     return rows
+
+
+def _are_few(context: Context, plan: TrainPlan, rows: int) -> bool:
+    """Whether all feature rows together are small: well below what one task may train on."""
+    width = _expected_width(context, plan) or _USUAL_WIDTH
+    return _bytes(rows, width) <= setting_bytes(context.spark, "train.localMaxBytes") // _GATHERED_SHARE
+
+
+def _expected_width(context: Context, plan: TrainPlan) -> int | None:
+    """Length of the features where it is known before any of them is read."""
+    if plan.backbone is not None:
+        return int(context.catalog.read_manifest(plan.backbone)["width"])
+    return len(plan.features.columns) if plan.features.kind == "columns" else None
+
+
+def _bytes(rows: int, width: int) -> int:
+    return rows * (4 * width + _ROW_BYTES)
 
 
 def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFrame, int]:
@@ -90,7 +130,7 @@ def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFr
     rows = feature_rows(spark, plan.source, plan.label, embedder, labels.rows, keep=keep)
     if plan.validation_rows is None:
         return rows, labels.rows
-    count = plan.validation_rows.count()
+    count = labels.validation_rows
     keep = {"given_side": f"'{VALIDATION}'", "unit": own}
     extra = feature_rows(spark, plan.validation_rows, plan.label, embedder, count, keep=keep)
     return rows.unionByName(extra), labels.rows + count
@@ -112,15 +152,13 @@ class _Group:
 
 
 def _groups(plan: TrainPlan, everything: DataFrame) -> list[_Group]:
-    """All that is counted before a split by hash, in one pass: the one that makes the features."""
-    grouped = everything.groupBy(
-        "error", F.size("features").alias("width"), _key(plan), F.col("given_side").alias("side")
-    )
+    """All that is counted, in one pass: where the rows have not been read before, it makes their features."""
+    grouped = everything.groupBy("error", F.size("features").alias("width"), _key(plan), "side")
     return [_Group(row.error, row.width, row.key, row.side, row["count"]) for row in grouped.count().collect()]
 
 
 def _key(plan: TrainPlan) -> Column:
-    return (F.lit("") if plan.regression else F.col("label_text")).alias("key")
+    return _ranked(plan).alias("key")
 
 
 def _width(context: Context, plan: TrainPlan, groups: list[_Group]) -> int:
@@ -133,9 +171,9 @@ def _width(context: Context, plan: TrainPlan, groups: list[_Group]) -> int:
         why = ", ".join(f"{rows} x {error}" for error, rows in _reasons(groups, 0).most_common(3)) or "it is empty"
         raise SqlExtError("NO_ROWS", source=plan.source_text, reason=why, offset=plan.source_offset)
     common = max(good, key=lambda width: good[width])
-    if plan.backbone is None:
+    expected = _expected_width(context, plan)
+    if plan.backbone is None or expected is None:
         return common
-    expected = int(context.catalog.read_manifest(plan.backbone)["width"])
     if not plan.embedder.embeds and common != expected:
         raise SqlExtError(
             "BACKBONE_WIDTH",
@@ -171,36 +209,63 @@ def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> 
             bad=sum(bad.values()),
             rows=total,
             source=plan.source_text,
-            reasons=messages.reasons(bad),
+            reasons=reasons(bad),
             allowed=option,
-            query=messages.bad_rows_query(plan, bad, width),
+            query=bad_rows_query(plan, bad, width),
             offset=plan.source_offset,
         )
     return bad
 
 
-def _split(context: Context, plan: TrainPlan, labels: Labels, rows: DataFrame) -> DataFrame:
-    """Adds ``target`` and ``side``."""
-    spark = context.spark
+def _with_target(context: Context, plan: TrainPlan, labels: Labels, rows: DataFrame) -> DataFrame:
+    """Adds ``target``: the value, or the index of the class (NULL where training knows none)."""
     if plan.regression:
-        rows = rows.withColumn("target", F.col("label").cast("double"))
-    else:
-        index = [(name, float(i)) for i, name in enumerate(labels.names)]
-        classes = spark.createDataFrame(index, "label_text string, target double")
-        rows = rows.join(F.broadcast(classes), "label_text", "left")
-    if plan.validation.kind != "split":
-        return rows.withColumnRenamed("given_side", "side").select(*_COLUMNS)
-    # Labels and hashes alone are ranked: the windows' shuffles carry no features.
-    ranked = F.lit("") if plan.regression else F.col("label_text")
-    slim = rows.select(ranked.alias("label"), "unit")
-    split = split_by_hash(slim, plan.validation.fraction, plan.split_seed, test=plan.validation.test_fraction)
-    return rows.join(split.select("unit", "side").distinct(), "unit").select(*_COLUMNS)
+        return rows.withColumn("target", F.col("label").cast("double"))
+    if len(labels.names) <= _LISTED_CLASSES:
+        # F.array_position of PySpark 3.4 looks for a constant only.
+        position = F.call_udf("array_position", F.array(*map(F.lit, labels.names)), F.col("label_text"))
+        return rows.withColumn("target", F.when(position > 0, (position - 1).cast("double")))
+    index = [(name, float(i)) for i, name in enumerate(labels.names)]
+    classes = context.spark.createDataFrame(index, "label_text string, target double")
+    return rows.join(F.broadcast(classes), "label_text", "left")
 
 
-def _sides(plan: TrainPlan, split: DataFrame) -> list[_Group]:
-    """The good rows after a split by hash."""
-    found = split.groupBy(_key(plan), "side").count().collect()
-    return [_Group(None, 0, row.key, row.side, row["count"]) for row in found]
+def _as_given(rows: DataFrame) -> DataFrame:
+    """``side`` as the statement says; a split by hash replaces it."""
+    return rows.withColumnRenamed("given_side", "side")
+
+
+def _split_gathered(plan: TrainPlan, everything: DataFrame) -> DataFrame:
+    """Adds ``side`` to rows in one partition. Which of them can be used is not known yet: each kind is split by itself."""
+    usable_width = F.when(F.col("error").isNull(), F.size("features"))
+    rows = everything.withColumn("label", _ranked(plan)).withColumn("usable_width", usable_width)
+    return _split_by_hash(plan, rows, apart=("usable_width",))
+
+
+def _split(plan: TrainPlan, rows: DataFrame, partitions: int) -> DataFrame:
+    """Adds ``side``. Labels and hashes alone are ranked: the windows' shuffles carry no features."""
+    slim = rows.select(_ranked(plan).alias("label"), "unit")
+    split = _split_by_hash(plan, slim, partitions=partitions)
+    return rows.drop("side").join(split.select("unit", "side").distinct(), "unit")
+
+
+def _ranked(plan: TrainPlan) -> Column:
+    """What the shares of the split hold within: a class; a regression has none."""
+    return F.lit("") if plan.regression else F.col("label_text")
+
+
+def _split_by_hash(
+    plan: TrainPlan, rows: DataFrame, *, apart: tuple[str, ...] = (), partitions: int | None = None
+) -> DataFrame:
+    validation = plan.validation
+    return split_by_hash(
+        rows,
+        validation.fraction,
+        plan.split_seed,
+        test=validation.test_fraction,
+        apart=apart,
+        partitions=partitions,
+    )
 
 
 def _counts(groups: Iterable[_Group]) -> dict[str, Counter[str]]:
@@ -226,5 +291,4 @@ def _need_training_rows(plan: TrainPlan, labels: Labels, rows: Rows) -> None:
     missing = [name for name in labels.names if not rows.trained[name]]
     reason = f"all rows of class '{missing[0]}' are bad rows or held out" if missing else "none is left to train on"
     if missing or not rows.trained:
-        rows.release()
         raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)

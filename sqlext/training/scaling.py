@@ -7,24 +7,58 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from sqlext.bigdl.records import Epoch
+from sqlext.evaluation.names import TRAIN
 from sqlext.networks.head import Head
-from sqlext.training.split import TRAIN
 
 Floats = npt.NDArray[np.float32]
 
 
-def feature_scaling(rows: DataFrame) -> tuple[Floats, Floats]:
-    """Mean and standard deviation (1 for a constant feature) of each feature over the training rows, (width,) each."""
+@dataclass(frozen=True)
+class Scaling:
+    """How features and target are scaled; None: they stay as they are."""
+
+    mean: Floats | None = None
+    std: Floats | None = None
+    target: TargetScale | None = None
+
+    @classmethod
+    def of(cls, rows: DataFrame, *, features: bool, target: bool) -> Scaling:
+        """The scaling by the training rows among ``rows``, found in one pass; none is made where neither is wanted."""
+        wanted = [
+            *([_summary().alias("features")] if features else []),
+            *(
+                [F.struct(F.mean("target").alias("m"), F.stddev_pop("target").alias("s")).alias("target")]
+                if target
+                else []
+            ),
+        ]
+        if not wanted:
+            return cls()
+        found = rows.where(F.col("side") == TRAIN).select(*wanted).first()
+        assert found is not None
+        mean, std = _moments(found.features) if features else (None, None)
+        return cls(mean, std, TargetScale.of(found.target) if target else None)
+
+    def scale(self, rows: DataFrame) -> DataFrame:
+        """``rows`` with scaled features and target."""
+        if self.mean is not None and self.std is not None:
+            rows = scale_features(rows, self.mean, self.std)
+        return rows if self.target is None else self.target.scale(rows)
+
+
+def _summary() -> Column:
     from pyspark.ml.functions import array_to_vector
     from pyspark.ml.stat import Summarizer
 
-    vectors = rows.where(F.col("side") == TRAIN).select(array_to_vector(F.col("features")).alias("v"))
-    summary = vectors.select(Summarizer.metrics("mean", "std").summary(F.col("v")).alias("s")).select("s.*").first()
-    assert summary is not None
+    return Summarizer.metrics("mean", "std").summary(array_to_vector(F.col("features")))
+
+
+def _moments(summary: Row) -> tuple[Floats, Floats]:
+    """Mean and standard deviation (1 for a constant feature) of each feature, (width,) each."""
     mean, std = (np.asarray(summary[key].toArray(), dtype=np.float32) for key in ("mean", "std"))
     return mean, np.where(std > 0, std, np.float32(1))
 
@@ -43,13 +77,9 @@ class TargetScale:
     std: float
 
     @classmethod
-    def of(cls, rows: DataFrame) -> TargetScale:
-        target = rows.where(F.col("side") == TRAIN).select(
-            F.mean("target").alias("m"), F.stddev_pop("target").alias("s")
-        )
-        found = target.first()
-        assert found is not None
-        return cls(float(found.m), float(found.s) or 1.0)
+    def of(cls, moments: Row) -> TargetScale:
+        """From ``m`` and ``s``, the mean and the standard deviation."""
+        return cls(float(moments.m), float(moments.s) or 1.0)
 
     def scale(self, rows: DataFrame) -> DataFrame:
         return rows.withColumn("target", (F.col("target") - self.mean) / self.std)
@@ -77,8 +107,9 @@ class TargetScale:
         return [*others, (weight.astype(np.float64) / self.std).astype(np.float32), own.astype(np.float32)]
 
 
-def start_weights(head: Head, mean: Floats | None, std: Floats | None, target: TargetScale | None) -> list[Floats]:
-    """The weights that answer as ``head`` does, for features scaled by ``mean`` and ``std`` and a target scaled so."""
+def start_weights(head: Head, scaling: Scaling) -> list[Floats]:
+    """The weights with which scaled rows get the answers that ``head`` gives for the rows as they are."""
+    mean, std, target = scaling.mean, scaling.std, scaling.target
     own = [np.float64(0) if v is None else v.astype(np.float64) for v in (head.mean, mean)]
     wide = [np.float64(1) if v is None else v.astype(np.float64) for v in (head.std, std)]
     first, bias, *rest = head.weights

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-if TYPE_CHECKING:
-    from sqlext.training.plan import TrainPlan
+from sqlext.training.plan import TrainPlan
 
 _CLOSE = 0.1  # what an approximate count may be off
 _SAME = 0.999999  # correlation with the target

@@ -1,4 +1,4 @@
-"""TUNE as a list of trials: each is the statement with options of its own, checked before any job.
+"""TUNE as a list of trials: each is the request with its own options, checked before any job.
 
 GRID takes every combination of IN (..); RANDOM draws from IN and BETWEEN, seeded by OPTIONS seed, so that the same
 statement tries the same.
@@ -6,54 +6,26 @@ statement tries the same.
 
 from __future__ import annotations
 
-import copy
 import itertools
+import json
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
+from sqlext.bigdl.optimizers import OF_SOME_OPTIMIZERS, OPTIMIZERS
 from sqlext.errors import SqlExtError, nearest
+from sqlext.evaluation.names import CLASSIFICATION_METRICS, LOWER_IS_BETTER, REGRESSION_METRICS
+from sqlext.grammar.notes import RawOption
 from sqlext.grammar.options import Option, resolve
-from sqlext.grammar.reader import RawOption
-from sqlext.training.clauses import Tune, TuneItem
-from sqlext.training.options import (
-    CLASSIFICATION_METRICS,
-    FOREIGN_OPTIONS,
-    LOWER_IS_BETTER,
-    OPTIMIZERS,
-    OPTIONS,
-    REGRESSION_METRICS,
-    check_together,
-    of_a_later_release,
-)
-
-if TYPE_CHECKING:
-    from sqlext.statements.train_model import TrainModel
+from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together, of_a_later_release
+from sqlext.training.request import TrainRequest, Tune, TuneItem
 
 MOST = 1000  # trials of one statement
 DEFAULT_TRIALS = 10
 VAL_LOSS = "val_loss"
-TUNABLE = (
-    "epochs",
-    "early_stop",
-    "early_stop_patience",
-    "min_loss",
-    "batch_size",
-    "optimizer",
-    "learning_rate",
-    "momentum",
-    "dampening",
-    "weight_decay",
-    "clip_norm",
-    "learning_rate_decay",
-    "standardize",
-    "class_weights",
-    "hidden",
-    "dropout",
-)
-_OF_SOME_OPTIMIZERS = ("learning_rate", "momentum", "dampening", "learning_rate_decay")
+TUNABLE = tuple(option.name for option in OPTIONS if option.tunable)
 
 
 @dataclass(frozen=True)
@@ -71,23 +43,23 @@ class Goal:
 
 @dataclass(frozen=True)
 class Trial:
-    """``statement`` is TRAIN with the options of this trial; ``tried`` are those that TUNE chose."""
+    """``request`` is the training with the options of this trial; ``tried`` are those that TUNE chose."""
 
-    statement: TrainModel
+    request: TrainRequest
     tried: dict[str, Any]
 
     def __str__(self) -> str:
         return ", ".join(f"{key} = {_shown(value)}" for key, value in self.tried.items())
 
 
-def goal_of(statement: TrainModel) -> Goal:
+def goal_of(request: TrainRequest) -> Goal:
     """What MAXIMIZE, MINIMIZE or option metric asks for; default accuracy, rmse.
 
     :raises SqlExtError: INVALID_TUNE for an unknown metric, or the wrong direction.
     """
-    tune = _tune(statement)
-    known = (*(REGRESSION_METRICS if statement.regression else CLASSIFICATION_METRICS), VAL_LOSS)
-    metric = tune.metric or statement.options["metric"] or known[0]
+    tune = _tune(request)
+    known = (*(REGRESSION_METRICS if request.regression else CLASSIFICATION_METRICS), VAL_LOSS)
+    metric = tune.metric or request.options["metric"] or known[0]
     if metric not in known:
         raise _invalid(f"cannot rank by {metric}. {nearest(metric, known, limit=10)}", tune.offset)
     lower = metric in LOWER_IS_BETTER or metric == VAL_LOSS
@@ -99,31 +71,31 @@ def goal_of(statement: TrainModel) -> Goal:
     return Goal(metric, lower)
 
 
-def trials_of(statement: TrainModel) -> list[Trial]:
+def trials_of(request: TrainRequest) -> list[Trial]:
     """The trials in the order in which they run.
 
     :raises SqlExtError: INVALID_TUNE, UNKNOWN_OPTION, INVALID_OPTION_VALUE and its kin, at the item's position.
     """
-    tune = _tune(statement)
-    if statement.validation.kind == "none":
+    tune = _tune(request)
+    if request.validation.kind == "none":
         raise _invalid("needs validation rows to compare trials; VALIDATE NONE leaves none", tune.offset)
-    goal_of(statement)
+    goal_of(request)
     choices = [_checked(item) for item in tune.items]
     random_search = tune.method == "random" or (tune.method is None and any(i.values is None for i in tune.items))
-    draw = _drawn(tune, choices, statement.options["seed"]) if random_search else _grid(tune, choices, statement)
+    draw = _drawn(tune, choices, request.options["seed"]) if random_search else _grid(tune, choices, request)
     found: dict[str, Trial] = {}
     wanted = (tune.trials or DEFAULT_TRIALS) if random_search else MOST
     for values in draw:
-        trial = _trial(statement, tune, values)
+        trial = _trial(request, tune, values)
         found.setdefault(str(trial), trial)
         if len(found) == wanted:
             break
     return list(found.values())
 
 
-def _tune(statement: TrainModel) -> Tune:
-    assert statement.tune is not None
-    return statement.tune
+def _tune(request: TrainRequest) -> Tune:
+    assert request.tune is not None
+    return request.tune
 
 
 def _invalid(problem: str, offset: int) -> SqlExtError:
@@ -175,7 +147,7 @@ def _read(option: Option, value: Any, item: TuneItem) -> Any:
 # --- combinations -------------------------------------------------------------------------------------------------
 
 
-def _grid(tune: Tune, items: list[TuneItem], statement: TrainModel) -> Iterator[tuple[Any, ...]]:
+def _grid(tune: Tune, items: list[TuneItem], request: TrainRequest) -> Iterator[tuple[Any, ...]]:
     ranges = [item for item in items if item.values is None]
     if ranges:
         problem = f"BY GRID takes IN (..); {ranges[0].option} BETWEEN has no end of values: write BY RANDOM"
@@ -186,7 +158,7 @@ def _grid(tune: Tune, items: list[TuneItem], statement: TrainModel) -> Iterator[
     combinations = itertools.product(*(item.values or () for item in items))
     if tune.trials is None or tune.trials >= size:
         return iter(combinations)
-    chosen = set(random.Random(statement.options["seed"]).sample(range(size), tune.trials))  # noqa: S311
+    chosen = set(random.Random(request.options["seed"]).sample(range(size), tune.trials))  # noqa: S311
     return (values for i, values in enumerate(combinations) if i in chosen)
 
 
@@ -208,26 +180,23 @@ def _draw(generator: random.Random, item: TuneItem) -> Any:
     return generator.randint(low, high) if whole else float(f"{generator.uniform(low, high):.6g}")
 
 
-def _trial(statement: TrainModel, tune: Tune, values: tuple[Any, ...]) -> Trial:
-    """The statement with these options; what has no meaning for the trial's own optimizer is left out of it."""
+def _trial(request: TrainRequest, tune: Tune, values: tuple[Any, ...]) -> Trial:
+    """The request with these options; what has no meaning for the trial's own optimizer is left out of it."""
     tried = {item.option: value for item, value in zip(tune.items, values, strict=True)}
-    optimizer = tried.get("optimizer", statement.options["optimizer"])
+    optimizer = tried.get("optimizer", request.options["optimizer"])
     if "optimizer" in tried:
-        unknown = set(_OF_SOME_OPTIMIZERS) - OPTIMIZERS[optimizer]
+        unknown = OF_SOME_OPTIMIZERS - OPTIMIZERS[optimizer]
         tried = {key: value for key, value in tried.items() if key not in unknown}
-    trial = copy.copy(statement)
-    kept = [o for o in statement.raw_options if o.key not in tried]
+    kept = [o for o in request.raw_options if o.key not in tried]
     where = {item.option: item for item in tune.items}
-    trial.raw_options = kept + [
-        RawOption(key, _raw(value), where[key].offset, where[key].value_offset) for key, value in tried.items()
-    ]
-    trial.options = resolve(trial.raw_options, OPTIONS)
-    trial.tune = None
+    chosen = [RawOption(key, _raw(value), where[key].offset, where[key].value_offset) for key, value in tried.items()]
+    options = resolve([*kept, *chosen], OPTIONS)
+    trial = replace(request, raw_options=(*kept, *chosen), options=options, tune=None)
     _check(trial, tune)
     return Trial(trial, tried)
 
 
-def _check(trial: TrainModel, tune: Tune) -> None:
+def _check(trial: TrainRequest, tune: Tune) -> None:
     """Options that contradict each other; those written in OPTIONS for another optimizer than the trial's are let pass."""
     tuned = {item.option for item in tune.items}
     check_together(
@@ -245,8 +214,6 @@ def _check(trial: TrainModel, tune: Tune) -> None:
 def _raw(value: Any) -> Any:
     """As the option's reader takes it again."""
     if isinstance(value, dict):
-        import json
-
         return json.dumps(value)
     return value
 

@@ -1,7 +1,7 @@
 """TUNE carried out: several trainings over the same rows, each a run of its own, and the best one published.
 
 Classes, features and the split are made once, by the first run. A trial that fails is a FAILED run and does not end the
-others; a cancel of any of them ends the statement, and nothing is published. Test rows decide nothing.
+others; a cancel of any of them ends the request, and nothing is published. Test rows decide nothing.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError
 from sqlext.training.defaults import resolve_defaults, settings_of
+from sqlext.training.labels import Labels
+from sqlext.training.plan import TrainPlan
 from sqlext.training.recorder import RunRecorder
-from sqlext.training.train import Trained, fit_and_score, publish, read_rows
+from sqlext.training.rows import Rows
+from sqlext.training.steps import Trained, fit_and_score, publish, read_rows
 from sqlext.training.trials import VAL_LOSS, Goal, Trial
-
-if TYPE_CHECKING:
-    from sqlext.statements.base import Context, ResultRow
-    from sqlext.training.labels import Labels
-    from sqlext.training.plan import TrainPlan
-    from sqlext.training.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -48,18 +45,18 @@ def tune(context: Context, plan: TrainPlan, trials: Sequence[Trial], goal: Goal,
         search = _Search(context, goal, labels, rows)
         for trial in trials:
             own = _plan_of(plan, trial)
-            search.attempt(trial, own, first if trial is trials[0] else RunRecorder(context, own, trial.statement))
+            search.attempt(trial, own, first if trial is trials[0] else RunRecorder(context, own))
         best = search.best_of(len(trials))
         with best.run:
             said = search.sentence(len(trials))
-            return publish(context, best.plan, best.trial.statement, best.trained, best.run, started, said)
+            return publish(context, best.plan, best.trial.request, best.trained, best.run, started, said)
     finally:
         rows.release()
 
 
 def _plan_of(plan: TrainPlan, trial: Trial) -> TrainPlan:
     """The plan with the trial's options."""
-    options = resolve_defaults(trial.statement, embedded=plan.backbone is not None)
+    options = resolve_defaults(trial.request, embedded=plan.backbone is not None)
     options["warm_start"] = plan.options["warm_start"]
     return replace(plan, options=options, settings=settings_of(options))
 
@@ -79,7 +76,7 @@ class _Search:
         """
         try:
             with run:
-                trained = fit_and_score(self.context, plan, trial.statement, self.labels, self.rows, run)
+                trained = fit_and_score(self.context, plan, trial.request, self.labels, self.rows, run)
         except Exception as error:
             if getattr(error, "error_class", None) == "TRAINING_CANCELLED":
                 self._give_up(error)

@@ -1,1 +1,1 @@
-"""Models between warehouses and other tools: EXPORT MODEL, and IMPORT MODEL of what it wrote."""
+"""Models in and out: IMPORT MODEL and EXPORT MODEL behind the grammar."""

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sqlext.catalog.entry import VALUE
-from sqlext.engines import ENGINES, Array, load_engine
+from sqlext.bigdl.onnx_to_bigdl import forward
+from sqlext.engines import ENGINES, load_engine
+from sqlext.engines.base import Array
 from sqlext.errors import SqlExtError
 from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.graph import Network
+from sqlext.networks.scores import VALUE
 
 BOUND = 1e-3  # of the output's largest number
 PICTURES = 6
@@ -92,8 +94,6 @@ def _run(network: bytes, batch: Array) -> tuple[dict[str, str | None], dict[str,
 
 
 def _run_in_bigdl(convert: Callable[[], Any], batch: Array) -> Outputs:
-    from sqlext.bigdl.onnx_to_bigdl import forward
-
     return forward(convert(), batch)
 
 

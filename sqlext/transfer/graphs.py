@@ -14,11 +14,12 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from sqlext.catalog import ModelCatalog, ModelVersion
 from sqlext.catalog.backbones import recorded_backbone
-from sqlext.catalog.entry import VALUE
+from sqlext.catalog.entry import ModelVersion
+from sqlext.catalog.facade import ModelCatalog
 from sqlext.networks.graph import PRODUCER
 from sqlext.networks.head import Head
+from sqlext.networks.scores import VALUE
 from sqlext.networks.wiring import Wiring
 
 EXPORT_KEY = "sqlext.export"

@@ -5,38 +5,36 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from sqlext.catalog import ModelEntry, ModelName, ModelVersion
 from sqlext.catalog.entry import BACKBONE as BACKBONE_KIND
-from sqlext.catalog.entry import KINDS
-from sqlext.errors import SqlExtError
+from sqlext.catalog.entry import KINDS, ModelEntry, ModelVersion
+from sqlext.catalog.names import ModelName
+from sqlext.context import Context, ResultRow
+from sqlext.errors import SqlExtError, error_at
 from sqlext.images.preprocessing import Preprocessing
 from sqlext.networks.graph import load_network
 from sqlext.networks.onnx_file import parse
 from sqlext.progress import report
 from sqlext.spark.paths import check_allowed
-from sqlext.statements.base import Context, ResultRow, located
-from sqlext.transfer.check import CheckResult
-from sqlext.transfer.exporting import FOLDER
 from sqlext.transfer.formats.folder import BACKBONE, MODEL, ExportFolder, open_folder
 from sqlext.transfer.formats.listing import Part, damaged, is_input
 from sqlext.transfer.graphs import described_network
-from sqlext.transfer.import_network import replaceable
 from sqlext.transfer.publishing import (
+    Incoming,
     NetworkFile,
-    convert_and_check,
-    default_stays,
+    Written,
     engines_that_cannot,
     fingerprint,
+    import_version,
     manifest_of,
-    result_row,
+    publish,
     same_content,
+    write_network,
 )
-
-if TYPE_CHECKING:
-    from sqlext.statements.import_model import ImportModel
+from sqlext.transfer.request import ImportRequest
 
 # What publishing writes anew into a manifest.
 _PUBLISHED = ("format_version", "release", "model_id", "run_id", "kind", "created_by", "created_at", "files")
@@ -51,62 +49,30 @@ class _Network:
     content: str
 
 
-def import_folder(context: Context, statement: ImportModel) -> ResultRow:
-    """Carries out IMPORT MODEL of a folder and returns its one row."""
-    name = context.model_name(statement.name)
-    existing = located(statement.name.offset, lambda: context.catalog.find(name))
-    if existing is not None and statement.if_not_exists:
-        return result_row(existing.default, existing, "EXISTS", f"{name} exists; nothing was imported", format=FOLDER)
-    location = located(statement.path_offset, lambda: check_allowed(context.spark, statement.path))
-    report("reading", 0)
-    target = str(location.toString()).rstrip("/")
-    return located(statement.path_offset, lambda: _import(context, statement, name, existing, target))
-
-
-def _import(
-    context: Context, statement: ImportModel, name: ModelName, existing: ModelEntry | None, location: str
-) -> ResultRow:
-    with open_folder(context.catalog.files, location, statement.path) as folder:
-        kind = folder.listing.model.kind
-        if kind not in KINDS:
-            raise damaged(statement.path, f"its model is a '{kind}', which this release does not know")
-        if existing is not None and existing.kind != kind:
-            values = {"model": name, "kind": existing.kind, "wanted": kind}
-            raise SqlExtError("MODEL_KIND_MISMATCH", offset=statement.name.offset, **values)
-        older = replaceable(context, statement, existing)
-        publish = _network_version if kind == BACKBONE_KIND else _head_version
-        row = publish(context, statement, name, existing, folder)
-        for version in older if row["status"] == "IMPORTED" else ():
-            context.catalog.drop_version(name, version.version)
-        return row
-
-
-def _row(context: Context, statement: ImportModel, version: ModelVersion, notes: list[str]) -> ResultRow:
-    entry = context.catalog.get(version.name)
-    return result_row(version, entry, "IMPORTED", "; ".join([*default_stays(version, entry), *notes]), format=FOLDER)
-
-
-def _exists(version: ModelVersion, existing: ModelEntry) -> ResultRow:
-    notes = [*default_stays(version, existing), f"version {version.version} has the same content"]
-    return result_row(version, existing, "EXISTS", "; ".join(notes), format=FOLDER)
+def import_folder(context: Context, request: ImportRequest, name: ModelName, existing: ModelEntry | None) -> ResultRow:
+    """IMPORT MODEL of a folder."""
+    with error_at(request.path_offset):
+        location = check_allowed(context.spark, request.path)
+        report("reading", 0)
+        target = str(location.toString()).rstrip("/")
+        with open_folder(context.catalog.files, target, request.path) as folder:
+            kind = folder.listing.model.kind
+            if kind not in KINDS:
+                raise damaged(request.path, f"its model is a '{kind}', which this release does not know")
+            if existing is not None and existing.kind != kind:
+                values = {"model": name, "kind": existing.kind, "wanted": kind}
+                raise SqlExtError("MODEL_KIND_MISMATCH", offset=request.name.offset, **values)
+            part = folder.listing.model
+            if request.comment is not None:
+                part = replace(part, comment=request.comment)
+            if kind == BACKBONE_KIND:
+                incoming = _network(context, name, part, _read_network(folder, MODEL), folder)
+            else:
+                incoming = _head(context, name, part, folder)
+            return import_version(context, request, name, existing, incoming)
 
 
 # --- a network ------------------------------------------------------------------------------------------------------
-
-
-def _network_version(
-    context: Context, statement: ImportModel, name: ModelName, existing: ModelEntry | None, folder: ExportFolder
-) -> ResultRow:
-    network = _read_network(folder, MODEL)
-    same = same_content(existing, network.content)
-    if same is not None and existing is not None:
-        return _exists(same, existing)
-    part = folder.listing.model
-    if statement.comment is not None:
-        part = Part(part.name, part.version, part.kind, statement.comment, part.properties, part.parameters)
-    promote = existing is None or statement.replace
-    version, checked = _publish_network(context, name, part, network, folder, promote=promote)
-    return _row(context, statement, version, engines_that_cannot(checked))
 
 
 def _read_network(folder: ExportFolder, part: str) -> _Network:
@@ -125,21 +91,18 @@ def _read_network(folder: ExportFolder, part: str) -> _Network:
     return _Network(file, labels, fingerprint(file, labels))
 
 
-def _publish_network(
-    context: Context, name: ModelName, part: Part, network: _Network, folder: ExportFolder, *, promote: bool
-) -> tuple[ModelVersion, CheckResult]:
-    """Checked with numbers as any import, BigDL's form written anew: of the files only the graph is taken."""
-    catalog, file = context.catalog, network.file
-    with catalog.draft(name, BACKBONE_KIND, part.comment, part.properties) as draft:
-        report("checking", 0)
-        checked = convert_and_check(context, file, draft.local)
-        (draft.local / "network.onnx").write_bytes(file.network.to_bytes())
-        report("publishing", 0)
-        parameters = part.parameters | {"content": network.content, "sha256": file.sha256, "source": folder.path}
+def _network(context: Context, name: ModelName, part: Part, network: _Network, folder: ExportFolder) -> Incoming:
+    """Checked with numbers as in any import, with BigDL's form written again: of the files only the graph is taken."""
+
+    def write(to: Path) -> Written:
+        checked = write_network(context, network.file, to)
         origin = f"export of {part.name} version {part.version}"
-        manifest = manifest_of(name, folder.path, origin, file, network.labels, checked)
+        manifest = manifest_of(name, folder.path, origin, network.file, network.labels, checked)
         manifest["source"] |= _found_at(manifest, part, network, folder)
-        return catalog.publish(draft, (), manifest, parameters, promote=promote), checked
+        parameters = part.parameters | {"sha256": network.file.sha256, "source": folder.path}
+        return Written(manifest, parameters, engines_that_cannot(checked))
+
+    return Incoming(BACKBONE_KIND, network.content, write, part.comment, part.properties)
 
 
 def _found_at(manifest: dict[str, Any], part: Part, network: _Network, folder: ExportFolder) -> dict[str, Any]:
@@ -155,31 +118,22 @@ def _found_at(manifest: dict[str, Any], part: Part, network: _Network, folder: E
 # --- a trained model --------------------------------------------------------------------------------------------------
 
 
-def _head_version(
-    context: Context, statement: ImportModel, name: ModelName, existing: ModelEntry | None, folder: ExportFolder
-) -> ResultRow:
+def _head(context: Context, name: ModelName, part: Part, folder: ExportFolder) -> Incoming:
     manifest = folder.manifest(MODEL)
     _check_head(folder, manifest)
-    content = _content_of_head(folder)
-    same = same_content(existing, content)
-    if same is not None and existing is not None:
-        return _exists(same, existing)
-    backbone, notes = _backbone(context, folder)
-    part, catalog = folder.listing.model, context.catalog
-    comment = statement.comment if statement.comment is not None else part.comment
-    with catalog.draft(name, part.kind, comment, part.properties) as draft:
+
+    def write(to: Path) -> Written:
+        backbone, notes = _backbone(context, folder)
         for file in folder.files(MODEL):
-            (draft.local / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder.root / MODEL / file, draft.local / file)
-        report("publishing", 0)
-        parameters = part.parameters | {"content": content, "imported_from": folder.path, "sha256": folder.sha256}
+            (to / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder.root / MODEL / file, to / file)
+        parameters = part.parameters | {"imported_from": folder.path, "sha256": folder.sha256}
         if backbone is not None:
             parameters |= {"backbone": str(backbone), "backbone_id": backbone.id}
-        promote = existing is None or statement.replace
-        version = catalog.publish(
-            draft, folder.history(), _moved(manifest, name, backbone, folder), parameters, promote=promote
-        )
-    return _row(context, statement, version, notes)
+        return Written(_moved(manifest, name, backbone, folder), parameters, notes)
+
+    content, history = _content_of_head(folder), folder.history()
+    return Incoming(part.kind, content, write, part.comment, part.properties, history)
 
 
 def _check_head(folder: ExportFolder, manifest: dict[str, Any]) -> None:
@@ -238,10 +192,11 @@ def _backbone(context: Context, folder: ExportFolder) -> tuple[ModelVersion | No
         existing = context.catalog.find(name)
         if existing is not None:
             context.catalog.check(name, "ALTER")
-        version, checked = _publish_network(context, name, part, network, folder, promote=existing is None)
+        incoming = _network(context, name, part, network, folder)
+        version, notes = publish(context, name, incoming, promote=existing is None)
     except SqlExtError as error:
         raise SqlExtError("BACKBONE_NOT_PLACED", backbone=part.name, reason=error) from None
-    return version, [f"its backbone became {name} version {version.version}", *engines_that_cannot(checked)]
+    return version, [f"its backbone became {name} version {version.version}", *notes]
 
 
 def _found(context: Context, content: str, name: str) -> ModelVersion | None:

@@ -4,73 +4,67 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
-import sqlext.bigdl
-from sqlext.catalog import ModelEntry, ModelName
-from sqlext.catalog.entry import CLASSIFIER, REGRESSOR
-from sqlext.errors import SqlExtError
+from sqlext.bigdl.installed import missing
+from sqlext.bigdl.records import HeadSpec
+from sqlext.bigdl.training import save_head
+from sqlext.catalog.entry import CLASSIFIER, REGRESSOR, ModelEntry
+from sqlext.catalog.names import ModelName
+from sqlext.context import Context
+from sqlext.errors import SqlExtError, error_at
 from sqlext.networks.head import Head
 from sqlext.networks.onnx_file import invalid, parse
-from sqlext.progress import report
-from sqlext.statements.base import Context, ResultRow, located
+from sqlext.transfer.formats.base import GraphFile
 from sqlext.transfer.formats.listing import is_input
-from sqlext.transfer.formats.onnx import GraphFile
 from sqlext.transfer.graphs import OF_A_HEAD
-from sqlext.transfer.import_network import replaceable
-from sqlext.transfer.publishing import default_stays, result_row, same_content
-
-if TYPE_CHECKING:
-    from sqlext.statements.import_model import ImportModel
+from sqlext.transfer.publishing import Incoming, Written
+from sqlext.transfer.request import ImportRequest
 
 
-def import_head(
+def read_head(
     context: Context,
-    statement: ImportModel,
+    request: ImportRequest,
     name: ModelName,
     existing: ModelEntry | None,
     graph: GraphFile,
     labels: tuple[str, ...] | None,
-) -> ResultRow:
-    """Publishes the head as a classifier or regressor with the labels of the file, or those of LABELS."""
-    _check_options(statement)
-    head, described = located(statement.path_offset, lambda: _read(graph))
+) -> Incoming:
+    """The head as a classifier or regressor with the labels of the file, or those of LABELS."""
+    _check_options(request)
+    with error_at(request.path_offset):
+        head, described = _read(graph)
     labels = labels or (tuple(map(str, described["labels"])) if described.get("labels") else None)
     kind = CLASSIFIER if labels else REGRESSOR
     if labels and (len(labels) != head.outputs or len(set(labels)) != len(labels)):
         values = {"given": len(labels), "distinct": len(set(labels)), "outputs": head.outputs}
-        raise SqlExtError("LABELS_MISMATCH", offset=statement.labels_offset, **values)
+        raise SqlExtError("LABELS_MISMATCH", offset=request.labels_offset, **values)
     if not labels and head.outputs != 1:
         raise invalid(f"it has {head.outputs} outputs and no labels; give LABELS")
     if existing is not None and existing.kind != kind:
-        offset = statement.name.offset
+        offset = request.name.offset
         raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=existing.kind, wanted=kind, offset=offset)
-    older = replaceable(context, statement, existing)
-    content = hashlib.sha256(graph.data + json.dumps(labels).encode()).hexdigest()
-    same = same_content(existing, content)
-    if same is not None and existing is not None:
-        return _row(statement, existing, same.version, "EXISTS", f"version {same.version} has the same content")
-    with context.catalog.draft(name, kind, statement.comment) as draft:
-        (draft.local / "head.onnx").write_bytes(head.to_onnx())
-        _write_bigdl(context, head, kind, draft.local)
-        report("publishing", 0)
-        promote = existing is None or statement.replace or statement.options["promote"] == "always"
-        parameters = {"content": content, "sha256": graph.sha256, "source": statement.path}
+
+    def write(folder: Path) -> Written:
+        (folder / "head.onnx").write_bytes(head.to_onnx())
+        _write_bigdl(context, head, kind, folder)
+        parameters = {"sha256": graph.sha256, "source": request.path}
         parameters |= {k: str(described[k]) for k in ("label_column", "target_column", "task") if described.get(k)}
-        manifest = _manifest(name, statement, graph, head, described | {"labels": list(labels) if labels else None})
-        version = context.catalog.publish(draft, (), manifest, parameters, promote=promote)
-    for replaced in older:
-        context.catalog.drop_version(name, replaced.version)
-    return _row(statement, context.catalog.get(name), version.version, "IMPORTED", "")
+        known = described | {"labels": list(labels) if labels else None}
+        return Written(_manifest(name, request, graph, head, known), parameters)
+
+    content = hashlib.sha256(graph.data + json.dumps(labels).encode()).hexdigest()
+    return Incoming(kind, content, write, request.comment)
 
 
-def _check_options(statement: ImportModel) -> None:
+def _check_options(request: ImportRequest) -> None:
     """What says how pictures are read or a graph is cut does not go with trained layers alone."""
-    for key, offset in statement.given.items():
+    for key, offset in request.given.items():
         if key != "promote":
             reason = "the file holds trained layers alone, which take arrays or columns as they are"
             raise SqlExtError("OPTION_WITHOUT_EFFECT", option=key, reason=reason, offset=offset)
@@ -122,18 +116,15 @@ def _chain(graph: onnx.GraphProto) -> Head:
     return Head(tuple(weights), *scaling)
 
 
-def _write_bigdl(context: Context, head: Head, kind: str, folder: Any) -> None:
-    from sqlext.bigdl.records import HeadSpec
-    from sqlext.bigdl.training import save_head
-
-    if sqlext.bigdl.missing(context.spark) is None:
+def _write_bigdl(context: Context, head: Head, kind: str, folder: Path) -> None:
+    if missing(context.spark) is None:
         hidden = tuple(int(weight.shape[0]) for weight in head.weights[:-2:2])
         spec = HeadSpec(head.width, None if kind == REGRESSOR else head.outputs, hidden)
         save_head(context.spark, spec, list(head.weights), folder)
 
 
 def _manifest(
-    name: ModelName, statement: ImportModel, graph: GraphFile, head: Head, described: dict[str, Any]
+    name: ModelName, request: ImportRequest, graph: GraphFile, head: Head, described: dict[str, Any]
 ) -> dict[str, Any]:
     kind = "logits" if described["labels"] else "value"
     sizes = " -> ".join(str(n) for n in [head.width, *(w.shape[0] for w in head.weights[::2])])
@@ -142,17 +133,11 @@ def _manifest(
         "backbone": None,
         "scores_kind": kind,
         "precision": {"use": "f32", "reason": "arrays are scored in f32"},
-        "source": {"path": statement.path, "format": statement.format, "sha256": graph.sha256},
+        "source": {"path": request.path, "format": request.format, "sha256": graph.sha256},
         "statement": None,
         "details": {
-            "source": f"{statement.path} (FORMAT {statement.format}, sha256 {graph.sha256})",
+            "source": f"{request.path} (FORMAT {request.format}, sha256 {graph.sha256})",
             "layers": f"Linear({sizes}); {head.parameters:,} parameters",
             "precision": "f32: arrays are scored in f32",
         },
     }
-
-
-def _row(statement: ImportModel, entry: ModelEntry, number: int, status: str, note: str) -> ResultRow:
-    version = entry.version(number)
-    notes = default_stays(version, entry) + ([note] if note else [])
-    return result_row(version, entry, status, "; ".join(notes), format=str(statement.format))

@@ -3,97 +3,92 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from sqlext.catalog import ModelEntry, ModelName, ModelVersion
 from sqlext.catalog.drafts import MAX_VALUE
-from sqlext.catalog.entry import VALUE
-from sqlext.errors import SqlExtError
+from sqlext.catalog.entry import BACKBONE, ModelEntry
+from sqlext.catalog.names import ModelName
+from sqlext.context import Context, ResultRow
+from sqlext.errors import SqlExtError, error_at
+from sqlext.grammar.reader import Source
 from sqlext.images.preprocessing import Preprocessing
 from sqlext.networks.graph import Network, read_network
+from sqlext.networks.scores import VALUE
 from sqlext.progress import report
-from sqlext.statements.base import Context, ResultRow, located
+from sqlext.sources import read_source
 from sqlext.transfer.check import CheckResult
-from sqlext.transfer.formats.onnx import SMALL, GraphFile, open_graph
+from sqlext.transfer.formats.base import GraphFile, readable_format
+from sqlext.transfer.formats.onnx import SMALL
+from sqlext.transfer.import_head import read_head
 from sqlext.transfer.publishing import (
+    Incoming,
     NetworkFile,
-    convert_and_check,
-    default_stays,
+    Written,
     engines_that_cannot,
     fingerprint,
+    import_version,
     manifest_of,
-    result_row,
-    same_content,
+    write_network,
 )
-
-if TYPE_CHECKING:
-    from sqlext.statements.import_model import ImportModel
+from sqlext.transfer.request import ImportRequest
 
 
-def import_network(context: Context, statement: ImportModel) -> ResultRow:
-    """Carries out IMPORT MODEL of a file and returns its one row."""
-    from sqlext.transfer.import_head import import_head
-
-    name = context.model_name(statement.name)
-    existing = located(statement.name.offset, lambda: context.catalog.find(name))
-    if existing is not None and statement.if_not_exists:
-        message = f"{name} exists; nothing was imported"
-        return result_row(existing.default, existing, "EXISTS", message, format=statement.format)
-    labels = _labels(context, statement)
+def import_network(context: Context, request: ImportRequest, name: ModelName, existing: ModelEntry | None) -> ResultRow:
+    """IMPORT MODEL of a file."""
+    labels = _labels(context, request)
     report("reading", 0)
     with ExitStack() as opened:
-        opening = open_graph(context.spark, statement.path, statement.format)
-        graph = located(statement.path_offset, lambda: opened.enter_context(opening))
+        opening = readable_format(str(request.format)).open_graph(context.spark, request.path)
+        with error_at(request.path_offset):
+            graph = opened.enter_context(opening)
         if graph.described is not None and graph.described.regression:
-            _refuse_classes(statement, labels)
+            _refuse_classes(request, labels)
         if graph.described is not None and graph.described.head is not None:
-            return import_head(context, statement, name, existing, graph, labels)
-        if existing is not None and existing.kind != "backbone":
-            raise SqlExtError("NOT_AN_IMPORT", model=name, kind=existing.kind, offset=statement.name.offset)
-        return _import(context, statement, name, existing, graph, labels)
+            incoming = read_head(context, request, name, existing, graph, labels)
+        else:
+            incoming = _read(context, request, name, existing, graph, labels)
+        return import_version(context, request, name, existing, incoming)
 
 
-def _import(
+def _read(
     context: Context,
-    statement: ImportModel,
+    request: ImportRequest,
     name: ModelName,
     existing: ModelEntry | None,
     graph: GraphFile,
     labels: tuple[str, ...] | None,
-) -> ResultRow:
+) -> Incoming:
+    if existing is not None and existing.kind != BACKBONE:
+        raise SqlExtError("NOT_AN_IMPORT", model=name, kind=existing.kind, offset=request.name.offset)
     if existing is not None:
-        located(statement.name.offset, lambda: context.catalog.check(name, "ALTER"))
-    file = located(statement.path_offset, lambda: _parse(graph, statement))
+        with error_at(request.name.offset):
+            context.catalog.check(name, "ALTER")
+    with error_at(request.path_offset):
+        file = _parse(graph, request)
     labels = labels or (graph.described.labels if graph.described else None)
-    located(statement.labels_offset, lambda: _check_labels(labels, file.network))
-    older = replaceable(context, statement, existing)
-    content = fingerprint(file, labels)
-    same = same_content(existing, content)
-    if same is not None and existing is not None:
-        notes = [*default_stays(same, existing), f"version {same.version} has the same content and options"]
-        return result_row(same, existing, "EXISTS", "; ".join(notes), format=statement.format)
-    row = _publish(context, statement, name, existing, file, labels, content)
-    for version in older:
-        context.catalog.drop_version(name, version.version)
-    return row
+    with error_at(request.labels_offset):
+        _check_labels(labels, file.network)
 
+    def write(folder: Path) -> Written:
+        with error_at(request.path_offset):
+            checked = write_network(context, file, folder)
+        manifest = manifest_of(name, request.path, f"FORMAT {request.format}", file, labels, checked)
+        manifest["source"]["options"] = {k: request.options[k] for k in ("input", "output", "embedding", "scores")}
+        parameters = {"sha256": file.sha256, "source": request.path}
+        if len(context.sql) <= MAX_VALUE:  # LABELS can be long
+            parameters["statement"] = context.sql.strip()
+        return Written(manifest, parameters, _notes(request, file, checked))
 
-def replaceable(context: Context, statement: ImportModel, existing: ModelEntry | None) -> tuple[ModelVersion, ...]:
-    """What OR REPLACE will remove.
-
-    :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED, at the model's name.
-    """
-    if existing is None or not statement.replace:
-        return ()
-    return located(statement.name.offset, lambda: context.catalog.replaceable(existing))
+    content, same = fingerprint(file, labels), "has the same content and options"
+    return Incoming(BACKBONE, content, write, request.comment, same=same)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def _parse(graph: GraphFile, statement: ImportModel) -> NetworkFile:
+def _parse(graph: GraphFile, request: ImportRequest) -> NetworkFile:
     """The network, by the options of the statement and, where those say nothing, of the file itself."""
-    options = {**graph.options, **{k: v for k, v in statement.options.items() if v is not None}}
+    options = {**graph.options, **{k: v for k, v in request.options.items() if v is not None}}
     if graph.described is not None and graph.described.regression:
         options["scores"] = VALUE
     size = options.get("image_size")
@@ -110,14 +105,11 @@ def _parse(graph: GraphFile, statement: ImportModel) -> NetworkFile:
     return NetworkFile(graph.sha256, network, preprocessing, bool(graph.options))
 
 
-def _labels(context: Context, statement: ImportModel) -> tuple[str, ...] | None:
+def _labels(context: Context, request: ImportRequest) -> tuple[str, ...] | None:
     """LABELS in the order of the network's outputs; FROM a table: its STRING column ordered by its integer column."""
-    if statement.labels_from is None:
-        return statement.labels
-    from sqlext.grammar.reader import Source
-    from sqlext.sources import read_source
-
-    name = statement.labels_from
+    if request.labels_from is None:
+        return request.labels
+    name = request.labels_from
     source = Source(name.sql, str(name), name.offset, is_query=False)
     frame = read_source(context, source)
     texts = [f.name for f in frame.schema.fields if f.dataType.typeName() == "string"]
@@ -127,13 +119,13 @@ def _labels(context: Context, statement: ImportModel) -> tuple[str, ...] | None:
     return tuple(row[0] for row in frame.orderBy(numbers[0]).select(texts[0]).collect())
 
 
-def _refuse_classes(statement: ImportModel, labels: tuple[str, ...] | None) -> None:
+def _refuse_classes(request: ImportRequest, labels: tuple[str, ...] | None) -> None:
     """What says how classes are to be read does not go with the export of a regressor."""
     if labels:
-        raise SqlExtError("NO_CLASSES", model=f"'{statement.path}'", form="LABELS", offset=statement.labels_offset)
-    if statement.options["scores"] is not None:
+        raise SqlExtError("NO_CLASSES", model=f"'{request.path}'", form="LABELS", offset=request.labels_offset)
+    if request.options["scores"] is not None:
         reason = "the file is the export of a regressor, whose output is a number"
-        raise SqlExtError("OPTION_WITHOUT_EFFECT", option="scores", reason=reason, offset=statement.given["scores"])
+        raise SqlExtError("OPTION_WITHOUT_EFFECT", option="scores", reason=reason, offset=request.given["scores"])
 
 
 def _check_labels(labels: tuple[str, ...] | None, network: Network) -> None:
@@ -145,50 +137,13 @@ def _check_labels(labels: tuple[str, ...] | None, network: Network) -> None:
         )
 
 
-# --- checking and publishing ------------------------------------------------------------------------------------------
+def _notes(request: ImportRequest, file: NetworkFile, checked: CheckResult) -> list[str]:
+    small = ["this small network is for trying things out"] if request.path == SMALL else []
+    assumed = _assumed(request, file)
+    return [*small, *engines_that_cannot(checked), *([f"assumed {assumed}"] if assumed else [])]
 
 
-def _publish(
-    context: Context,
-    statement: ImportModel,
-    name: ModelName,
-    existing: ModelEntry | None,
-    file: NetworkFile,
-    labels: tuple[str, ...] | None,
-    content: str,
-) -> ResultRow:
-    catalog, network = context.catalog, file.network
-    with catalog.draft(name, "backbone", statement.comment) as draft:
-        report("checking", 0)
-        checked = located(statement.path_offset, lambda: convert_and_check(context, file, draft.local))
-        (draft.local / "network.onnx").write_bytes(network.to_bytes())
-        report("publishing", 0)
-        promote = existing is None or statement.replace or statement.options["promote"] == "always"
-        parameters = {"content": content, "sha256": file.sha256, "source": statement.path}
-        if len(context.sql) <= MAX_VALUE:  # LABELS can be long
-            parameters["statement"] = context.sql.strip()
-        manifest = manifest_of(name, statement.path, f"FORMAT {statement.format}", file, labels, checked)
-        manifest["source"]["options"] = {k: statement.options[k] for k in ("input", "output", "embedding", "scores")}
-        version = catalog.publish(draft, (), manifest, parameters, promote=promote)
-    entry = catalog.get(name)
-    message = _message(statement, file, checked, entry, version)
-    return result_row(version, entry, "IMPORTED", message, format=statement.format)
-
-
-def _message(
-    statement: ImportModel, file: NetworkFile, checked: CheckResult, entry: ModelEntry, version: ModelVersion
-) -> str:
-    parts = default_stays(version, entry)
-    if statement.path == SMALL:
-        parts.append("this small network is for trying things out")
-    parts += engines_that_cannot(checked)
-    assumed = _assumed(statement, file)
-    if assumed:
-        parts.append(f"assumed {assumed}")
-    return "; ".join(parts)
-
-
-def _assumed(statement: ImportModel, file: NetworkFile) -> str:
+def _assumed(request: ImportRequest, file: NetworkFile) -> str:
     if file.described:
         return ""
     options = file.preprocessing.to_dict()
@@ -196,4 +151,4 @@ def _assumed(statement: ImportModel, file: NetworkFile) -> str:
         k: " ".join(f"{x:g}" for x in v) if isinstance(v, list) else f"{v:.6g}" if isinstance(v, float) else v
         for k, v in options.items()
     }
-    return ", ".join(f"{k} = {v}" for k, v in shown.items() if k not in statement.given)
+    return ", ".join(f"{k} = {v}" for k, v in shown.items() if k not in request.given)

@@ -1,20 +1,26 @@
-"""An imported network as a version: its content, its check by numbers, its manifest and the row that IMPORT returns."""
+"""What the three imports share: publishing a version, and a network as a version: content, check, manifest."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import sqlext.bigdl
-from sqlext.catalog import ModelEntry, ModelName, ModelVersion
-from sqlext.catalog.entry import BACKBONE
+from sqlext.bigdl import onnx_to_bigdl
+from sqlext.bigdl.installed import missing
+from sqlext.catalog.entry import BACKBONE, ModelEntry, ModelVersion
+from sqlext.catalog.names import ModelName
+from sqlext.context import Context, ResultRow
+from sqlext.errors import error_at
 from sqlext.images.preprocessing import Preprocessing
 from sqlext.networks.graph import Network
-from sqlext.statements.base import Context, ResultRow
+from sqlext.progress import report
 from sqlext.transfer.check import CheckResult, check
+from sqlext.transfer.formats.base import FOLDER
+from sqlext.transfer.request import ImportRequest
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,69 @@ class NetworkFile:
     network: Network
     preprocessing: Preprocessing
     described: bool
+
+
+@dataclass(frozen=True)
+class Written:
+    """What goes with the files of a version; ``notes`` are for the result row."""
+
+    manifest: dict[str, Any]
+    parameters: dict[str, str]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A version to be: read and checked, and not written yet.
+
+    ``content`` names what it holds: the same content is not imported twice. ``write`` fills the folder of a draft.
+    """
+
+    kind: str
+    content: str
+    write: Callable[[Path], Written]
+    comment: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+    history: Sequence[Mapping[str, Any]] = ()
+    same: str = "has the same content"
+
+
+def import_version(
+    context: Context, request: ImportRequest, name: ModelName, existing: ModelEntry | None, incoming: Incoming
+) -> ResultRow:
+    """Publishes a version unless the model has its content, and returns the one row of IMPORT MODEL.
+
+    :raises SqlExtError: BACKBONE_IN_USE and PERMISSION_DENIED of OR REPLACE, and whatever publishing refuses.
+    """
+    catalog, format = context.catalog, request.format or FOLDER
+    older = _replaceable(context, request, existing)
+    same = same_content(existing, incoming.content)
+    if same is not None and existing is not None:
+        notes = [*_default_stays(same, existing), f"version {same.version} {incoming.same}"]
+        return _row(same, existing, "EXISTS", notes, format)
+    promote = existing is None or request.replace or request.options["promote"] == "always"
+    version, notes = publish(context, name, incoming, promote=promote)
+    for replaced in older:
+        catalog.drop_version(name, replaced.version)
+    entry = catalog.get(name)
+    return _row(version, entry, "IMPORTED", [*_default_stays(version, entry), *notes], format)
+
+
+def publish(context: Context, name: ModelName, incoming: Incoming, *, promote: bool) -> tuple[ModelVersion, list[str]]:
+    """The new version, and what to say of it."""
+    catalog = context.catalog
+    with catalog.draft(name, incoming.kind, incoming.comment, incoming.properties) as draft:
+        written = incoming.write(draft.local)
+        report("publishing", 0)
+        parameters = written.parameters | {"content": incoming.content}
+        version = catalog.publish(draft, incoming.history, written.manifest, parameters, promote=promote)
+    return version, written.notes
+
+
+def nothing_imported(request: ImportRequest, existing: ModelEntry) -> ResultRow:
+    """The row of IF NOT EXISTS."""
+    notes = [f"{existing.name} exists; nothing was imported"]
+    return _row(existing.default, existing, "EXISTS", notes, request.format or FOLDER)
 
 
 def same_content(existing: ModelEntry | None, wanted: str) -> ModelVersion | None:
@@ -39,20 +108,32 @@ def fingerprint(file: NetworkFile, labels: tuple[str, ...] | None) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
-def convert_and_check(context: Context, file: NetworkFile, folder: Path) -> CheckResult:
-    """Writes BigDL's form of the network where its operators allow, and compares the engines on a fixed batch."""
-    from sqlext.bigdl import onnx_to_bigdl
+def _replaceable(context: Context, request: ImportRequest, existing: ModelEntry | None) -> tuple[ModelVersion, ...]:
+    """What OR REPLACE will remove.
 
-    missing = sqlext.bigdl.missing(context.spark)
+    :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED, at the model's name.
+    """
+    if existing is None or not request.replace:
+        return ()
+    with error_at(request.name.offset):
+        return context.catalog.replaceable(existing)
+
+
+def write_network(context: Context, file: NetworkFile, folder: Path) -> CheckResult:
+    """Writes the network, also in BigDL's form if its operators allow that, and compares the engines on a fixed batch."""
+    report("checking", 0)
+    absent = missing(context.spark)
     lacking = onnx_to_bigdl.unsupported(file.network)
-    reason = missing or (f"no {', '.join(lacking)}" if lacking else None)
+    reason = absent or (f"no {', '.join(lacking)}" if lacking else None)
 
     def convert() -> onnx_to_bigdl.BigDLModule:
         module = onnx_to_bigdl.convert(file.network, context.spark.sparkContext._jvm)
         onnx_to_bigdl.save(module, folder)
         return module
 
-    return check(file.network, file.preprocessing, None if reason else convert, bigdl_reason=reason)
+    checked = check(file.network, file.preprocessing, None if reason else convert, bigdl_reason=reason)
+    (folder / "network.onnx").write_bytes(file.network.to_bytes())
+    return checked
 
 
 def manifest_of(
@@ -103,7 +184,7 @@ def engines_that_cannot(checked: CheckResult) -> list[str]:
     return [f"{name}: {reason}; scores with {scores}" for name, reason in cannot.items()]
 
 
-def default_stays(version: ModelVersion, entry: ModelEntry) -> list[str]:
+def _default_stays(version: ModelVersion, entry: ModelEntry) -> list[str]:
     """Why queries that name no version use another one, and the ALTER that changes it; nothing where they use this one."""
     if entry.default.version == version.version:
         return []
@@ -114,8 +195,7 @@ def default_stays(version: ModelVersion, entry: ModelEntry) -> list[str]:
     return [f"default stays {entry.default.version}: {why} ({change})"]
 
 
-def result_row(version: ModelVersion, entry: ModelEntry, status: str, message: str, *, format: str | None) -> ResultRow:
-    """The one row of IMPORT MODEL."""
+def _row(version: ModelVersion, entry: ModelEntry, status: str, notes: list[str], format: str) -> ResultRow:
     return {
         "model": str(version.name),
         "version": version.version,
@@ -124,6 +204,6 @@ def result_row(version: ModelVersion, entry: ModelEntry, status: str, message: s
         "size_bytes": version.size_bytes,
         "sha256": version.parameters.get("sqlext.sha256"),
         "status": status,
-        "message": message or None,
+        "message": "; ".join(notes) or None,
         "is_default": entry.default.version == version.version,
     }

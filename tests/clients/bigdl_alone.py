@@ -1,7 +1,7 @@
-"""Photographs to labels by BigDL alone, from the files of a published version: no sqlext.
+"""Classifies photographs with only BigDL and the files of a published version, without sqlext.
 
-python bigdl_alone.py CLASS_PATH MODEL_FOLDER PHOTOGRAPHS OUTPUT, where MODEL_FOLDER is a version's `_model` folder and
-PHOTOGRAPHS a folder with a folder per class. Writes {file name: label} as JSON. The preprocessing is torchvision's.
+Usage: python bigdl_alone.py CLASS_PATH MODEL_FOLDER PHOTOGRAPHS OUTPUT, where MODEL_FOLDER is the `_model` folder of a version
+and PHOTOGRAPHS contains one folder per class. Writes {file name: label} as JSON. The preprocessing is that of torchvision.
 """
 
 import json
@@ -39,13 +39,13 @@ def main(class_path: str, folder: str, photographs: str, output: str) -> None:
     backbone = load(Path(urlparse(manifest["backbone"]["location"]).path) / "_model")
     head = load(Path(folder))
     files = sorted(Path(photographs).glob("*/*"))
-    answers = {}
+    labels = {}
     for start in range(0, len(files), 8):
         chunk = files[start : start + 8]
         embedding, _scores = backbone.forward(np.stack([preprocess(file) for file in chunk]))
         best = head.forward(embedding).argmax(axis=1)
-        answers.update({file.name: manifest["labels"][i] for file, i in zip(chunk, best, strict=True)})
-    Path(output).write_text(json.dumps(answers))
+        labels.update({file.name: manifest["labels"][i] for file, i in zip(chunk, best, strict=True)})
+    Path(output).write_text(json.dumps(labels))
 
 
 if __name__ == "__main__":

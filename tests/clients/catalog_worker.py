@@ -1,4 +1,4 @@
-"""One driver of the tests with several: commands on stdin, a line of JSON each on stdout.
+"""One of several drivers in a test: it reads commands from stdin and answers each with a line of JSON on stdout.
 
 ``python catalog_worker.py METASTORE_URI WAREHOUSE``; commands: ``publish MODEL COUNT``, ``show MODEL``.
 """
@@ -22,18 +22,18 @@ def session(uri: str, warehouse: str) -> SparkSession:
 
 
 def publish(catalog: ModelCatalog, name: ModelName, count: int) -> list[list[Any]]:
-    """Number and run of each version published."""
-    done = []
+    """Publishes versions; returns the number and the run of each."""
+    published = []
     for _ in range(count):
         with catalog.draft(name, "classifier") as draft:
             (draft.local / "head.onnx").write_text(draft.run_id)
             version = catalog.publish(draft, [{"epoch": 1, "loss": 0.5}])
-        done.append([version.version, version.run_id])
-    return done
+        published.append([version.version, version.run_id])
+    return published
 
 
 def show(catalog: ModelCatalog, name: ModelName) -> list[list[Any]]:
-    """Number, run, the run that wrote the files, and whether they say so, of each version in the metastore."""
+    """For each version in the metastore: number, run, the run that wrote its files, and whether they belong to the model."""
     entry = catalog.get(name)
     return [
         [

@@ -1,4 +1,4 @@
-"""BigDL without sqlext reads what we save; sqlext without BigDL's jar says so."""
+"""BigDL without sqlext reads what we save; sqlext without BigDL's jar reports that the jar is missing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from sqlext.bigdl.training import HeadSpec, TrainSettings, save_head, train_head
-from sqlext.jvm.build import bigdl_jars, spark_jars
-from sqlext.session import JAR
+from sqlext.bigdl.records import HeadSpec, TrainSettings
+from sqlext.bigdl.training import save_head, train_head
+from sqlext.spark.jars import JAR, bigdl_jars, spark_jars
 from tests.support.training_data import blobs, log_probabilities
 
 _ALONE = """
@@ -50,8 +50,9 @@ _WITHOUT = """
 import sys
 from pyspark.sql import SparkSession
 import sqlext
-from sqlext.bigdl import missing
-from sqlext.bigdl.training import HeadSpec, TrainSettings, train_head
+from sqlext.bigdl.installed import missing
+from sqlext.bigdl.records import HeadSpec, TrainSettings
+from sqlext.bigdl.training import train_head
 spark = SparkSession.builder.master("local[1]").config("spark.driver.extraClassPath", sys.argv[1]) \\
     .config("spark.sql.extensions", "org.apache.spark.sql.sqlext.SqlExtensions").config("spark.ui.enabled", "false") \\
     .config("spark.sql.warehouse.dir", sys.argv[2]).config("spark.sqlext.engin", "x").enableHiveSupport().getOrCreate()
@@ -72,7 +73,7 @@ for sql in (array, array.replace("array(1.0f * id)", "X'00'"), "SELECT embed_res
 """
 
 
-def test_without_bigdls_jar_the_rest_works_and_says_so(tmp_path: Path) -> None:
+def test_without_bigdls_jar_the_rest_works_and_reports_it(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT, str(JAR), str(tmp_path)],
         capture_output=True,
@@ -86,9 +87,9 @@ def test_without_bigdls_jar_the_rest_works_and_says_so(tmp_path: Path) -> None:
     assert one == "[Row(one=1.0)]"
     assert error == f"SqlExtError {sentence}"
     assert train.startswith(f"BIGDL_MISSING [BIGDL_MISSING] {sentence.rstrip('.')}")
-    # No backbone is there at all: the line to run.
+    # No backbone exists, so the error shows the statement that imports one.
     for refused in (of_images, embed):
         assert refused.startswith("BACKBONE_NOT_FOUND")
         assert "Run IMPORT MODEL models.resnet50 FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX" in refused
         assert "docs/backbones.md" in refused
-    assert "spark.sqlext.engin is no setting of bigdl-sqlext. Did you mean spark.sqlext.engine?" in done.stderr
+    assert "spark.sqlext.engin is not a setting of bigdl-sqlext. Did you mean spark.sqlext.engine?" in done.stderr

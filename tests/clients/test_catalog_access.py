@@ -1,6 +1,6 @@
-"""An authorization extension of the session decides over models as it does over tables.
+"""An authorization extension of the session protects models as it protects tables.
 
-The extension is a real one, compiled here: a rule of the optimizer, as those of Ranger and Kyuubi are, that refuses by
+The extension is a real one that is compiled here: an optimizer rule, like those of Ranger and Kyuubi, that refuses access by
 table name.
 """
 
@@ -46,7 +46,7 @@ class Guard extends (SparkSessionExtensions => Unit) {
 
 @pytest.fixture
 def guard(tmp_path: Path) -> Path:
-    """A folder of classes with the extension."""
+    """The folder with the compiled classes of the extension."""
     from sqlext.spark.java import find_java
 
     (tmp_path / "Guard.scala").write_text(SOURCE)
@@ -84,7 +84,7 @@ def test_each_right_is_asked_for(guard: Path, tmp_path: Path) -> None:
 
 
 def ask(catalog: Any, model: str) -> dict[str, str | None]:
-    """What each right is answered with."""
+    """For each right: None if it is granted, otherwise the error."""
     from sqlext.catalog import ModelName
     from sqlext.errors import SqlExtError
 

@@ -1,4 +1,4 @@
-"""Two drivers on one metastore publish versions of one model at the same time: none twice, none lost."""
+"""Two drivers with one metastore publish versions of one model at the same time: no number is used twice, none is lost."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Driver:
             env={**os.environ, "PYSPARK_PYTHON": sys.executable},
         )
 
-    def tell(self, command: str) -> None:
+    def send(self, command: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
@@ -61,7 +61,7 @@ class Driver:
 
 @pytest.fixture
 def metastore(tmp_path: Path) -> Iterator[str]:
-    """A real HiveMetaStore from PySpark's jars; its thrift URI."""
+    """Starts a real HiveMetaStore from PySpark's jars and returns its thrift URI."""
     (tmp_path / "hive-site.xml").write_text(SITE.format(folder=tmp_path))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -98,19 +98,19 @@ def test_two_drivers_publish_one_model(metastore: str, tmp_path: Path) -> None:
     try:
         assert [driver.answer() for driver in drivers] == ["ready", "ready"]
         for driver in drivers:
-            driver.tell(f"publish flowers {EACH}")
+            driver.send(f"publish flowers {EACH}")
         per_driver = [[(number, run) for number, run in driver.answer()] for driver in drivers]
-        drivers[0].tell("show flowers")
-        there = drivers[0].answer()
+        drivers[0].send("show flowers")
+        listed = drivers[0].answer()
     finally:
         for driver in drivers:
             driver.close()
     published = per_driver[0] + per_driver[1]
     assert len({number for number, _ in published}) == 2 * EACH
     first = {number for number, _ in per_driver[0]}
-    assert max(first) - min(first) >= EACH, "one driver was done before the other began: nothing was raced"
-    assert sorted(published) == [(number, run) for number, run, _, _ in there]
-    assert all(run == written and own for _, run, written, own in there)
+    assert max(first) - min(first) >= EACH, "one driver finished before the other began, so there was no race"
+    assert sorted(published) == [(number, run) for number, run, _, _ in listed]
+    assert all(run == written and own for _, run, written, own in listed)
     models = [p for p in (tmp_path / "warehouse").iterdir() if p.name.startswith("flowers-")]
-    assert len(models) == 1  # the loser of the first publish has taken its files along
+    assert len(models) == 1  # the driver that lost the first publish has removed its files
     assert {p.name for p in models[0].iterdir()} == {f"v{number}-{run}" for number, run in published}

@@ -1,4 +1,4 @@
-"""The command ``sqlext`` as a user runs it: real processes, one warehouse for the whole module."""
+"""The command ``sqlext`` as a user runs it: in real processes, with one warehouse for the whole module."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_help_is_instant_and_lists_the_commands(home: Path) -> None:
     assert re.findall(r"^  (\w+)  ", done.stdout, re.MULTILINE) == ["sql", "serve", "demo", "doctor"]
 
 
-def test_what_one_process_makes_the_next_one_reads(home: Path) -> None:
+def test_a_process_reads_what_the_one_before_created(home: Path) -> None:
     picture = io.BytesIO()
     Image.new("RGB", (50, 30), "red").save(picture, "PNG")
     (home / "red.png").write_bytes(picture.getvalue())
@@ -111,7 +111,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Terminal:
-    """``sqlext sql`` on a terminal of its own."""
+    """``sqlext sql`` on its own terminal."""
 
     def __init__(self, home: Path, *arguments: str) -> None:
         self.master, slave = pty.openpty()
@@ -138,7 +138,7 @@ class Terminal:
         os.write(self.master, text.encode())
 
 
-def test_the_prompt_and_a_second_process_meanwhile(home: Path) -> None:
+def test_the_prompt_and_a_second_process_at_the_same_time(home: Path) -> None:
     terminal = Terminal(home)
     try:
         terminal.wait_for("sqlext>")
@@ -214,7 +214,7 @@ def test_doctor_looks_for_the_default_backbone(home: Path) -> None:
     done = sqlext(home, "doctor", "--warehouse", "w", "--format", "json")
     check = next(c for c in map(json.loads, done.stdout.splitlines()) if c["check"] == "default backbone")
     assert done.returncode == 0
-    assert (check["status"], check["found"]) == ("note", "models.resnet50 is not there")
+    assert (check["status"], check["found"]) == ("note", "models.resnet50 does not exist")
     assert "IMPORT MODEL models.resnet50" in check["advice"]
 
 
@@ -245,7 +245,7 @@ def test_serve_says_when_it_is_ready_and_ends_on_a_signal(home: Path, host: str,
 
 
 def test_ctrl_c_cancels_a_training_and_says_so(home: Path) -> None:
-    """The statement ends within seconds, its run is CANCELLED, no version is there, and the next training works."""
+    """The statement ends within seconds, its run is CANCELLED and has no version, and the next training works."""
     train = "CREATE TABLE xs AS SELECT array(rand(1), rand(2)) AS x, id % 2 AS y FROM range(200); TRAIN MODEL xs_model FROM xs LABEL y"
     command = [SQLEXT, "sql", "--warehouse", "cancelled", "--master", "local[1]"]
     long = subprocess.Popen(
@@ -258,7 +258,7 @@ def test_ctrl_c_cancels_a_training_and_says_so(home: Path) -> None:
     )
     assert long.stderr is not None
     while "epoch " not in (line := long.stderr.readline()):
-        assert line, "the training never began"
+        assert line, "the training did not start"
     long.send_signal(signal.SIGINT)
     assert long.wait(timeout=60) == 130
     assert "interrupted" in long.stderr.read()
@@ -278,8 +278,8 @@ def test_ctrl_c_cancels_a_training_and_says_so(home: Path) -> None:
     assert (row["version"], row["status"]) == (1, "READY")
 
 
-def test_a_process_waits_for_what_it_submitted_and_the_next_one_has_it(home: Path) -> None:
-    """A process that would end at once: one submitted training is published, the other's failure is its exit status."""
+def test_a_process_waits_for_its_submitted_trainings(home: Path) -> None:
+    """One training is published for the next process to read; the other one fails, which sets the exit status."""
     rows = "SELECT array(rand(1), id % 2 + rand(2)) AS x, id % 2 AS y FROM range(60)"
     options = "OPTIONS (async = true, epochs = 100, early_stop = false)"
     made = sql(

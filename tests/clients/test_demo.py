@@ -1,4 +1,4 @@
-"""``sqlext demo`` from pictures to a page, twice: with the drawn flowers, and with a folder and a network of a user."""
+"""``sqlext demo`` from images to a page, twice: with the drawn flowers, and with a user's folder and network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def printed(folder: Path) -> list[str]:
 
 
 def ending(lines: list[str]) -> tuple[str, Path]:
-    """The accuracy as printed, and the page."""
+    """The printed accuracy and the page."""
     accuracy, picture = (re.fullmatch(pattern, line) for pattern, line in zip(ENDING, lines[-2:], strict=True))
     assert accuracy and picture, lines[-2:]
     return accuracy[1], Path(picture[1])
@@ -83,7 +83,7 @@ def test_similar_pictures_are_of_the_same_kind(printed: list[str]) -> None:
     assert similarities == sorted(similarities, reverse=True)
 
 
-def test_a_folder_and_a_network_of_the_users(folder: Path, printed: list[str]) -> None:
+def test_a_users_folder_and_network(folder: Path, printed: list[str]) -> None:
     own = folder / "my pictures, {2}"
     for part, count in (("train", 16), ("val", 8)):
         for kind in ("poppy", "sunflower"):
@@ -105,4 +105,4 @@ def test_a_folder_and_a_network_of_the_users(folder: Path, printed: list[str]) -
     accuracy, page = ending(lines)
     assert float(accuracy) >= 0.8
     assert page.read_text().count('class="card') == 16
-    assert any(re.search(r"│ version +│ 2 ", line) for line in lines)  # beside the first run's
+    assert any(re.search(r"│ version +│ 2 ", line) for line in lines)  # next to the version of the first run

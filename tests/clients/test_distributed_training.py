@@ -1,4 +1,4 @@
-"""Training on a real cluster: a standalone master and two worker processes, made of the classes in PySpark's jars."""
+"""Training on a real cluster: a standalone master and two worker processes, started from PySpark's jars."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sqlext.jvm.build import spark_jars
+from sqlext.spark.jars import spark_jars
 from sqlext.spark.java import find_java
 from tests.support.class_archive import SHORT_LIVED
 
@@ -25,27 +25,28 @@ _CLAUSES = "FROM blobs LABEL target VALIDATE BY validates OPTIONS (standardize =
 STATEMENTS = (
     "TRAIN MODEL whole "
     + _CLAUSES.replace("{options}", "epochs = 6, learning_rate = 0.01, tensorboard = '{folder}/board'"),
-    # A rate of nothing: what warm_start gave is what comes out.
+    # The rate is almost 0, so the weights stay those of warm_start.
     "TRAIN MODEL onwards "
     + _CLAUSES.replace(
         "{options}", "epochs = 1, learning_rate = 1e-12, warm_start = 'whole', tensorboard = '{folder}/board'"
     ),
 )
 
-# Trains a head per seed on the cluster, runs statements there and prints what came of it as one line of JSON.
+# Trains one head per seed on the cluster, runs statements there and prints the results as one line of JSON.
 _DRIVER = """
 import dataclasses, json, sys, time
 import sqlext
-from sqlext.bigdl.training import HeadSpec, TrainSettings, train_head
+from sqlext.bigdl.records import HeadSpec, TrainSettings
+from sqlext.bigdl.training import train_head
 from tests.support.training_data import blobs
 
-given = json.loads(sys.argv[1])
-spark = sqlext.session(master=given["master"], warehouse=given["warehouse"], conf=given["conf"])
+request = json.loads(sys.argv[1])
+spark = sqlext.session(master=request["master"], warehouse=request["warehouse"], conf=request["conf"])
 data = blobs(every=2)
 rows = data.frame(spark)
 rows.createOrReplaceTempView("blobs")
 results = []
-for seed in given["seeds"]:
+for seed in request["seeds"]:
     settings = TrainSettings(epochs=10, learning_rate=0.01, seed=seed)
     start, heard = time.monotonic(), []
     trained = train_head(spark, rows, HeadSpec(64, 2), settings, lambda e: heard.append(e) is None)
@@ -54,7 +55,7 @@ for seed in given["seeds"]:
     result["heard"] = [e.epoch for e in heard]
     result["seconds"] = time.monotonic() - start
     results.append(result)
-statements = [spark.sql(sql).collect()[0].asDict() for sql in given["statements"]]
+statements = [spark.sql(sql).collect()[0].asDict() for sql in request["statements"]]
 workers = spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
 found = {"results": results, "executors": len(workers) - 1, "statements": statements}
 print("RESULTS " + json.dumps(found, default=str))
@@ -68,7 +69,7 @@ def _free_port() -> int:
 
 
 def _start(class_name: str, *arguments: str, folder: Path) -> subprocess.Popen[bytes]:
-    """A Spark daemon in the foreground, as sbin/start-master.sh would start it."""
+    """Starts a Spark daemon as sbin/start-master.sh would, but in the foreground."""
     environment = os.environ | {
         "SPARK_HOME": str(spark_jars().parent),
         "SPARK_SCALA_VERSION": "2.12",  # which bin/load-spark-env.sh would set
@@ -124,13 +125,13 @@ def _train(
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
-        # Else both parts of the rows may go to the executor that has most of them.
+        # Otherwise both partitions of the rows may go to the executor that has most of them.
         "spark.shuffle.reduceLocality.enabled": "false",
     }
-    given = {"master": url, "warehouse": str(folder / "warehouse"), "conf": common | conf, "seeds": seeds}
-    given["statements"] = [sql.format(folder=folder.as_uri()) for sql in statements]
+    request = {"master": url, "warehouse": str(folder / "warehouse"), "conf": common | conf, "seeds": seeds}
+    request["statements"] = [sql.format(folder=folder.as_uri()) for sql in statements]
     done = subprocess.run(
-        [sys.executable, "-c", _DRIVER, json.dumps(given)],
+        [sys.executable, "-c", _DRIVER, json.dumps(request)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -140,14 +141,14 @@ def _train(
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULTS ")]
     assert lines, done.stderr[-4000:]
-    assert not list(folder.rglob("bigdl.log")), "BigDL's own log would be written to the user's folder"
+    assert not list(folder.rglob("bigdl.log")), "BigDL wrote its own log into the user's folder"
     answer: dict[str, Any] = json.loads(lines[0].removeprefix("RESULTS "))
     return answer
 
 
 @pytest.fixture(scope="module")
 def distributed(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """All executors, forced by the setting."""
+    """Training on all executors, which the setting forces."""
     folder = tmp_path_factory.mktemp("distributed")
     return _train(cluster, folder, ALL_EXECUTORS, SEEDS[:1], STATEMENTS) | {"folder": folder}
 
@@ -159,7 +160,7 @@ def further_seeds(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 @pytest.fixture(scope="module")
 def one_task(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """One executor task; executors come and go. BigDL's distributed path refuses such a cluster."""
+    """Training in one executor task, because executors come and go: BigDL's distributed path refuses such a cluster."""
     conf = {
         "spark.dynamicAllocation.enabled": "true",
         "spark.dynamicAllocation.shuffleTracking.enabled": "true",
@@ -217,4 +218,4 @@ def test_event_files_and_a_warm_start_where_all_executors_train(distributed: dic
         assert [e.step for e in losses] == [e.step for e in held_out] == list(range(1, epochs + 1))
         assert (losses[-1].value, held_out[-1].value) == pytest.approx((row["loss"], row["val_loss"]), rel=1e-6)
     assert (onwards["loss"], onwards["val_loss"]) == pytest.approx((whole["loss"], whole["val_loss"]), abs=1e-5)
-    assert whole["loss"] < 0.4, "far from ln 2, where a fresh head starts"
+    assert whole["loss"] < 0.4, "it must be far below ln 2, where a new head starts"

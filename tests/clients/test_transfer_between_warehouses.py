@@ -1,4 +1,4 @@
-"""A model exported from one warehouse answers the same in another, with a metastore and a process of its own."""
+"""A model exported from one warehouse gives the same predictions in another one with its own metastore and process."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def warehouse(folder: Path, images: Path, export: Path, action: str) -> Any:
 def test_the_same_answers_in_another_warehouse(tmp_path: Path) -> None:
     write_flowers(tmp_path / "flowers", train=6, validation=1)
     images, export = tmp_path / "flowers" / "train", tmp_path / "export"
-    here = warehouse(tmp_path / "a", images, export, "export")
-    there = warehouse(tmp_path / "b", images, export, "import")
-    assert there["message"] == "its backbone became models.small version 1"
-    assert here["scores"].keys() == there["scores"].keys() and len(here["scores"]) == 30
-    for path, (label, score) in here["scores"].items():
-        assert there["scores"][path] == [label, pytest.approx(score, abs=1e-6)]
-    assert there["metrics"] == here["metrics"] and here["metrics"]["rows_evaluated"] > 0
+    exported = warehouse(tmp_path / "a", images, export, "export")
+    imported = warehouse(tmp_path / "b", images, export, "import")
+    assert imported["message"] == "its backbone became models.small version 1"
+    assert exported["scores"].keys() == imported["scores"].keys() and len(exported["scores"]) == 30
+    for path, (label, score) in exported["scores"].items():
+        assert imported["scores"][path] == [label, pytest.approx(score, abs=1e-6)]
+    assert imported["metrics"] == exported["metrics"] and exported["metrics"]["rows_evaluated"] > 0

@@ -1,4 +1,4 @@
-"""One of two warehouses: ``python transfer_worker.py WAREHOUSE IMAGES EXPORT (export | import)``; answers JSON on its last line."""
+"""One of two warehouses: ``python transfer_worker.py WAREHOUSE IMAGES EXPORT (export | import)`` prints JSON as its last line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def export(spark: SparkSession, images: str, folder: str) -> None:
 
 
 def answers(spark: SparkSession, images: str) -> dict[str, Any]:
-    """What the model says of each picture, and of the rows it held out."""
+    """The model's prediction for each image, and its metrics on the held-out rows."""
     rows = spark.sql(f"SELECT path, predict('shop.flowers', image) AS p FROM ({ROWS.format(images)})").collect()
     evaluated = spark.sql("EVALUATE MODEL shop.flowers").first()
     assert evaluated is not None

@@ -12,8 +12,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
 
 from sqlext.catalog import RunStore
+from sqlext.context import Context
 from sqlext.errors import SqlExtError
-from sqlext.statements.base import Context
 from sqlext.training.background import take_submitted
 from sqlext.training.recorder import _training_slots, places
 from tests.support.results import one

@@ -126,7 +126,7 @@ def test_unreadable_definitions_are_reported() -> None:
     refused(linear().SerializeToString(), "are in a second file")
     outside = linear()
     outside.parameters[0].size[0] = 2000
-    refused(stored(outside), "reaches outside its weights")
+    refused(stored(outside), "extends beyond its weights")
     loop = module(f"{NN}StaticGraph", inputNames=["in"], outputNames=["a"])
     loop.subModules.extend(
         [module(f"{NN}ReLU", "a", ["b"]), module(f"{NN}ReLU", "b", ["a"]), module(f"{NN}Input", "in")]

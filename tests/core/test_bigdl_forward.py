@@ -11,8 +11,9 @@ import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
+from sqlext.bigdl.records import HeadSpec
 from sqlext.bigdl.scoring import ModuleFiles, is_registered, register_modules, unregister_modules
-from sqlext.bigdl.training import HeadSpec, save_head
+from sqlext.bigdl.training import save_head
 from tests.support.training_data import log_probabilities, outputs
 
 LOWER = HeadSpec(width=6, classes=None, hidden=(5,))  # 6 numbers -> 1

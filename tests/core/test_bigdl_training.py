@@ -12,9 +12,11 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 
-from sqlext.bigdl import missing
+from sqlext.bigdl.installed import missing
+from sqlext.bigdl.optimizers import OPTIMIZERS
 from sqlext.bigdl.placement import Placement, place
-from sqlext.bigdl.training import OPTIMIZERS, Epoch, HeadSpec, TrainedHead, TrainSettings, train_head
+from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
+from sqlext.bigdl.training import train_head
 from sqlext.errors import SqlExtError
 from tests.support.training_data import Blobs, blobs, log_probabilities, outputs
 

@@ -21,7 +21,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Row, SparkSession
 from pyspark.sql.functions import pandas_udf
 
-from sqlext import bridge, udfs
+from sqlext import udfs
+from sqlext.spark.hub import register_udf
 
 ROWS = 60
 RESULTS = {"predict": "scored", "classify": "scored.label", "classify_score": "scored.score"}
@@ -82,7 +83,7 @@ def counter(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> It
         kind = "string" if field == "label" else "double"
         spark.udf.register(f"plain_{name}", pandas_udf(lambda x, field=field: g.func(x)[field], kind))
     spark.udf.register("plain_predict", g)
-    bridge.register_udf(spark, "counted", g)
+    register_udf(spark, "counted", g)
     spark.sql("CREATE DATABASE counts")
     spark.sql("USE counts")
     spark.range(0, ROWS, 1, 2).selectExpr("id", "id * 2 AS double_id", "id % 4 AS part").write.saveAsTable("t")

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from sqlext.catalog import ModelCatalog, ModelRef
 from sqlext.scoring import steps as _models
 from sqlext.scoring import worker as _worker
-from sqlext.udfs.base import Argument
+from sqlext.scoring.inputs import Argument
 from tests.support.tiny_models import publish_columns
 
 ROWS = 12

@@ -1,4 +1,4 @@
-"""The command line's formats, its splitting of scripts and its error lines."""
+"""The output formats of the command line, how it splits scripts, and its error lines."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql.types import StructType
 
 from sqlext.cli import progress
-from sqlext.cli.cells import plain, size, text
+from sqlext.cli.cells import plain, text
 from sqlext.cli.common import StatementFailed, run, show
 from sqlext.cli.html import page, section
 from sqlext.cli.output import Result, write_csv, write_json, write_table
 from sqlext.cli.sql import run_all
 from sqlext.cli.statements import complete, split
 from sqlext.progress import report
+from sqlext.text import byte_size
 
 
 def picture(width: int = 50, height: int = 30) -> bytes:
@@ -33,7 +34,7 @@ def picture(width: int = 50, height: int = 30) -> bytes:
 
 
 def schema(ddl: str) -> StructType:
-    """'a int, b string' without a JVM."""
+    """A schema from 'a int, b string', without a JVM."""
     kinds = {"int": "integer", "bigint": "long"}
     columns = [column.split() for column in ddl.split(",")]
     fields = [{"name": n, "type": kinds.get(t, t), "nullable": True, "metadata": {}} for n, t in columns]
@@ -82,7 +83,7 @@ def test_a_value_in_a_table(value: object, shown: str) -> None:
 
 @pytest.mark.parametrize(("count", "shown"), [(3, "3 bytes"), (1536, "1.5 KB"), (86_016, "84 KB"), (3 << 20, "3.0 MB")])
 def test_sizes(count: int, shown: str) -> None:
-    assert size(count) == shown
+    assert byte_size(count) == shown
 
 
 @pytest.mark.parametrize(
@@ -155,9 +156,9 @@ def test_the_page_holds_thumbnails_and_escapes_the_rest() -> None:
     assert re.search(r'<img src="data:image/jpeg;base64,[^"]+" alt="JPEG 500x375', html)
 
 
-def test_a_result_that_is_cut_says_so(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cut_result_has_a_note(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
     script = list(split("SELECT id FROM range(1001); SELECT id AS few FROM range(1000)"))
-    note = "the first 1,000 rows; --format csv or json writes all of them"
+    note = "only the first 1,000 rows are shown; --format csv or json writes all of them"
     html, shown = io.StringIO(), io.StringIO()
     run_all(spark, script, "html", html)
     assert html.getvalue().count(note) == 1

@@ -1,4 +1,4 @@
-"""The sqlglot dialect: every accepted statement makes the round trip; what tools find in a tree; errors."""
+"""The sqlglot dialect: every accepted statement makes the round trip, tools find names in the tree, errors have positions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_accepted_statements_make_the_round_trip(sql: str, same: str) -> None:
     assert isinstance(tree, SqlExtStatement) == (route(sql) is not None and sql != "DESCRIBE MODEL")
 
 
-def test_there_are_enough() -> None:
+def test_there_are_enough_statements() -> None:
     assert len({sql for sql, _ in ACCEPTED}) == len(ACCEPTED) >= 200
 
 
@@ -66,7 +66,7 @@ def test_tables_models_and_columns_are_found() -> None:
     assert renamed.sql(dialect="bigdl").endswith("VALIDATE FROM lake.images")
 
 
-def test_the_example_of_its_page_runs() -> None:
+def test_the_example_in_the_docs_runs() -> None:
     page = Path(__file__).parents[2] / "docs" / "sql_tools.md"
     example = re.search(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     assert example is not None
@@ -106,7 +106,7 @@ def test_scripts() -> None:
         "DESCRIBE EXTENDED models.ml",
     ],
 )
-def test_sparks_describe_stays_sparks(sql: str) -> None:
+def test_describe_of_spark_is_not_ours(sql: str) -> None:
     tree = parse(sql)
     assert tree.sql(dialect="bigdl") == sql
     assert route(sql) is None
@@ -121,17 +121,17 @@ def test_sparks_describe_stays_sparks(sql: str) -> None:
         ("EXPLAIN TRAIN MODEL m FROM t", 1, 29, "LABEL"),
     ],
 )
-def test_errors_are_sqlglots_with_our_words(sql: str, line: int, col: int, says: str) -> None:
+def test_errors_are_parse_errors_with_our_message(sql: str, line: int, col: int, says: str) -> None:
     with pytest.raises(ParseError, match=says) as caught:
         parse(sql) if ";" not in sql else sqlglot.parse(sql, dialect="bigdl")
     error = caught.value.errors[0]
     assert (error["line"], error["col"]) == (line, col)
 
 
-def test_what_the_shim_refuses_is_no_opaque_command() -> None:
-    given = [bad for bad in errors() if not bad.needs_session and " " in bad.sql]  # one word is a column, too
-    accepted_ones = [bad for bad in given if _parses(bad.sql)]
-    # Of the grammar, though no release has it yet: such a statement is read and printed.
+def test_statements_that_the_shim_refuses_are_not_opaque_commands() -> None:
+    refused = [bad for bad in errors() if not bad.needs_session and " " in bad.sql]  # a single word can be a column
+    accepted_ones = [bad for bad in refused if _parses(bad.sql)]
+    # These belong to the grammar although no release supports them yet, so the dialect reads and prints them.
     assert {bad.error_class for bad in accepted_ones} == {"FEATURE_NOT_AVAILABLE"}
     assert all(parse(bad.sql).sql("bigdl").startswith(bad.sql[:12]) for bad in accepted_ones)
     assert not _parses("SELECT 1; DROP MODELS m")
@@ -155,7 +155,7 @@ def test_words_of_statements_are_columns_in_expressions(sql: str) -> None:
     assert not isinstance(parse(sql), exp.Command)
 
 
-def test_sparks_statements_that_sqlglot_would_change_are_kept_as_written() -> None:
+def test_spark_statements_that_sqlglot_would_change_stay_as_written() -> None:
     for sql in ("RESET x", "TABLE t", "CLEAR CACHE", "LIST JAR", "ALTER TABLE t CHANGE COLUMN a a BIGINT COMMENT 'x'"):
         assert parse(sql).sql("bigdl") == sql
         assert parse(f"-- why\n{sql}").sql("bigdl") == f"/* why */ {sql}"

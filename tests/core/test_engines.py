@@ -1,4 +1,4 @@
-"""The engines of the Python workers agree with each other, whatever the batch."""
+"""The engines of the Python workers agree with each other for any batch."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def cosine(a: Array, b: Array) -> Array:
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_any_batch(name: str, small: bytes) -> None:
-    """A picture's numbers do not depend on the pictures beside it; an empty batch has its widths."""
+    """The results for an image do not depend on the other images of the batch; an empty batch has the right widths."""
     engine = load_engine(name, small)
     embedding, scores = engine.run(random(19))
     assert scores is not None and (embedding.shape, scores.shape) == ((19, 19), (19, 7))
@@ -95,11 +95,11 @@ def test_parity_on_photographs(resnet: bytes, photographs: Array) -> None:
 
 @pytest.mark.real_data
 def test_bf16_is_believed_only_when_it_answers() -> None:
-    """Held to AVX2, oneDNN takes a network in bf16 and returns nothing, while OpenVINO still says that the CPU has bf16."""
-    held = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    """Limited to AVX2, oneDNN runs a bf16 network and returns nothing, although OpenVINO reports that the CPU has bf16."""
+    limited = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
     code = "from sqlext.engines import cpu_supports_bf16; print(cpu_supports_bf16())"
-    answer = subprocess.run([sys.executable, "-c", code], env=held, capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "False"
+    done = subprocess.run([sys.executable, "-c", code], env=limited, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.skipif(not cpu_supports_bf16(), reason="this CPU has no bf16 instructions")
@@ -107,18 +107,18 @@ def test_bf16_on_photographs(resnet: bytes, photographs: Array) -> None:
     exact, _ = load_engine("openvino", resnet).run(photographs)
     rough, _ = load_engine("openvino", resnet, precision="bf16").run(photographs)
     assert cosine(exact, rough).min() > 0.999
-    assert np.abs(exact - rough).max() > 1e-4, "bf16 was asked for and f32 came"
+    assert np.abs(exact - rough).max() > 1e-4, "the results are those of f32, not of bf16"
 
 
 @pytest.mark.parametrize(
     ("name", "precision", "reason"),
     [
-        ("tensorflow", "f32", "only openvino, onnxruntime"),
+        ("tensorflow", "f32", "the engines are openvino, onnxruntime"),
         ("onnxruntime", "bf16", "it computes in f32, not bf16"),
         ("openvino", "int4", "it computes in f32 or bf16, not int4"),
     ],
 )
-def test_engines_that_are_not_there(name: str, precision: str, reason: str, small: bytes) -> None:
+def test_unavailable_engines(name: str, precision: str, reason: str, small: bytes) -> None:
     with pytest.raises(SqlExtError, match=reason) as error:
         load_engine(name, small, precision=precision)
     assert error.value.error_class == "ENGINE_NOT_AVAILABLE" and name in str(error.value)
@@ -135,8 +135,8 @@ def test_a_missing_package_says_how_to_get_it() -> None:
     code = (
         "import sys; sys.modules['openvino'] = None\nfrom sqlext.engines import available; print(available('openvino'))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "pip install 'openvino" in said
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "pip install 'openvino" in printed
     assert available("openvino") is None
 
 
@@ -156,7 +156,7 @@ assert "openvino_telemetry" not in sys.modules
 
 
 def test_nothing_is_printed_sent_or_left_behind(small: bytes, tmp_path: Path) -> None:
-    """OpenVINO's package reports its import over the network and leaves files at home, unless kept from it."""
+    """Unless prevented, OpenVINO's package reports its import over the network and leaves files in the home folder."""
     (tmp_path / "network.onnx").write_bytes(small)
     home = tmp_path / "home"
     home.mkdir()
@@ -173,7 +173,7 @@ def test_nothing_is_printed_sent_or_left_behind(small: bytes, tmp_path: Path) ->
 
 @dataclass
 class Held:
-    """A broadcast that has arrived."""
+    """A broadcast that has been fetched."""
 
     value: bytes
 
@@ -182,11 +182,11 @@ class Held:
 def test_equal_images_of_one_batch_go_through_the_network_once(
     name: str, small: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[int] = []
+    batch_sizes: list[int] = []
     run = _worker._run
 
     def counted(batch: Array, *rest: Any) -> Array:
-        given.append(len(batch))
+        batch_sizes.append(len(batch))
         return run(batch, *rest)
 
     monkeypatch.setattr(_worker, "_run", counted)
@@ -194,7 +194,7 @@ def test_equal_images_of_one_batch_go_through_the_network_once(
     preprocessing = Preprocessing(image_size=32, resize="none").to_dict()
     spec = ScoringSpec("key", f"network for {name}", preprocessing, engine=name)
     frame = _worker.embed_images(pd.Series([a, b, a, None, b"no picture", a, b]), spec, Held(small))
-    assert given == [2]
+    assert batch_sizes == [2]
     rows = list(frame.embedding)
     assert all(np.array_equal(rows[i], rows[0]) for i in (2, 5))
     assert np.array_equal(rows[6], rows[1])

@@ -9,7 +9,7 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import SparkSession
 
 from sqlext import statements
-from sqlext.did_you_mean import near_miss
+from sqlext.did_you_mean import near_miss, refuse
 from sqlext.errors import SqlExtError
 from sqlext.routing import route
 from sqlext.statements import parse_statement
@@ -45,7 +45,7 @@ def test_without_a_session(bad: Bad) -> None:
     routed = route(bad.sql)
     with pytest.raises(SqlExtError) as caught:
         if routed is None and not bad.sql.endswith("open"):  # what Spark rejects first
-            statements.near_miss(bad.sql)
+            refuse(bad.sql)
         else:
             statements.parse(None, routed.sql if routed else bad.sql)  # type: ignore[arg-type]
     error = caught.value

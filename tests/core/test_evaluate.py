@@ -12,10 +12,10 @@ from pyspark.sql import Row, SparkSession
 from sklearn import metrics as sk
 
 from sqlext.catalog import ModelCatalog, ModelRef
+from sqlext.context import Context
 from sqlext.evaluation import rows as answers
 from sqlext.evaluation.candidates import Candidate, compared_columns
 from sqlext.grammar.reader import Source
-from sqlext.statements.base import Context
 from sqlext.statements.evaluate_model import CONFUSION_MATRIX, FORMS, PER_CLASS
 
 LABELS = ["2", "10", "30"]  # in the order of their type

@@ -1,4 +1,4 @@
-"""Odd and bad pictures, made here with Pillow: what decodes comes out upright and RGB, the rest has a reason."""
+"""Odd and bad images, created here with Pillow: those that decode become upright RGB images, the others have a reason."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from PIL import Image, ImageDraw
 from pyspark.sql import Row
 
 from sqlext.errors import SqlExtError
-from sqlext.images.decode import ImageError, ImageInfo, Preprocessing, decode, info, tensor
+from sqlext.images.decode import ImageError, ImageInfo, decode, info
+from sqlext.images.preprocessing import Preprocessing, tensor
 
 ORIENTATION = 0x0112
 EXACT: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
 
 
 def scene(width: int = 48, height: int = 32) -> Image.Image:
-    """Wider than high, another colour in each corner: any wrong turn shows."""
+    """A picture wider than high with differently coloured corners, so that any wrong rotation is detected."""
     picture = Image.new("RGB", (width, height), (120, 130, 140))
     draw = ImageDraw.Draw(picture)
     draw.rectangle((0, 0, width // 3, height // 3), fill=(250, 20, 20))
@@ -40,7 +41,7 @@ def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def with_orientation(value: int, kind: str = "JPEG") -> bytes:
-    """The scene stored turned, with the EXIF tag that turns it back."""
+    """The scene stored rotated, with the EXIF tag that rotates it back."""
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # orientation -> Image.Transpose that was applied
     picture = scene() if value == 1 else scene().transpose(Image.Transpose(undo[value]))
     exif = Image.Exif()
@@ -59,7 +60,7 @@ def animation(kind: str) -> bytes:
 
 
 def huge_png(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that declares any size."""
+    """A PNG of a few bytes that declares this size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -79,7 +80,7 @@ def opencv(picture: Image.Image, mode: int, kind: str, **changes: Any) -> dict[s
 
 
 def close(value: Any) -> bool:
-    """Whether it decodes to the scene, upright: a turn moves the mean by 20 or more, JPEG by less than 3."""
+    """Whether a value decodes to the upright scene: a wrong rotation changes the mean by 20 or more, JPEG by less than 3."""
     got = decode(value)
     assert got.mode == "RGB" and got.size == (48, 32)
     return bool(np.abs(np.asarray(got).astype(int) - np.asarray(scene()).astype(int)).mean() <= 3)
@@ -158,12 +159,12 @@ BAD: dict[str, tuple[Any, str]] = {
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
     "undecoded struct": (
         opencv(scene(), 16, "RGB") | {"width": -1, "height": -1, "mode": -1, "data": b""},
-        "not decoded",
+        "could not decode it",
     ),
     "short struct": (opencv(scene(), 16, "RGB", data=b"123"), "3 values for 48 x 32 x 3"),
     "struct without data": (opencv(scene(), 16, "RGB", data=None), "no values"),
     "struct of other type": (opencv(scene(), 17, "RGB"), "OpenCV type 17"),
-    "struct of other channels": (opencv(scene(), 24, "RGB"), "3 channels do not go with CV_8UC4"),
+    "struct of other channels": (opencv(scene(), 24, "RGB"), "3 channels do not match CV_8UC4"),
     "normalised floats": (opencv(scene(), 21, "RGB", data=[-1.5] * (48 * 32 * 3)), "pixel values 0 to 255"),
     "floats of 0 to 1": (opencv(scene(), 21, "RGB", data=[0.25] * (48 * 32 * 3)), "pixel values 0 to 255"),
     "not a number": (opencv(scene(), 21, "RGB", data=[float("nan")] * (48 * 32 * 3)), "pixel values 0 to 255"),
@@ -181,7 +182,7 @@ def test_bad_pictures_have_a_short_reason(kind: str) -> None:
 
 
 def test_any_damage_is_an_image_error() -> None:
-    """Bytes of real files overwritten at random: a picture or an ImageError, nothing else."""
+    """Files with randomly overwritten bytes either decode or raise ImageError, and nothing else."""
     random = np.random.default_rng(1)
     for kind in ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"):
         data = np.frombuffer(encoded(scene(), kind), np.uint8)
@@ -213,7 +214,7 @@ def test_info(value: Any, expected: ImageInfo) -> None:
 
 
 def test_nothing_is_printed() -> None:
-    """A palette with transparency, odd EXIF, a damaged TIFF: Pillow would warn about each."""
+    """Pillow would warn about a palette with transparency, odd EXIF data and a damaged TIFF."""
     code = (
         "from tests.core.test_images import *\n"
         "for name in SCENES: decode(SCENES[name]())\n"
@@ -239,7 +240,7 @@ def test_nothing_is_printed() -> None:
 
 
 def plain(picture: Image.Image, size: int, side: int) -> np.ndarray[Any, Any]:
-    """torchvision's Resize(side), CenterCrop(size), ToTensor, Normalize, in plain Pillow and numpy."""
+    """torchvision's Resize(side), CenterCrop(size), ToTensor and Normalize, in plain Pillow and NumPy."""
     width, height = picture.size
     short = (side, int(side * height / width)) if width <= height else (int(side * width / height), side)
     picture = picture.resize(short, Image.Resampling.BILINEAR)
@@ -261,7 +262,7 @@ def test_tensor_is_the_plain_pillow_path(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(4000, 100), (100, 4000), (40_000, 1)])
 def test_long_pictures_cost_no_more_than_their_middle(size: tuple[int, int]) -> None:
-    """Within one level of 255 of the plain path, which would make a picture of millions of pixels first."""
+    """The result is within one level of 255 of the plain path, which first creates an image of millions of pixels."""
     picture = scene(*size)
     got = tensor(picture, Preprocessing())
     if size[0] * size[1] > 100_000:
@@ -294,7 +295,7 @@ def test_options_as_text() -> None:
     ("option", "value", "accepted"),
     [
         ("image_size", "big", "whole number"),
-        ("image_size", "225", "224, which the network's input fixes"),
+        ("image_size", "225", "224, the size of the network's input"),
         ("resize", "short_side", "'short_side:N'"),
         ("resize", "short_side:100", "at least image_size"),
         ("crop", "corner", "'center'"),

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pyspark.sql import Row, SparkSession
 
-from sqlext.scoring.cache import FILE, KeptOutputs, content_hash, kept_outputs
+from sqlext.scoring.cache import FILE, OutputCache, content_hash, output_cache
 
 LIMIT = 10_000_000
 
@@ -30,15 +30,25 @@ class Network:
         return [np.full(self.width, float(i), np.float32) if i.isdigit() else "no number" for i in images]
 
 
+def through(cache: OutputCache, scope: str, images: list[bytes], network: Any) -> list[Any]:
+    """As the worker does it: outputs from the cache, the missing ones from the network."""
+    keys = [content_hash(scope, image) for image in images]
+    known = cache.read(keys)
+    missing = [i for i, found in enumerate(known) if found is None]
+    made = dict(zip(missing, network([images[i] for i in missing]), strict=True))
+    cache.write({keys[i]: output for i, output in made.items() if not isinstance(output, str)})
+    return [made[i] if found is None else found for i, found in enumerate(known)]
+
+
 def test_an_output_is_made_once_and_a_reason_each_time(tmp_path: Path) -> None:
-    kept, network = KeptOutputs(tmp_path / FILE, LIMIT), Network()
-    first = kept.through("net f32", [b"1", b"x", b"2"], network)
-    again = kept.through("net f32", [b"3", b"2", b"x", b"1"], network)
+    kept, network = OutputCache(tmp_path / FILE, LIMIT), Network()
+    first = through(kept, "net f32", [b"1", b"x", b"2"], network)
+    again = through(kept, "net f32", [b"3", b"2", b"x", b"1"], network)
     assert network.asked == [b"1", b"x", b"2", b"3", b"x"]
     assert first[1] == again[2] == "no number"
     assert [out.tolist() for out in (first[0], first[2])] == [[1.0] * 4, [2.0] * 4]
     assert [out.tolist() for out in (again[0], again[1], again[3])] == [[3.0] * 4, [2.0] * 4, [1.0] * 4]
-    kept.through("net bf16", [b"1"], network)
+    through(kept, "net bf16", [b"1"], network)
     assert network.asked[5:] == [b"1"], "another precision is another output"
 
 
@@ -50,12 +60,12 @@ def test_structs_are_known_by_their_pixels() -> None:
 
 
 def test_the_oldest_go_when_the_limit_is_reached(tmp_path: Path) -> None:
-    kept, network = KeptOutputs(tmp_path / FILE, 1_000_000), Network(width=2048)
+    kept, network = OutputCache(tmp_path / FILE, 1_000_000), Network(width=2048)
     for start in range(0, 480, 16):
-        kept.through("s", [b"%d" % i for i in range(start, start + 16)], network)
+        through(kept, "s", [b"%d" % i for i in range(start, start + 16)], network)
         assert kept._used() <= 1_000_000
     network.asked.clear()
-    kept.through("s", [b"479", b"0"], network)
+    through(kept, "s", [b"479", b"0"], network)
     assert network.asked == [b"0"]
     assert (tmp_path / FILE).stat().st_size < 1_300_000
 
@@ -64,11 +74,14 @@ def test_processes_share_the_file(tmp_path: Path) -> None:
     script = f"""
 import sys, numpy as np
 from pathlib import Path
-from sqlext.scoring.cache import KeptOutputs
-kept = KeptOutputs(Path(sys.argv[1]), {LIMIT})
+from sqlext.scoring.cache import OutputCache, content_hash
+kept = OutputCache(Path(sys.argv[1]), {LIMIT})
 for n in range(60):
     images = [b"%d" % i for i in range(n, n + 16)]
-    outputs = kept.through("s", images, lambda them: [np.full(64, float(i), np.float32) for i in them])
+    keys = [content_hash("s", image) for image in images]
+    known = kept.read(keys)
+    outputs = [np.full(64, float(i), np.float32) if found is None else found for i, found in zip(images, known)]
+    kept.write(dict(zip(keys, outputs)))
     assert [o.tolist() for o in outputs] == [[float(i)] * 64 for i in images]
 """
     command = [sys.executable, "-c", script, str(tmp_path / FILE)]
@@ -77,27 +90,27 @@ for n in range(60):
         _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
     network = Network(width=64)
-    KeptOutputs(tmp_path / FILE, LIMIT).through("s", [b"%d" % i for i in range(75)], network)
+    through(OutputCache(tmp_path / FILE, LIMIT), "s", [b"%d" % i for i in range(75)], network)
     assert network.asked == []
 
 
 def test_a_damaged_file_costs_time_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept, network = KeptOutputs(tmp_path / "other", LIMIT), Network()
+    kept, network = OutputCache(tmp_path / "other", LIMIT), Network()
     kept._database.close()
-    assert [out.tolist() for out in kept.through("s", [b"7"], network)] == [[7.0] * 4]
+    assert [out.tolist() for out in through(kept, "s", [b"7"], network)] == [[7.0] * 4]
     (tmp_path / FILE).write_bytes(b"no database" * 1000)
     monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path},{tmp_path / 'second'}")
-    assert kept_outputs(LIMIT + 1) is None
-    assert [r.getMessage() for r in caplog.records][-1] == "outputs of networks are not kept: file is not a database"
+    assert output_cache(LIMIT + 1) is None
+    assert [r.getMessage() for r in caplog.records][-1] == "outputs of networks are not cached: file is not a database"
 
 
 def test_nothing_is_kept_without_a_limit_or_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path))
-    assert kept_outputs(0) is None
+    assert output_cache(0) is None
     monkeypatch.delenv("SPARK_LOCAL_DIRS")
-    assert kept_outputs(LIMIT + 2) is None
+    assert output_cache(LIMIT + 2) is None
     assert not list(tmp_path.iterdir())
 
 

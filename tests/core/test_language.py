@@ -1,4 +1,4 @@
-"""The grammar without Spark: what is accepted, and where errors point."""
+"""The grammar without Spark: which statements are accepted, and the positions of errors."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def test_train_takes_its_clauses_in_any_order() -> None:
     )
     assert isinstance(one, TrainModel)
     assert isinstance(other, TrainModel)
+    one, other = one.request, other.request
     assert one.options == other.options
     assert one.options["momentum"] == 0.5
     assert (
@@ -62,6 +63,7 @@ def test_every_clause_of_train() -> None:
         "PROPERTIES (Team = 'fruit', 'cost.centre' = 007, release = 1.10, live TRUE) OPTIONS (hidden = '64, 8', max_runtime = '10m', min_loss 0)"
     )
     assert isinstance(train, TrainModel)
+    train = train.request
     assert train.source is not None
     assert train.source.sql == "`db`.`t` VERSION AS OF 3"
     assert ([str(c) for c in train.features], str(train.target), train.label) == (["a", "b"], "y", None)
@@ -85,15 +87,17 @@ def test_every_clause_of_train() -> None:
 def test_train_again_needs_no_other_clause() -> None:
     train = parse_statement("TRAIN MODEL m OPTIONS (promote = 'if_better')")
     assert isinstance(train, TrainModel)
+    train = train.request
     assert (train.source, train.label, train.target) == (None, None, None)
     assert set(train.given) == {"OPTIONS"}
     by = parse_statement("TRAIN MODEL m FROM t LABEL y VALIDATE BY part OPTIONS (class_weights = '{\"a\": 2}')")
     assert isinstance(by, TrainModel)
+    by = by.request
     assert (by.validation.kind, str(by.validation.column), by.options["class_weights"]) == ("by", "part", {"a": 2.0})
 
 
 @pytest.mark.parametrize(
-    ("query", "behind_from"),
+    ("query", "source"),
     [
         ("SELECT a FROM t", "(SELECT a FROM t)"),
         ("(SELECT a FROM t)", "(SELECT a FROM t)"),
@@ -104,15 +108,16 @@ def test_train_again_needs_no_other_clause() -> None:
         ),
     ],
 )
-def test_create_model_as(query: str, behind_from: str) -> None:
+def test_create_model_as(query: str, source: str) -> None:
     create = parse_statement(f"CREATE OR REPLACE MODEL db.m LABEL y OPTIONS (epochs 3) COMMENT 'c' AS {query}")
     assert isinstance(create, CreateModel)
+    create = create.request
     assert create.source is not None
-    assert (create.source.sql, create.source.is_query, create.replace) == (behind_from, True, True)
+    assert (create.source.sql, create.source.is_query, create.replace) == (source, True, True)
     assert (str(create.label), create.options["epochs"], create.comment) == ("y", 3, "c")
 
 
-def test_training_again_puts_the_statement_together_anew() -> None:
+def test_training_again_recreates_the_statement() -> None:
     again = parse_statement(
         "TRAIN MODEL m OPTIONS (promote = 'never', seed = 7) PROPERTIES (b = 'it\\'s') COMMENT 'new'"
     )
@@ -121,10 +126,11 @@ def test_training_again_puts_the_statement_together_anew() -> None:
         "PROPERTIES (a = 1) VALIDATE NONE -- all\n AS SELECT x, y FROM t WHERE day = current_date() -- today's"
     )
     assert isinstance(again, TrainModel)
-    text = full_text("db.m", again, written.replace("1e0", "1"))
+    text = full_text("db.m", again.request, written.replace("1e0", "1"))
     assert text.splitlines()[:2] == ["TRAIN MODEL `db`.`m`", "FROM (SELECT x, y FROM t WHERE day = current_date())"]
     full = parse_statement(text)
     assert isinstance(full, TrainModel)
+    full = full.request
     assert (str(full.label), full.validation.kind, full.comment) == ("y", "none", "new")
     assert [(o.key, o.value) for o in full.raw_options] == [
         ("epochs", 3),
@@ -133,21 +139,23 @@ def test_training_again_puts_the_statement_together_anew() -> None:
         ("promote", "never"),
     ]
     assert full.properties == {"a": "1", "b": "it's"}
-    assert full_text("db.m", again, text) == text
+    assert full_text("db.m", again.request, text) == text
 
 
 def test_query_is_taken_verbatim() -> None:
     train = parse_statement("TRAIN MODEL m FROM (SELECT a, ')' AS b FROM t /* ) */ WHERE c IN (1, 2)) LABEL b")
     assert isinstance(train, TrainModel)
+    train = train.request
     assert train.source.sql == "(SELECT a, ')' AS b FROM t /* ) */ WHERE c IN (1, 2))"
     assert train.source.is_query
 
 
-def test_clause_words_are_no_keywords_elsewhere() -> None:
+def test_clause_words_can_be_names() -> None:
     train = parse_statement(
         "TRAIN MODEL model FROM options FEATURES (features) LABEL label VALIDATE FROM `validate` OPTIONS (seed 1)"
     )
     assert isinstance(train, TrainModel)
+    train = train.request
     assert (str(train.name), str(train.label), train.source.sql) == ("model", "label", "`options`")
 
 

@@ -21,8 +21,7 @@ from sqlext.settings import SETTINGS
 from sqlext.statements import STATEMENTS, export_model, import_model, train_model
 from sqlext.statements.base import Statement
 from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
-from sqlext.udfs._tables import TableFunction
-from sqlext.udfs.base import SqlFunction
+from sqlext.udfs.base import SqlFunction, TableFunction
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

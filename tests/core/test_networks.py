@@ -1,4 +1,4 @@
-"""Reading ONNX networks: what is found in them, what is refused and why, and the numeric self-check."""
+"""Reading ONNX networks: what is found in them, which ones are refused and why, and the numeric self-check."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_artifact_is_reproducible_and_reads_back() -> None:
 
 
 def test_a_convolution_as_classifier() -> None:
-    """SqueezeNet: the embedding is what the last convolution reads, pooled."""
+    """SqueezeNet: the embedding is the pooled input of the last convolution."""
     network = read_network(squeeze())
     assert (network.embedding_width, network.scores_width, network.scores_kind) == (9, 6, "probabilities")
     reference = onnx.load_from_string(squeeze())
@@ -87,7 +87,7 @@ def test_where_the_embedding_is(
     assert len(run(network.to_bytes(), batch())[0]) == 3
 
 
-def test_scores_kind_can_be_given() -> None:
+def test_scores_kind_can_be_set() -> None:
     assert read_network(residual(), scores="probabilities").scores_kind == "probabilities"
     with pytest.raises(SqlExtError, match="neither 'logits' nor 'probabilities'"):
         read_network(residual(), scores="odds")
@@ -104,7 +104,7 @@ def test_the_batch_becomes_free_and_sizes_fixed(inputs: str) -> None:
 
 
 def test_an_inner_input_and_node_names() -> None:
-    """A graph that starts with its own preprocessing can be entered behind it."""
+    """The input can be chosen after the preprocessing with which a graph starts."""
     nodes = "scaled = Mul (x, half)\n" + RESIDUAL.replace("(x, w1)", "(scaled, w1)")
     model = build(nodes, {**RESIDUAL_WEIGHTS, "half": np.float32(0.5)}, output="logits")
     model.graph.node[0].name = "the_scaling"
@@ -115,7 +115,7 @@ def test_an_inner_input_and_node_names() -> None:
     assert np.allclose(whole[1], half[1], atol=1e-6)
 
 
-def test_every_node_has_a_name_of_its_own_and_no_notes() -> None:
+def test_every_node_has_a_unique_name_and_no_notes() -> None:
     model = onnx.load_from_string(residual())
     for node in model.graph.node:
         node.name, node.doc_string = "same", "/home/author/train.py"
@@ -144,7 +144,7 @@ def foreign(model: onnx.ModelProto) -> None:
 REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "empty": (b"", {}, "not an ONNX network"),
     "text": (b"name,label\nrose,1\n", {}, "not an ONNX network"),
-    "jpeg": (b"\xff\xd8\xff\xe0" + bytes(100), {}, "a JPEG picture, not an ONNX network"),
+    "jpeg": (b"\xff\xd8\xff\xe0" + bytes(100), {}, "a JPEG image, not an ONNX network"),
     "torch": (b"PK\x03\x04" + bytes(100), {}, "a zip archive, such as PyTorch's .pt"),
     "half a file": (residual()[: len(residual()) // 2], {}, "not an ONNX network"),
     "unknown operator": (residual().replace(b"Relu", b"Ralu"), {}, "ONNX's checker says: .*Ralu"),
@@ -157,7 +157,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "second input needed": (
         build("y = Add (x, z)", output="y", inputs="float[N,3,32,32] x, float[N,3,32,32] z").SerializeToString(),
         {"input": "x"},
-        "further inputs besides 'x': z",
+        "inputs other than 'x': z",
     ),
     "two outputs": (
         build(RESIDUAL, RESIDUAL_WEIGHTS, output="logits, features").SerializeToString(),
@@ -195,13 +195,13 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "sizes unknown": (
         changed(residual(), foreign),
         {},
-        r"the width of 'features' is not known, .* behind 'conv_4' \(my.operators.Conv\)",
+        r"the width of 'features' is unknown: .* after 'conv_4' \(my.operators.Conv\)",
     ),
 }
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_refused_networks_say_why(kind: str) -> None:
+def test_networks_are_refused_with_a_reason(kind: str) -> None:
     data, options, reason = REFUSED[kind]
     with pytest.raises(SqlExtError, match=reason) as error:
         read_network(data, **options)
@@ -227,7 +227,7 @@ def test_weights_in_a_second_file(tmp_path: Path) -> None:
 
 
 def test_weights_in_a_second_file_of_another_file_system(spark: SparkSession, tmp_path: Path) -> None:
-    """They are copied beside the network, and from nowhere else; Hadoop's view file system needs no server."""
+    """They are copied with the network, and only from its folder. Hadoop's view file system, used here, needs no server."""
     mount = "fs.viewfs.mounttable.networks.link./all"
     (tmp_path / "all" / "sub").mkdir(parents=True)
     (tmp_path / "all" / "good.onnx").write_bytes(external(tmp_path / "all" / "sub", "sub/weights.bin"))
@@ -235,13 +235,13 @@ def test_weights_in_a_second_file_of_another_file_system(spark: SparkSession, tm
     (tmp_path / "all" / "odd.onnx").write_bytes(external(tmp_path, f"file:{tmp_path}/weights.bin"))
     spark.conf.set(mount, (tmp_path / "all").as_uri())
     try:
-        with open_graph(spark, "viewfs://networks/all/good.onnx", "ONNX") as graph:
+        with open_graph(spark, "viewfs://networks/all/good.onnx") as graph:
             assert read_network(graph.data, folder=graph.folder).to_bytes() == read_network(residual()).to_bytes()
-        opening = open_graph(spark, "viewfs://networks/all/bad.onnx", "ONNX")
+        opening = open_graph(spark, "viewfs://networks/all/bad.onnx")
         with pytest.raises(SqlExtError, match="point outside its folder"), opening:
             pass
-        odd = open_graph(spark, "viewfs://networks/all/odd.onnx", "ONNX")
-        with odd as graph, pytest.raises(SqlExtError, match="which is not beside it"):
+        odd = open_graph(spark, "viewfs://networks/all/odd.onnx")
+        with odd as graph, pytest.raises(SqlExtError, match="which is not in its folder"):
             read_network(graph.data, folder=graph.folder)
     finally:
         spark.conf.unset(mount)
@@ -254,7 +254,7 @@ def test_weights_in_a_second_file_of_another_file_system(spark: SparkSession, tm
         ("/etc/passwd", "point outside its folder"),
         ("", "point outside its folder"),
         ("link.bin", "is a link to"),
-        ("missing.bin", "which is not beside it"),
+        ("missing.bin", "which is not in its folder"),
     ],
 )
 def test_weights_from_elsewhere_are_refused(tmp_path: Path, location: str, reason: str) -> None:
@@ -264,7 +264,7 @@ def test_weights_from_elsewhere_are_refused(tmp_path: Path, location: str, reaso
     (inner / "link.bin").symlink_to(tmp_path / "secret.bin")
     with pytest.raises(SqlExtError, match=reason):
         read_network(external(inner, location), folder=inner)
-    with pytest.raises(SqlExtError, match=r"must lie beside it|outside its folder"):
+    with pytest.raises(SqlExtError, match=r"must be in its folder|outside its folder"):
         read_network(external(inner, location))
 
 
@@ -287,7 +287,7 @@ def test_engines_that_agree() -> None:
 
 
 def test_engines_that_disagree() -> None:
-    """The two engines average the last window of a padded ceil-mode pool differently (a fault of one of them)."""
+    """The engines average the last window of a padded ceil-mode pool differently, which is a bug in one of them."""
     pool = "q = AveragePool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1], ceil_mode=1, count_include_pad=1> (f)"
     nodes = RESIDUAL.replace("g = Conv", pool + "\n g = Conv").replace("(f, w3, b3)", "(q, w3, b3)")
     network = read_network(build(nodes, RESIDUAL_WEIGHTS, output="logits").SerializeToString())
@@ -310,7 +310,7 @@ def test_dead_networks(weights: dict[str, Any], reason: str) -> None:
         check(network, SIZE)
 
 
-# onnxruntime has no convolution in double precision, OpenVINO no determinant.
+# onnxruntime lacks convolutions in double precision, and OpenVINO lacks determinants.
 DOUBLE = """
     double = Cast <to = 11> (f)
     wide = Conv <kernel_shape = [1, 1]> (double, w64)
@@ -341,7 +341,7 @@ def test_a_network_that_no_engine_takes() -> None:
 
 
 def with_steps(steps: str) -> Network:
-    """The residual network with more operators before its last convolution."""
+    """The residual network with additional operators before its last convolution."""
     nodes = RESIDUAL.replace("g = Conv", f"{steps}\n g = Conv").replace("(f, w3, b3)", "(q, w3, b3)")
     weights = {**RESIDUAL_WEIGHTS, "w64": np.ones((8, 8, 1, 1)), "axes": np.array([2, 3])}
     return read_network(build(nodes, weights, output="logits").SerializeToString())

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-import sqlext.bigdl
 from sqlext.bigdl import onnx_to_bigdl
-from sqlext.bigdl.onnx_to_bigdl import OPERATORS, convert, forward, overwriting, plan, save, unsupported
+from sqlext.bigdl.installed import missing
+from sqlext.bigdl.onnx_to_bigdl import convert, forward, overwriting, plan, save, unsupported
+from sqlext.bigdl.operators import OPERATORS
 from sqlext.engines import load_engine
 from sqlext.images.decode import decode
 from sqlext.images.preprocessing import Preprocessing, tensor
@@ -109,7 +110,7 @@ def batch(count: int = 3, size: int = 13) -> np.ndarray[Any, Any]:
 
 @pytest.fixture(scope="module")
 def jvm(spark: SparkSession) -> Any:
-    assert sqlext.bigdl.missing(spark) is None
+    assert missing(spark) is None
     return spark._jvm
 
 
@@ -203,7 +204,7 @@ def test_the_gradient_of_a_gate(jvm: Any) -> None:
     x, direction = batch(1), np.random.default_rng(9).standard_normal((1, 3, 13, 13)).astype(np.float32)
     after, before = (forward(module, x + step * direction)[0].astype(float).sum() for step in (1e-2, -1e-2))
     forward(module, x)
-    builder = onnx_to_bigdl._Builder(jvm)
+    builder = onnx_to_bigdl._ModuleBuilder(jvm)
     ones = np.ones((1, 507), np.float32)
     gradient = builder.array(
         builder.factory.modelBackward(module, builder.tensors([x]), False, builder.tensors([ones]), False)[0]

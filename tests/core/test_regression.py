@@ -14,7 +14,7 @@ from pyspark.sql import Row, SparkSession
 from sqlext.bigdl.records import Epoch
 from sqlext.catalog import ModelCatalog, ModelRef
 from sqlext.networks.head import Head
-from sqlext.training.scaling import TargetScale, start_weights
+from sqlext.training.scaling import Scaling, TargetScale, start_weights
 from tests.support.results import one
 
 HOUSES = """SELECT area, rooms * 1e-3 AS rooms, 200000 + 400 * (area - 100) + 9000 * rooms + 2000 * randn({seed} + 60) AS price
@@ -123,7 +123,7 @@ def test_scaling_folds_and_unfolds() -> None:
     scaled = Head(tuple(weights), mean, std).logits(x)
     own = Head(tuple(target.fold(weights)), mean, std)
     assert own.logits(x) == pytest.approx(scaled * target.std + target.mean, rel=1e-6)
-    again = start_weights(own, None, None, TargetScale(100_000.0, 7_000.0))
+    again = start_weights(own, Scaling(target=TargetScale(100_000.0, 7_000.0)))
     assert Head(tuple(again)).logits(x) * 7_000 + 100_000 == pytest.approx(own.logits(x), rel=1e-5)
 
 

@@ -42,6 +42,36 @@ def test_a_running_session_keeps_its_warehouse(spark: SparkSession, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+def test_shuffle_partitions_follow_the_cores_of_the_master() -> None:
+    key = "spark.sql.shuffle.partitions"
+    found = {master: spark_conf.local_defaults(master)[key] for master in ("local[6]", "local[12,3]", "local[1]")}
+    assert found == {"local[6]": "6", "local[12,3]": "12", "local[1]": "2"}
+    assert spark_conf.local_defaults("local[*]")[key] == str(max(2, spark_conf.available_cores()))
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "250000 100000\n"}, 3),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
+    ],
+)
+def test_a_container_has_the_cores_of_its_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cores: int
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(spark_conf, "_CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert spark_conf.available_cores() == cores
+
+
 def test_what_the_user_gives_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "spark-defaults.conf").write_text(
         "# comment\nspark.master  spark://host:7077\nspark.sql.extensions=a.B,c.D\nspark.driver.extraClassPath /x.jar\n"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from sqlext.bigdl.training import OPTIMIZERS
+from sqlext.bigdl.optimizers import OPTIMIZERS
 from sqlext.catalog import ModelCatalog, ModelRef
 from tests.support.results import one
 

@@ -346,7 +346,7 @@ def test_bigdls_files_of_a_network_import_with_the_same_answers(
     weights.write_bytes(weights.read_bytes()[:-40] + bytes(40))
     refused(spark, alone, "INVALID_NETWORK", "checksum differs")
     weights.unlink()
-    refused(spark, alone, "INVALID_NETWORK", "must lie beside it")
+    refused(spark, alone, "INVALID_NETWORK", "must be in the same folder")
 
 
 def test_bigdls_files_of_a_head_and_of_a_backbone(spark: SparkSession, moved: str, tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ import pytest
 from sqlext.errors import SqlExtError
 from sqlext.statements import parse_statement
 from sqlext.statements.train_model import TrainModel
+from sqlext.training.request import TrainRequest
 from sqlext.training.trials import Trial, goal_of, trials_of
 
 
-def parsed(tune: str, more: str = "", kind: str = "LABEL") -> TrainModel:
+def parsed(tune: str, more: str = "", kind: str = "LABEL") -> TrainRequest:
     statement = parse_statement(f"TRAIN MODEL m FROM t {kind} y USING mlp TUNE {tune} {more}")
     assert isinstance(statement, TrainModel)
-    return statement
+    return statement.request
 
 
 def trials(tune: str, more: str = "") -> list[Trial]:
@@ -24,7 +25,7 @@ def test_the_grid_is_every_combination_in_order() -> None:
     found = trials("(hidden IN ('8', '8,4'), learning_rate IN (0.1, 1e-2, 1e-3))", "OPTIONS (epochs = 3, hidden = '2')")
     assert [str(t) for t in found][:2] == ["hidden = '8', learning_rate = 0.1", "hidden = '8', learning_rate = 0.01"]
     assert len(found) == 6
-    last = found[-1].statement
+    last = found[-1].request
     assert (last.options["hidden"], last.options["learning_rate"], last.options["epochs"]) == ("8,4", 0.001, 3)
     assert last.tune is None
     assert len(trials("(epochs IN (1, 2, 3, 4, 4)) TRIALS 3")) == 3

@@ -82,9 +82,13 @@ object BigDLTraining {
 private[sqlext] object OneTask {
 
   def train(rows: DataFrame, request: TrainRequest, start: Option[Array[Float]]): Trained =
-    rows.repartition(1).queryExecution.toRdd
+    inOnePartition(rows).queryExecution.toRdd
       .mapPartitions(part => Iterator.single(inTask(part.map(BigDLTraining.read(_, request.head)), request, start)))
       .collect().head
+
+  /** The rows as one partition; without a shuffle if they already are. */
+  private def inOnePartition(rows: DataFrame): DataFrame =
+    if (rows.queryExecution.executedPlan.outputPartitioning.numPartitions == 1) rows else rows.repartition(1)
 
   /**
    * To be repeatable, it uses one core, since sums would depend on how a batch is divided among several, and sorts the rows,

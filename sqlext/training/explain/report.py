@@ -6,36 +6,40 @@ and the first pictures, of at most :data:`ROWS` and :data:`SAMPLE` rows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from sqlext.catalog.entry import ModelEntry
+from sqlext.catalog.names import ModelName
+from sqlext.context import Context
+from sqlext.text import first_few
 from sqlext.training.explain.rows import Found, look
 from sqlext.training.explain.sizes import batch, memory, network
 from sqlext.training.options import OPTIONS
 from sqlext.training.plan import TrainPlan, existing_model, make_plan
+from sqlext.training.request import TrainRequest
+from sqlext.training.retrain import full_training
 from sqlext.training.trials import Trial, goal_of, trials_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sqlext.catalog import ModelEntry, ModelName
-    from sqlext.statements.base import Context
-    from sqlext.statements.train_model import TrainModel
 
 Lines = list[tuple[str, str]]
 SHOWN_TRIALS = 20
 
 
-def explain(context: Context, statement: TrainModel, mode: str) -> str:
+def explain(context: Context, request: TrainRequest, mode: str) -> str:
     """The text of EXPLAIN's one column.
 
     :raises SqlExtError: every planning error of TRAIN MODEL, with its position.
     """
-    name, existing = existing_model(context, statement)
-    if existing is not None and statement.if_not_exists:
-        return f"== {statement.NAME} ==\n{name} exists, version {existing.default.version}; nothing would be trained"
-    trials = trials_of(statement) if statement.tune is not None else []
-    plan = make_plan(context, trials[0].statement if trials else statement, name, existing)
-    text = _section(statement.NAME, _summary(plan, statement, _outcome(statement, name, existing), trials))
+    with full_training(context, request) as (there, full):
+        return _explain(there, full, mode)
+
+
+def _explain(context: Context, request: TrainRequest, mode: str) -> str:
+    name, existing = existing_model(context, request)
+    if existing is not None and request.if_not_exists:
+        return f"== {request.statement} ==\n{name} exists, version {existing.default.version}; nothing would be trained"
+    trials = trials_of(request) if request.tune is not None else []
+    plan = make_plan(context, trials[0].request if trials else request, name, existing)
+    text = _section(request.statement, _summary(plan, request, _outcome(request, name, existing), trials))
     if mode == "SIMPLE":
         return text
     found = look(context, plan)
@@ -46,7 +50,7 @@ def explain(context: Context, statement: TrainModel, mode: str) -> str:
         "Network": network(context, plan, found),
         "Batch": batch(context, plan, found),
         "Memory": memory(context, plan, found),
-        "Options": _options(plan, statement),
+        "Options": _options(plan, request),
     }
     return "\n\n".join([text, *(_section(title, lines) for title, lines in sections.items())])
 
@@ -56,14 +60,14 @@ def _section(title: str, lines: Lines) -> str:
     return "\n".join([f"== {title} ==", *(f"{key:<{width}}  {value}".rstrip() for key, value in lines)])
 
 
-def _outcome(statement: TrainModel, name: ModelName, existing: ModelEntry | None) -> str:
+def _outcome(request: TrainRequest, name: ModelName, existing: ModelEntry | None) -> str:
     """What becomes of the name."""
     if existing is None:
         return f"{name}, a new model: version 1"
     text = f"{name}: a version after {existing.latest.version}"
-    if statement.replace:
+    if request.replace:
         return f"{text}; the older ones go, but for aliased ones"
-    promote = statement.options["promote"]
+    promote = request.options["promote"]
     if existing.default.pinned:
         return f"{text}; default stays {existing.default.version}: pinned"
     return (
@@ -76,7 +80,7 @@ def _outcome(statement: TrainModel, name: ModelName, existing: ModelEntry | None
     )
 
 
-def _summary(plan: TrainPlan, statement: TrainModel, outcome: str, trials: Sequence[Trial]) -> Lines:
+def _summary(plan: TrainPlan, request: TrainRequest, outcome: str, trials: Sequence[Trial]) -> Lines:
     used = plan.features.text
     made = f" by {plan.backbone}" if plan.backbone is not None else ", standardised" if plan.standardize else ""
     architecture = plan.architecture + (f" ({plan.options['hidden']})" if plan.hidden else "")
@@ -91,16 +95,15 @@ def _summary(plan: TrainPlan, statement: TrainModel, outcome: str, trials: Seque
         ("validate", plan.validation.text),
         ("using", architecture),
         ("options", shown),
-        *([("tune", _search(statement, trials))] if trials else []),
+        *([("tune", _search(request, trials))] if trials else []),
     ]
 
 
-def _search(statement: TrainModel, trials: Sequence[Trial]) -> str:
-    goal = goal_of(statement)
+def _search(request: TrainRequest, trials: Sequence[Trial]) -> str:
+    goal = goal_of(request)
     order = "least" if goal.lower else "greatest"
-    shown = "; ".join(str(trial) for trial in trials[:SHOWN_TRIALS])
-    more = f"; and {len(trials) - SHOWN_TRIALS} more" if len(trials) > SHOWN_TRIALS else ""
-    return f"{len(trials)} trials, the {order} {goal.metric} is published: {shown}{more}"
+    shown = first_few([str(trial) for trial in trials], SHOWN_TRIALS, "; ")
+    return f"{len(trials)} trials, the {order} {goal.metric} is published: {shown}"
 
 
 def _columns(plan: TrainPlan, found: Found) -> Lines:
@@ -112,9 +115,9 @@ def _columns(plan: TrainPlan, found: Found) -> Lines:
     ]
 
 
-def _options(plan: TrainPlan, statement: TrainModel) -> Lines:
+def _options(plan: TrainPlan, request: TrainRequest) -> Lines:
     """Every option with its value, and where that comes from."""
-    given = {option.key for option in statement.raw_options}
+    given = {option.key for option in request.raw_options}
     lines = []
     for option in OPTIONS:
         value = _text(plan.options[option.name])

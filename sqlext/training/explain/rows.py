@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from sqlext.context import Context
+from sqlext.training.bad_rows import reasons
 from sqlext.training.features import feature_rows
 from sqlext.training.labels import read_labels
-from sqlext.training.summary import reasons
+from sqlext.training.plan import TrainPlan
 from sqlext.training.suspicious import suspicious_columns
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from sqlext.statements.base import Context
-    from sqlext.training.plan import TrainPlan
 
 Lines = list[tuple[str, str]]
 ROWS = 1_000_000  # of the source, for labels
@@ -72,7 +68,7 @@ def look(context: Context, plan: TrainPlan) -> Found:
 
     :raises SqlExtError: what TRAIN says of labels that are no classes.
     """
-    head = replace(plan, source=plan.source.limit(ROWS + 1))
+    head = replace(plan, source=plan.source.limit(ROWS + 1), validation_rows=None)
     known = read_labels(head)
     labels = Counter({} if plan.regression else _by_label(head, known.names))
     sampled, bad, width = _sample(context, plan)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
 
 from sqlext.bigdl.records import HeadSpec
 from sqlext.bigdl.training import place_head
-from sqlext.training.split import TEST, TRAIN, VALIDATION
-
-if TYPE_CHECKING:
-    from sqlext.statements.base import Context
-    from sqlext.training.explain.rows import Found
-    from sqlext.training.plan import TrainPlan
+from sqlext.context import Context
+from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
+from sqlext.text import byte_size
+from sqlext.training.explain.rows import Found
+from sqlext.training.plan import TrainPlan
 
 Lines = list[tuple[str, str]]
 _FLOAT = 4
@@ -60,8 +58,8 @@ def memory(context: Context, plan: TrainPlan, found: Found) -> Lines:
     weights = _FLOAT * _parameters(spec) * (2 + _STATE[plan.settings.optimizer])
     limit = context.setting("train.localMaxBytes")
     return [
-        ("features", f"about {_bytes(features)}, kept on the executors (memory, then disk) during the run"),
-        ("training", f"about {_bytes(2 * features + weights)} of heap; one task takes features up to {limit}"),
+        ("features", f"about {byte_size(features)}, kept on the executors (memory, then disk) during the run"),
+        ("training", f"about {byte_size(2 * features + weights)} of heap; one task takes features up to {limit}"),
         ("driver", "none of the rows"),
     ]
 
@@ -105,12 +103,3 @@ def _parameters(spec: HeadSpec) -> int:
             size *= n
         total += size
     return total
-
-
-def _bytes(number: int) -> str:
-    size: Any = number
-    for unit in ("bytes", "KB", "MB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GB"

@@ -1,27 +1,15 @@
-"""What IMPORT and EXPORT MODEL have in common: ``FORMAT f`` and the result columns."""
+"""The formats of IMPORT and EXPORT MODEL: one file per format, the folder of an EXPORT among them.
+
+A format's file has ``BESIDE``, ``stage`` and, if IMPORT reads one file of it, ``open_graph``: see ``base.Format``.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from sqlext.errors import SqlExtError
 from sqlext.grammar.reader import TokenReader
 
 FORMATS = ("ONNX", "BIGDL")
-LATER = ("CAFFE", "TENSORFLOW", "KERAS", "TORCH")  # known by name alone
-
-MOVED: Mapping[str, str] = {
-    "model": "STRING",
-    "version": "INT",
-    "format": "STRING",
-    "location": "STRING",
-    "size_bytes": "BIGINT",
-    "sha256": "STRING",
-    "status": "STRING",
-    "message": "STRING",
-    "is_default": "BOOLEAN",
-}
-"""Result columns."""
+PLANNED = ("CAFFE", "TENSORFLOW", "KERAS", "TORCH")  # the grammar knows them; no release reads or writes them yet
 
 
 def read_format(reader: TokenReader, verb: str) -> str:
@@ -31,7 +19,7 @@ def read_format(reader: TokenReader, verb: str) -> str:
     """
     offset = reader.offset
     name = reader.identifier(f"a format: {' or '.join(FORMATS)}").upper()
-    if name in LATER:
+    if name in PLANNED:
         reader.later(f"{verb} .. FORMAT {name}", offset)
     elif name not in FORMATS:
         raise SqlExtError("UNKNOWN_FORMAT", format=name, formats=", ".join(FORMATS), offset=offset)

@@ -1,4 +1,4 @@
-"""The folder of an EXPORT on this machine: copied, compared with its list, and read as data alone."""
+"""The folder of an EXPORT: read as data only, after it was copied here and compared with its list; written with all of a version."""
 
 from __future__ import annotations
 
@@ -13,16 +13,30 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pyarrow import parquet
+
+from sqlext.catalog.backbones import recorded_backbone
+from sqlext.catalog.entry import PREFIX, ModelVersion
+from sqlext.catalog.facade import ModelCatalog
 from sqlext.catalog.files import Files
-from sqlext.catalog.publish import MANIFEST, sha256
+from sqlext.catalog.history import COLUMNS
+from sqlext.catalog.layout import MANIFEST, release
+from sqlext.catalog.publish import sha256
 from sqlext.errors import SqlExtError
 from sqlext.networks.head import Head
 from sqlext.networks.onnx_file import parse
 from sqlext.transfer.formats import FORMATS
-from sqlext.transfer.formats.listing import BACKBONE, HISTORY, LISTING, MODEL, Listing, damaged
+from sqlext.transfer.formats.base import Exported
+from sqlext.transfer.formats.listing import BACKBONE, HISTORY, LISTING, MODEL, Listing, Part, Stored, damaged
 
+BESIDE = None
 HELD_OUT = "held_out.parquet"
 _HEAD = "head.onnx"
+# Parameters of a partition that belong to the place where it is, not to what it holds.
+_OF_THE_PLACE = {
+    *("run_id", "promoted", "pinned", "backbone", "backbone_id", "size_bytes"),
+    *("format_version", "release", "created_at", "created_by"),
+}
 
 
 @dataclass(frozen=True)
@@ -77,10 +91,6 @@ class ExportFolder:
 
     def history(self) -> list[dict[str, Any]]:
         """A row per epoch, without the run that is replaced by the new one's."""
-        from pyarrow import parquet
-
-        from sqlext.catalog.history import COLUMNS
-
         if HISTORY not in self.listing.files:
             return []
         try:
@@ -95,7 +105,6 @@ class ExportFolder:
         return rows
 
     def check_held_out(self) -> None:
-        from pyarrow import parquet
 
         if f"{MODEL}/{HELD_OUT}" not in self.listing.files:
             return
@@ -148,3 +157,47 @@ def _fetch(files: Files, location: str, path: str, root: Path, name: str, listin
 
 
 __all__ = ["BACKBONE", "HELD_OUT", "MODEL", "ExportFolder", "open_folder"]
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> Exported:
+    """Fills a local folder; the message names the backbone that goes along."""
+    manifest = _copy(catalog, version, staged / MODEL)
+    backbone = recorded_backbone(catalog, manifest["backbone"], version) if manifest.get("backbone") else None
+    if backbone is not None:
+        _copy(catalog, backbone, staged / BACKBONE)
+    if any(file.name == HISTORY for file in catalog.files.list(version.location)):
+        _copy_file(catalog, f"{version.location}/{HISTORY}", staged / HISTORY)
+    files = {p.relative_to(staged).as_posix(): p for p in sorted(staged.rglob("*")) if p.is_file()}
+    stored = {name: Stored(p.stat().st_size, sha256(p)) for name, p in files.items()}
+    listing = Listing(release(), _part(catalog, version), _part(catalog, backbone) if backbone else None, stored)
+    (staged / LISTING).write_bytes(listing.to_bytes())
+    size = listing.size_bytes + (staged / LISTING).stat().st_size
+    message = f"with its backbone {backbone.name} version {backbone.version}" if backbone else None
+    return Exported(size, sha256(staged / LISTING), message)
+
+
+def _copy(catalog: ModelCatalog, version: ModelVersion, folder: Path) -> dict[str, Any]:
+    """The manifest and all files that it lists; returns the manifest."""
+    manifest = catalog.read_manifest(version)
+    for name in [MANIFEST, *manifest.get("files", {})]:
+        if not catalog.files.exists(f"{version.model_folder}/{name}"):
+            raise SqlExtError("MODEL_FILES_MISSING", model=version, path=f"{version.model_folder}/{name}")
+        _copy_file(catalog, f"{version.model_folder}/{name}", folder / name)
+    return manifest
+
+
+def _copy_file(catalog: ModelCatalog, path: str, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    found = catalog.files.local_copy(path, to.parent)
+    if found != to:
+        shutil.copyfile(found, to)
+
+
+def _part(catalog: ModelCatalog, version: ModelVersion) -> Part:
+    entry = catalog.get(version.name)
+    own = {k.removeprefix(PREFIX): v for k, v in version.parameters.items() if k.startswith(PREFIX)}
+    kept = {k: v for k, v in own.items() if k not in _OF_THE_PLACE and not k.startswith("alias.")}
+    return Part(str(version.name), version.version, version.kind, entry.comment, entry.properties, kept)

@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from sqlext.catalog.entry import FORMAT_VERSION
+from sqlext.catalog.layout import release
 from sqlext.errors import SqlExtError
 
 LISTING = "sqlext-export.json"
@@ -123,8 +124,6 @@ def _part(values: Mapping[str, Any]) -> Part:
 
 
 def _too_new(path: str, values: Mapping[str, Any]) -> SqlExtError:
-    from sqlext.catalog.publish import release
-
     return SqlExtError(
         "MODEL_FORMAT_TOO_NEW",
         model=f"'{path}'",

@@ -1,0 +1,192 @@
+"""Reading the models of a Hive metastore."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sqlext.catalog.entry import BACKBONE, FORMAT_VERSION, MODEL_ID, ModelEntry, ModelVersion, entry
+from sqlext.catalog.files import Files
+from sqlext.catalog.layout import MANIFEST, release
+from sqlext.catalog.metastore import Metastore
+from sqlext.catalog.names import DEFAULT, LATEST, ModelName, ModelRef, name_pattern
+from sqlext.errors import SqlExtError, nearest
+
+
+def _nothing(step: str) -> None:
+    """The default of ``after``, which is called after each step of a publish or drop; tests interrupt the steps there."""
+
+
+class CatalogReader:
+    """The models that the session ``spark`` can see; it keeps no state. ``after`` is called after each step of a writer."""
+
+    def __init__(self, spark: SparkSession, after: Callable[[str], None] = _nothing) -> None:
+        self.spark = spark
+        self.metastore = Metastore(spark)
+        self.files = Files(spark)
+        self.after = after
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def current_namespace(self) -> str:
+        return str(self.spark._jsparkSession.catalog().currentDatabase())
+
+    def find(self, name: ModelName) -> ModelEntry | None:
+        """The model, or None if no table has that name or the table has no version.
+
+        :raises SqlExtError: NOT_A_MODEL for any other table or view, MODEL_FORMAT_TOO_NEW.
+        """
+        table = self.model_table(name)
+        found = None if table is None else entry(name, table, self.metastore.partitions(name))
+        if found is not None:
+            _check_format(found.name, found.format_version, found.release)
+        return found
+
+    def get(self, name: ModelName) -> ModelEntry:
+        """The model of that name.
+
+        :raises SqlExtError: MODEL_NOT_FOUND with the nearest names, DATABASE_NOT_FOUND, and those of :meth:`find`.
+        """
+        found = self.find(name)
+        if found is None:
+            self.metastore.database_location(name.namespace)
+            known = (str(ModelName(name.namespace, known)) for known in self.names(name.namespace))
+            raise SqlExtError("MODEL_NOT_FOUND", model=name, hint=nearest(str(name), known))
+        return found
+
+    def resolve(self, ref: ModelRef) -> ModelVersion:
+        """The version that a reference means at this moment.
+
+        :raises SqlExtError: MODEL_VERSION_NOT_FOUND, ALIAS_NOT_FOUND, MODEL_FORMAT_TOO_NEW, and those of :meth:`get`.
+        """
+        found = self.get(ref.name)
+        if ref.version is not None:
+            version = found.version(ref.version)
+        elif ref.alias in (None, DEFAULT):
+            version = found.default
+        elif ref.alias == LATEST:
+            version = found.latest
+        elif ref.alias in found.aliases:
+            version = found.aliases[ref.alias]
+        else:
+            hint = nearest(str(ref.alias), found.aliases)
+            raise SqlExtError("ALIAS_NOT_FOUND", model=ref.name, alias=ref.alias, hint=hint)
+        _check_format(str(version), version.format_version, version.parameters.get("sqlext.release", "?"))
+        return version
+
+    def names(self, namespace: str, pattern: str | None = None) -> list[str]:
+        """The names of a database's models, in two metastore calls; empty for a database that does not exist."""
+        return sorted(table["identifier"]["table"] for table in self._model_tables(namespace, pattern))
+
+    def list(self, namespace: str, pattern: str | None = None) -> list[ModelEntry]:
+        """The models of a database, sorted by name, in two metastore calls and one more per model.
+
+        :param pattern: a pattern as in Spark's SHOW TABLES, with ``*`` and ``|``; ``%`` means ``*``.
+        :raises SqlExtError: DATABASE_NOT_FOUND.
+        """
+        self.metastore.database_location(namespace)
+        found = []
+        for table in self._model_tables(namespace, pattern):
+            name = ModelName(namespace, table["identifier"]["table"])
+            found.append(entry(name, table, self.metastore.partitions(name)))
+        return sorted((e for e in found if e is not None), key=lambda e: e.name)
+
+    def model_table(self, name: ModelName) -> dict[str, Any] | None:
+        """The table of a model as JSON, even if the model has no version; None if no table has that name.
+
+        :raises SqlExtError: NOT_A_MODEL for any other table or view.
+        """
+        table = self.metastore.table(name)
+        if table is not None and MODEL_ID not in table["properties"]:
+            kind = "view" if table["tableType"]["name"] == "VIEW" else "table"
+            raise SqlExtError("NOT_A_MODEL", table=name, kind=kind)
+        return table
+
+    def _model_tables(self, namespace: str, pattern: str | None) -> Sequence[dict[str, Any]]:
+        matches = name_pattern(pattern)
+        names = [name for name in self.metastore.table_names(namespace) if matches(name)]
+        tables = self.metastore.tables(namespace, names) if names else []
+        return [table for table in tables if MODEL_ID in table["properties"]]
+
+    # --- rights and references --------------------------------------------------------------------------------
+
+    def check(self, name: ModelName, right: str) -> None:
+        """Lets the session's authorization extensions refuse SELECT, ALTER, DROP or CREATE on a model's table.
+
+        :raises SqlExtError: PERMISSION_DENIED.
+        """
+        location = self.metastore.database_location(name.namespace) if right == "CREATE" else ""
+        self.metastore.check(name, right, f"{location}/{name.name}")
+
+    def users_of(self, version: ModelVersion) -> Sequence[ModelName]:
+        """The models, among those that the caller can see, that need this backbone version; empty for other kinds."""
+        if version.kind != BACKBONE:
+            return []
+        return sorted(e.name for e in self.everywhere() if any(v.backbone_id == version.id for v in e.versions))
+
+    def everywhere(self) -> Iterable[ModelEntry]:
+        """The models of all databases."""
+        for namespace in self.metastore.databases():
+            yield from self.list(namespace)
+
+    def find_version(self, version_id: str, hint: ModelName | None = None) -> ModelVersion | None:
+        """The version with the id ``<model_id>@<version>``, whatever its model is called now; ``hint`` is tried first."""
+        model_id, _, number = version_id.partition("@")
+        table = self.metastore.table(hint) if hint else None
+        if hint is None or table is None or table["properties"].get(MODEL_ID) != model_id:
+            hint = next((name for name in self._holders(model_id)), None)
+        found = None if hint is None else self.find(hint)
+        return next((v for v in found.versions if v.version == int(number)), None) if found else None
+
+    def _holders(self, model_id: str) -> Iterable[ModelName]:
+        for name, table in self.model_tables_everywhere():
+            if table["properties"][MODEL_ID] == model_id:
+                yield name
+
+    def model_tables_everywhere(self) -> Iterable[tuple[ModelName, dict[str, Any]]]:
+        """The model tables of all databases as JSON, including those without a version."""
+        for namespace in self.metastore.databases():
+            for table in self._model_tables(namespace, None):
+                yield ModelName(namespace, table["identifier"]["table"]), table
+
+    # --- files of a version -----------------------------------------------------------------------------------
+
+    def read_manifest(self, version: ModelVersion) -> dict[str, Any]:
+        """The content of the version's ``_model/manifest.json``.
+
+        :raises SqlExtError: MODEL_FILES_MISSING, FOLDER_ACCESS_DENIED.
+        """
+        manifest: dict[str, Any] = json.loads(self.read_bytes(version, MANIFEST))
+        return manifest
+
+    def read_bytes(self, version: ModelVersion, file: str) -> bytes:
+        """The whole content of a file in the version's ``_model/``.
+
+        :raises SqlExtError: MODEL_FILES_MISSING, FOLDER_ACCESS_DENIED.
+        """
+        try:
+            return self.files.read(f"{version.model_folder}/{file}")
+        except FileNotFoundError as error:
+            raise SqlExtError("MODEL_FILES_MISSING", model=version, path=str(error)) from None
+
+    def local_copy(self, version: ModelVersion, file: str, folder: Path | None = None) -> Path:
+        """A file of the version's ``_model/`` on this machine: the file itself if it is local, otherwise a copy.
+
+        :param folder: where the copy goes; None: a new temporary folder.
+
+        :raises SqlExtError: MODEL_FILES_MISSING, FOLDER_ACCESS_DENIED.
+        """
+        path = f"{version.model_folder}/{file}"
+        if not self.files.exists(path):
+            raise SqlExtError("MODEL_FILES_MISSING", model=version, path=path)
+        return self.files.local_copy(path, folder)
+
+
+def _check_format(what: object, found: int, writer: str) -> None:
+    if found > FORMAT_VERSION:
+        values: dict[str, Any] = {"format": found, "release": writer, "this": release(), "known": FORMAT_VERSION}
+        raise SqlExtError("MODEL_FORMAT_TOO_NEW", model=what, **values)

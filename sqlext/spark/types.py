@@ -1,0 +1,70 @@
+"""What Spark's types hold: images, arrays of numbers, vectors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DataType,
+    NumericType,
+    StringType,
+    StructType,
+    UserDefinedType,
+)
+
+# Fields of Spark's image struct (`ImageSchema`), which BigDL's shares.
+IMAGE_FIELDS = ("origin", "height", "width", "nChannels", "mode", "data")
+# Spark's class -> PySpark's.
+VECTORS = {f"org.apache.spark.{p}.linalg.VectorUDT": f"pyspark.{p}.linalg.VectorUDT" for p in ("ml", "mllib")}
+
+
+def is_image_struct(kind: DataType) -> bool:
+    """Whether a type is Spark's (or BigDL's) image struct."""
+    return isinstance(kind, StructType) and {n.lower() for n in kind.fieldNames()} >= {f.lower() for f in IMAGE_FIELDS}
+
+
+def is_image(kind: DataType) -> bool:
+    """BINARY or an image struct."""
+    return isinstance(kind, BinaryType) or is_image_struct(kind)
+
+
+def is_array(kind: DataType) -> bool:
+    """An array of numbers."""
+    return isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)
+
+
+def is_vector(kind: DataType) -> bool:
+    """An ML vector, of `spark.ml` or the older `spark.mllib`."""
+    return isinstance(kind, UserDefinedType) and type(kind).__name__ == "VectorUDT"
+
+
+def shown_type(kind: DataType) -> str:
+    """A type for an error; STRING comes with the function that reads the images of paths."""
+    return "string (read_image(path) reads the files of paths)" if isinstance(kind, StringType) else kind.simpleString()
+
+
+def type_from_json(kind: Any) -> DataType:
+    """A type of Spark's JSON form, whether it arrives as text or parsed."""
+    if isinstance(kind, str) and kind[:1] in '"{':
+        kind = json.loads(kind)
+    field = {"name": "a", "type": _known(kind), "nullable": True, "metadata": {}}
+    return StructType.fromJson({"type": "struct", "fields": [field]}).fields[0].dataType
+
+
+def _known(kind: Any) -> Any:
+    """The type with its user-defined types replaced by what they hold, except vectors.
+
+    PySpark imports and calls the Python class that a user-defined type names; a table's schema must not choose that.
+    """
+    if isinstance(kind, list):
+        return [_known(part) for part in kind]
+    if not isinstance(kind, dict):
+        return kind
+    if kind.get("type") != "udt":
+        return {key: _known(value) for key, value in kind.items()}
+    if vector := VECTORS.get(str(kind.get("class"))):
+        return {**kind, "pyClass": vector}
+    return _known(kind["sqlType"])

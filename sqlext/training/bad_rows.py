@@ -1,0 +1,63 @@
+"""The rows that cannot be used, in words: why, and the SELECT that lists them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from pyspark.sql.types import DoubleType, FloatType
+
+from sqlext.sources import ColumnOf
+from sqlext.spark.types import is_vector
+from sqlext.text import identifier
+from sqlext.training.features import NO_NUMBER, NULL_LABEL
+from sqlext.training.plan import TrainPlan
+
+_PLAIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+
+
+def reasons(why: Counter[str]) -> str:
+    """'3 x no image, 1 x truncated file'."""
+    return ", ".join(f"{count} x {reason}" for reason, count in why.most_common(3))
+
+
+def bad_rows_query(plan: TrainPlan, why: Counter[str], width: int) -> str:
+    """The SELECT that lists the rows that cannot be used, those of VALIDATE FROM among them; ``width``: of good features."""
+    tests = []
+    if set(why) - {NULL_LABEL, NO_NUMBER}:
+        tests.append(_bad_features(plan, width))
+    if NO_NUMBER in why:
+        tests.append(_bad_number(plan.label))
+    elif NULL_LABEL in why:
+        tests.append(f"{_name(plan.label)} IS NULL")
+    columns, sources = "*", [plan.source_text]
+    if plan.validation_rows is not None and plan.validation.source is not None:
+        sources.append(plan.validation.source.text)
+        if plan.source.dtypes != plan.validation_rows.dtypes:
+            columns = ", ".join(_name(column) for column in (plan.label, *plan.features.columns))
+    return " UNION ALL ".join(f"SELECT {columns} FROM {source} WHERE {' OR '.join(tests)}" for source in sources)
+
+
+def _bad_features(plan: TrainPlan, width: int) -> str:
+    features = plan.features
+    if features.kind == "columns":
+        return " OR ".join(_bad_number(column) for column in features.columns)
+    name = _name(features.columns[0])
+    if features.kind == "image":
+        return f"image_error({name}) IS NOT NULL"
+    values = f"sqlext_vector_to_array({name})" if is_vector(features.columns[0].type) else name
+    wrong = "x IS NULL OR isnan(x) OR abs(x) > 3.4e38"
+    return f"{name} IS NULL OR size({values}) <> {width} OR exists({values}, x -> {wrong})"
+
+
+def _bad_number(column: ColumnOf) -> str:
+    name = _name(column)
+    if not isinstance(column.type, (FloatType, DoubleType)):
+        return f"{name} IS NULL"
+    return f"{name} IS NULL OR isnan({name}) OR abs({name}) > 3.4e38"
+
+
+def _name(column: ColumnOf) -> str:
+    """As it was written where that is SQL, else in back-ticks."""
+    quoted = ".".join(map(identifier, column.text.split(".")))
+    return column.text if _PLAIN.fullmatch(column.text) and quoted == column.sql else column.sql

@@ -1,0 +1,156 @@
+"""The steps of a training, which TRAIN takes once and TUNE for every trial: rows, fit and score, publish.
+
+Phases: reading (labels), embedding (features, once), training (BigDL), checking (precision), publishing (files first, one
+metastore call last). Each reports rows done of rows total; a failure in any of them leaves every published version alone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlext.bigdl.records import Epoch
+from sqlext.bigdl.training import save_head
+from sqlext.catalog.drafts import Draft
+from sqlext.catalog.entry import ModelVersion
+from sqlext.context import Context, ResultRow
+from sqlext.evaluation import held_out
+from sqlext.evaluation.held_out import HeldOut
+from sqlext.evaluation.names import VALIDATION
+from sqlext.evaluation.quality import quality
+from sqlext.spark.java_classes import java_classes
+from sqlext.training import precision, promotion, summary
+from sqlext.training.fit import Fitted, fit
+from sqlext.training.labels import Labels, read_labels
+from sqlext.training.manifest import manifest_of
+from sqlext.training.outcome import Outcome
+from sqlext.training.plan import TrainPlan
+from sqlext.training.recorder import RunRecorder
+from sqlext.training.request import TrainRequest
+from sqlext.training.rows import Rows, prepare
+from sqlext.training.suspicious import suspicious_columns
+
+
+def read_rows(context: Context, plan: TrainPlan, run: RunRecorder) -> tuple[Labels, Rows]:
+    """The classes and the feature rows, which stay cached until they are released."""
+    run.phase("reading")
+    labels = read_labels(plan)
+    return labels, prepare(context, plan, labels, run)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A head with its answers for the held-out rows."""
+
+    labels: Labels
+    rows: Rows
+    fitted: Fitted
+    scored: HeldOut
+
+    def quality(self, metric: str) -> float | None:
+        """On the validation rows: test rows count only in EVALUATE."""
+        return quality(metric, self.scored.of_split(VALIDATION), self.labels.names)
+
+    @property
+    def published_epoch(self) -> Epoch:
+        return self.fitted.trained.history[self.fitted.trained.best_epoch - 1]
+
+
+def fit_and_score(
+    context: Context, plan: TrainPlan, request: TrainRequest, labels: Labels, rows: Rows, run: RunRecorder
+) -> Trained:
+    fitted = fit(context, plan, request, labels, rows, run)
+    scored = held_out.score(rows.usable, fitted.head, labels.names, regression=plan.regression)
+    return Trained(labels, rows, fitted, scored)
+
+
+def publish(
+    context: Context,
+    plan: TrainPlan,
+    request: TrainRequest,
+    trained: Trained,
+    run: RunRecorder,
+    started: float,
+    search: str = "",
+) -> ResultRow:
+    """Checks what has been trained, makes a version of it and returns TRAIN's row.
+
+    :param started: of the monotonic clock.
+    :param search: what message says of TUNE.
+    """
+    catalog = context.catalog
+    with catalog.draft(plan.name, plan.kind, request.comment, request.properties, run_id=run.run_id) as draft:
+        outcome = replace(_outcome(context, plan, request, trained, run), search=search)
+        run.phase("publishing")
+        version = _publish(context, outcome, draft)
+        run.ready(version, outcome.figures())
+    if plan.existing is not None and request.replace:
+        for older in catalog.replaceable(plan.existing):
+            catalog.drop_version(plan.name, older.version)
+    return _row(context, version, outcome, int((time.monotonic() - started) * 1000))
+
+
+def _outcome(context: Context, plan: TrainPlan, request: TrainRequest, trained: Trained, run: RunRecorder) -> Outcome:
+    """Decides what the held-out rows decide, while the feature rows are still kept."""
+    labels, rows, fitted, scored = trained.labels, trained.rows, trained.fitted, trained.scored
+    return Outcome(
+        plan=plan,
+        request=request,
+        labels=labels,
+        rows=rows,
+        fitted=fitted,
+        scored=scored,
+        precision=precision.check(context, plan, fitted.head, labels.names, scored, run),
+        promotion=promotion.decide(context, plan, rows, trained.quality(plan.metric)),
+        warnings=suspicious_columns(plan, rows.usable),
+        sources=_sources(context, plan),
+        namespace=context.catalog.current_namespace(),
+        sql=context.sql.strip(),
+        image_shape=_image_shape(context, plan),
+        waited=run.waited,
+    )
+
+
+def _image_shape(context: Context, plan: TrainPlan) -> tuple[int, ...] | None:
+    if plan.backbone is None or not plan.embedder.embeds:
+        return None
+    return tuple(context.catalog.read_manifest(plan.backbone)["input"]["shape"])
+
+
+def _sources(context: Context, plan: TrainPlan) -> list[dict[str, Any]]:
+    """The tables and folders that were read, with their files as they are now."""
+    jvm = java_classes(context.spark)
+    found = [json.loads(jvm.org.apache.spark.sql.sqlext.SourceFiles.json(plan.source._jdf))]
+    if plan.validation_rows is not None:
+        found.append(json.loads(jvm.org.apache.spark.sql.sqlext.SourceFiles.json(plan.validation_rows._jdf)))
+    return [dict(source) for part in found for source in part]
+
+
+def _publish(context: Context, outcome: Outcome, draft: Draft) -> ModelVersion:
+    outcome.write(draft.local)
+    save_head(context.spark, outcome.fitted.spec, list(outcome.head.weights), draft.local)
+    return context.catalog.publish(
+        draft,
+        outcome.history(),
+        manifest_of(outcome),
+        outcome.parameters(),
+        promote=outcome.promotion.promote,
+    )
+
+
+def _row(context: Context, version: ModelVersion, outcome: Outcome, duration_ms: int) -> ResultRow:
+    entry = context.catalog.get(version.name)
+    is_default = entry.default.version == version.version
+    return {
+        "model": str(version.name),
+        "version": version.version,
+        "run_id": version.run_id,
+        "status": "READY",
+        "task": outcome.plan.task,
+        **outcome.figures(),
+        "duration_ms": duration_ms,
+        "message": summary.trained(outcome, entry, version),
+        "is_default": is_default,
+    }

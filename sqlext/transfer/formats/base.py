@@ -1,0 +1,70 @@
+"""What a format's file has."""
+
+from __future__ import annotations
+
+import importlib
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pyspark.sql import SparkSession
+
+from sqlext.catalog.entry import ModelVersion
+from sqlext.catalog.facade import ModelCatalog
+from sqlext.transfer.graphs import Described
+
+FOLDER = "FOLDER"  # what result rows call the folder of an EXPORT
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """``data``: ONNX; ``sha256``: of the file; ``folder``: where its external weights may lie; ``described``: what
+    EXPORT wrote; ``options``: of IMPORT, as the file gives them.
+    """
+
+    data: bytes
+    sha256: str
+    folder: Path | None
+    described: Described | None
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was staged; ``message`` goes into the result row."""
+
+    size_bytes: int
+    sha256: str
+    message: str | None
+
+
+class Format(Protocol):
+    """The module of a format. ``BESIDE``: endings of the files that go with the named one; None: a folder."""
+
+    BESIDE: tuple[str, ...] | None
+
+    def stage(self, catalog: ModelCatalog, version: ModelVersion, staged: Path) -> Exported:
+        """Writes the version to the local path ``staged``.
+
+        :raises SqlExtError: EXPORT_NOT_POSSIBLE, BACKBONE_MISSING, MODEL_FILES_MISSING.
+        """
+
+
+class ReadableFormat(Format, Protocol):
+    """A format whose single files IMPORT reads."""
+
+    def open_graph(self, spark: SparkSession, path: str) -> AbstractContextManager[GraphFile]:
+        """:raises SqlExtError: FILE_NOT_FOUND, IS_A_FOLDER, PATH_NOT_ALLOWED, INVALID_NETWORK."""
+
+
+def format_of(name: str | None) -> Format:
+    """The format of an EXPORT; None: the folder."""
+    module: Format = importlib.import_module(f"sqlext.transfer.formats.{(name or FOLDER).lower()}")  # type: ignore[assignment]
+    return module
+
+
+def readable_format(name: str) -> ReadableFormat:
+    """The format of an IMPORT from one file."""
+    module: ReadableFormat = importlib.import_module(f"sqlext.transfer.formats.{name.lower()}")  # type: ignore[assignment]
+    return module
