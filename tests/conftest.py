@@ -20,6 +20,7 @@ LONGEST_FIRST = (
     "test_docs",
     "test_recipes",
     "test_train",
+    "test_stored_models",
     "test_show_create_model",
     "test_train_options",
     "test_evaluate",

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
+from typing import Any
 
-from sqlext.engines import openvino
 from sqlext.engines.base import Engine
 from sqlext.errors import SqlExtError
 
-# Name -> (module of the engine, requirement to install).
+# Name -> (requirement to install, precisions); the engine is the module of that name.
 ENGINES = {
-    "openvino": ("sqlext.engines.openvino", "openvino>=2024.4"),
-    "onnxruntime": ("sqlext.engines.onnxruntime", "onnxruntime>=1.18"),
+    "openvino": ("openvino>=2024.4", ("f32", "bf16")),
+    "onnxruntime": ("onnxruntime>=1.18", ("f32",)),
 }
-PRECISIONS = {"openvino": ("f32", "bf16"), "onnxruntime": ("f32",)}
 
 
 def load_engine(name: str, network: bytes, *, precision: str = "f32", threads: int = 1) -> Engine:
@@ -28,13 +27,13 @@ def load_engine(name: str, network: bytes, *, precision: str = "f32", threads: i
     :raises SqlExtError: ENGINE_NOT_AVAILABLE if the engine is unknown or not installed, or lacks an operator or precision.
     """
     reason = available(name)
-    if reason is None and precision not in PRECISIONS[name]:
-        reason = f"it computes in {' or '.join(PRECISIONS[name])}, not {precision}"
+    if reason is None and precision not in ENGINES[name][1]:
+        reason = f"it computes in {' or '.join(ENGINES[name][1])}, not {precision}"
     if reason is None and precision == "bf16" and not cpu_supports_bf16():
         reason = "this CPU has no bf16 instructions"
     if reason is not None:
         raise SqlExtError("ENGINE_NOT_AVAILABLE", engine=name, reason=reason)
-    engine: Engine = importlib.import_module(ENGINES[name][0]).load(network, precision, threads)
+    engine: Engine = _module(name).load(network, precision, threads)
     return engine
 
 
@@ -43,12 +42,16 @@ def available(name: str) -> str | None:
     """None if the engine can be used here, otherwise why not and how to install it."""
     if name not in ENGINES:
         return f"there is no such engine; the engines are {', '.join(ENGINES)}"
-    module, requirement = ENGINES[name]
     try:
-        importlib.import_module(module)
+        _module(name)
     except (ImportError, OSError) as error:
-        return f"its package cannot be imported ({error}); install it with: pip install '{requirement}'"
+        return f"its package cannot be imported ({error}); install it with: pip install '{ENGINES[name][0]}'"
     return None
+
+
+def _module(name: str) -> Any:
+    """Imported when it is needed: an engine that is not installed must not hide the others."""
+    return importlib.import_module(f"sqlext.engines.{name}")
 
 
 @cache
@@ -56,5 +59,4 @@ def cpu_supports_bf16() -> bool:
     """Whether this machine's CPU has bf16 and OpenVINO returns right results in it."""
     if available("openvino") is not None:
         return False
-
-    return openvino.computes_in_bf16()
+    return bool(_module("openvino").computes_in_bf16())

@@ -10,11 +10,12 @@ from pyspark.sql import SparkSession
 from sqlext.bigdl.installed import missing
 from sqlext.catalog.entry import ModelVersion
 from sqlext.catalog.facade import ModelCatalog
+from sqlext.engines import ENGINES
 from sqlext.errors import SqlExtError
 from sqlext.scoring.worker import cpu_has_bf16
 from sqlext.settings import setting
 
-_ENGINES = ("auto", "openvino", "onnxruntime", "bigdl")
+_ENGINES = ("auto", *ENGINES, "bigdl")
 _PRECISIONS = ("auto", "f32", "bf16")
 _capable: dict[str, bool] = {}
 

@@ -28,7 +28,9 @@ _ROW_BYTES = 256
 _GATHERED_SHARE = 8  # of spark.sqlext.train.localMaxBytes: up to this part of it, all rows lie in one partition
 _USUAL_WIDTH = 2048  # of arrays, whose width is not known before they are read
 _PARTITION_BYTES = 16 * 2**20
-_LISTED_CLASSES = 1000  # found one by one in a list; more of them are joined
+_LISTED_CLASSES = (
+    1000  # up to here, a row looks its class up in a list; above, a join does, whose broadcast is a job more
+)
 
 
 @dataclass
@@ -62,7 +64,7 @@ def _release(cached: Iterable[DataFrame]) -> None:
 
 
 def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder) -> Rows:
-    """Features of every row, made once and kept; bad rows are counted and left out; the rest is split.
+    """Computes the features of every row once, caches them, counts and leaves out bad rows, and splits the rest.
 
     Few rows are gathered in one partition, on an executor: counting, splitting and training then need no shuffle, and a
     single job finds all counts. More rows stay spread over the executors and are split in a second pass.
@@ -231,12 +233,16 @@ def _with_target(context: Context, plan: TrainPlan, labels: Labels, rows: DataFr
 
 
 def _as_given(rows: DataFrame) -> DataFrame:
-    """``side`` as the statement says; a split by hash replaces it."""
+    """``side`` as the statement says; of rows that are split by hash later, it is a placeholder."""
     return rows.withColumnRenamed("given_side", "side")
 
 
 def _split_gathered(plan: TrainPlan, everything: DataFrame) -> DataFrame:
-    """Adds ``side`` to rows in one partition. Which of them can be used is not known yet: each kind is split by itself."""
+    """Adds ``side`` to rows in one partition.
+
+    The width that most rows have decides which rows can be used, and it is not known yet: rows of each width are split
+    independently of the others.
+    """
     usable_width = F.when(F.col("error").isNull(), F.size("features"))
     rows = everything.withColumn("label", _ranked(plan)).withColumn("usable_width", usable_width)
     return _split_by_hash(plan, rows, apart=("usable_width",))

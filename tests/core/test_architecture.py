@@ -1,4 +1,4 @@
-"""docs/architecture.md: the functions of its journeys exist where it links to, and its table lists every package."""
+"""What docs/architecture.md and CONTRIBUTING.md say of the code: functions and lines exist, every package has a row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.test_layers import LAYERS
-from tests.support.pages import ROOT
+from tests.support.pages import ROOT, blocks
 
 PAGE = ROOT / "docs" / "architecture.md"
 REFERENCES = sorted(set(re.findall(r"\[`([\w.]+)`\]\(([^)]+\.(?:py|scala))\)", PAGE.read_text())))
@@ -54,3 +54,27 @@ def test_every_package_has_a_row() -> None:
     assert listed == set(LAYERS) - {"sqlext"}, (
         "docs/architecture.md: one row per package, as in tests/core/test_layers.py"
     )
+
+
+def added_lines() -> list[tuple[str, str]]:
+    """(file, line) of every line that the diffs in CONTRIBUTING.md add."""
+    found = []
+    for block in blocks(ROOT / "CONTRIBUTING.md", "diff"):
+        file = ""
+        for line in block.splitlines():
+            if line.startswith("+++ "):
+                file = line.removeprefix("+++ ")
+            elif line.startswith("+"):
+                found.append((file, line[1:].removesuffix(" ...")))
+    return found
+
+
+@pytest.mark.parametrize(("file", "line"), added_lines())
+def test_a_line_of_an_example_is_in_its_file(file: str, line: str) -> None:
+    assert line in (ROOT / file).read_text(), f"CONTRIBUTING.md: {file} has no line {line!r}"
+
+
+def test_each_kind_of_addition_has_an_example() -> None:
+    section = (ROOT / "CONTRIBUTING.md").read_text().partition("## Add something")[2].partition("\n## ")[0]
+    kinds = section.split("\n### ")[1:]
+    assert len(kinds) == 6 and all("```diff" in kind for kind in kinds)
