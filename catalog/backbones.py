@@ -30,10 +30,10 @@ def require_backbone(catalog: CatalogReader, reference: ModelRef) -> ModelVersio
 def _what_to_do(catalog: CatalogReader, wanted: ModelName) -> str:
     there = [str(entry.name) for entry in catalog.everywhere() if entry.kind == "backbone"]
     if there:
-        return f"Backbones here: {', '.join(sorted(there)[:10])}; name one by BACKBONE or spark.sqlext.resnet."
+        return f"Available backbones: {', '.join(sorted(there)[:10])}; name one in BACKBONE or in spark.sqlext.resnet."
     return (
-        f"None is imported yet. Run IMPORT MODEL {wanted} FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX "
-        f"(docs/backbones.md says where to get one), or, to try things out, IMPORT MODEL {wanted} FROM 'sqlext:small' FORMAT ONNX."
+        f"No backbone has been imported yet. Run IMPORT MODEL {wanted} FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX "
+        f"(docs/backbones.md describes where to get one) or, to try things out, IMPORT MODEL {wanted} FROM 'sqlext:small' FORMAT ONNX."
     )
 
 

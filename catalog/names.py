@@ -38,12 +38,14 @@ class ModelName:
         """
         text = ".".join(parts)
         if len(parts) not in (1, 2):
-            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="it is model or database.model")
+            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="write model or database.model")
         for part in parts:
             if not _IDENTIFIER.fullmatch(part):
-                raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="letters, digits and _ make a name")
+                raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="use only letters, digits and _")
             if len(part) > _MAX_LENGTH:
-                raise SqlExtError("INVALID_MODEL_NAME", name=text, reason=f"{_MAX_LENGTH} characters are the limit")
+                raise SqlExtError(
+                    "INVALID_MODEL_NAME", name=text, reason=f"it may have at most {_MAX_LENGTH} characters"
+                )
         namespace, name = parts if len(parts) == 2 else (current, parts[0])
         return cls(namespace.lower(), name.lower())
 
@@ -55,7 +57,7 @@ class ModelName:
         """
         parts, end = _identifiers(text)
         if end != len(text):
-            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason=f"'{text[end:]}' was not expected")
+            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason=f"'{text[end:]}' is unexpected")
         return cls.of(parts, current)
 
 
@@ -84,7 +86,7 @@ class ModelRef:
             return cls(name)
         which, end = _identifiers(rest[1:]) if rest.startswith("@") else ([], 0)
         if len(which) != 1 or end != len(rest) - 1 or not _IDENTIFIER.fullmatch(which[0]):
-            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="after the name comes @version or @alias")
+            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="only @version or @alias may follow the name")
         return cls(name, version=int(which[0])) if which[0].isdigit() else cls(name, alias=which[0].lower())
 
 
@@ -118,4 +120,4 @@ def _identifiers(text: str) -> tuple[list[str], int]:
         if end == len(text) or text[end] != ".":
             return parts, end
         end += 1
-    raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="it is model or database.model")
+    raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="write model or database.model")

@@ -44,7 +44,7 @@ def test_default_version(spark: SparkSession, m: str) -> None:
     ]
     row = one(spark, "ALTER MODEL m SET DEFAULT VERSION LATEST")
     assert (row.version, one(spark, "SHOW MODELS LIKE 'm'").is_pinned, label(spark, "m")) == (3, False, "c1")
-    with pytest.raises(AnalysisException, match=r"MODEL_VERSION_NOT_FOUND.*There are: 1, 2, 3.*line 1 pos 34"):
+    with pytest.raises(AnalysisException, match=r"MODEL_VERSION_NOT_FOUND.*Available: 1, 2, 3.*line 1 pos 34"):
         spark.sql("ALTER MODEL m SET DEFAULT VERSION 9")
 
 
@@ -69,7 +69,11 @@ def test_rename_and_a_new_model_of_the_old_name(spark: SparkSession, m: str, dat
     run = store.start(ModelName(database, "m"))
     store.finish(run.run_id, "READY", version=2)
     spark.sql("CREATE TABLE taken (a INT)")
-    for name, error in (("taken", "NAME_IN_USE.*is a table"), ("default.x", "RENAME_ACROSS_DATABASES"), ("m", "model")):
+    for name, error in (
+        ("taken", "NAME_IN_USE.*A table with"),
+        ("default.x", "RENAME_ACROSS_DATABASES"),
+        ("m", "model"),
+    ):
         with pytest.raises(AnalysisException, match=rf"{error}.*line 1 pos 24"):
             spark.sql(f"ALTER MODEL m RENAME TO {name}")
     row = one(spark, f"ALTER MODEL {m} RENAME TO `Old`")

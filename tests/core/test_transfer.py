@@ -310,7 +310,10 @@ def test_what_a_file_is_not_is_said(spark: SparkSession, moved: str, tmp_path: P
     (tmp_path / "empty.onnx").write_bytes(b"")
     refused(spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}/empty.onnx'", "INVALID_NETWORK", "the file is empty")
     refused(
-        spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}' FORMAT ONNX", "IS_A_FOLDER", "FORMAT ONNX reads one file"
+        spark,
+        f"IMPORT MODEL moved.x FROM 'file:{tmp_path}' FORMAT ONNX",
+        "IS_A_FOLDER",
+        "FORMAT ONNX reads a single file",
     )
     refused(
         spark,
