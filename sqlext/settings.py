@@ -1,7 +1,8 @@
-"""The settings ``spark.sqlext.<name>``: the one list. The shim registers them with Spark when the session is made.
+"""The list of all settings ``spark.sqlext.<name>``. The Scala shim registers them with Spark when a session is created.
 
-Static settings decide which program runs, which files are opened or how much the driver may take; Spark refuses a client's
-SET of them. The others follow the session, and permanent views keep the values that they were made with.
+Static settings decide which program runs, which files may be opened or how many resources may be used; Spark rejects a
+client's SET of them. The other settings belong to the session, and permanent views use the values that were set when the
+view was created.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ PREFIX = "spark.sqlext."
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. ``type`` is string, int, bytes (with Spark's suffixes) or duration ('30m'); ``default`` None: not set."""
+    """One setting. ``type`` is string, int, bytes (with Spark's suffixes) or duration ('30m'); a ``default`` of None means
+    that the setting is not set."""
 
     name: str
     type: str
@@ -36,45 +38,67 @@ class Setting:
 SETTINGS: tuple[Setting, ...] = (
     Setting("resnet", "string", "models.resnet50", "The model that embed_resnet(image) uses."),
     Setting(
-        "backbone", "string", None, "The backbone of TRAIN without BACKBONE; not set: the value of spark.sqlext.resnet."
+        "backbone",
+        "string",
+        None,
+        "The backbone of TRAIN without BACKBONE; if not set, the value of spark.sqlext.resnet.",
     ),
-    Setting("engine", "string", "auto", "What scores: auto, openvino, onnxruntime or bigdl."),
-    Setting("precision", "string", "auto", "Precision of classify and its kin: auto, f32 or bf16."),
-    Setting("embed.precision", "string", "f32", "Precision of embed and embed_resnet: f32 or bf16."),
-    Setting("models.idle", "duration", "30m", "Executors forget a model that no query has bound for this long."),
+    Setting("engine", "string", "auto", "The engine for scoring: auto, openvino, onnxruntime or bigdl."),
     Setting(
-        "runs.keep", "duration", "90d", "PURGE forgets runs that ended longer ago; a version's own run stays with it."
+        "precision", "string", "auto", "Precision of classify and the other prediction functions: auto, f32 or bf16."
     ),
-    Setting("batch.maxBytes", "bytes", "16m", "Bytes of one batch that is handed to the Python worker."),
-    Setting("batch.maxRows", "int", "10000", "Rows of one batch that is handed to the Python worker."),
-    Setting("python", "string", None, "The Python with bigdl-sqlext that serves this driver.", static=True),
-    Setting("pythonpath", "string", None, "Its PYTHONPATH.", static=True),
+    Setting("embed.precision", "string", "f32", "Precision of embed and embed_resnet: f32 or bf16."),
+    Setting("models.idle", "duration", "30m", "Executors unload a model that no new query has used for this long."),
+    Setting(
+        "runs.keep",
+        "duration",
+        "90d",
+        "PURGE deletes the records of runs that ended longer ago, except the run of each existing version.",
+    ),
+    Setting("batch.maxBytes", "bytes", "16m", "Maximum bytes of a batch for the Python worker."),
+    Setting("batch.maxRows", "int", "10000", "Maximum rows of a batch for the Python worker."),
+    Setting(
+        "python", "string", None, "Not used in this release; registered so that no client can set it.", static=True
+    ),
+    Setting(
+        "pythonpath", "string", None, "Not used in this release; registered so that no client can set it.", static=True
+    ),
     Setting(
         "allowedPaths",
         "string",
         None,
-        "Folders that IMPORT and read_image may read and EXPORT may write, comma-separated; not set: all.",
+        "Comma-separated folders that IMPORT and read_image may read and EXPORT may write; if not set, all.",
         static=True,
     ),
     Setting(
-        "functions", "string", None, "The short function names to register, comma-separated; not set: all.", static=True
+        "functions",
+        "string",
+        None,
+        "Comma-separated short names of the functions to register; if not set, all.",
+        static=True,
     ),
     Setting(
-        "train.localMaxBytes", "bytes", "256m", "Feature sets up to this size train in one executor task.", static=True
+        "train.localMaxBytes", "bytes", "256m", "Features up to this size train in one executor task.", static=True
     ),
     Setting(
         "cache.maxBytes",
         "bytes",
         "256m",
-        "Disk of an executor for what networks gave for images, so that an image goes through a network once; 0: none.",
+        "Disk space per executor for cached outputs of networks; 0 turns the cache off.",
         static=True,
     ),
-    Setting("train.maxConcurrent", "int", "4", "Trainings at once in one driver; more wait as QUEUED.", static=True),
+    Setting(
+        "train.maxConcurrent",
+        "int",
+        "4",
+        "Maximum number of trainings at once in one driver; further ones wait as QUEUED.",
+        static=True,
+    ),
 )
 
 
 def setting(spark: SparkSession, name: str) -> str | None:
-    """The session's value of ``spark.sqlext.<name>``, or its default; None when it has neither."""
+    """Returns the session's value of ``spark.sqlext.<name>``, or its default, or None if it has neither."""
     default = next(s.default for s in SETTINGS if s.name == name)
     return spark.conf.get(PREFIX + name, default)  # type: ignore[arg-type]
 
@@ -83,7 +107,11 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 def duration_seconds(text: str) -> float:
-    """'30m' -> 1800.0; units ms, s, m (or min), h and d as in Spark's settings; a bare number is seconds."""
+    """Converts '30m' to 1800.0. The units are Spark's: ms, s, m (or min), h and d; a number without a unit is in seconds.
+
+    :raises KeyError: for an unknown unit.
+    :raises ValueError: for anything that is not a number with an optional unit.
+    """
     digits = text.strip().lower().rstrip("abcdefghijklmnopqrstuvwxyz")
     unit = text.strip().lower()[len(digits) :] or "s"
     return float(digits) * _UNITS[unit]
