@@ -98,7 +98,7 @@ def test_cancel_training_ends_a_train_that_somebody_waits_for(spark: SparkSessio
 
     cancelled = one(other, f"CANCEL TRAINING '{seen.run_id}'")
     assert (cancelled.model, cancelled.version, cancelled.status) == (f"{db}.kept", None, "CANCELLING")
-    assert cancelled.message == f"asked to stop in phase training; SHOW TRAINING RUNS IN {db} says when it has"
+    assert cancelled.message == f"asked to stop in phase training; SHOW TRAINING RUNS IN {db} shows when it has stopped"
     thread.join(60)
     (error,) = errors
     assert error.getErrorClass() == "TRAINING_CANCELLED" and seen.run_id in str(error)
