@@ -217,7 +217,7 @@ def test_a_newer_format_names_the_release(
         spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES {tuple_of(newer)}")
     error = refused(lambda: catalog.resolve(ModelRef(name)))
     assert error.error_class == "MODEL_FORMAT_TOO_NEW"
-    assert "Use 7.0.0 or newer" in str(error)
+    assert "Use bigdl-sqlext 7.0.0 or newer" in str(error)
     assert [e.name for e in catalog.list(name.namespace)] == [name]
 
 

@@ -220,7 +220,7 @@ def test_nothing_of_a_folder_is_trusted(spark: SparkSession, moved: str, exporte
 
     folder = broken("newer")
     damage(folder, lambda v: v.update(sqlext_export=99, release="9.0"))
-    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{folder}'", "MODEL_FORMAT_TOO_NEW", "Use 9.0 or newer")
+    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{folder}'", "MODEL_FORMAT_TOO_NEW", "Use bigdl-sqlext 9.0 or newer")
 
     refused(spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}'", "UNKNOWN_FORMAT", "ONNX")
     refused(spark, f"IMPORT MODEL moved.x FROM 'file:{secret}'", "UNKNOWN_FORMAT", "ONNX")
