@@ -31,10 +31,12 @@ def require_backbone(catalog: CatalogReader, reference: ModelRef) -> ModelVersio
 def _what_to_do(catalog: CatalogReader, wanted: ModelName) -> str:
     existing = [str(entry.name) for entry in catalog.everywhere() if entry.kind == "backbone"]
     if existing:
-        return f"Available backbones: {', '.join(sorted(existing)[:10])}. Name one in BACKBONE or spark.sqlext.resnet."
+        return (
+            f"Available backbones: {', '.join(sorted(existing)[:10])}; name one in BACKBONE or in spark.sqlext.resnet."
+        )
     return (
         f"No backbone has been imported yet. Run IMPORT MODEL {wanted} FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX "
-        f"(docs/backbones.md says where to get one), or, to try things out, IMPORT MODEL {wanted} FROM 'sqlext:small' FORMAT ONNX."
+        f"(docs/backbones.md describes where to get one) or, to try things out, IMPORT MODEL {wanted} FROM 'sqlext:small' FORMAT ONNX."
     )
 
 

@@ -107,12 +107,12 @@ def check_properties(properties: Mapping[str, str], comment: str | None = None) 
             raise SqlExtError(
                 "INVALID_MODEL_PROPERTY",
                 key=key[:40],
-                reason=f"has a key of {len(key)} characters; 1 to {_MAX_KEY} are allowed",
+                reason=f"has a key of {len(key)} characters, but only 1 to {_MAX_KEY} are allowed",
             )
         if len(value) > MAX_VALUE:
             raise SqlExtError(
                 "INVALID_MODEL_PROPERTY",
                 key=key,
-                reason=f"has {len(value)} characters; at most {MAX_VALUE} are allowed",
+                reason=f"has a value of {len(value)} characters, but at most {MAX_VALUE} are allowed",
             )
     return dict(properties)

@@ -116,7 +116,7 @@ class ModelEntry:
             if version.version == number:
                 return version
         numbers = ", ".join(str(v.version) for v in self.versions[-10:])
-        raise SqlExtError("MODEL_VERSION_NOT_FOUND", model=self.name, version=number, hint=f"There are: {numbers}.")
+        raise SqlExtError("MODEL_VERSION_NOT_FOUND", model=self.name, version=number, hint=f"Available: {numbers}.")
 
     @property
     def aliases(self) -> dict[str, ModelVersion]:

@@ -38,13 +38,13 @@ class ModelName:
         """
         text = ".".join(parts)
         if len(parts) not in (1, 2):
-            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="expected model or database.model")
+            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="write model or database.model")
         for part in parts:
             if not _IDENTIFIER.fullmatch(part):
-                raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="only letters, digits and _ are allowed")
+                raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="use only letters, digits and _")
             if len(part) > _MAX_LENGTH:
                 raise SqlExtError(
-                    "INVALID_MODEL_NAME", name=text, reason=f"at most {_MAX_LENGTH} characters are allowed"
+                    "INVALID_MODEL_NAME", name=text, reason=f"it may have at most {_MAX_LENGTH} characters"
                 )
         namespace, name = parts if len(parts) == 2 else (current, parts[0])
         return cls(namespace.lower(), name.lower())
@@ -57,7 +57,7 @@ class ModelName:
         """
         parts, end = _identifiers(text)
         if end != len(text):
-            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason=f"'{text[end:]}' was not expected")
+            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason=f"'{text[end:]}' is unexpected")
         return cls.of(parts, current)
 
 
@@ -120,4 +120,4 @@ def _identifiers(text: str) -> tuple[list[str], int]:
         if end == len(text) or text[end] != ".":
             return parts, end
         end += 1
-    raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="expected model or database.model")
+    raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="write model or database.model")

@@ -1,4 +1,4 @@
-"""What a running statement has at hand."""
+"""The context of a running statement: session, text, catalog, and names resolved against the current database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ResultRow = dict[str, Any]
 
 @dataclass(frozen=True)
 class Context:
-    """The caller's session and the text it sent."""
+    """The session that runs a statement, and the statement's text."""
 
     spark: SparkSession
     sql: str
@@ -34,16 +34,19 @@ class Context:
         return ModelCatalog(self.spark)
 
     def setting(self, name: str) -> str | None:
-        """The session's value of ``spark.sqlext.<name>``."""
+        """Returns the session's value of ``spark.sqlext.<name>``, or its default, or None."""
         return setting(self.spark, name)
 
     def model_name(self, name: Name) -> ModelName:
-        """``model`` or ``db.model``, resolved against the current database."""
+        """Resolves ``model`` or ``db.model`` against the current database.
+
+        :raises SqlExtError: INVALID_MODEL_NAME.
+        """
         with error_at(name.offset):
             return ModelName.of(name.parts, self.catalog.current_namespace())
 
     def namespace(self, name: Name | None) -> str:
-        """The database that FROM or IN names, or the current one.
+        """Returns the database that FROM or IN names, or the current one for None.
 
         :raises SqlExtError: DATABASE_NOT_FOUND.
         """
@@ -55,15 +58,19 @@ class Context:
         return database
 
     def model_ref(self, reference: WrittenModel) -> ModelRef:
+        """Resolves a name with VERSION or ALIAS against the current database; does not look whether the model exists.
+
+        :raises SqlExtError: INVALID_MODEL_NAME.
+        """
         alias = reference.alias.lower() if reference.alias else None
         return ModelRef(self.model_name(reference.name), reference.version, alias)
 
     def beside(self, sql: str | None = None, namespace: str | None = None) -> Context:
-        """The context of a cloned session: with the caller's temporary views and settings, and nothing that the caller
-        does later disturbs it.
+        """Returns a context with a clone of the session: it has the same temporary views and settings, but later changes to
+        the caller's session do not affect it.
 
-        :param sql: the statement's text there; default: the same.
-        :param namespace: the current database there; default, and where it is gone: the same.
+        :param sql: the statement's text; default: the same text.
+        :param namespace: the current database of the clone; default, or if it no longer exists: the same database.
         """
         from pyspark.sql import SparkSession
 

@@ -1,8 +1,9 @@
-"""Every error that a SQL user can meet: one class of exception, one table of error classes with their SQLSTATE.
+"""Every error that a SQL user can see: one exception class and one table of error classes with their SQLSTATEs.
 
 An error is data: ``raise SqlExtError("MODEL_NOT_FOUND", model="shop.flowrs", hint="Did you mean shop.flowers?")``.
-The template builds the sentence; the bridge turns it into Spark's AnalysisException or ParseException, so beeline, JDBC
-and PySpark show it the way they show Spark's own. The message names the thing, says where it is and what would be accepted.
+The template turns the data into a message. The bridge turns the exception into Spark's AnalysisException or
+ParseException, so beeline, JDBC and PySpark display it like Spark's own errors. A message says what is wrong, with which
+object, and what would be accepted.
 """
 
 from __future__ import annotations
@@ -22,160 +23,199 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "MODEL_VERSION_NOT_FOUND": ("42P01", "Model {model} has no version {version}. {hint}"),
     "MODEL_ALREADY_EXISTS": (
         "42710",
-        "Model {model} exists; write CREATE OR REPLACE MODEL, CREATE MODEL IF NOT EXISTS, or TRAIN MODEL for a new version of it.",
+        "Model {model} already exists. Use CREATE OR REPLACE MODEL to replace it, CREATE MODEL IF NOT EXISTS to leave it as "
+        "it is, or TRAIN MODEL to add a version.",
     ),
-    "NOT_A_MODEL": ("42809", "{table} is a {kind}, not a model; it was left untouched."),
-    "INVALID_MODEL_NAME": ("42602", "'{name}' is not a model name: {reason}."),
+    "NOT_A_MODEL": ("42809", "{table} is a {kind}, not a model. Use another name; SHOW MODELS lists the models."),
+    "INVALID_MODEL_NAME": ("42602", "'{name}' is not a valid model name: {reason}."),
     # --- catalog ------------------------------------------------------------------------------------------------
     "ALIAS_NOT_FOUND": ("42704", "Model {model} has no alias '{alias}'. {hint}"),
-    "ALIASED_VERSION": ("2BP01", "Version {version} of {model} holds the alias {aliases}; move or unset it first."),
-    "BACKBONE_IN_USE": ("2BP01", "{model} is the backbone of {users}; drop those first."),
+    "ALIASED_VERSION": (
+        "2BP01",
+        "Version {version} of {model} cannot be dropped because it has the alias {aliases}. Move or unset the alias first.",
+    ),
+    "BACKBONE_IN_USE": (
+        "2BP01",
+        "{model} cannot be dropped because it is the backbone of {users}. Drop those models first.",
+    ),
     "DATABASE_NOT_FOUND": ("42704", "Database {database} was not found. {hint}"),
     "DEFAULT_VERSION_DROP": (
         "2BP01",
-        "Version {version} is the default of {model} and other versions are there: make another one the default by "
-        "ALTER MODEL {model} SET DEFAULT VERSION n first; DROP MODEL {model} drops all.",
+        "Version {version} of {model} cannot be dropped because it is the default and other versions exist. Set another default "
+        "first (ALTER MODEL {model} SET DEFAULT VERSION n), or drop the whole model (DROP MODEL {model}).",
     ),
     "FOLDER_ACCESS_DENIED": ("42501", "{user} has no {right} permission on {folder}: {reason}"),
     "INVALID_ALIAS": (
         "42602",
-        "'{alias}' is not an alias: it is an identifier of letters, digits and _, not a number, 'latest' or 'default'.",
+        "'{alias}' is not a valid alias. Use letters, digits and _, but not a number, 'latest' or 'default'.",
     ),
     "INVALID_MODEL_PROPERTY": ("22023", "Property '{key}' {reason}."),
     "MODEL_FILES_MISSING": ("58030", "The files of {model} are incomplete: {path} is missing."),
     "MODEL_FORMAT_TOO_NEW": (
         "0A000",
-        "{model} was written by bigdl-sqlext {release} in format {format}; this is {this}, which reads formats up to "
-        "{known}. Use {release} or newer.",
+        "{model} was written by bigdl-sqlext {release} in format {format}, but this release ({this}) reads only formats up to "
+        "{known}. Use bigdl-sqlext {release} or newer.",
     ),
     "MODEL_KIND_MISMATCH": (
         "42809",
-        "Model {model} is a {kind}; a {wanted} cannot become a version of it. Drop it first, or choose another name.",
+        "Model {model} is a {kind}, so a {wanted} cannot be added as a version. Choose another name, or drop the model first.",
     ),
-    "PERMISSION_DENIED": ("42501", "No {right} on {model}: {reason}"),
-    "NAME_IN_USE": ("42P07", "{name} is a {kind} already; choose another name."),
+    "PERMISSION_DENIED": ("42501", "No {right} permission on {model}: {reason}"),
+    "NAME_IN_USE": ("42P07", "A {kind} with the name {name} already exists. Choose another name."),
     "PROPERTY_NOT_FOUND": ("42704", "Model {model} has no property '{key}'. {hint}"),
     "RENAME_ACROSS_DATABASES": (
         "0A000",
-        "{model} keeps its database: RENAME TO gives another name in it, not {to}. EXPORT MODEL and IMPORT MODEL carry a model elsewhere.",
+        "{model} cannot be renamed to {to}: RENAME TO does not move a model to another database. Use EXPORT MODEL and IMPORT MODEL "
+        "to copy it there.",
     ),
-    "RUN_HAS_ENDED": ("55000", "Run {run_id} has ended: it is {status}."),
-    "RUN_NOT_FOUND": ("42704", "There is no training run '{run_id}'; SHOW TRAINING RUNS lists those of a database."),
-    "STATEMENT_NOT_KEPT": ("0A000", "{model} does not keep the statement that made it, so there is none to show."),
-    "VERSION_CONFLICT": ("40001", "{version} changed under all {attempts} attempts to change it; try again."),
-    "PUBLISH_CONFLICT": ("40001", "{model} changed under all {attempts} attempts to publish a version; try again."),
+    "RUN_HAS_ENDED": (
+        "55000",
+        "Training run {run_id} cannot be cancelled because it has already ended: its status is {status}.",
+    ),
+    "RUN_NOT_FOUND": (
+        "42704",
+        "Training run '{run_id}' was not found. SHOW TRAINING RUNS lists the runs of a database.",
+    ),
+    "STATEMENT_NOT_KEPT": ("0A000", "The statement that created {model} was not recorded, so it cannot be shown."),
+    "VERSION_CONFLICT": (
+        "40001",
+        "{version} could not be changed: concurrent changes interfered with all {attempts} attempts. Run the statement again.",
+    ),
+    "PUBLISH_CONFLICT": (
+        "40001",
+        "No version of {model} could be published: concurrent changes interfered with all {attempts} attempts. Run the "
+        "statement again.",
+    ),
     # --- networks and images ------------------------------------------------------------------------------------
-    "INVALID_PREPROCESSING": ("22023", "Option {option} = {value} is not valid; it takes {accepted}."),
+    "INVALID_PREPROCESSING": ("22023", "Option {option} = {value} is invalid: expected {accepted}."),
     "INVALID_NETWORK": ("22023", "The network cannot be imported: {reason}"),
-    "IMPORT_CHECK_FAILED": ("22023", "Not imported: {reason}."),
+    "IMPORT_CHECK_FAILED": ("22023", "The network was not imported: {reason}."),
     "ENGINE_NOT_AVAILABLE": ("0A000", "Engine {engine} cannot be used: {reason}."),
     # --- options ------------------------------------------------------------------------------------------------
-    "UNKNOWN_OPTION": ("42616", "Option {option} is not known here. {hint}"),
-    "INVALID_OPTION_VALUE": ("22023", "Option {option} = {value} is not valid: it takes {accepted}."),
-    "MOMENTUM_WITHOUT_SGD": ("22023", "Option momentum belongs to optimizer 'sgd'; {optimizer} has none."),
+    "UNKNOWN_OPTION": ("42616", "Unknown option {option}. {hint}"),
+    "INVALID_OPTION_VALUE": ("22023", "Option {option} = {value} is invalid: expected {accepted}."),
+    "MOMENTUM_WITHOUT_SGD": ("22023", "Option momentum is only for optimizer 'sgd', not for '{optimizer}'."),
     "OPTION_WITHOUT_EFFECT": ("22023", "Option {option} has no effect here: {reason}."),
     "FEATURE_NOT_AVAILABLE": ("0A000", "{feature} is not available in this release."),
-    "UNKNOWN_ARCHITECTURE": ("42616", "There is no architecture {architecture}. There are: {known}."),
-    "UNKNOWN_FORMAT": ("42616", "{format} names no known format. Formats: {formats}."),
+    "UNKNOWN_ARCHITECTURE": ("42616", "Unknown architecture {architecture}. Available: {known}."),
+    "UNKNOWN_FORMAT": ("42616", "Unknown format: {format}. Available: {formats}."),
     # --- data ---------------------------------------------------------------------------------------------------
     "SOURCE_NOT_FOUND": ("42P01", "{source} cannot be read: {reason}"),
     "COLUMN_NOT_FOUND": ("42703", "Column {column} is not in {source}. {hint}"),
     "FEATURES_NOT_CLEAR": (
         "42702",
-        "FEATURES does not say which columns to use, and {source} leaves it open: {problem}.",
+        "Cannot choose the feature columns of {source}: {problem}.",
     ),
     "INVALID_FEATURES": ("42K09", "Column {column} cannot be used as FEATURES: {problem}."),
     "COLUMN_TYPE_DIFFERS": ("42K09", "Column {column} {problem}."),
     "INVALID_TARGET": ("42K09", "Column {column} cannot be used as TARGET: {problem}."),
     "INVALID_VALIDATION_COLUMN": (
         "42K09",
-        "Column {column} cannot be used as VALIDATE BY: {problem}. It takes BOOLEAN (true validates) or STRING values train, "
-        "validation and test.",
+        "Column {column} cannot be used in VALIDATE BY: {problem}. Use a BOOLEAN column (true: validation) or a STRING column "
+        "with the values train, validation and test.",
     ),
     "BACKBONE_WITHOUT_IMAGE": (
         "42K09",
-        "BACKBONE goes with an image, or with an array that it made; FEATURES are columns of numbers ({columns}).",
+        "BACKBONE needs an image column, or an array column with embeddings of this backbone, but the features are columns of "
+        "numbers ({columns}).",
     ),
-    "WARM_START_MISMATCH": ("42809", "{model} cannot be the start of this training: {reason}."),
+    "WARM_START_MISMATCH": ("42809", "This training cannot start from {model}: {reason}."),
     "INVALID_LABEL": ("42K09", "Column {column} cannot be used as LABEL: {problem}."),
-    "TOO_FEW_CLASSES": ("22023", "{source} has {count} in column {column}; a classifier needs two or more classes."),
-    "NO_ROWS": ("22023", "{source} has no rows that can be used: {reason}."),
+    "TOO_FEW_CLASSES": (
+        "22023",
+        "Column {column} of {source} contains {count}; a classifier needs at least two classes.",
+    ),
+    "NO_ROWS": ("22023", "{source} has no usable rows: {reason}."),
     "TOO_MANY_BAD_ROWS": (
         "22023",
-        "{bad} of {rows} rows of {source} cannot be used ({reasons}); OPTIONS allow {allowed}. They are: {query}",
+        "{bad} of {rows} rows of {source} cannot be used ({reasons}); OPTIONS allow {allowed}. This query shows them: {query}",
     ),
     "UNKNOWN_LABEL": ("22023", "Model {model} has no label '{label}'. {hint}"),
     "NO_HELD_OUT_ROWS": (
         "22023",
-        "Version {version} of {model} has no held-out rows ({trained}); write EVALUATE MODEL {model} VERSION {version} FROM a table.",
+        "Version {version} of {model} has no held-out rows ({trained}). Evaluate it on a table or query: "
+        "EVALUATE MODEL {model} VERSION {version} FROM source.",
     ),
     "NOTHING_TO_EVALUATE": (
         "22023",
-        "{model} is an imported network without held-out rows; write EVALUATE MODEL {model} FROM a table.",
+        "{model} is an imported network, which has no held-out rows. Evaluate it on a table or query: EVALUATE MODEL {model} "
+        "FROM source.",
     ),
-    "NO_CLASSES": ("42809", "{model} predicts a number and has no classes; leave {form} out."),
-    "NO_LABELS": ("22023", "{model} has no labels, so there is nothing to compare; IMPORT it with LABELS."),
+    "NO_CLASSES": ("42809", "{model} predicts a number and has no classes. Leave {form} out."),
+    "NO_LABELS": ("22023", "{model} has no labels to compare with. Import it with LABELS."),
     "LABEL_NEEDED": (
         "22023",
-        "{model} was imported, so say which column of the source holds the labels: EVALUATE MODEL {model} FROM .. LABEL column.",
+        "{model} was imported and has no label column. Name the column of the source that contains the labels: EVALUATE MODEL "
+        "{model} FROM source LABEL column.",
     ),
     "INVALID_TUNE": ("22023", "TUNE {problem}."),
-    "TUNE_FAILED": ("22023", "None of the {trials} trials of TUNE gave a model. {reason}"),
-    "CANNOT_TRAIN_AGAIN": ("0A000", "{model} cannot be trained again: {problem}. {made}"),
+    "TUNE_FAILED": ("22023", "None of the {trials} TUNE trials produced a model. {reason}"),
+    "CANNOT_TRAIN_AGAIN": ("0A000", "The training of {model} cannot be repeated: {problem}. {made}"),
     # --- backbones and engines --------------------------------------------------------------------------------------
-    "BACKBONE_NOT_FOUND": ("42P01", "There is no backbone {model}. {hint}"),
-    "NOT_A_CLASSIFIER": ("42809", "{model} is an imported {kind}; TRAIN needs a name of its own for the new model."),
+    "BACKBONE_NOT_FOUND": ("42P01", "Backbone {model} was not found. {hint}"),
+    "NOT_A_CLASSIFIER": (
+        "42809",
+        "{model} is an imported {kind}, to which TRAIN cannot add a version. Choose another name for the new model.",
+    ),
     "NOT_A_BACKBONE": ("42809", "{model} is a {kind}, not an imported backbone. {hint}"),
     "BACKBONE_MISSING": (
         "42P01",
-        "Model {model} needs version {version} of backbone {backbone} (id {model_id}), which is gone; no other version takes its place.",
+        "Model {model} needs version {version} of backbone {backbone} (id {model_id}), which no longer exists. "
+        "No other version can replace it.",
     ),
-    "BACKBONE_WIDTH": ("42K09", "{backbone} gives {expected} numbers, but column {column} holds arrays of {width}."),
+    "BACKBONE_WIDTH": (
+        "42K09",
+        "{backbone} returns arrays of {expected} numbers, but column {column} contains arrays of {width}.",
+    ),
     "NO_CLASSIFIER": (
         "42809",
-        "{model} is a network without class scores; embed('{model}', image) gives its embedding.",
+        "{model} is a network without class scores. Use embed('{model}', image) to get its embedding.",
     ),
-    "ENGINE_CANNOT_SCORE": ("0A000", "spark.sqlext.engine = {engine} cannot score {model}: {reason}."),
-    "INVALID_SETTING": ("22023", "{setting} = {value} is not valid: it takes {accepted}."),
-    "FEATURES_MISMATCH": ("42K09", "Model {model} takes {expected}, not {given}. {call}"),
-    "WRONG_KIND_OF_MODEL": ("42809", "{function} is for a {wanted}; {model} is a {kind}. {instead}"),
+    "ENGINE_CANNOT_SCORE": ("0A000", "Engine {engine} (spark.sqlext.engine) cannot score {model}: {reason}."),
+    "INVALID_SETTING": ("22023", "{setting} = {value} is invalid: expected {accepted}."),
+    "FEATURES_MISMATCH": ("42K09", "Model {model} expects {expected}, not {given}. {call}"),
+    "WRONG_KIND_OF_MODEL": ("42809", "{function} needs a {wanted}, but {model} is a {kind}. {instead}"),
     "UNSUPPORTED_IN_LAMBDA": (
         "0A000",
-        "{function} cannot be called inside a lambda: it takes batches of rows. Make rows of the elements: SELECT {function}(.., x) "
-        "FROM (SELECT explode(xs) AS x FROM ..).",
+        "{function} cannot be called inside a lambda function because it scores batches of rows. Turn the elements into rows: "
+        "SELECT {function}(.., x) FROM (SELECT explode(xs) AS x FROM ..).",
     ),
-    "INVALID_ARGUMENTS": ("42605", "{function}: {signature} {problem}."),
-    "NOT_AN_IMPORT": ("42809", "{model} is a trained {kind}; IMPORT needs a name of its own."),
+    "INVALID_ARGUMENTS": ("42605", "Invalid call of {function}: {signature} {problem}."),
+    "NOT_AN_IMPORT": (
+        "42809",
+        "{model} is a trained {kind}, to which IMPORT cannot add a version. Choose another name for the new model.",
+    ),
     "INVALID_LABELS_TABLE": (
         "42K09",
-        "LABELS FROM {table}: the table needs one STRING column (the labels) and one integer column (the 0-based index).",
+        "{table} cannot be used in LABELS FROM. The table must have exactly one STRING column (the labels) and one integer column "
+        "(their 0-based indexes).",
     ),
     "LABELS_MISMATCH": (
         "22023",
-        "LABELS names {given} labels ({distinct} distinct), but the network has {outputs} outputs; one distinct label each is needed.",
+        "LABELS names {given} labels ({distinct} distinct), but the network has {outputs} outputs. Each output needs one distinct label.",
     ),
     # --- files and training -----------------------------------------------------------------------------------------
     "PATH_NOT_ALLOWED": (
         "42501",
-        "'{path}' lies outside the folders that this server may use: {allowed} (spark.sqlext.allowedPaths).",
+        "'{path}' is outside the folders that this server may use: {allowed} (spark.sqlext.allowedPaths).",
     ),
     "EXPORT_HAS_ITS_OWN": (
         "42601",
-        "Without FORMAT, IMPORT reads the folder of an EXPORT, which has its own {clause}; leave the clause out, or write "
-        "FORMAT {formats} if '{path}' is a file of that kind.",
+        "The {clause} clause is only for network files, but without FORMAT, IMPORT reads a folder that EXPORT MODEL wrote. Leave {clause} "
+        "out, or add FORMAT {formats} if '{path}' is a network file.",
     ),
     "IS_A_FOLDER": (
         "58030",
-        "'{path}' is a folder; FORMAT {format} reads one file. Leave FORMAT out if EXPORT MODEL wrote the folder.",
+        "'{path}' is a folder, but FORMAT {format} reads a single file. Leave FORMAT out if EXPORT MODEL wrote the folder.",
     ),
     "EXPORT_DAMAGED": ("58030", "'{path}' cannot be imported: {reason}."),
     "EXPORT_NOT_POSSIBLE": (
         "0A000",
-        "{model} cannot be exported as {format}: {reason}. EXPORT without FORMAT takes all.",
+        "{model} cannot be exported as {format}: {reason}. EXPORT MODEL without FORMAT can export every model.",
     ),
     "EXPORT_TARGET_EXISTS": ("58030", "'{path}' {reason}."),
-    "BACKBONE_NOT_PLACED": ("42809", "The export's backbone cannot be published here as {backbone}: {reason}"),
-    "NOT_IN_PACKAGE": ("58030", "The package has no network '{path}'; it has '{there}'."),
+    "BACKBONE_NOT_PLACED": ("42809", "The backbone in the export cannot be published as {backbone}: {reason}"),
+    "NOT_IN_PACKAGE": ("58030", "Unknown built-in network '{path}'. Available: '{available}'."),
     "FILE_NOT_FOUND": ("58030", "'{path}' was not found (looked up as {looked_up})."),
     "BIGDL_MISSING": ("58000", "{reason}"),
     "TRAINING_CANCELLED": ("57014", "Training of {model} was cancelled (run {run_id}); no version was published."),
@@ -185,43 +225,46 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     ),
     "TRAINING_TOO_LARGE": (
         "53000",
-        "{size} of features do not fit one executor (at most {limit}, a tenth of its heap), and BigDL cannot train on all of "
-        "them: {problem}.",
+        "The features ({size}) do not fit into one executor (at most {limit}, a tenth of its heap), and BigDL cannot train on "
+        "all executors: {problem}.",
     ),
     # --- sessions -----------------------------------------------------------------------------------------------
     "JAVA_NOT_FOUND": (
         "0A000",
-        "Spark 3.4 needs Java 8, 11 or 17. {seen}Install one, or Java 17 from PyPI: pip install 'bigdl-sqlext[java]'.",
+        "Spark 3.4 needs Java 8, 11 or 17. {seen}Install one of them, for example Java 17 from PyPI: pip install 'bigdl-sqlext[java]'.",
     ),
     "COMPILED_SQLGLOT": (
         "0A000",
-        "The sqlglot dialect `bigdl` needs sqlglot in pure Python, and here its compiled extra is installed: pip uninstall sqlglotc.",
+        "The sqlglot dialect `bigdl` needs sqlglot in pure Python, but its compiled extra is installed. Run: pip uninstall sqlglotc",
     ),
-    "JAR_NOT_BUILT": ("0A000", "{jar} is missing: run `make jar`, or install the package with pip."),
-    "JAR_IS_STALE": ("0A000", "{jar} was built from other statements, functions or settings: run `make jar`."),
+    "JAR_NOT_BUILT": ("0A000", "{jar} is missing. Run `make jar`, or install the package with pip."),
+    "JAR_IS_STALE": (
+        "0A000",
+        "{jar} is out of date: it was built for other statements, functions or settings. Run `make jar`.",
+    ),
     "SESSION_NOT_READY": (
         "0A000",
-        "The Spark session that runs already was started without {lacks}. Stop it and start one with sqlext.session(), "
+        "The running Spark session was started without {lacks}. Stop it and start one with sqlext.session(), "
         "or prepare its builder with sqlext.configure(builder).",
     ),
     "PINNED_THREADS_NEEDED": (
         "0A000",
-        "bigdl-sqlext needs PySpark's pinned threads: unset PYSPARK_PIN_THREAD and start the program again.",
+        "bigdl-sqlext needs PySpark's pinned threads. Unset PYSPARK_PIN_THREAD and restart the program.",
     ),
     "SERVER_NOT_STARTED": ("08001", "The Thrift server cannot listen on {host}:{port}: {reason}."),
     "NO_PYTHON_BACKEND": (
         "08001",
         "This Spark driver runs without the Python side of bigdl-sqlext. Start it with `sqlext serve` or sqlext.session(), or call "
-        "sqlext.attach(spark) in the Python program that made the session.",
+        "sqlext.attach(spark) in the Python program that created the session.",
     ),
     "WAREHOUSE_IN_USE": (
         "55006",
-        "Warehouse {folder} is in use by process {pid}, and its embedded metastore takes one process. End that one, or "
-        "share it: start it as `sqlext serve --warehouse {folder}` and connect over JDBC.",
+        "Warehouse {folder} is in use by process {pid}, and its embedded metastore supports only one process. End that process, "
+        "or share the warehouse: start it with `sqlext serve --warehouse {folder}` and connect over JDBC.",
     ),
 }
 
-# The shim raises these by itself, too, in these words: they go into the jar.
+# The Scala shim also raises these, so the jar contains their templates.
 RAISED_BY_JVM = ("INVALID_ARGUMENTS", "NO_PYTHON_BACKEND", "PATH_NOT_ALLOWED", "UNSUPPORTED_IN_LAMBDA")
 
 
@@ -229,34 +272,34 @@ class SqlExtError(Exception):
     """An error for the SQL user.
 
     :param error_class: a key of :data:`ERROR_CLASSES`.
-    :param offset: 0-based character offset into the statement's text, where the fault can be pointed at.
-    :param values: what the template of the error class names.
+    :param offset: 0-based character offset of the fault in the statement's text, if it has one.
+    :param values: a value for each placeholder in the template of the error class.
     """
 
     def __init__(self, error_class: str, *, offset: int | None = None, **values: object) -> None:
         self.error_class = error_class
         self.sqlstate, template = ERROR_CLASSES[error_class]
         self.offset = offset
-        self.line: int | None = None  # from 1; set once the statement's text is known
-        self.pos: int | None = None  # column from 0
+        self.line: int | None = None  # 1-based; set once the statement's text is known
+        self.pos: int | None = None  # column, 0-based
         self.values = values
         super().__init__(template.format(**values).strip())
 
     @property
     def is_syntax(self) -> bool:
-        """Whether Spark should show it as a ParseException."""
+        """Whether Spark should show the error as a ParseException (otherwise as an AnalysisException)."""
         return self.error_class == "SYNTAX_ERROR"
 
 
 def position(sql: str, offset: int) -> tuple[int, int]:
-    """Line (from 1) and column (from 0) of a character offset, as Spark counts them."""
+    """Returns the line (1-based) and column (0-based) of a character offset, as Spark counts them."""
     line = sql.count("\n", 0, offset) + 1
     return line, offset - (sql.rfind("\n", 0, offset) + 1)
 
 
 @contextmanager
 def error_at(offset: int | None) -> Iterator[None]:
-    """An error of the block that has no position yet gets this one."""
+    """Gives an error raised in the block this position, unless it already has one."""
     try:
         yield
     except SqlExtError as error:
@@ -267,7 +310,7 @@ def error_at(offset: int | None) -> Iterator[None]:
 
 @contextmanager
 def error_in(sql: str) -> Iterator[None]:
-    """An error of the block gets the line and column that its offset has in ``sql``."""
+    """Gives an error raised in the block the line and column of its offset in ``sql``."""
     try:
         yield
     except SqlExtError as error:
@@ -277,19 +320,19 @@ def error_in(sql: str) -> Iterator[None]:
 
 
 def nearest(word: str, candidates: Iterable[str], limit: int = 5) -> str:
-    """'Did you mean x?' when a candidate is close, else a list of the first ``limit`` candidates, else ''."""
+    """Returns 'Did you mean x?' if a candidate is close, otherwise the first ``limit`` candidates, or '' if there are none."""
     known = sorted(set(candidates))
     return did_you_mean(word, known) or listed(known, limit)
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """'Did you mean x?' when one of ``known`` is close, else ''."""
+    """Returns 'Did you mean x?' if one of ``known`` is close, otherwise ''."""
     close = difflib.get_close_matches(word.lower(), [c.lower() for c in known], n=1, cutoff=0.6)
     return f"Did you mean {next(c for c in known if c.lower() == close[0])}?" if close else ""
 
 
 def listed(known: Sequence[str], limit: int) -> str:
-    """The first ``limit`` and how many more there are, or ''."""
+    """Returns 'Available: a, b and 3 more.' with the first ``limit`` names, or '' if there are none."""
     if not known:
         return ""
-    return f"There are: {first_few(known, limit)}."
+    return f"Available: {first_few(known, limit)}."

@@ -76,7 +76,7 @@ SETTINGS: tuple[Setting, ...] = (
         static=True,
     ),
     Setting(
-        "train.localMaxBytes", "bytes", "256m", "Feature sets up to this size train in one executor task.", static=True
+        "train.localMaxBytes", "bytes", "256m", "Features up to this size train in one executor task.", static=True
     ),
     Setting(
         "cache.maxBytes",

@@ -1,4 +1,4 @@
-"""What FROM, FEATURES and LABEL mean against Spark's schema: checked before any job runs."""
+"""Resolves the tables, queries and columns that a statement names against Spark's schema, before any job runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sqlext.spark.types import is_image
 
 @dataclass(frozen=True)
 class ColumnOf:
-    """A column as SQL (quoted) with its type; ``text`` is what the user calls it."""
+    """A column with its type: ``text`` as the user wrote it, ``sql`` as quoted SQL."""
 
     text: str
     sql: str
@@ -26,9 +26,9 @@ class ColumnOf:
 
 
 def read_source(context: Context, source: Source) -> DataFrame:
-    """The rows of a table, a view or a query; nothing runs yet.
+    """Returns the rows of a table, view or query as a DataFrame, without running a job.
 
-    :raises SqlExtError: SOURCE_NOT_FOUND with Spark's own reason and, for a table, the nearest name.
+    :raises SqlExtError: SOURCE_NOT_FOUND with Spark's reason or, for a table, the nearest name.
     """
     try:
         return context.spark.sql(_SELECT + source.sql)
@@ -39,7 +39,7 @@ def read_source(context: Context, source: Source) -> DataFrame:
         if source.is_query:
             offset += _offset_in(source.sql, message)
         elif "TABLE_OR_VIEW_NOT_FOUND" in reason:
-            reason = f"there is no such table or view. {_nearest_table(context, source)}"
+            reason = f"the table or view was not found. {_nearest_table(context, source)}"
         raise SqlExtError("SOURCE_NOT_FOUND", source=source.text, reason=reason, offset=offset) from None
 
 
@@ -48,7 +48,10 @@ _POSITION = re.compile(r"[;(]?\s*line (\d+),? pos (\d+)\)?;?")
 
 
 def _offset_in(query: str, message: str) -> int:
-    """Where Spark's message points, as an offset into the query that stands behind SELECT * FROM; 0 where it does not."""
+    """Converts the position in Spark's message into an offset into the query, without the SELECT * FROM before it.
+
+    Returns 0 if the message names no position, or one outside the query.
+    """
     found = _POSITION.search(message)
     if found is None:
         return 0
@@ -63,13 +66,13 @@ def _nearest_table(context: Context, source: Source) -> str:
     try:
         rows = context.spark.sql(f"SHOW TABLES IN `{database}`" if database else "SHOW TABLES").collect()
     except AnalysisException:
-        return f"There is no database {database}."
+        return f"Database {database} was not found."
     prefix = f"{database}." if database else ""
     return nearest(prefix + table, [prefix + row.tableName for row in rows])
 
 
 def find_column(frame: DataFrame, name: Name, source: Source) -> ColumnOf:
-    """A column of the source, or a field of a struct column.
+    """Finds a column of the source, or a field of a struct column.
 
     :raises SqlExtError: COLUMN_NOT_FOUND with the nearest name.
     """
@@ -85,7 +88,7 @@ def find_column(frame: DataFrame, name: Name, source: Source) -> ColumnOf:
 
 
 def find_label(frame: DataFrame, label: Name, source: Source) -> ColumnOf:
-    """The label column: any type that has an order.
+    """Finds the label column. It may have any type that Spark can order, but not a nested type, an image or a vector.
 
     :raises SqlExtError: COLUMN_NOT_FOUND, INVALID_LABEL.
     """
@@ -95,25 +98,25 @@ def find_label(frame: DataFrame, label: Name, source: Source) -> ColumnOf:
         or is_image(column.type)
         or column.type.simpleString() == "vector"
     ):
-        problem = f"{column.type.simpleString()} values are no classes; use a string, number, boolean or date"
+        problem = f"{column.type.simpleString()} values cannot be classes; use a string, number, boolean or date"
         raise SqlExtError("INVALID_LABEL", column=column.text, problem=problem, offset=label.offset)
     return column
 
 
 def find_target(frame: DataFrame, target: Name, source: Source) -> ColumnOf:
-    """The column of numbers that a regression predicts.
+    """Finds the number column that a regression predicts.
 
     :raises SqlExtError: COLUMN_NOT_FOUND, INVALID_TARGET.
     """
     column = find_column(frame, target, source)
     if not isinstance(column.type, NumericType):
-        problem = f"it is {column.type.simpleString()}, no number; classes are predicted by LABEL {target}"
+        problem = f"it is {column.type.simpleString()}, not a number; use LABEL {target} to predict classes"
         raise SqlExtError("INVALID_TARGET", column=column.text, problem=problem, offset=target.offset)
     return column
 
 
 def find_side(frame: DataFrame, column: Name, source: Source) -> ColumnOf:
-    """The column of VALIDATE BY.
+    """Finds the column of VALIDATE BY.
 
     :raises SqlExtError: COLUMN_NOT_FOUND, INVALID_VALIDATION_COLUMN.
     """

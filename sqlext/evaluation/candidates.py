@@ -98,7 +98,7 @@ def _only_one(frame: DataFrame, candidate: Candidate, source: Source, answer: Co
         if len(found) == 1:
             return find_column(frame, Name((found[0],), source.offset), source)
         if found:
-            problem = f"{kind} columns are {', '.join(found)}"
+            problem = f"it has several {kind} columns ({', '.join(found)})"
             raise SqlExtError("FEATURES_NOT_CLEAR", source=source.text, problem=problem, offset=source.offset)
     kinds = " and no ".join(kind for kind, _ in _kinds(candidate))
     columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in fields)

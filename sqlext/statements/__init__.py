@@ -1,7 +1,8 @@
-"""The statements of the language: the one list, and the way from text to rows.
+"""The list of all statements of the language, and the functions that parse and run them.
 
-To add one: a file here, its class in :data:`STATEMENTS`, a page in docs/statements/, a test. tests/core/test_layout.py
-says what was forgotten. The shim reads the leading words from the jar, so run ``make jar`` afterwards.
+To add a statement, add a file here, its class in :data:`STATEMENTS`, a page in docs/statements/ and a test;
+tests/core/test_layout.py reports any step that is missing. The Scala shim reads the leading words of the statements from
+the jar, so run ``make jar`` afterwards.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _EXPLAIN_MODES = ("SIMPLE", "EXTENDED", "FORMATTED")
 
 @dataclass(frozen=True)
 class Parsed:
-    """What the shim needs of a parsed statement; ``payload`` comes back to :func:`run`."""
+    """What the shim needs to know about a parsed statement. It passes ``payload`` to :func:`run` unchanged."""
 
     statement: str
     schema: str
@@ -66,9 +67,9 @@ class Parsed:
 
 
 def parse_statement(sql: str) -> Statement:
-    """Parses one statement of ours without a session.
+    """Parses one statement of the language. No session is needed.
 
-    :raises SqlExtError: SYNTAX_ERROR and its kin, with an offset into ``sql``; FEATURE_NOT_AVAILABLE.
+    :raises SqlExtError: SYNTAX_ERROR and other errors of the text, with an offset into ``sql``; FEATURE_NOT_AVAILABLE.
     """
     reader = TokenReader(sql)
     statement = read_statement(reader)
@@ -78,7 +79,7 @@ def parse_statement(sql: str) -> Statement:
 
 
 def read_statement(reader: TokenReader) -> Statement:
-    """The statement that ``reader`` stands before; the reader then knows its parts."""
+    """Reads the statement at the reader's position; afterwards the reader has notes on the parts of the statement."""
     heads = [(head, statement) for statement in STATEMENTS for head in statement.HEADS if reader.at(*head)]
     if not heads:
         reader.fail("one of " + ", ".join(statement.NAME for statement in STATEMENTS))
@@ -87,7 +88,10 @@ def read_statement(reader: TokenReader) -> Statement:
 
 
 def parse(spark: SparkSession, sql: str, explain: str | None = None) -> Parsed:
-    """Called by the shim while Spark parses ``sql``; ``explain`` is the mode of the EXPLAIN before it."""
+    """Parses ``sql`` for the shim, while Spark parses the same text.
+
+    :param explain: the mode of the EXPLAIN before the statement; None: there is no EXPLAIN.
+    """
     with error_in(sql):
         statement = parse_statement(sql)
     if explain in _EXPLAIN_MODES and isinstance(statement, Explained):
@@ -97,13 +101,16 @@ def parse(spark: SparkSession, sql: str, explain: str | None = None) -> Parsed:
 
 
 def run(spark: SparkSession, payload: dict[str, Any]) -> list[ResultRow]:
-    """Called by the shim when the statement's command runs. Parsing again costs 0.2 ms and keeps the payload plain text."""
+    """Runs the statement for the shim, when Spark executes its command.
+
+    The text is parsed a second time, which costs 0.2 ms, so that the payload can be plain text.
+    """
     sql, explain = payload["sql"], payload.get("explain")
     with error_in(sql):
-        return _carry_out(parse_statement(sql), Context(spark, sql), explain)
+        return _execute(parse_statement(sql), Context(spark, sql), explain)
 
 
-def _carry_out(statement: Statement, context: Context, explain: str | None) -> list[ResultRow]:
+def _execute(statement: Statement, context: Context, explain: str | None) -> list[ResultRow]:
     if explain is not None and isinstance(statement, Explained):
         return [{"plan": statement.explain(context, explain)}]
     return statement.run(context)

@@ -1,4 +1,4 @@
-"""What ALTER MODEL can change: one class per form."""
+"""The forms of ALTER MODEL, one class for each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALTERED = "ALTERED"
 
 
 class Alteration(ABC):
-    """``offset`` is where an error points that has no position of its own."""
+    """One form of ALTER MODEL. ``offset`` is the position for errors that do not have one yet."""
 
     WORDS: ClassVar[tuple[str, ...]]
     offset: int
@@ -27,11 +27,11 @@ class Alteration(ABC):
     @classmethod
     @abstractmethod
     def read(cls, reader: TokenReader) -> Alteration:
-        """Reads what follows :attr:`WORDS`."""
+        """Reads the text after :attr:`WORDS`."""
 
     @abstractmethod
     def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
-        """Carries it out on a model that is there."""
+        """Changes an existing model."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class RenameTo(Alteration):
         if to.namespace != entry.name.namespace:
             raise SqlExtError("RENAME_ACROSS_DATABASES", model=entry.name, to=to, offset=self.offset)
         alter.rename(context.catalog, entry.name, to)
-        return [changed(to, ALTERED, f"was {entry.name}")]
+        return [changed(to, ALTERED, f"renamed from {entry.name}")]
 
 
 @dataclass(frozen=True)
 class SetDefaultVersion(Alteration):
-    """``version`` None: LATEST."""
+    """``version`` is None for LATEST."""
 
     version: int | None
     offset: int
@@ -74,10 +74,10 @@ class SetDefaultVersion(Alteration):
         before, catalog = entry.default.version, context.catalog
         if self.version is not None:
             catalog.pin(entry.name, self.version)
-            message = f"the default stays {self.version} until told otherwise; it was {before}"
+            message = f"the default is pinned to version {self.version}; it was version {before}"
             return [changed(entry.name, ALTERED, message, version=self.version)]
         latest = catalog.follow_latest(entry.name).version
-        message = f"the default is {latest} and follows later versions; it was {before}"
+        message = f"the default is version {latest} and follows newer versions; it was version {before}"
         return [changed(entry.name, ALTERED, message, version=latest)]
 
 
@@ -103,7 +103,7 @@ class SetAlias(Alteration):
             alias = alias_name(self.alias)
         before = entry.aliases.get(alias)
         context.catalog.set_alias(entry.name, alias, self.version)
-        was = f"; it was {before.version}" if before and before.version != self.version else ""
+        was = f"; it was version {before.version}" if before and before.version != self.version else ""
         return [changed(entry.name, ALTERED, f"alias {alias} is version {self.version}{was}", version=self.version)]
 
 
@@ -122,7 +122,7 @@ class UnsetAlias(Alteration):
         before = entry.aliases.get(self.alias.lower())
         context.catalog.unset_alias(entry.name, self.alias)
         version = before.version if before else None
-        return [changed(entry.name, ALTERED, f"alias {self.alias.lower()} is gone", version=version)]
+        return [changed(entry.name, ALTERED, f"removed alias {self.alias.lower()}", version=version)]
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,8 @@ class UnsetProperties(Alteration):
     def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
         from sqlext.catalog import alter
 
-        gone = alter.unset_properties(context.catalog, entry.name, self.keys, if_exists=self.if_exists)
-        return [changed(entry.name, ALTERED, f"removed {', '.join(gone)}" if gone else "nothing to remove")]
+        removed = alter.unset_properties(context.catalog, entry.name, self.keys, if_exists=self.if_exists)
+        return [changed(entry.name, ALTERED, f"removed {', '.join(removed)}" if removed else "nothing to remove")]
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class Purge(Alteration):
         offset = reader.offset
         clauses, _ = PurgeClauses.read(reader)
         if clauses.is_empty:
-            reader.fail("KEEP n VERSIONS or OLDER THAN n DAYS: what is to be purged")
+            reader.fail("KEEP n VERSIONS or OLDER THAN n DAYS")
         return cls(clauses, offset)
 
     def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:

@@ -1,4 +1,4 @@
-"""ALTER MODEL: name, default version, aliases, properties, and versions that go."""
+"""ALTER MODEL: changes the name, default version, aliases or properties of a model, or removes versions."""
 
 from __future__ import annotations
 

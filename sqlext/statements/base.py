@@ -1,4 +1,4 @@
-"""What every statement is: leading words, result columns, a parse and a run."""
+"""The base classes of statements, and the result columns that several statements share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHANGED: Mapping[str, str] = {
     "message": "STRING",
     "size_bytes": "BIGINT",
 }
-"""Result columns of the statements that change or remove models."""
+"""Result columns of the statements that change or drop models."""
 
 
 MOVED: Mapping[str, str] = {
@@ -39,21 +39,21 @@ MOVED: Mapping[str, str] = {
 def changed(
     model: object, status: str, message: str | None = None, *, version: int | None = None, size_bytes: int | None = None
 ) -> ResultRow:
-    """A row of :data:`CHANGED`."""
+    """Returns a row with the columns of :data:`CHANGED`."""
     return dict(zip(CHANGED, (str(model), version, status, message, size_bytes), strict=True))
 
 
 def dropped_row(model: object, dropped: Dropped, version: int | None) -> ResultRow:
-    """What DROP MODEL and ALTER MODEL .. DROP VERSION answer."""
-    kept = f"kept, as it is not this model's: {', '.join(dropped.kept)}" if dropped.kept else None
-    return changed(model, "DROPPED", kept, version=version, size_bytes=dropped.size_bytes)
+    """Returns the result row of DROP MODEL and ALTER MODEL .. DROP VERSION."""
+    message = f"not deleted, because the model did not create it: {', '.join(dropped.kept)}" if dropped.kept else None
+    return changed(model, "DROPPED", message, version=version, size_bytes=dropped.size_bytes)
 
 
 class Statement(ABC):
-    """One statement of the language. Its docstring is its manual page in short.
+    """A statement of the language. The docstring of a subclass is its syntax and a short description.
 
-    ``HEADS`` are the leading words by which Spark's parser hands the text over; ``OUTPUT`` maps result columns to Spark
-    types, in order (an API: append only).
+    ``HEADS`` are the leading words by which Spark's parser recognizes the statement. ``OUTPUT`` maps the result columns to
+    Spark types, in order; clients rely on it, so columns are only ever appended.
     """
 
     NAME: ClassVar[str]
@@ -63,29 +63,30 @@ class Statement(ABC):
     @classmethod
     @abstractmethod
     def parse(cls, reader: TokenReader) -> Statement:
-        """Reads the statement behind (and including) its head.
+        """Reads the whole statement, including its head.
 
-        :raises SqlExtError: SYNTAX_ERROR with the offset at fault.
+        :raises SqlExtError: SYNTAX_ERROR with the offset of the fault, and other errors of the text.
         """
 
     @abstractmethod
     def run(self, context: Context) -> list[ResultRow]:
-        """Carries it out; rows have the columns of :meth:`output`.
+        """Runs the statement and returns rows with the columns of :meth:`output`.
 
-        :raises SqlExtError: whatever the user can mend.
+        :raises SqlExtError: any error that the user can fix.
         """
 
     def output(self) -> Mapping[str, str]:
-        """Result columns of this very statement (most have one fixed set)."""
+        """Returns the result columns of this statement. They are :attr:`OUTPUT`, unless a clause changes them."""
         return self.OUTPUT
 
 
 class Explained(ABC):
-    """What a statement adds that has an EXPLAIN of its own."""
+    """A mixin for statements that have their own EXPLAIN."""
 
     @abstractmethod
     def explain(self, context: Context, mode: str) -> str:
-        """The text of EXPLAIN's column `plan`; ``mode`` is SIMPLE, EXTENDED or FORMATTED. Carries nothing out.
+        """Returns the text of EXPLAIN's column `plan` without running the statement.
 
-        :raises SqlExtError: what :meth:`Statement.run` would raise before its first job.
+        :param mode: SIMPLE, EXTENDED or FORMATTED.
+        :raises SqlExtError: the errors that :meth:`Statement.run` would raise before its first Spark job.
         """

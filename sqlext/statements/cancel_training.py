@@ -1,4 +1,4 @@
-"""CANCEL TRAINING: asks the driver that trains to stop."""
+"""CANCEL TRAINING: asks the driver that runs a training to stop it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlext.statements.base import CHANGED, Statement, changed
 
 @dataclass(frozen=True)
 class CancelTraining(Statement):
-    """``CANCEL TRAINING 'run_id'``: the run ends within seconds or after its epoch; published versions stay as they are."""
+    """``CANCEL TRAINING 'run_id'``: the run stops within seconds, or at the end of its epoch. Published versions do not change."""
 
     run_id: str
     offset: int
@@ -44,5 +44,5 @@ class CancelTraining(Statement):
             context.catalog.check(run.name, "ALTER")
         run = store.request_cancel(self.run_id)
         where = f"in phase {run.phase}" if run.phase else f"while {run.status}"
-        message = f"asked to stop {where}; SHOW TRAINING RUNS IN {run.namespace} says when it has"
+        message = f"asked to stop {where}; SHOW TRAINING RUNS IN {run.namespace} shows when it has stopped"
         return [changed(run.name, "CANCELLING", message)]

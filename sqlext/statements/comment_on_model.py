@@ -1,4 +1,4 @@
-"""COMMENT ON MODEL: says what a model is for."""
+"""COMMENT ON MODEL: sets or removes the comment of a model."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ class CommentOnModel(Statement):
         with error_at(self.name.offset):
             context.catalog.get(name)
             before = alter.set_comment(context.catalog, name, self.comment)
-        return [changed(name, "ALTERED", f"before: {before}" if before else None)]
+        return [changed(name, "ALTERED", f"the comment was: {before}" if before else None)]

@@ -1,4 +1,4 @@
-"""CREATE MODEL .. AS query: TRAIN MODEL in the words that tools know."""
+"""CREATE MODEL .. AS query: TRAIN MODEL in a syntax that SQL tools know."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from sqlext.training.clauses import read_create
 
 @dataclass(frozen=True)
 class CreateModel(TrainModel):
-    """``CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name (clause of TRAIN MODEL but FROM) .. AS query | (query)``
+    """``CREATE [OR REPLACE] MODEL [IF NOT EXISTS] name (clause of TRAIN MODEL except FROM) .. AS query | (query)``
 
-    What TRAIN MODEL .. FROM (query) does, but for a name that is there: SQL's CREATE makes a new thing or says that it
-    exists.
+    Does the same as TRAIN MODEL .. FROM (query), except that an existing model is an error, as is usual for CREATE.
     """
 
     NAME = "CREATE MODEL"

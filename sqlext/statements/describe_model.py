@@ -1,4 +1,4 @@
-"""DESCRIBE MODEL: what a version takes and returns; EXTENDED: where it came from and how it was made."""
+"""DESCRIBE MODEL: the inputs and outputs of a version; with EXTENDED, also its origin and how it was trained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlext.statements.base import Statement
 Line = tuple[str, str | None, str | None]
 _LINEAR = re.compile(r"Linear\((\d+) -> (\d+)\)")
 
-# Key in the manifest's `details` -> title shown here.
+# Key in the manifest's `details` -> title in the result.
 DETAILS = {
     "source": "Source",
     "validated_on": "Validated On",
@@ -74,7 +74,7 @@ class DescribeModel(Statement):
 
 
 def _is_name(reader: TokenReader) -> bool:
-    """Whether EXTENDED is the model: a point follows, or VERSION or ALIAS and what ends the statement."""
+    """Whether EXTENDED is the model's name: it ends the statement, or a dot, VERSION n or ALIAS a follows."""
     following = reader.peek(1)
     if following is None or following.text == ".":
         return True
@@ -83,15 +83,15 @@ def _is_name(reader: TokenReader) -> bool:
 
 
 def _inputs(manifest: dict[str, Any]) -> list[Line]:
-    """In the order in which classify() takes them."""
-    given = manifest["input"]
-    if given["kind"] == "image":
-        shape = "x".join(str(n) for n in given["shape"]) if given.get("shape") else None
+    """The inputs in the order of the arguments of classify()."""
+    trained = manifest["input"]
+    if trained["kind"] == "image":
+        shape = "x".join(str(n) for n in trained["shape"]) if trained.get("shape") else None
         comment = f"an encoded picture or an image struct; the network sees {shape}"
-        return [(given.get("column") or "image", "binary", comment)]
-    if given["kind"] == "columns":
-        return [(column["name"], column["type"], "a number") for column in given["columns"]]
-    return [(given["column"], "array<float>", f"{manifest['width']} numbers, or an ML vector of that size")]
+        return [(trained.get("column") or "image", "binary", comment)]
+    if trained["kind"] == "columns":
+        return [(column["name"], column["type"], "a number") for column in trained["columns"]]
+    return [(trained["column"], "array<float>", f"{manifest['width']} numbers, or an ML vector of that size")]
 
 
 def _outputs(manifest: dict[str, Any]) -> list[Line]:
@@ -112,7 +112,7 @@ def _outputs(manifest: dict[str, Any]) -> list[Line]:
 
 
 def _classes(manifest: Mapping[str, Any]) -> list[Line]:
-    """A line per label, in the order of the model's labels; none for a regression."""
+    """One line per label, in the order of the model's labels; none for a regression."""
     counts = manifest.get("class_counts")
     if counts:
         lines = [(c["label"], f"{c['trained']} training rows", f"{c['held_out']} held-out rows") for c in counts]
@@ -122,27 +122,27 @@ def _classes(manifest: Mapping[str, Any]) -> list[Line]:
 
 
 def _layers(manifest: Mapping[str, Any]) -> list[Line]:
-    """The layers from the input on, as BigDL prints them: (number) name, shapes, what is in them."""
-    told = str(manifest.get("details", {}).get("layers") or "").partition(";")[0]
-    if not told:
+    """The layers from the input to the output, as BigDL prints them: (number) name, shapes, content."""
+    layers = str(manifest.get("details", {}).get("layers") or "").partition(";")[0]
+    if not layers:
         return []
     lines: list[tuple[str, str, str]] = []
     backbone = manifest.get("backbone")
     if backbone and manifest["input"]["kind"] == "image":
         shape = "x".join(map(str, manifest["input"].get("shape") or ())) or "image"
         lines.append((f"{backbone['model']}@{backbone['version']}", f"({shape} -> {manifest['width']})", "frozen"))
-    for layer in told.split(", "):
+    for layer in layers.split(", "):
         linear = _LINEAR.fullmatch(layer)
         if linear is None:
             lines.append((layer, "", ""))
             continue
-        given, made = int(linear[1]), int(linear[2])
-        lines.append(("Linear", f"({given} -> {made})", f"{given * made + made:,} trained parameters"))
-    return _section("Layers", [(f"({i}) {name}", shape, said) for i, (name, shape, said) in enumerate(lines, 1)])
+        width, outputs = int(linear[1]), int(linear[2])
+        lines.append(("Linear", f"({width} -> {outputs})", f"{width * outputs + outputs:,} trained parameters"))
+    return _section("Layers", [(f"({i}) {name}", shape, comment) for i, (name, shape, comment) in enumerate(lines, 1)])
 
 
 def _details(entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, Any]) -> list[Line]:
-    """What Hive's DESCRIBE EXTENDED gives at its end: where the version is and where it came from."""
+    """The counterpart of the last section of Hive's DESCRIBE EXTENDED: location and origin of the version."""
     own: dict[str, Any] = {
         "Database": version.name.namespace,
         "Model": version.name.name,
@@ -163,13 +163,13 @@ def _details(entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, An
         "Location": version.location,
         "Size": f"{version.size_bytes} bytes",
     }
-    told = {title: manifest.get("details", {}).get(key) for key, title in DETAILS.items()}
+    recorded = {title: manifest.get("details", {}).get(key) for key, title in DETAILS.items()}
     figures = {
         f"Rows {what.title()}": version.parameters.get(f"sqlext.rows_{what}")
         for what in ("trained", "validated", "tested", "skipped")
     }
     baseline = {"Baseline": version.parameters.get("sqlext.baseline_value")}
-    shown = [(k, str(v), "") for k, v in {**own, **told, **figures, **baseline}.items() if v not in (None, "")]
+    shown = [(k, str(v), "") for k, v in {**own, **recorded, **figures, **baseline}.items() if v not in (None, "")]
     files = [(f"File {n}", f"{f['size']} bytes", f"sha256 {f['sha256']}") for n, f in manifest.get("files", {}).items()]
     return _section("Detailed Model Information", [*shown, *_sources(manifest), *files])
 
@@ -180,23 +180,23 @@ def _listed(properties: Mapping[str, str]) -> str:
 
 def _default(entry: ModelEntry, version: ModelVersion) -> str:
     if version.version != entry.default.version:
-        return f"false: {entry.default.version} is"
+        return f"false: version {entry.default.version} is the default"
     return "true: pinned" if version.pinned else "true"
 
 
 def _sources(manifest: Mapping[str, Any]) -> list[Line]:
-    """The tables that were read, as they were then."""
+    """The tables that the training read, in their state at that time."""
     lines: list[Line] = []
     for source in manifest.get("sources") or ():
         changed = source.get("latest_modification")  # milliseconds
         when = datetime.fromtimestamp(changed / 1000, UTC).isoformat(" ", "seconds") if changed else ""
-        then = [
+        state = [
             f"{source['files']} files" if source.get("files") is not None else "",
             f"{source['bytes']} bytes" if source.get("bytes") is not None else "",
             f"last changed {when}" if when else "",
         ]
         name = f"Table {source['table']}" if source.get("table") else "Files"
-        lines.append((name, source.get("location") or "", ", ".join(t for t in then if t)))
+        lines.append((name, source.get("location") or "", ", ".join(text for text in state if text)))
     return lines
 
 

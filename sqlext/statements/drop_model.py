@@ -1,4 +1,4 @@
-"""DROP MODEL: a whole model, or one version of it."""
+"""DROP MODEL: drops a whole model, or one version of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ MISSING = ("MODEL_NOT_FOUND", "MODEL_VERSION_NOT_FOUND", "DATABASE_NOT_FOUND")
 class DropModel(Statement):
     """``DROP MODEL [IF EXISTS] name [VERSION n]``
 
-    Refused for the default version (unless it is the last), an aliased version and a backbone version that models use.
+    An error for the default version (unless it is the only one), for a version with an alias, and for a backbone version that
+    models use.
     """
 
     name: Name

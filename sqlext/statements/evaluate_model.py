@@ -1,4 +1,4 @@
-"""EVALUATE MODEL: metrics of versions on a source, or on the held-out rows recorded with them."""
+"""EVALUATE MODEL: metrics of versions on a source, or on the held-out rows that are stored with the versions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CONFUSION_MATRIX", "FORMS", "PER_CLASS", "EvaluateModel"]
 
 OPTIONS: tuple[Option, ...] = ()
 
-# Result columns of the two forms that list classes.
+# The result columns of the two forms with rows per class.
 FORMS: dict[str, dict[str, str]] = {
     PER_CLASS: {
         "model": "STRING",
@@ -53,8 +53,8 @@ class _Clauses:
 class EvaluateModel(Statement):
     """``EVALUATE MODEL name [VERSION n | ALIAS a], .. [FROM source] [LABEL column] [PER CLASS | CONFUSION MATRIX]``
 
-    Several models are measured on the same rows, in one pass. Without FROM each answers from the rows that TRAIN held out
-    and stored with the version; no image is read.
+    Several models are evaluated on the same rows in one pass. Without FROM, each model is evaluated on the predictions for
+    the held-out rows, which TRAIN stored with the version, so no image is read.
     """
 
     request: EvaluateRequest
@@ -90,7 +90,7 @@ class EvaluateModel(Statement):
         while reader.take(","):
             models.append(reader.model())
         clauses = _Clauses()
-        given = reader.clauses(
+        written = reader.clauses(
             {
                 "FROM": lambda r: setattr(clauses, "source", r.source()),
                 "LABEL": lambda r: setattr(clauses, "label", r.name("a column")),
@@ -99,12 +99,14 @@ class EvaluateModel(Statement):
                 "OPTIONS": lambda r: setattr(clauses, "options", r.options()),
             }
         )
-        if PER_CLASS in given and CONFUSION_MATRIX in given:
-            problem = f"{PER_CLASS} and {CONFUSION_MATRIX} exclude each other; write two statements."
-            raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=max(given[PER_CLASS], given[CONFUSION_MATRIX]))
+        if PER_CLASS in written and CONFUSION_MATRIX in written:
+            problem = f"{PER_CLASS} and {CONFUSION_MATRIX} cannot be combined. Write two statements."
+            raise SqlExtError(
+                "SYNTAX_ERROR", problem=problem, offset=max(written[PER_CLASS], written[CONFUSION_MATRIX])
+            )
         if clauses.source is None and clauses.label is not None:
-            problem = "LABEL says which column of a source holds the labels: add FROM, or leave LABEL out."
-            raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=given["LABEL"])
+            problem = "LABEL names a column of the source in FROM. Add FROM, or leave LABEL out."
+            raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=written["LABEL"])
         resolve(clauses.options, OPTIONS)
         return cls(EvaluateRequest(tuple(models), clauses.source, clauses.label, clauses.form))
 

@@ -1,4 +1,4 @@
-"""EXPORT MODEL: a version as a folder to carry to another warehouse, or as a network for other tools."""
+"""EXPORT MODEL: writes a version as a folder for another warehouse, or as a network file for other tools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlext.statements.base import MOVED, Statement
 from sqlext.transfer.formats import read_format
 from sqlext.transfer.request import ExportRequest
 
-OPTIONS = (Option("overwrite", boolean, False, "whether an export that is there already is replaced"),)
+OPTIONS = (Option("overwrite", boolean, False, "whether an existing export is replaced"),)
 
 
 @dataclass
@@ -29,7 +29,8 @@ class _Clauses:
 class ExportModel(Statement):
     """``EXPORT MODEL name [VERSION n | ALIAS a] TO 'path' [FORMAT ONNX] [OPTIONS (overwrite = true)]``
 
-    Without FORMAT one folder with all that the version has, its backbone included; IMPORT MODEL without FORMAT reads it.
+    Without FORMAT, writes a folder with everything that belongs to the version, including its backbone. IMPORT MODEL without
+    FORMAT reads this folder.
     """
 
     request: ExportRequest

@@ -1,4 +1,4 @@
-"""IMPORT MODEL: a network from a file becomes a model: a backbone for TRAIN and embed(), a classifier when it has labels."""
+"""IMPORT MODEL: creates a model from a network file: a backbone for TRAIN and embed(), or with labels a classifier, too."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ from sqlext.transfer.formats import FORMATS, read_format
 from sqlext.transfer.request import ImportRequest
 
 OPTIONS = (
-    # The values of these are read by sqlext.images.preprocessing.
-    Option("image_size", as_written, None, "side of the square input in pixels; default: the network's, else 224"),
+    # sqlext.images.preprocessing parses the values of the options that are read as_written.
+    Option(
+        "image_size",
+        as_written,
+        None,
+        "side of the square input in pixels; default: the size of the network's input, or 224 if it is not fixed",
+    ),
     Option("resize", as_written, None, "short_side:256, squash:256 or none"),
-    Option("crop", as_written, None, "where the square is cut: center"),
+    Option("crop", as_written, None, "position of the square that is cut out: center"),
     Option("color", as_written, None, "channel order: rgb or bgr"),
-    Option("scale", as_written, None, "multiplies the 0..255 values; default 1/255"),
+    Option("scale", as_written, None, "factor for the values 0 to 255; default: 1/255"),
     Option("mean", as_written, None, "subtracted after scaling, per channel"),
-    Option("std", as_written, None, "divides after that, per channel"),
+    Option("std", as_written, None, "divisor after the mean is subtracted, per channel"),
     Option("input", text, None, "name of the graph's input; default: the only one"),
     Option("output", text, None, "name of the graph's output; default: the only one"),
     Option(
@@ -32,8 +37,13 @@ OPTIONS = (
         None,
         "name of the tensor that embed() returns; default: the input of the last Gemm or MatMul",
     ),
-    Option("scores", choice("logits", "probabilities"), None, "what the output holds; default: by the last operator"),
-    Option("promote", choice("never", "always"), "never", "whether a further version becomes the default"),
+    Option(
+        "scores",
+        choice("logits", "probabilities"),
+        None,
+        "what the output contains; default: decided by the last operator",
+    ),
+    Option("promote", choice("never", "always"), "never", "whether an additional version becomes the default"),
 )
 
 
@@ -42,7 +52,9 @@ class _Clauses:
     path: str = ""
     path_offset: int = 0
     format: str | None = None
-    own: dict[str, int] = field(default_factory=dict)  # clause -> where, of those that an export brings with it
+    own: dict[str, int] = field(
+        default_factory=dict
+    )  # clause -> offset, for the clauses that are only for network files
     labels: tuple[str, ...] | None = None
     labels_from: Name | None = None
     comment: str | None = None
@@ -54,8 +66,8 @@ class ImportModel(Statement):
     """``IMPORT [OR REPLACE] MODEL [IF NOT EXISTS] name FROM 'path' [FORMAT ONNX] [LABELS ('a', ..) | LABELS FROM table]
     [COMMENT s] [OPTIONS (..)]``
 
-    Runs a fixed batch through every engine that can take the graph and refuses the file when two disagree. Without
-    FORMAT it reads the folder that EXPORT MODEL wrote.
+    Runs fixed pictures through every engine that can run the network, and fails if two engines disagree. Without FORMAT,
+    reads a folder that EXPORT MODEL wrote.
     """
 
     request: ImportRequest
@@ -121,7 +133,7 @@ def _format_of(clauses: _Clauses) -> str | None:
 
 
 def _check(request: ImportRequest) -> None:
-    """What contradicts itself."""
+    """Rejects clauses that contradict each other."""
     if request.path.startswith("sqlext:") and request.format != "ONNX":
         reason = f"'{request.path}' is an ONNX network: write FORMAT ONNX."
         raise SqlExtError("INVALID_NETWORK", reason=reason, offset=request.path_offset)

@@ -1,4 +1,4 @@
-"""PURGE MODELS: removes old versions of many models by rule, and what crashes have left behind."""
+"""PURGE MODELS: removes old versions of many models by rule, and folders that crashes left behind."""
 
 from __future__ import annotations
 
@@ -32,15 +32,19 @@ class PurgeClauses:
 
     @classmethod
     def read(cls, reader: TokenReader, *flags: str) -> tuple[PurgeClauses, set[str]]:
-        """The clauses in any order, each at most once, and which of ``flags`` (clauses of words alone) stand among them."""
+        """Reads the clauses in any order, each at most once.
+
+        :param flags: clauses without a value.
+        :returns: the clauses, and those of ``flags`` that were written.
+        """
         found: dict[str, int] = {}
         readers: dict[str, Callable[[TokenReader], object]] = {
-            "KEEP": lambda r: found.update(keep=_count(r, "how many of the newest versions to keep", "VERSIONS")),
+            "KEEP": lambda r: found.update(keep=_count(r, "the number of newest versions to keep", "VERSIONS")),
             "OLDER THAN": lambda r: found.update(days=_count(r, "a number of days", "DAYS", MAX_DAYS)),
             **{flag: lambda _: None for flag in flags},
         }
-        given = reader.clauses(readers)
-        return cls(found.get("keep"), found.get("days")), set(given) & set(flags)
+        written = reader.clauses(readers)
+        return cls(found.get("keep"), found.get("days")), set(written) & set(flags)
 
     @property
     def is_empty(self) -> bool:
@@ -56,7 +60,8 @@ class PurgeClauses:
 class PurgeModels(Statement):
     """``PURGE MODELS [(FROM | IN) db] [[LIKE] 'pattern'] [KEEP n VERSIONS] [OLDER THAN n DAYS] [ORPHANS] [DRY RUN]``
 
-    Never fails on a version that is in use: the default, aliased ones and backbones of models stay, with the reason.
+    A version that is in use does not cause an error: the default version, versions with an alias and backbones that models
+    use are kept, and the result says why.
     """
 
     namespace: Name | None
@@ -79,7 +84,7 @@ class PurgeModels(Statement):
         offset = reader.offset
         versions, flags = PurgeClauses.read(reader, _ORPHANS, _DRY_RUN)
         if versions.is_empty and _ORPHANS not in flags:
-            reader.fail("KEEP n VERSIONS, OLDER THAN n DAYS or ORPHANS: what is to be purged", offset)
+            reader.fail("KEEP n VERSIONS, OLDER THAN n DAYS or ORPHANS", offset)
         return cls(namespace, pattern, versions, _ORPHANS in flags, _DRY_RUN in flags)
 
     def run(self, context: Context) -> list[ResultRow]:
@@ -99,8 +104,8 @@ class PurgeModels(Statement):
         for entry in catalog.list(namespace, self.pattern):
             try:
                 catalog.check(entry.name, "DROP")
-            except SqlExtError as refused:
-                found += keep_model(entry, str(refused))
+            except SqlExtError as error:
+                found += keep_model(entry, str(error))
             else:
                 found += purge_model(catalog, entry, self.versions.rule(dry_run=self.dry_run), users)
         return found
@@ -110,9 +115,9 @@ def _count(reader: TokenReader, what: str, unit: str, most: int = MAX_INT) -> in
     offset = reader.offset
     number = reader.integer(what)
     if number < 0:
-        reader.fail(f"{what}: 0 or more", offset)
+        reader.fail(f"{what} (0 or more)", offset)
     if number > most:
-        reader.fail(f"{what}: at most {most}", offset)
+        reader.fail(f"{what} (at most {most})", offset)
     reader.need(unit)
     return number
 
@@ -122,7 +127,7 @@ def purge_rows(found: Iterable[Purged]) -> list[ResultRow]:
 
 
 def purge_runs(context: Context, namespace: str, matches: Callable[[str], bool], *, dry_run: bool) -> list[Purged]:
-    """Forgets runs that are older than ``spark.sqlext.runs.keep``.
+    """Deletes the records of runs that ended longer ago than ``spark.sqlext.runs.keep``.
 
     :raises SqlExtError: INVALID_SETTING, FOLDER_ACCESS_DENIED.
     """

@@ -1,4 +1,4 @@
-"""SHOW CREATE MODEL: the statement that makes a version again."""
+"""SHOW CREATE MODEL: the statement that creates a version again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlext.training.recreate import statement_of
 
 @dataclass(frozen=True)
 class ShowCreateModel(Statement):
-    """``SHOW CREATE MODEL name [VERSION n | ALIAS a]``: running its text again trains the same model."""
+    """``SHOW CREATE MODEL name [VERSION n | ALIAS a]``: running the statement in the result creates the same model again."""
 
     model: WrittenModel
 

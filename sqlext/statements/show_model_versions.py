@@ -15,7 +15,7 @@ from sqlext.statements.base import Statement
 
 @dataclass(frozen=True)
 class ShowModelVersions(Statement):
-    """``SHOW MODEL VERSIONS name``: one row per version with its aliases, its figures and the statement that made it."""
+    """``SHOW MODEL VERSIONS name``: one row per version with its aliases, metrics and the statement that created it."""
 
     model: Name
 
@@ -61,9 +61,9 @@ class ShowModelVersions(Statement):
 
 
 def version_rows(context: Context, entry: ModelEntry) -> list[ResultRow]:
-    """The versions of a model, newest first. The caller has seen to the right to SELECT.
+    """The versions of a model, newest first. The caller has checked the permission SELECT.
 
-    All but very long texts come from the metastore: no file is opened.
+    Only for a very long statement is a file opened; all other values come from the metastore.
     """
     return [_row(context, entry, version) for version in reversed(entry.versions)]
 
@@ -100,12 +100,12 @@ def _parameter(version: ModelVersion, name: str, kind: type[Any] = str) -> Any:
 
 
 def _statement(context: Context, version: ModelVersion) -> str | None:
-    """From the metastore; a text longer than it takes stands in the manifest alone. NULL where the files are gone."""
-    known: str | None = _parameter(version, "statement")
-    if known is not None:
-        return known
+    """The statement from the metastore, or from the manifest if it is too long for the metastore; None if that is unreadable."""
+    recorded: str | None = _parameter(version, "statement")
+    if recorded is not None:
+        return recorded
     try:
-        made_by = context.catalog.read_manifest(version).get("statement")
-    except SqlExtError:  # one version whose files are gone or not to be read must not hide the others
+        statement = context.catalog.read_manifest(version).get("statement")
+    except SqlExtError:  # one version with missing or unreadable files must not hide the other versions
         return None
-    return None if made_by is None else str(made_by)
+    return None if statement is None else str(statement)

@@ -1,4 +1,4 @@
-"""SHOW MODELS: the models of a database, one row each."""
+"""SHOW MODELS: the models of a database, one row for each."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ShowModels(Statement):
 
 
 def model_rows(context: Context, namespace: str, pattern: str | None = None) -> list[ResultRow]:
-    """The models of a database by name; what they show is their default version's.
+    """The models of a database, sorted by name, with the values of their default versions.
 
     :raises SqlExtError: DATABASE_NOT_FOUND.
     """
@@ -65,15 +65,18 @@ def model_rows(context: Context, namespace: str, pattern: str | None = None) -> 
 
 
 def _backbone(context: Context, entry: ModelEntry, known: dict[str, str]) -> str | None:
-    """`database.model@version` as it is called now; where it is gone, as it was called. ``known`` saves looking twice."""
-    told, version_id = entry.default.parameters.get("sqlext.backbone"), entry.default.backbone_id
-    if told is None or version_id is None:
-        return told
+    """The backbone of the default version as `database.model@version`, under its current name.
+
+    If the backbone no longer exists, the name that was recorded. ``known`` caches the names by version id.
+    """
+    recorded, version_id = entry.default.parameters.get("sqlext.backbone"), entry.default.backbone_id
+    if recorded is None or version_id is None:
+        return recorded
     if version_id not in known:
-        known[version_id] = told
+        known[version_id] = recorded
         with suppress(SqlExtError):
-            hint = ModelName.parse(told.partition("@")[0], entry.name.namespace)
-            known[version_id] = str(context.catalog.find_version(version_id, hint) or told)
+            hint = ModelName.parse(recorded.partition("@")[0], entry.name.namespace)
+            known[version_id] = str(context.catalog.find_version(version_id, hint) or recorded)
     return known[version_id]
 
 

@@ -1,4 +1,4 @@
-"""SHOW TRAINING HISTORY: the learning curve of a version, or of a run whatever became of it."""
+"""SHOW TRAINING HISTORY: the learning curve of a version, or of a run in any state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class ShowTrainingHistory(Statement):
     """``SHOW TRAINING HISTORY [FOR] (MODEL name [VERSION n | ALIAS a] | RUN 'run_id')``
 
-    One row per epoch. A run may be running, failed or cancelled.
+    One row per epoch. A run may still be running, or may have failed or been cancelled.
     """
 
     model: WrittenModel | None
@@ -71,7 +71,7 @@ class ShowTrainingHistory(Statement):
 
 
 def version_history_rows(context: Context, version: ModelVersion) -> list[ResultRow]:
-    """The epochs of a published version, in order; none for an imported one. The caller has seen to the rights."""
+    """The epochs of a published version, in order; none for an imported one. The caller has checked the permissions."""
     from sqlext.catalog.history import read_history
 
     epochs = read_history(context.catalog.files, version.location)

@@ -1,4 +1,4 @@
-"""SHOW TRAINING RUNS: what trains, waits, has ended or failed in a database."""
+"""SHOW TRAINING RUNS: the training runs of a database: waiting, running and ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlext.statements.base import Statement
 class ShowTrainingRuns(Statement):
     """``SHOW TRAINING RUNS [(FROM | IN) db] [FOR MODEL name]``, newest first.
 
-    A run is here from before its first row is read. One whose driver has not been heard of for a minute is FAILED.
+    A run is listed before its first row is read. A run whose driver has not reported for a minute is FAILED.
     """
 
     namespace: Name | None
@@ -56,7 +56,7 @@ class ShowTrainingRuns(Statement):
         model = reader.name("a model name") if reader.take("FOR", "MODEL") else None
         reader.end("FOR MODEL or the end of the statement" if model is None else "the end of the statement")
         if namespace and model and len(model.parts) > 1 and model.parts[0].lower() != str(namespace).lower():
-            problem = f"IN {namespace} and FOR MODEL {model} name two databases."
+            problem = f"IN {namespace} and FOR MODEL {model} name different databases."
             raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=model.offset)
         return cls(namespace, model)
 
@@ -77,7 +77,7 @@ class ShowTrainingRuns(Statement):
 
 
 def run_rows(context: Context, namespace: str, model: str | None = None) -> list[ResultRow]:
-    """The runs of a database (of one model), newest first; a model need not be there: its first run may have failed.
+    """The runs of a database, or of one model, newest first. The model need not exist: its first run may have failed.
 
     :raises SqlExtError: DATABASE_NOT_FOUND, FOLDER_ACCESS_DENIED.
     """

@@ -1,4 +1,4 @@
-"""TRAIN MODEL: a new version of a model, trained with BigDL on the cluster's executors."""
+"""TRAIN MODEL: trains a new version of a model with BigDL on the cluster's executors."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class TrainModel(Statement, Explained):
     [BACKBONE m] [VALIDATE SPLIT f [TEST f] [GROUP c] [SEED n] | BY c | FROM source | NONE] [TUNE (..)] [COMMENT s]
     [OPTIONS (..)] [PROPERTIES (..)]``
 
-    The frozen backbone embeds every image once, on the executors; BigDL trains the head on the embeddings; the version
-    is published by one metastore call. A run that fails or is cancelled leaves every published version as it was.
+    The frozen backbone embeds every image once, on the executors. BigDL trains the head on the embeddings. One metastore call
+    publishes the version, so a run that fails or is cancelled changes no published version.
     """
 
     request: TrainRequest

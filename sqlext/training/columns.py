@@ -117,7 +117,7 @@ def _by_rule(frame: DataFrame, apart: set[str], source: Source) -> list[ColumnOf
         if len(found) == 1:
             return [_column(found[0])]
         if found:
-            problem = f"{kind} columns are {', '.join(f.name for f in found)}"
+            problem = f"it has several {kind} columns ({', '.join(f.name for f in found)}); name one in FEATURES"
             raise SqlExtError("FEATURES_NOT_CLEAR", source=source.text, problem=problem, offset=source.offset)
     numbers = [f for f in fields if isinstance(f.dataType, (FractionalType, DecimalType))]
     if numbers:

@@ -74,7 +74,7 @@ def test_each_right_is_asked_for(guard: Path, tmp_path: Path) -> None:
         [sys.executable, __file__, str(guard), str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
     )
     seen = json.loads(done.stdout.splitlines()[-1])
-    assert seen.pop("draft") == "No CREATE on default.no_create_yet: user has no create on no_create_yet"
+    assert seen.pop("draft") == "No CREATE permission on default.no_create_yet: user has no create on no_create_yet"
     assert seen.pop("open") == {"SELECT": None, "ALTER": None, "DROP": None, "CREATE": None}
     for model, answers in seen.items():
         right = model.removeprefix("no_").upper()

@@ -32,7 +32,7 @@ def test_default_version(spark: SparkSession, m: str) -> None:
     row = one(spark, "ALTER MODEL m SET DEFAULT VERSION 1")
     assert tuple(row.asDict()) == tuple(CHANGED)
     assert (row.model, row.version, row.status) == (m, 1, "ALTERED")
-    assert row.message == "the default stays 1 until told otherwise; it was 2"
+    assert row.message == "the default is pinned to version 1; it was version 2"
     assert label(spark, "m") == "c0"
     publish(spark, "m", SECOND, [0, 0])
     assert label(spark, "m") == "c0"  # still pinned
@@ -44,14 +44,14 @@ def test_default_version(spark: SparkSession, m: str) -> None:
     ]
     row = one(spark, "ALTER MODEL m SET DEFAULT VERSION LATEST")
     assert (row.version, one(spark, "SHOW MODELS LIKE 'm'").is_pinned, label(spark, "m")) == (3, False, "c1")
-    with pytest.raises(AnalysisException, match=r"MODEL_VERSION_NOT_FOUND.*There are: 1, 2, 3.*line 1 pos 34"):
+    with pytest.raises(AnalysisException, match=r"MODEL_VERSION_NOT_FOUND.*Available: 1, 2, 3.*line 1 pos 34"):
         spark.sql("ALTER MODEL m SET DEFAULT VERSION 9")
 
 
 def test_aliases(spark: SparkSession, m: str) -> None:
     assert one(spark, "ALTER MODEL m SET ALIAS Prod = 1").message == "alias prod is version 1"
     started = spark.sql(CLASSIFY.format(model="m@prod"))
-    assert one(spark, "ALTER MODEL m SET ALIAS prod = 2").message == "alias prod is version 2; it was 1"
+    assert one(spark, "ALTER MODEL m SET ALIAS prod = 2").message == "alias prod is version 2; it was version 1"
     assert (label(spark, "m@prod"), started.first().label) == ("c1", "c0")  # what has started keeps its version
     with pytest.raises(AnalysisException, match=r"ALIASED_VERSION.*prod.*line 1 pos 29"):
         spark.sql("ALTER MODEL m SET DEFAULT VERSION 1").collect()
@@ -69,11 +69,15 @@ def test_rename_and_a_new_model_of_the_old_name(spark: SparkSession, m: str, dat
     run = store.start(ModelName(database, "m"))
     store.finish(run.run_id, "READY", version=2)
     spark.sql("CREATE TABLE taken (a INT)")
-    for name, error in (("taken", "NAME_IN_USE.*is a table"), ("default.x", "RENAME_ACROSS_DATABASES"), ("m", "model")):
+    for name, error in (
+        ("taken", "NAME_IN_USE.*A table with"),
+        ("default.x", "RENAME_ACROSS_DATABASES"),
+        ("m", "model"),
+    ):
         with pytest.raises(AnalysisException, match=rf"{error}.*line 1 pos 24"):
             spark.sql(f"ALTER MODEL m RENAME TO {name}")
     row = one(spark, f"ALTER MODEL {m} RENAME TO `Old`")
-    assert (row.model, row.message) == (f"{database}.old", f"was {m}")
+    assert (row.model, row.message) == (f"{database}.old", f"renamed from {m}")
     publish(spark, "m", FIRST, [0, 0])
     assert (label(spark, "m"), label(spark, "old"), label(spark, "old@1")) == ("c0", "c1", "c0")
     spark.sql("DROP MODEL m")
@@ -108,7 +112,7 @@ def test_properties_and_comment(spark: SparkSession, m: str, database: str) -> N
     text = 'what\'s "this" \\ é'
     spark.sql("COMMENT ON MODEL m IS 'what\\'s \"this\" \\\\ é'")
     assert one(spark, "SHOW MODELS LIKE 'm'").comment == text
-    assert one(spark, "COMMENT ON MODEL m IS NULL").message == f"before: {text}"
+    assert one(spark, "COMMENT ON MODEL m IS NULL").message == f"the comment was: {text}"
     assert one(spark, "SHOW MODELS LIKE 'm'").comment is None
     assert (entry().properties, label(spark, "m")) == ({"n": "4"}, "c1")
     with pytest.raises(AnalysisException, match=r"NOT_A_MODEL.*line 1 pos 17"):

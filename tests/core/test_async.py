@@ -98,7 +98,7 @@ def test_cancel_training_ends_a_train_that_somebody_waits_for(spark: SparkSessio
 
     cancelled = one(other, f"CANCEL TRAINING '{seen.run_id}'")
     assert (cancelled.model, cancelled.version, cancelled.status) == (f"{db}.kept", None, "CANCELLING")
-    assert cancelled.message == f"asked to stop in phase training; SHOW TRAINING RUNS IN {db} says when it has"
+    assert cancelled.message == f"asked to stop in phase training; SHOW TRAINING RUNS IN {db} shows when it has stopped"
     thread.join(60)
     (error,) = errors
     assert error.getErrorClass() == "TRAINING_CANCELLED" and seen.run_id in str(error)
@@ -107,7 +107,9 @@ def test_cancel_training_ends_a_train_that_somebody_waits_for(spark: SparkSessio
     assert ended.finished_at is not None and ended.epoch >= seen.epoch
     assert other.sql(f"SHOW TRAINING HISTORY FOR RUN '{seen.run_id}'").count() == ended.epoch
     assert [(v.version, v.is_default) for v in other.sql(f"SHOW MODEL VERSIONS {db}.kept").collect()] == [(1, True)]
-    with pytest.raises(AnalysisException, match=rf"RUN_HAS_ENDED.*{seen.run_id} has ended: it is CANCELLED.*pos 16"):
+    with pytest.raises(
+        AnalysisException, match=rf"RUN_HAS_ENDED.*{seen.run_id} .*has already ended.*CANCELLED.*pos 16"
+    ):
         other.sql(f"CANCEL TRAINING '{seen.run_id}'")
 
 
@@ -119,7 +121,7 @@ def test_planning_errors_come_at_once_and_later_ones_are_in_the_record(spark: Sp
     assert submitted.ended.wait(60)
     run = RunStore(spark).find(row.run_id)
     assert (run.status, run.error) == ("FAILED", submitted.error)
-    assert "a classifier needs two or more classes" in str(run.error)
+    assert "a classifier needs at least two classes" in str(run.error)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", ""])

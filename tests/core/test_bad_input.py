@@ -55,7 +55,7 @@ TRAIN = "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL specie
             TRAIN.replace("TRAIN MODEL", "TRAIN OR REPLACE MODEL") + " OPTIONS (promote = 'never')",
             "INVALID_OPTION_VALUE.*OR REPLACE",
         ),
-        ("EVALUATE MODEL shop.flowers LABEL nope", "add FROM, or leave LABEL out"),
+        ("EVALUATE MODEL shop.flowers LABEL nope", "Add FROM, or leave LABEL out"),
         ("EVALUATE MODEL models.small", "NOTHING_TO_EVALUATE"),
         ("IMPORT MODEL shop.flowers FROM 'sqlext:small' FORMAT ONNX", "NOT_AN_IMPORT"),
         ("IMPORT MODEL shop.x FROM 'sqlext:big' FORMAT ONNX", "NOT_IN_PACKAGE.*sqlext:small"),

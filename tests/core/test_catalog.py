@@ -179,7 +179,7 @@ def test_names_that_do_not_exist(catalog: ModelCatalog, name: ModelName) -> None
     assert refused(lambda: catalog.get(ModelName("nowhere", "m"))).error_class == "DATABASE_NOT_FOUND"
     assert refused(lambda: catalog.draft(ModelName("nowhere", "m"), "classifier")).error_class == "DATABASE_NOT_FOUND"
     error = refused(lambda: catalog.resolve(ModelRef(name, version=7)))
-    assert str(error) == f"Model {name} has no version 7. There are: 1."
+    assert str(error) == f"Model {name} has no version 7. Available: 1."
     assert catalog.find(near) is None
 
 
@@ -219,7 +219,7 @@ def test_a_newer_format_names_the_release(
         spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES {tuple_of(newer)}")
     error = refused(lambda: catalog.resolve(ModelRef(name)))
     assert error.error_class == "MODEL_FORMAT_TOO_NEW"
-    assert "Use 7.0.0 or newer" in str(error)
+    assert "Use bigdl-sqlext 7.0.0 or newer" in str(error)
     assert [e.name for e in catalog.list(name.namespace)] == [name]
 
 
@@ -301,10 +301,10 @@ def test_versions_that_are_needed_are_not_dropped(catalog: ModelCatalog, name: M
     for _ in range(3):
         publish(catalog, name)
     catalog.set_alias(name, "prod", 1)
-    assert "holds the alias prod" in str(refused(lambda: catalog.drop_version(name, 1)))
+    assert "has the alias prod" in str(refused(lambda: catalog.drop_version(name, 1)))
     error = refused(lambda: catalog.drop_version(name, 3))
     assert error.error_class == "DEFAULT_VERSION_DROP"
-    assert f"DROP MODEL {name} drops all" in str(error)
+    assert f"(DROP MODEL {name})" in str(error)
     assert refused(lambda: catalog.drop_version(name, 9)).error_class == "MODEL_VERSION_NOT_FOUND"
     assert catalog.drop_version(name, 2).versions == (2,)
     assert [v.version for v in catalog.get(name).versions] == [1, 3]

@@ -55,7 +55,7 @@ def test_invalid_references(text: str, reason: str) -> None:
 
 
 def test_a_name_has_no_version() -> None:
-    with pytest.raises(SqlExtError, match="'@3' was not expected"):
+    with pytest.raises(SqlExtError, match="'@3' is unexpected"):
         ModelName.parse("shop.flowers@3", "shop")
     assert ModelName.parse("Flowers", "shop") == SHOP
     assert SHOP.sql == "`shop`.`flowers`"

@@ -67,7 +67,7 @@ def test_cancel_from_another_connection(spark: SparkSession, store: RunStore, na
     (runs_folder(store, name) / f"{run.run_id}.cancel").write_text("somebody")
     assert soon(lambda: store.cancel_requested(run.run_id))
     store.finish(run.run_id, "CANCELLED")
-    with pytest.raises(SqlExtError, match="it is CANCELLED"):
+    with pytest.raises(SqlExtError, match="its status is CANCELLED"):
         RunStore(spark).request_cancel(run.run_id)
     assert not (runs_folder(store, name) / f"{run.run_id}.cancel").exists()
 

@@ -178,8 +178,8 @@ def test_regressors_and_several_columns(spark: SparkSession, database: str) -> N
         ("EVALUATE MODEL m FROM t LABEL yy", "COLUMN_NOT_FOUND.*y"),
         ("EVALUATE MODEL m FROM (SELECT y FROM t)", "FEATURES_NOT_CLEAR"),
         ("EVALUATE MODEL m FROM (SELECT * FROM t WHERE id < 0)", "NO_ROWS"),
-        ("EVALUATE MODEL m LABEL y", "add FROM"),
-        ("EVALUATE MODEL m FROM t PER CLASS CONFUSION MATRIX", "exclude each other"),
+        ("EVALUATE MODEL m LABEL y", "Add FROM"),
+        ("EVALUATE MODEL m FROM t PER CLASS CONFUSION MATRIX", "cannot be combined"),
         ("EVALUATE MODEL m FROM t OPTIONS (threshold = 0.5)", "UNKNOWN_OPTION"),
     ],
 )

@@ -148,5 +148,5 @@ def test_a_constant_label_of_any_type_is_compared_as_its_text(tiny: SparkSession
     assert list(row)[:-1] == sorted(list(row)[:-1])
     assert sum(list(row)[:-1]) == pytest.approx(1)
     assert row[-1] is None
-    with pytest.raises(AnalysisException, match=r"UNKNOWN_LABEL.*'false'.*There are: true, 1\.10, 7, 2024-01-02"):
+    with pytest.raises(AnalysisException, match=r"UNKNOWN_LABEL.*'false'.*Available: true, 1\.10, 7, 2024-01-02"):
         tiny.sql("SELECT classify_score_of('typed', false, array(1D, 0D, 0D))")

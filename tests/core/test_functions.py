@@ -258,9 +258,9 @@ def test_new_sessions_have_the_functions(spark: SparkSession, flowers: Row) -> N
         ("classify('a b', image)", "INVALID_MODEL_NAME"),
         (
             "classify_score_of('shop.flowers', 'dasy', image)",
-            r"UNKNOWN_LABEL.*Did you mean daisy\? There are: bluebell, daisy, poppy, sunflower, tulip\.",
+            r"UNKNOWN_LABEL.*Did you mean daisy\? Available: bluebell, daisy, poppy, sunflower, tulip\.",
         ),
-        ("classify_score_of('models.small', 64, image)", r"UNKNOWN_LABEL.*'64'.*There are: 0, 1, .*, 19 and 44 more\."),
+        ("classify_score_of('models.small', 64, image)", r"UNKNOWN_LABEL.*'64'.*Available: 0, 1, .*, 19 and 44 more\."),
         ("embed('shop.flowers', image)", "NOT_A_BACKBONE.*classifier.*models.small"),
         ("embed('models.small', species)", "INVALID_ARGUMENTS.*BINARY"),
         ("image_data_url(image, 0)", "INVALID_ARGUMENTS.*max_side.*from 1"),

@@ -83,7 +83,7 @@ def test_only_below_allowed_folders(spark: SparkSession, allowed: Path) -> None:
         None,
     ]
     folders = (
-        f"lies outside the folders that this server may use: file:{allowed}, hdfs://nowhere/images "
+        f"is outside the folders that this server may use: file:{allowed}, hdfs://nowhere/images "
         "(spark.sqlext.allowedPaths)."
     )
     outside = [f"{allowed}/../secret", f"{allowed}s/a", "/etc/hostname", "relative", f"file:{allowed}/../../../etc"]
@@ -92,7 +92,7 @@ def test_only_below_allowed_folders(spark: SparkSession, allowed: Path) -> None:
             read(spark, path)
         assert refused.value.getErrorClass() == "PATH_NOT_ALLOWED"
         assert str(refused.value) == f"[PATH_NOT_ALLOWED] '{path}' {folders}"
-    with pytest.raises(AnalysisException, match="PATH_NOT_ALLOWED.*lies outside") as caught:
+    with pytest.raises(AnalysisException, match="PATH_NOT_ALLOWED.*is outside") as caught:
         spark.sql("SELECT read_image('/etc/hostname')")
     assert caught.value.getErrorClass() == "PATH_NOT_ALLOWED"
 
@@ -120,7 +120,7 @@ def test_a_refused_row_ends_any_query_with_one_sentence(
         with pytest.raises(QueryExecutionException) as refused:
             spark.sql(sql.format(t="t", folder=allowed.parent / "written")).collect()
         assert refused.value.getErrorClass() == "PATH_NOT_ALLOWED"
-        assert str(refused.value).startswith("[PATH_NOT_ALLOWED] '/etc/hostname' lies outside")
+        assert str(refused.value).startswith("[PATH_NOT_ALLOWED] '/etc/hostname' is outside")
         assert str(refused.value).endswith("(spark.sqlext.allowedPaths).")
         assert "\n" not in str(refused.value)
     finally:

@@ -37,7 +37,7 @@ def test_attaching_again_changes_nothing(spark: SparkSession) -> None:
 
 
 def test_a_running_session_keeps_its_warehouse(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(SqlExtError, match=f"already was started without the warehouse {tmp_path}"):
+    with pytest.raises(SqlExtError, match=f"running Spark session was started without the warehouse {tmp_path}"):
         sqlext.session(warehouse=tmp_path)
     assert not list(tmp_path.iterdir())
 

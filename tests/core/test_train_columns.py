@@ -144,7 +144,7 @@ def test_an_ml_vector(spark: SparkSession, numbers: str) -> None:
         ("FEATURES (a, A) LABEL y", "names it twice"),
         ("FEATURES (a, array_column) LABEL y", "COLUMN_NOT_FOUND"),
         ("FEATURES (a) LABEL b", "write TARGET b instead of LABEL"),
-        ("FEATURES (a) TARGET y", "classes are predicted by LABEL y"),
+        ("FEATURES (a) TARGET y", "use LABEL y to predict classes"),
         ("FEATURES (a) LABEL y BACKBONE models.small", "BACKBONE_WITHOUT_IMAGE"),
         (
             'FEATURES (a) LABEL y OPTIONS (class_weights = \'{"no": 1, "maybe": 2}\')',
@@ -164,7 +164,7 @@ def test_columns_are_not_clear(spark: SparkSession, numbers: str) -> None:
     assert "FROM (SELECT read_image(path) AS image, .. FROM ..)" in message
     many = "(SELECT id AS y, array(1D * id) AS x FROM range(10001))"
     assert "more than 10,000 distinct values" in error(spark, f"TRAIN MODEL x FROM {many} LABEL y")
-    assert "array columns are u, v" in error(
+    assert "several array columns (u, v); name one in FEATURES" in error(
         spark, "TRAIN MODEL x FROM (SELECT array(a) u, array(a) v, y FROM t) LABEL y"
     )
     images = "(SELECT CAST('x' AS BINARY) AS image, a, y FROM t)"

@@ -220,7 +220,9 @@ def test_nothing_of_a_folder_is_trusted(spark: SparkSession, moved: str, exporte
 
     folder = broken("newer")
     damage(folder, lambda v: v.update(sqlext_export=99, release="9.0"))
-    refused(spark, f"IMPORT MODEL moved.x FROM 'file:{folder}'", "MODEL_FORMAT_TOO_NEW", "Use 9.0 or newer")
+    refused(
+        spark, f"IMPORT MODEL moved.x FROM 'file:{folder}'", "MODEL_FORMAT_TOO_NEW", "Use bigdl-sqlext 9.0 or newer"
+    )
 
     refused(spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}'", "UNKNOWN_FORMAT", "ONNX")
     refused(spark, f"IMPORT MODEL moved.x FROM 'file:{secret}'", "UNKNOWN_FORMAT", "ONNX")
@@ -310,7 +312,10 @@ def test_what_a_file_is_not_is_said(spark: SparkSession, moved: str, tmp_path: P
     (tmp_path / "empty.onnx").write_bytes(b"")
     refused(spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}/empty.onnx'", "INVALID_NETWORK", "the file is empty")
     refused(
-        spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}' FORMAT ONNX", "IS_A_FOLDER", "FORMAT ONNX reads one file"
+        spark,
+        f"IMPORT MODEL moved.x FROM 'file:{tmp_path}' FORMAT ONNX",
+        "IS_A_FOLDER",
+        "FORMAT ONNX reads a single file",
     )
     refused(
         spark,

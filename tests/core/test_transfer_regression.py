@@ -56,7 +56,7 @@ def test_the_same_numbers(
     assert "predict_value()" in outputs["value"]
     with pytest.raises(AnalysisException, match=r"OPTION_WITHOUT_EFFECT.*scores.*a number"):
         spark.sql(f"{load} OPTIONS (scores = 'logits')")
-    with pytest.raises(AnalysisException, match=r"NO_CLASSES.*leave LABELS out"):
+    with pytest.raises(AnalysisException, match=r"NO_CLASSES.*Leave LABELS out"):
         spark.sql(f"IMPORT MODEL other FROM 'file:{tmp_path}/m' FORMAT {format} LABELS ('a')")
 
 

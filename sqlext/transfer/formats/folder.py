@@ -131,7 +131,7 @@ def open_folder(files: Files, location: str, path: str) -> Iterator[ExportFolder
     try:
         listed = files.read(f"{location}/{LISTING}")
     except FileNotFoundError:
-        raise SqlExtError("UNKNOWN_FORMAT", format=f"The folder '{path}'", formats=formats) from None
+        raise SqlExtError("UNKNOWN_FORMAT", format=f"the folder '{path}'", formats=formats) from None
     listing = Listing.from_bytes(listed, path)
     with TemporaryDirectory(prefix="sqlext-import-") as folder:
         root = Path(folder) / "export"

@@ -31,7 +31,7 @@ def open_graph(spark: SparkSession, path: str) -> Iterator[GraphFile]:
     """:raises SqlExtError: FILE_NOT_FOUND, IS_A_FOLDER, PATH_NOT_ALLOWED, NOT_IN_PACKAGE, INVALID_NETWORK."""
     if path.startswith("sqlext:"):
         if path != SMALL:
-            raise SqlExtError("NOT_IN_PACKAGE", path=path, there=SMALL)
+            raise SqlExtError("NOT_IN_PACKAGE", path=path, available=SMALL)
         yield _graph(_SMALL_FILE)
         return
     with local_file(spark, path, "ONNX", external_files) as file:
