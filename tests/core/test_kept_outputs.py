@@ -103,7 +103,7 @@ def test_a_damaged_file_costs_time_only(
     (tmp_path / FILE).write_bytes(b"no database" * 1000)
     monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path},{tmp_path / 'second'}")
     assert output_cache(LIMIT + 1) is None
-    assert [r.getMessage() for r in caplog.records][-1] == "outputs of networks are not cached: file is not a database"
+    assert [r.getMessage() for r in caplog.records][-1] == "network outputs are not cached: file is not a database"
 
 
 def test_nothing_is_kept_without_a_limit_or_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ def test_an_export_has_all_and_imports_with_the_same_answers(
         "IMPORTED",
         True,
     )
-    assert got.message == "its backbone is here already: models.small version 1"
+    assert got.message == "its backbone already exists: models.small version 1"
     assert got.sha256 == row.sha256
     made = one(spark, "SHOW CREATE MODEL moved.head").createmodel_stmt
     refused(
@@ -123,7 +123,7 @@ def test_of_two_backbones_with_its_content_an_import_takes_the_one_of_its_name(
     try:
         spark.sql("IMPORT MODEL another.small FROM 'sqlext:small'")
         got = one(spark, f"IMPORT MODEL moved.second FROM 'file:{exported}'")
-        assert got.message == "its backbone is here already: models.small version 1"
+        assert got.message == "its backbone already exists: models.small version 1"
         assert {r.model: r.backbone for r in spark.sql("SHOW MODELS IN moved").collect()}["second"] == "models.small@1"
     finally:
         spark.sql("DROP DATABASE another CASCADE")
@@ -168,7 +168,7 @@ def test_a_backbone_that_is_not_here_becomes_a_version_of_its_old_name(
     spark.sql("DROP MODEL moved.on_tiny")
     spark.sql("DROP MODEL moved.tiny")
     row = one(spark, f"IMPORT MODEL moved.on_tiny FROM 'file:{tmp_path}/on_tiny'")
-    assert row.message.startswith("its backbone became moved.tiny version 1")
+    assert row.message.startswith("its backbone was imported as moved.tiny version 1")
     assert same(scores(spark, "moved.on_tiny", "image", "shop.holdout"), before)
     refused(
         spark, f"IMPORT OR REPLACE MODEL moved.tiny FROM 'file:{tmp_path}/on_tiny'", "MODEL_KIND_MISMATCH", "backbone"
@@ -254,7 +254,7 @@ def test_onnx_of_a_head_on_arrays_imports_as_a_classifier(spark: SparkSession, m
     row = one(spark, f"EXPORT MODEL shop.head TO 'file:{tmp_path}/head.onnx' FORMAT ONNX")
     assert (
         row.message
-        == "input 'features' takes the features, N x width, unscaled; output 'logits' (logits: their softmax is the scores)"
+        == "input 'features' takes the features, N x width, unscaled; output 'logits' (logits: apply softmax to get the scores)"
     )
     got = one(spark, f"IMPORT MODEL moved.head_onnx FROM 'file:{tmp_path}/head.onnx'")
     assert (got.format, got.status, got.version, got.is_default) == ("ONNX", "IMPORTED", 1, True)
@@ -265,7 +265,7 @@ def test_onnx_of_a_head_on_arrays_imports_as_a_classifier(spark: SparkSession, m
     spark.sql("DESCRIBE MODEL EXTENDED moved.head_onnx").collect()
     refused(spark, "EVALUATE MODEL moved.head_onnx", "NO_HELD_OUT_ROWS", f"(imported from 'file:{tmp_path}/head.onnx')")
     head = f"IMPORT MODEL moved.head_onnx FROM '{tmp_path}/head.onnx'"
-    refused(spark, f"{head} OPTIONS (mean = '0 0 0')", "OPTION_WITHOUT_EFFECT", "trained layers alone")
+    refused(spark, f"{head} OPTIONS (mean = '0 0 0')", "OPTION_WITHOUT_EFFECT", "only trained layers")
     spark.sql(
         "CREATE TABLE moved.names AS SELECT * FROM VALUES (2, 'z'), (0, 'x'), (1, 'y'), (4, 'v'), (3, 'w') AS n(i, name)"
     )
