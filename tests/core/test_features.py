@@ -124,7 +124,7 @@ def test_a_missing_number_is_named_and_fails_no_query(tiny: SparkSession) -> Non
         ("classify_topk('arrays', array(a, a, a), b + rand())", "INVALID_ARGUMENTS.*constant whole number"),
         ("classify_score_of('price', 'c0', a, b)", "WRONG_KIND_OF_MODEL.*predict_value"),
         ("classify_score_of('cols', 'c9', a, b)", "UNKNOWN_LABEL.*c0"),
-        ("classify_score_of('cols', 'c0')", "INVALID_ARGUMENTS.*3 arguments or more, got 2"),
+        ("classify_score_of('cols', 'c0')", "INVALID_ARGUMENTS.*at least 3 arguments, got 2"),
     ],
 )
 def test_what_is_refused(tiny: SparkSession, call: str, says: str) -> None:

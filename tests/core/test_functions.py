@@ -247,7 +247,7 @@ def test_new_sessions_have_the_functions(spark: SparkSession, flowers: Row) -> N
     [
         (
             "classify('shop.flowers')",
-            r"INVALID_ARGUMENTS.*classify\(model, features\).*takes 2 arguments or more, got 1",
+            r"INVALID_ARGUMENTS.*classify\(model, features\).*takes at least 2 arguments, got 1",
         ),
         ("classify(species, image)", "INVALID_ARGUMENTS.*constant string"),
         ("classify('shop.flowers', species)", "FEATURES_MISMATCH.*an image or an array.*string"),
