@@ -1,4 +1,4 @@
-"""BigDL's files read as data: the layers as ONNX, and what is refused before anything is read."""
+"""BigDL's files read as data: layers become ONNX, and other classes are refused before anything is loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlext.networks.bigdl_to_onnx import convert
 from sqlext.networks.onnx_file import parse
 from tests.support.small_networks import residual
 
-NN = "com.intel.analytics.bigdl.nn."  # of BigDL 0.x; 2.x has .dllib. in it
+NN = "com.intel.analytics.bigdl.nn."  # the package in BigDL 0.x; that of 2.x contains .dllib.
 WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
@@ -52,7 +52,7 @@ def linear(name: str = "fc", before: list[str] | None = None) -> Any:
 
 
 def stored(root: Any, **arrays: Any) -> bytes:
-    """The definition with its weights in it."""
+    """Returns the definition with its weights in the same file."""
     holder = root.attr["global_storage"]
     holder.dataType = 14
     for key, value in {"7": WEIGHT, "8": np.ones(2, np.float32), **arrays}.items():
@@ -92,7 +92,7 @@ def test_a_chain_and_a_graph() -> None:
     assert np.allclose(run(stored(graph), batch, 3), np.maximum(wanted, 0) + wanted)
 
 
-def test_a_keras_style_layer_is_a_shell() -> None:
+def test_a_keras_style_layer_only_wraps_others() -> None:
     shell = module("com.intel.analytics.zoo.pipeline.api.keras.models.Sequential")
     dense = module("com.intel.analytics.zoo.pipeline.api.keras.layers.Dense", "dense")
     dense.subModules.extend([linear()])
@@ -100,7 +100,7 @@ def test_a_keras_style_layer_is_a_shell() -> None:
     assert np.allclose(run(stored(shell), np.eye(3, dtype=np.float32), 3), WEIGHT.T + 1)
 
 
-def test_no_class_but_a_layer_is_even_looked_at() -> None:
+def test_only_classes_of_layers_are_accepted() -> None:
     evil = "com.intel.analytics.bigdl.dllib.visualization.TrainSummary"
     chain = module(f"{NN}Sequential")
     chain.subModules.extend([linear(), module(evil, logDir=["x"])])
@@ -114,7 +114,7 @@ def test_no_class_but_a_layer_is_even_looked_at() -> None:
     refused(stored(custom), "custom attribute")
 
 
-def test_what_cannot_be_read_is_said() -> None:
+def test_errors_of_unreadable_files() -> None:
     chain = module(f"{NN}Sequential")
     chain.subModules.extend([linear(), module(f"{NN}LSTM", "l"), module(f"{NN}Highway", "h")])
     refused(
