@@ -47,7 +47,7 @@ class Incoming:
     """A version that was read and checked but not yet written.
 
     ``content`` identifies what it holds: the same content is not imported twice. ``write`` fills the folder of a draft.
-    ``same`` is said of an existing version with this content.
+    ``same`` is the note on an existing version with this content.
     """
 
     kind: str

@@ -59,7 +59,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "AveragePool rounding up": ("y = AveragePool <kernel_shape = [2, 2], strides = [2, 2], ceil_mode = 1> (x)", {}),
     "GlobalAveragePool": ("y = GlobalAveragePool (x)", {}),
     "ReduceMean": ("y = ReduceMean <axes = [2, 3]> (x)", {}),
-    "ReduceMean without axes kept": ("y = ReduceMean <axes = [-1, -2], keepdims = 0> (x)", {}),
+    "ReduceMean without the axes": ("y = ReduceMean <axes = [-1, -2], keepdims = 0> (x)", {}),
     "Add": ("a = Conv (x, w)\n b = Conv (x, v)\n y = Add (a, b)", {"w": (3, 3, 1, 1), "v": (3, 3, 1, 1)}),
     "Add of the input": ("a = Conv (x, w)\n y = Add (x, a)", {"w": (3, 3, 1, 1)}),
     "Add of a number": ("y = Add (c, x)", {"c": np.float32(1.5)}),

@@ -131,11 +131,11 @@ def test_what_training_embedded_is_not_embedded_again(
     before = stored.execute(count).fetchone()[0]
     spark.conf.set("spark.sqlext.precision", "f32")
     try:
-        said = spark.sql("SELECT classify('shop.flowers', image) AS l FROM shop.images").collect()
+        labelled = spark.sql("SELECT classify('shop.flowers', image) AS l FROM shop.images").collect()
     finally:
         spark.conf.unset("spark.sqlext.precision")
-    assert len(said) == 80
-    assert None not in {row.l for row in said}
+    assert len(labelled) == 80
+    assert None not in {row.l for row in labelled}
     assert stored.execute(count).fetchone()[0] == before >= 80
 
 
