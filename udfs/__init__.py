@@ -1,8 +1,8 @@
-"""The SQL functions: the one list, and how a call in a query becomes an expression.
+"""The list of the SQL functions, and how a call in a query becomes an expression.
 
-To add one: a file here, its instance in :data:`FUNCTIONS` (:data:`TABLE_FUNCTIONS` for one that returns rows), a page in
-docs/functions/, a test. tests/core/test_layout.py says what was forgotten. The shim reads names and usage from the jar, so
-run ``make jar`` afterwards.
+To add a function, add a file here, its instance to :data:`FUNCTIONS` (:data:`TABLE_FUNCTIONS` if it returns rows), a page
+in docs/functions/ and a test; tests/core/test_layout.py reports a forgotten step. Then run ``make jar``, because the shim
+reads names and usage texts from the jar.
 """
 
 from __future__ import annotations
@@ -60,17 +60,18 @@ TABLE_FUNCTIONS: tuple[TableFunction, ...] = (
 
 
 def bind(spark: SparkSession, function: str, namespace: list[str], arguments: list[dict[str, Any]]) -> dict[str, Any]:
-    """Called by the shim once per call and analysis; ``arguments`` have type (Spark's JSON), constant and value.
+    """Binds a call; the shim runs this once per call and analysis.
 
-    :raises SqlExtError: INVALID_ARGUMENTS, MODEL_NOT_FOUND and their kin.
+    :param arguments: dicts with type (Spark's JSON), constant, value and string (the value as text).
+    :raises SqlExtError: those of the function's ``bind``.
     """
     from sqlext.catalog.functions import warn_of_hidden
 
     name = function.lower().removeprefix("sqlext_")
     target = next(f for f in FUNCTIONS if f.name == name)
-    given = tuple(_argument(i, a) for i, a in enumerate(arguments))
+    bindable = tuple(_argument(i, a) for i, a in enumerate(arguments))
     warn_of_hidden(spark, name, ".".join(namespace))
-    bound: Binding = target.bind(Call(spark, function.lower(), ".".join(namespace), given))
+    bound: Binding = target.bind(Call(spark, function.lower(), ".".join(namespace), bindable))
     steps = [{"name": s.name, "udf": s.udf, "arguments": list(s.arguments)} for s in bound.steps]
     return {"steps": steps, "result": bound.result}
 
@@ -78,14 +79,14 @@ def bind(spark: SparkSession, function: str, namespace: list[str], arguments: li
 def bind_table(
     spark: SparkSession, function: str, namespace: list[str], arguments: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Called by the shim when a query with a table function is analysed; the answer comes back to :func:`table_rows`."""
+    """Binds a table function; the shim runs this at analysis and later passes the result to :func:`table_rows`."""
     target = next(f for f in TABLE_FUNCTIONS if f.name == function)
-    given = tuple(_argument(i, a) for i, a in enumerate(arguments))
-    return target.bind(Call(spark, function, ".".join(namespace), given))
+    bindable = tuple(_argument(i, a) for i, a in enumerate(arguments))
+    return target.bind(Call(spark, function, ".".join(namespace), bindable))
 
 
 def table_rows(spark: SparkSession, function: str, bound: dict[str, Any]) -> list[dict[str, Any]]:
-    """Called by the shim when such a query runs: rows with the columns of the function's ``OUTPUT``."""
+    """Returns rows with the columns of the function's ``OUTPUT``; the shim runs this when the query runs."""
     return list(next(f for f in TABLE_FUNCTIONS if f.name == function).rows(spark, bound))
 
 

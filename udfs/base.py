@@ -1,6 +1,6 @@
-"""What every SQL function is: its names and texts, its argument rules, and the expression that a call becomes.
+"""The base classes of the SQL functions: names and usage texts, argument checks, and the expression that a call becomes.
 
-A tool without Spark imports this file for the signatures, so what binds a call is imported when a call is bound.
+Tools without Spark import this module for the signatures, so whatever needs Spark is imported only when a call is bound.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ logger = logging.getLogger("sqlext")
 
 @dataclass(frozen=True)
 class Call:
-    """A call as the analyser sees it; ``namespace`` is the database that unqualified names mean here."""
+    """A call as the analyser sees it; unqualified names refer to the database ``namespace``."""
 
     spark: SparkSession
     function: str
@@ -38,7 +38,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Binding:
-    """What a call becomes: steps, then a SQL expression over them and the arguments."""
+    """What a call becomes: scoring steps, and a SQL expression over them and the arguments."""
 
     steps: tuple[Step, ...]
     result: str
@@ -52,13 +52,13 @@ class SqlFunction(ABC):
     usage: ClassVar[str]
     arguments: ClassVar[str] = ""
     examples: ClassVar[str] = ""
-    native: ClassVar[str | None] = None  # a Scala expression class; no Python worker then
+    native: ClassVar[str | None] = None  # a Scala expression class, which needs no Python worker
 
     @abstractmethod
     def bind(self, call: Call) -> Binding:
-        """Checks count and types of the arguments and says what the call becomes.
+        """Checks the number and types of the arguments at analysis, and returns what the call becomes.
 
-        :raises SqlExtError: INVALID_ARGUMENTS and its kin, at analysis, before anything runs.
+        :raises SqlExtError: INVALID_ARGUMENTS, and the errors about models and features.
         """
 
     def expect(self, call: Call, count: int) -> None:
@@ -68,20 +68,19 @@ class SqlFunction(ABC):
     def expect_at_least(self, call: Call, count: int) -> None:
         """For functions whose features may be several columns."""
         if len(call.arguments) < count:
-            raise self.invalid(call, f"takes {count} arguments or more, got {len(call.arguments)}")
+            raise self.invalid(call, f"takes at least {count} arguments, got {len(call.arguments)}")
 
     def invalid(self, call: Call, problem: str) -> SqlExtError:
         return SqlExtError("INVALID_ARGUMENTS", function=call.function, problem=problem, signature=self.signature)
 
     def expect_image(self, call: Call, image: Argument) -> None:
-        """An image, or NULL in its place."""
+        """Accepts an image or an untyped NULL."""
         from pyspark.sql.types import NullType
 
         from sqlext.spark.types import is_image, shown_type
 
         if not is_image(image.type) and not isinstance(image.type, NullType):
-            given = shown_type(image.type)
-            raise self.invalid(call, f"needs an image (BINARY or an image struct), got {given}")
+            raise self.invalid(call, f"needs an image (BINARY or an image struct), got {shown_type(image.type)}")
 
     def constant_string(self, call: Call, index: int, what: str) -> str:
         from pyspark.sql.types import StringType
@@ -93,14 +92,14 @@ class SqlFunction(ABC):
 
 
 class NativeFunction(SqlFunction):
-    """A function that the JVM evaluates; Python only names it."""
+    """A function that the JVM evaluates; Python only declares it."""
 
     def bind(self, call: Call) -> Binding:
         raise AssertionError(f"{self.name} is bound in the JVM")
 
 
 class PictureFunction(SqlFunction):
-    """A function of a picture alone; ``result`` is SQL over the step `inspected`."""
+    """A function whose only argument is a picture; ``result`` is SQL over the step `inspected`."""
 
     result: ClassVar[str]
 
@@ -116,7 +115,7 @@ class PictureFunction(SqlFunction):
 class ModelFunction(SqlFunction):
     """A function of a model and features; ``result`` is SQL over the step `scored`.
 
-    ``wanted`` is CLASSIFIER or REGRESSOR when the function is for one of them.
+    ``wanted`` is CLASSIFIER or REGRESSOR if the function accepts only one of them.
     """
 
     wanted: ClassVar[str | None] = None
@@ -134,15 +133,15 @@ class ModelFunction(SqlFunction):
         return self.scored(call, version, call.arguments[1:], self.result)
 
     def scored(self, call: Call, model: ModelVersion, features: tuple[Argument, ...], result: str) -> Binding:
-        """``result`` over the step `scored` of ``model`` and ``features``."""
+        """Returns ``result`` over the step `scored` of ``model`` and ``features``."""
         from sqlext.scoring.steps import prediction_steps
 
         return Binding(prediction_steps(call.spark, model, features, self.signature), result)
 
     def resolve(self, call: Call) -> tuple[ModelVersion, dict[str, Any]]:
-        """The version that the constant first argument names now, with its manifest; the query keeps it.
+        """Returns the version that the first argument, a constant, refers to now, with its manifest.
 
-        Needs SELECT on the model's table.
+        A running query does not change to another version. The caller needs SELECT on the model's table.
 
         :raises SqlExtError: WRONG_KIND_OF_MODEL and those of :meth:`ModelCatalog.resolve`.
         """
@@ -161,7 +160,7 @@ class ModelFunction(SqlFunction):
                 if is_regressor
                 else manifest["kind"]
                 if manifest["kind"] != BACKBONE
-                else "network of classes"
+                else "network that predicts classes"
             )
             raise SqlExtError(
                 "WRONG_KIND_OF_MODEL",
@@ -180,7 +179,7 @@ TableRow = dict[str, Any]
 
 
 class TableFunction(ABC):
-    """One table function. ``OUTPUT`` maps result columns to Spark types, in order (an API: append only)."""
+    """One table function. ``OUTPUT`` maps result columns to Spark types, in order; new columns go at its end."""
 
     name: ClassVar[str]
     signature: ClassVar[str]
@@ -190,11 +189,11 @@ class TableFunction(ABC):
     OUTPUT: ClassVar[Mapping[str, str]]
 
     def bind(self, call: Call) -> dict[str, Any]:
-        """Checks the arguments when a query is analysed; the answer, plain JSON, comes back to :meth:`rows`.
+        """Checks the arguments at analysis, and returns plain JSON that :meth:`rows` gets when the query runs.
 
-        Or Spark reads the rows by itself: the answer of :func:`scan`.
+        If it returns the result of :func:`scan` instead, Spark reads the rows itself.
 
-        :raises SqlExtError: INVALID_ARGUMENTS and its kin.
+        :raises SqlExtError: INVALID_ARGUMENTS, and the errors about models.
         """
         if call.arguments:
             raise self.invalid(call, f"takes no argument, got {len(call.arguments)}")
@@ -202,28 +201,28 @@ class TableFunction(ABC):
 
     @abstractmethod
     def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
-        """The rows now, asked for when a query runs."""
+        """Returns the current rows, when a query runs."""
 
     def invalid(self, call: Call, problem: str) -> SqlExtError:
         return SqlExtError("INVALID_ARGUMENTS", function=call.function, problem=problem, signature=self.signature)
 
 
 def scan(path: str, schema: Mapping[str, str], columns: list[str]) -> dict[str, Any]:
-    """The Parquet file at ``path``, a Hadoop path, with ``schema`` (columns that it lacks are NULL); ``columns`` is SQL
-    over it, in the order and with the names of OUTPUT."""
-    told = {
-        "path": path,
-        "schema": ", ".join(f"{identifier(name)} {kind}" for name, kind in schema.items()),
-        "columns": columns,
-    }
-    return {"scan": told}
+    """Describes the scan of a Parquet file for :meth:`TableFunction.bind`.
+
+    :param path: a Hadoop path.
+    :param schema: columns of the file and their types; columns that the file lacks are NULL.
+    :param columns: SQL over these columns, in the order and with the names of OUTPUT.
+    """
+    ddl = ", ".join(f"{identifier(name)} {kind}" for name, kind in schema.items())
+    return {"scan": {"path": path, "schema": ddl, "columns": columns}}
 
 
 def every_database(spark: SparkSession, rows_of: Callable[[Context, str], Iterable[TableRow]]) -> Iterator[TableRow]:
-    """The rows of each database that the caller can see; one that goes or may not be read meanwhile has none."""
+    """Yields the rows of each database that the caller can see; skips one that was dropped or cannot be read."""
     context = Context(spark, "")
     for database in context.catalog.metastore.databases():
         try:
             yield from rows_of(context, database)
         except SqlExtError as error:
-            logger.info("%s is left out: %s", database, error)
+            logger.info("database %s is skipped: %s", database, error)

@@ -1,4 +1,4 @@
-"""classify(model, features): the label."""
+"""classify(model, features): the predicted label."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from sqlext.udfs.base import ModelFunction
 
 
 class Classify(ModelFunction):
-    """STRING: the label with the highest probability; NULL where there is no prediction (`predict().error` says why)."""
+    """STRING: the label with the highest probability; NULL if there is no prediction (`predict().error` says why)."""
 
     name = "classify"
     signature = "classify(model, features)"
-    usage = "_FUNC_(model, features) - Returns the label that the model gives to an image or a feature array."
+    usage = "_FUNC_(model, features) - Returns the label that the model predicts for an image or for features."
     examples = """
     Examples:
       > SELECT _FUNC_('shop.flowers', image) FROM shop.new_images;

@@ -1,4 +1,4 @@
-"""classify_score(model, features): how sure the model is of its label."""
+"""classify_score(model, features): the probability of the predicted label."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from sqlext.udfs.base import ModelFunction
 
 
 class ClassifyScore(ModelFunction):
-    """DOUBLE: probability of the label that classify() returns, whichever that is."""
+    """DOUBLE: the probability of the label that classify() returns."""
 
     name = "classify_score"
     signature = "classify_score(model, features)"
-    usage = "_FUNC_(model, features) - Returns the probability of the label that classify() gives."
+    usage = "_FUNC_(model, features) - Returns the probability of the label that classify() returns."
     examples = """
     Examples:
       > SELECT _FUNC_('shop.flowers', image) FROM shop.new_images;

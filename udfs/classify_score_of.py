@@ -11,7 +11,7 @@ from sqlext.udfs.base import Binding, Call, ModelFunction
 
 
 class ClassifyScoreOf(ModelFunction):
-    """DOUBLE: probability of ``label``. A constant that the model never saw is an error; in a column it gives NULL."""
+    """DOUBLE: the probability of ``label``. An unknown label is an error if it is a constant, and NULL in a column."""
 
     name = "classify_score_of"
     signature = "classify_score_of(model, label, features)"
@@ -39,10 +39,10 @@ class ClassifyScoreOf(ModelFunction):
             raise SqlExtError("UNKNOWN_LABEL", model=version.name, label=label.text, hint=hint)
         known = ", ".join(string_literal(text) for text in labels)
         index = f"array_position(array({known}), CAST({label.sql} AS STRING))"
-        # get() is NULL out of bounds, in ANSI mode too; a label not in the list has position 0.
+        # get() returns NULL out of bounds, even in ANSI mode; the position of an unknown label is 0.
         return self.scored(call, version, call.arguments[2:], f"get(scored.scores, CAST({index} AS INT) - 1)")
 
 
 def _labels(manifest: dict[str, Any]) -> list[str]:
-    """In the order of the scores; a network without labels has 0-based indices for them, as text."""
+    """Returns the labels in the order of the scores; for a network without labels, the 0-based indices as text."""
     return manifest.get("labels") or [str(i) for i in range(manifest.get("scores_width") or 0)]

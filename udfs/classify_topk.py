@@ -45,7 +45,7 @@ class ClassifyTopk(ModelFunction):
 
 
 def _topk(k: int, manifest: dict[str, Any]) -> str:
-    """SQL over `scored.scores`: equal scores in the order of the labels, as classify() takes the first of them."""
+    """Returns SQL over `scored.scores`. Equal scores stay in the order of the labels: classify() takes the first too."""
     labels = manifest.get("labels")
     known = f"array({', '.join(map(string_literal, labels))})" if labels else None
     label = f"get({known}, x.i)" if known else "CAST(x.i AS STRING)"  # a network without labels: the 0-based index

@@ -1,4 +1,4 @@
-"""cosine_similarity(a, b): how alike two feature arrays are, evaluated in the JVM."""
+"""cosine_similarity(a, b): the similarity of two feature arrays, computed in the JVM."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sqlext.udfs.base import NativeFunction
 
 
 class CosineSimilarity(NativeFunction):
-    """DOUBLE from -1 to 1; NULL when an array is NULL, has a NULL, NaN or infinity in it or only zeros, or when the lengths differ."""
+    """DOUBLE from -1 to 1; NULL if the lengths differ, or if an array is NULL, all zeros or contains NULL, NaN or infinity."""
 
     name = "cosine_similarity"
     signature = "cosine_similarity(a, b)"

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class Embed(SqlFunction):
-    """ARRAY<FLOAT>: what the backbone's embedding layer gives (2048 numbers for ResNet-50); NULL where the image does not decode."""
+    """ARRAY<FLOAT>: the output of the backbone's embedding layer (2048 numbers for ResNet-50); NULL if the image does not decode."""
 
     name = "embed"
     signature = "embed(backbone, image)"
-    usage = "_FUNC_(backbone, image) - Returns the features that an imported backbone gives to an image."
+    usage = "_FUNC_(backbone, image) - Returns the features that an imported backbone computes from an image."
     arguments = """
     Arguments:
       * backbone - a constant string: an imported model, 'db.model' or 'db.model@3'
@@ -34,7 +34,7 @@ class Embed(SqlFunction):
 
 
 def bind_embedding(function: SqlFunction, call: Call, backbone: str, image: Argument) -> Binding:
-    """The embedding of ``image`` by the version that ``backbone`` names now."""
+    """Binds the embedding of ``image`` to the version that ``backbone`` refers to now."""
     from sqlext.catalog.backbones import require_backbone
     from sqlext.catalog.facade import ModelCatalog
     from sqlext.scoring.choose import choose_for_embedding

@@ -1,4 +1,4 @@
-"""embed_resnet(image): the features of an image by the backbone that spark.sqlext.resnet names."""
+"""embed_resnet(image): the features of an image, computed by the backbone that spark.sqlext.resnet names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ class EmbedResnet(SqlFunction):
 
     name = "embed_resnet"
     signature = "embed_resnet(image)"
-    usage = "_FUNC_(image) - Returns the features that the backbone named by spark.sqlext.resnet gives to an image."
+    usage = (
+        "_FUNC_(image) - Returns the features that the backbone named in spark.sqlext.resnet computes from an image."
+    )
     arguments = """
     Arguments:
       * image - BINARY (an encoded picture) or an image struct

@@ -1,4 +1,4 @@
-"""image_data_url(image, max_side): a thumbnail that BI tools show."""
+"""image_data_url(image, max_side): a thumbnail that BI tools can display."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sqlext.udfs.base import Binding, Call, SqlFunction
 
 
 class ImageDataUrl(SqlFunction):
-    """STRING: a `data:image/jpeg;base64,` URL of the upright picture, no side longer than max_side; NULL when it does not decode."""
+    """STRING: a `data:image/jpeg;base64,` URL of the upright picture, no side longer than max_side; NULL if it does not decode."""
 
     name = "image_data_url"
     signature = "image_data_url(image, max_side)"

@@ -6,11 +6,11 @@ from sqlext.udfs.base import PictureFunction
 
 
 class ImageErrorFunction(PictureFunction):
-    """STRING: NULL when the image decodes, 'no image' for NULL, else the reason."""
+    """STRING: the reason why an image does not decode, 'no image' for NULL, and NULL if it decodes."""
 
     name = "image_error"
     signature = "image_error(image)"
-    usage = "_FUNC_(image) - Returns why an image does not decode, NULL when it does."
+    usage = "_FUNC_(image) - Returns why an image does not decode, or NULL if it does."
     arguments = """
     Arguments:
       * image - BINARY (an encoded picture) or an image struct

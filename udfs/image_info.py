@@ -8,11 +8,11 @@ _FIELDS = ", ".join(f"'{f}', inspected.{f}" for f in ("width", "height", "channe
 
 
 class ImageInfo(PictureFunction):
-    """STRUCT<width INT, height INT, channels INT, format STRING> of the upright picture; NULL where it does not decode."""
+    """STRUCT<width INT, height INT, channels INT, format STRING> of the upright picture; NULL if it does not decode."""
 
     name = "image_info"
     signature = "image_info(image)"
-    usage = "_FUNC_(image) - Returns width, height, channels and format of an image."
+    usage = "_FUNC_(image) - Returns the width, height, channels and format of an image."
     arguments = """
     Arguments:
       * image - BINARY (an encoded picture) or an image struct

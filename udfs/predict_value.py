@@ -7,7 +7,7 @@ from sqlext.udfs.base import ModelFunction
 
 
 class PredictValue(ModelFunction):
-    """DOUBLE: the prediction in the target's own units; NULL where there is none (`predict_error` says why)."""
+    """DOUBLE: the prediction in the units of the target; NULL if there is none (`predict_error` says why)."""
 
     name = "predict_value"
     signature = "predict_value(model, features)"

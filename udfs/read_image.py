@@ -6,14 +6,14 @@ from sqlext.udfs.base import NativeFunction
 
 
 class ReadImage(NativeFunction):
-    """BINARY: the bytes of the file, by Hadoop's file systems on the executors; NULL where it is missing or unreadable."""
+    """BINARY: the bytes of a file, which the executors read with Hadoop's file systems; NULL if it is missing or unreadable."""
 
     name = "read_image"
     signature = "read_image(path)"
-    usage = "_FUNC_(path) - Returns the bytes of a file; NULL where it is missing or unreadable."
+    usage = "_FUNC_(path) - Returns the bytes of a file, or NULL if it is missing or unreadable."
     arguments = """
     Arguments:
-      * path - STRING: a Hadoop path such as hdfs://.., s3a://.. or file:..; without a scheme it is in fs.defaultFS
+      * path - STRING: a Hadoop path such as hdfs://.., s3a://.. or file:..; a path without a scheme is in fs.defaultFS
     """
     examples = """
     Examples:

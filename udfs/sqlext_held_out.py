@@ -1,4 +1,4 @@
-"""sqlext_held_out(model): the rows that a training held out, with what the model said of them."""
+"""sqlext_held_out(model): the rows that a training held out, with the model's predictions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FILE = "held_out.parquet"
 
 
 class SqlextHeldOut(TableFunction):
-    """One row per held-out row of a version; none for a version trained with VALIDATE NONE or an imported network.
+    """Returns the held-out rows of a version; none for a version trained with VALIDATE NONE or an imported network.
 
     ``row_hash`` is Spark's ``xxhash64`` of the feature columns: join it with the source to see the rows themselves.
     """
 
     name = "sqlext_held_out"
     signature = "sqlext_held_out(model)"
-    usage = "_FUNC_(model) - Returns the rows that training held out, with their label and prediction."
+    usage = "_FUNC_(model) - Returns the rows that training held out, with their labels and predictions."
     arguments = """
     Arguments:
       * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
@@ -60,7 +60,7 @@ class SqlextHeldOut(TableFunction):
         catalog.check(version.name, "SELECT")
         if FILE not in catalog.read_manifest(version).get("files", {}):
             return {}
-        # The file of the version that the name means now: a query that runs while the model changes keeps it.
+        # The file of the version that the name refers to now: a running query reads it even if the model changes.
         own = {
             "namespace": string_literal(version.name.namespace),
             "model": string_literal(version.name.name),
@@ -71,5 +71,5 @@ class SqlextHeldOut(TableFunction):
         return scan(f"{version.model_folder}/{FILE}", stored, columns)
 
     def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
-        """Of a version without held-out rows."""
+        """Only a version without held-out rows gets here; Spark scans the file of the others."""
         return ()

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class SqlextModelVersions(TableFunction):
-    """One row per version, with the columns of SHOW MODEL VERSIONS, of every model that the caller may SELECT from."""
+    """Returns one row per version, with the columns of SHOW MODEL VERSIONS, for every model that the caller may SELECT."""
 
     name = "sqlext_model_versions"
     signature = "sqlext_model_versions()"
-    usage = "_FUNC_() - Returns the versions of the models of every database, one row each."
+    usage = "_FUNC_() - Returns one row per model version in all databases."
     examples = """
     Examples:
       > SELECT namespace, model, version, metric_value FROM _FUNC_() WHERE is_default;
@@ -35,5 +35,5 @@ def _of_database(context: Context, database: str) -> Iterable[TableRow]:
         try:
             context.catalog.check(entry.name, "SELECT")
         except SqlExtError:
-            continue  # a model of somebody else's is left out, as SHOW TABLES leaves it out where rights hide tables
+            continue  # models without the right SELECT are left out, as SHOW TABLES leaves out tables that rights hide
         yield from version_rows(context, entry)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class SqlextModels(TableFunction):
-    """One row per model, with the columns of SHOW MODELS, over every database that the caller can see."""
+    """Returns one row per model, with the columns of SHOW MODELS, for all databases that the caller can see."""
 
     name = "sqlext_models"
     signature = "sqlext_models()"
-    usage = "_FUNC_() - Returns the models of every database, one row each."
+    usage = "_FUNC_() - Returns one row per model in all databases."
     examples = """
     Examples:
       > SELECT namespace, model, metric_value FROM _FUNC_() WHERE kind = 'classifier';

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class SqlextTrainingRuns(TableFunction):
-    """One row per run, with the columns of SHOW TRAINING RUNS, over every database that the caller can see."""
+    """Returns one row per run, with the columns of SHOW TRAINING RUNS, for all databases that the caller can see."""
 
     name = "sqlext_training_runs"
     signature = "sqlext_training_runs()"
-    usage = "_FUNC_() - Returns the training runs of every database, one row each."
+    usage = "_FUNC_() - Returns one row per training run in all databases."
     examples = """
     Examples:
       > SELECT model, status, phase, rows_done, rows_total FROM _FUNC_() WHERE status = 'RUNNING';

@@ -1,1 +1,1 @@
-"""Figures about a model: metrics, the held-out rows, and EVALUATE MODEL behind the grammar."""
+"""Evaluation of models: metrics, held-out rows, and the execution of EVALUATE MODEL."""

@@ -1,4 +1,4 @@
-"""Which columns of a source a version is compared on: the right answer, and the features that it was trained on."""
+"""Finds the columns of a source that a version is evaluated on: the known answers and the features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sqlext.spark.types import is_array, is_image
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version that EVALUATE names; ``offset`` is where."""
+    """A version that EVALUATE names at ``offset`` in the statement."""
 
     offset: int
     version: ModelVersion
@@ -48,14 +48,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Compared:
-    """``answer`` is SQL: the label as STRING, or the target as DOUBLE (NULL where it is no finite number)."""
+    """``answer`` is SQL: the label as STRING, or the target as DOUBLE (NULL if it is not finite)."""
 
     answer: str
     features: list[ColumnOf]
 
 
 def compared_columns(frame: DataFrame, candidate: Candidate, source: Source, label: Name | None) -> Compared:
-    """Columns by the names of the training; LABEL, and the only image or array column, may bear another name.
+    """Finds the columns by their names in the training; LABEL and a single image or array column may have other names.
 
     :raises SqlExtError: NO_LABELS, LABEL_NEEDED, COLUMN_NOT_FOUND, INVALID_LABEL, FEATURES_NOT_CLEAR.
     """
@@ -71,7 +71,7 @@ def compared_columns(frame: DataFrame, candidate: Candidate, source: Source, lab
         return Compared(f"CAST({answer.sql} AS STRING)", _features(frame, candidate, source, answer))
     answer = find_column(frame, wanted, source)
     if not isinstance(answer.type, NumericType):
-        problem = f"{model} predicts a number, and {answer.type.simpleString()} is none"
+        problem = f"{model} predicts a number, but the column is a {answer.type.simpleString()}"
         raise SqlExtError("INVALID_LABEL", column=answer.text, problem=problem, offset=wanted.offset)
     value = f"CAST({answer.sql} AS DOUBLE)"
     finite = f"CASE WHEN abs({value}) < double('infinity') THEN {value} END"
@@ -79,13 +79,13 @@ def compared_columns(frame: DataFrame, candidate: Candidate, source: Source, lab
 
 
 def _features(frame: DataFrame, candidate: Candidate, source: Source, answer: ColumnOf) -> list[ColumnOf]:
-    """The trained columns, in trained order. An image or an array may bear another name where it is the only one."""
-    given = candidate.input
-    names = [c["name"] for c in given.get("columns") or ()] or [name for name in [given.get("column")] if name]
+    """Returns the trained columns in trained order; a single image or array column may have another name."""
+    trained = candidate.input
+    names = [c["name"] for c in trained.get("columns") or ()] or [name for name in [trained.get("column")] if name]
     try:
         found = [find_column(frame, _trained(name, source), source) for name in names]
     except SqlExtError:
-        if given.get("kind") == "columns":
+        if trained.get("kind") == "columns":
             raise
         found = []
     return found or [_only_one(frame, candidate, source, answer)]
@@ -102,12 +102,14 @@ def _only_one(frame: DataFrame, candidate: Candidate, source: Source, answer: Co
             raise SqlExtError("FEATURES_NOT_CLEAR", source=source.text, problem=problem, offset=source.offset)
     kinds = " and no ".join(kind for kind, _ in _kinds(candidate))
     columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in fields)
-    problem = f"it has no {kinds} column for {candidate.version.name}, but {columns or 'none besides ' + answer.text}"
+    problem = (
+        f"besides {answer.text} it has {columns or 'no column'}, but no {kinds} column for {candidate.version.name}"
+    )
     raise SqlExtError("FEATURES_NOT_CLEAR", source=source.text, problem=problem, offset=source.offset)
 
 
 def _kinds(candidate: Candidate) -> list[tuple[str, Callable[[DataType], bool]]]:
-    """What the model takes, first what it was trained on."""
+    """Returns the kinds of columns that the model takes; the kind that it was trained on comes first."""
     if candidate.is_imported:
         return [("image", is_image)]
     if not candidate.manifest.get("backbone"):
@@ -117,5 +119,5 @@ def _kinds(candidate: Candidate) -> list[tuple[str, Callable[[DataType], bool]]]
 
 
 def _trained(text: str, source: Source) -> Name:
-    """A column's name as the manifest has it; an error about it points at the source."""
+    """Returns a column's name from the manifest; an error about it points at the source."""
     return Name(tuple(text.split(".")), source.offset)

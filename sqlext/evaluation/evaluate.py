@@ -1,4 +1,4 @@
-"""EVALUATE MODEL: what versions answered to rows whose right answer is known, as metrics, per class or as a matrix."""
+"""EVALUATE MODEL: predictions compared with known answers, as metrics, per class or as a confusion matrix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sqlext.grammar.reader import WrittenModel
 
 
 def evaluate(context: Context, request: EvaluateRequest) -> list[ResultRow]:
-    """The rows of EVALUATE MODEL. Everything that can be wrong with any of the models is said before a job runs."""
+    """Returns the rows of EVALUATE MODEL. Errors about any of the models are raised before a Spark job starts."""
     candidates = [_candidate(context, reference, request.form) for reference in request.models]
     if request.source is None:
         answers = [recorded_rows(context, candidate) for candidate in candidates]
@@ -43,7 +43,7 @@ def evaluate(context: Context, request: EvaluateRequest) -> list[ResultRow]:
 
 
 def _candidate(context: Context, reference: WrittenModel, form: str | None) -> Candidate:
-    """:raises SqlExtError: MODEL_NOT_FOUND and its kin, PERMISSION_DENIED, NO_CLASSES."""
+    """:raises SqlExtError: those of :meth:`ModelCatalog.resolve`, PERMISSION_DENIED, NO_CLASSES."""
     offset = reference.name.offset
     with error_at(offset):
         version = context.catalog.resolve(context.model_ref(reference))

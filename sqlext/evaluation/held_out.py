@@ -1,4 +1,4 @@
-"""The rows that validate or test, scored by the published head and stored with the version."""
+"""The validation and test rows, scored by the published head and stored with the version."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class HeldOut:
     """One entry per held-out row; ``split`` is validation or test.
 
     Classification: ``scores`` is (rows, classes), probabilities in the order of the model's labels. Regression:
-    ``target`` and ``predicted_value``, in the target's units. What does not apply is None or NaN.
+    ``target`` and ``predicted_value``, in the units of the target. Fields that do not apply are None or NaN.
     """
 
     row_hash: npt.NDArray[np.int64]
@@ -45,13 +45,13 @@ class HeldOut:
 
     @property
     def accuracy(self) -> float | None:
-        """Of the rows with a label."""
+        """The share of right labels; None for a regressor or without rows."""
         if not self.rows or self.label[0] is None:
             return None
         return float(np.mean(np.array(self.label, dtype=object) == np.array(self.predicted_label, dtype=object)))
 
     def of_split(self, split: str) -> HeldOut:
-        """The rows of one split alone."""
+        """Returns only the rows of one split."""
         keep = [i for i, s in enumerate(self.split) if s == split]
         return HeldOut(
             self.row_hash[keep],
@@ -65,7 +65,7 @@ class HeldOut:
         )
 
     def write(self, folder: Path) -> None:
-        """As Parquet, with the columns that sqlext_held_out() shows and the scores that EVALUATE needs."""
+        """Writes Parquet with the columns that sqlext_held_out() shows and the scores that EVALUATE needs."""
         columns: dict[str, Any] = {
             "split": self.split,
             "row_hash": self.row_hash,
@@ -97,7 +97,11 @@ def _schema() -> pa.Schema:
 
 
 def score(usable: DataFrame, head: Head, labels: Sequence[str], *, regression: bool = False) -> HeldOut:
-    """Scores the rows of ``usable`` (see rows.py) that do not train, on the executors, in f32; also with another model's head."""
+    """Scores the validation and test rows on the executors, in f32.
+
+    :param usable: rows with the columns side, row_hash, label_text, target and features.
+    :param head: that of the new version, or of another model that is compared with it.
+    """
     held_out = usable.where(F.col("side") != TRAIN)
     frame = held_out.select(
         F.col("side").alias("split"),
@@ -106,7 +110,7 @@ def score(usable: DataFrame, head: Head, labels: Sequence[str], *, regression: b
         "target",
         _forward(head)(F.col("features")).alias("output"),
     ).toPandas()
-    # One order whatever the partitions were, so that the same run writes the same file.
+    # A fixed order, whatever the partitions were, so that equal runs write equal files.
     frame = frame.sort_values(["split", "row_hash", "label_text"], ascending=[False, True, True], ignore_index=True)
     outputs = np.array(frame["output"].tolist(), dtype=np.float32).reshape(len(frame), head.outputs)
     empty = np.full(len(frame), np.nan)
@@ -123,11 +127,11 @@ def score(usable: DataFrame, head: Head, labels: Sequence[str], *, regression: b
 
 
 def _forward(head: Head) -> Callable[..., Any]:
-    """A UDF: unscaled features ARRAY<FLOAT> -> the head's outputs, ARRAY<FLOAT>."""
+    """Returns a UDF from unscaled features, ARRAY<FLOAT>, to the outputs of the head, ARRAY<FLOAT>."""
 
     def outputs(features: pd.Series) -> pd.Series:
-        given = np.stack([np.asarray(row, dtype=np.float32) for row in features])
-        return pd.Series(list(head.logits(given)))
+        batch = np.stack([np.asarray(row, dtype=np.float32) for row in features])
+        return pd.Series(list(head.logits(batch)))
 
     outputs.__annotations__ = {"features": pd.Series, "return": pd.Series}
     outputs.__name__ = "score_held_out"

@@ -1,6 +1,7 @@
-"""Metrics by scikit-learn, with the definitions that docs/statements/evaluate_model.md gives.
+"""Metrics computed by scikit-learn; docs/statements/evaluate_model.md defines them.
 
-scikit-learn takes two seconds to import: where it is needed, and not in a training that is measured by its accuracy.
+scikit-learn takes two seconds to import, so the functions that need it import it: a training that reports only the
+accuracy does without.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-CLIP = 1e-15  # of log_loss
+CLIP = 1e-15  # smallest probability in log_loss
 
 
 @dataclass(frozen=True)
 class Classification:
-    """Metrics over scored rows; None where one is not defined. Macro averages are over the classes that occur."""
+    """Metrics over scored rows; None where a metric is undefined. Macro averages cover the classes that occur."""
 
     rows: int
     unknown_labels: int
@@ -34,9 +35,11 @@ class Classification:
 def classification(
     expected: Sequence[str], predicted: Sequence[str], scores: npt.NDArray[np.float64], labels: Sequence[str]
 ) -> Classification:
-    """``scores`` is (rows, len(labels)), probabilities in the order of ``labels``.
+    """Returns the metrics of a classifier.
 
-    A label that the model never saw is a wrong answer; log_loss and roc_auc leave it out.
+    A label that the model never saw counts as a wrong answer; log_loss and roc_auc leave such rows out.
+
+    :param scores: (rows, len(labels)), probabilities in the order of ``labels``.
     """
     from sklearn import metrics
 
@@ -77,7 +80,7 @@ def _roc_auc(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], clas
 
 
 def _top_5(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], classes: int, rows: int) -> float | None:
-    """Share of all ``rows``; ``truth`` and ``scores`` are of those whose label the model knows."""
+    """Share of all ``rows``; ``truth`` and ``scores`` cover only those whose label the model knows."""
     from sklearn import metrics
 
     if classes <= 5 or not rows:
@@ -90,7 +93,7 @@ def _top_5(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], classe
 
 @dataclass(frozen=True)
 class Regression:
-    """Metrics over rows with a target and a predicted value, in the target's own units; None where one is not defined."""
+    """Metrics over rows with a target and a predicted value, in the units of the target; None where a metric is undefined."""
 
     rows: int
     rmse: float
@@ -99,7 +102,7 @@ class Regression:
 
 
 def regression(target: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> Regression:
-    """``r2`` compares with the mean of these rows; one row has none."""
+    """Returns the metrics of a regressor; ``r2`` compares with the mean of these rows and is None for a single row."""
     from sklearn import metrics
 
     return Regression(
@@ -119,7 +122,7 @@ def rmse(target: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) ->
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """Metrics of one class against all others; ``support``: rows with this label."""
+    """Metrics of one class against all others; ``support`` is the number of rows with this label."""
 
     label: str
     precision: float
@@ -129,7 +132,7 @@ class ClassMetrics:
 
 
 def per_class(expected: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> list[ClassMetrics]:
-    """Of every label of the model and every other that occurs, in the order of :func:`in_order`; 0 where undefined."""
+    """Returns the metrics of every label of :func:`in_order`, in its order; 0 where a metric is undefined."""
     from sklearn import metrics
 
     names = in_order(labels, expected)
@@ -140,11 +143,11 @@ def per_class(expected: Sequence[str], predicted: Sequence[str], labels: Sequenc
     ]
 
 
-MAX_FULL_MATRIX = 100  # classes up to which zero cells are listed
+MAX_FULL_MATRIX = 100  # with more classes, cells with zero rows are not listed
 
 
 def confusion(expected: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> list[tuple[str, str, int]]:
-    """(expected label, predicted label, rows) by both labels; a label that the model never saw has its own rows."""
+    """Returns (expected label, predicted label, rows), also for labels that occur but that the model never saw."""
     counts = Counter(zip(expected, predicted, strict=True))
     zeros = len(labels) <= MAX_FULL_MATRIX
     cells = ((e, p, counts[e, p]) for e in in_order(labels, expected) for p in labels)
@@ -152,15 +155,16 @@ def confusion(expected: Sequence[str], predicted: Sequence[str], labels: Sequenc
 
 
 def in_order(labels: Sequence[str], found: Sequence[str]) -> list[str]:
-    """The model's labels in their own order (2 before 10), and others that occur: among them by name, else behind."""
+    """Returns the model's labels in their own order (2 before 10) and the other labels that occur.
+
+    The others are sorted in if the model's labels are in the order of their names; otherwise they follow at the end.
+    """
     others = sorted(set(found) - set(labels))
     return sorted([*labels, *others]) if list(labels) == sorted(labels) else [*labels, *others]
 
 
 def most_frequent(labels: Iterable[str]) -> str:
-    """What 'always answer the most frequent label' gives, of labels or a Counter of them; ties go to the first of them
-    in the order of the labels.
-    """
+    """Returns the most frequent label of labels or of a Counter of them; of equally frequent ones, the first by name."""
     return min(Counter(labels).items(), key=lambda item: (-item[1], item[0]))[0]
 
 

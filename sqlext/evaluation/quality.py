@@ -1,4 +1,4 @@
-"""metric_value and baseline_value: how good a head is on held-out rows, and how good no model at all would be."""
+"""metric_value and baseline_value: how good a head is on held-out rows, and how good a constant answer would be."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sqlext.evaluation.names import LOWER_IS_BETTER, REGRESSION_METRICS
 
 
 def quality(metric: str, rows: HeldOut, labels: Sequence[str]) -> float | None:
-    """A metric over ``rows``, with EVALUATE's definitions; None without rows, or where it is not defined.
+    """Returns a metric over ``rows``, as EVALUATE defines it; None if it is undefined or there are no rows.
 
-    ``labels`` are those of the model that scored the rows.
+    :param labels: those of the model that scored the rows.
     """
     if not rows.rows:
         return None
@@ -31,7 +31,11 @@ def quality(metric: str, rows: HeldOut, labels: Sequence[str]) -> float | None:
 def baseline(
     metric: str, rows: HeldOut, trained: Counter[str], labels: Sequence[str], mean: float | None
 ) -> float | None:
-    """The same metric of always answering the most frequent training label, each class by its share, or the ``mean``."""
+    """Returns the metric of a constant answer.
+
+    :param trained: training labels: the answer is the most frequent one, and the scores are the share of each label.
+    :param mean: of the training targets; the answer of a regressor.
+    """
     if not rows.rows:
         return None
     if mean is not None:

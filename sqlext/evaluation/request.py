@@ -1,4 +1,4 @@
-"""An evaluation as it was asked for: what EVALUATE MODEL hands to its runner."""
+"""The request that EVALUATE MODEL passes to its runner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONFUSION_MATRIX = "CONFUSION MATRIX"
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """``source`` None: the rows that TRAIN held out. ``form`` is :data:`PER_CLASS`, :data:`CONFUSION_MATRIX` or None."""
+    """``source`` is None for the rows that TRAIN held out; ``form`` is PER_CLASS, CONFUSION_MATRIX or None (metrics)."""
 
     models: tuple[WrittenModel, ...]
     source: Source | None = None

@@ -1,4 +1,4 @@
-"""What versions answered to rows whose right answer is known: recorded by TRAIN, or scored now, all models in one pass."""
+"""Predictions for rows with known answers: recorded by TRAIN, or made now for all models in one pass."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from sqlext.spark.types import is_image
 
 @dataclass(frozen=True)
 class Answers:
-    """``rows`` has expected and predicted (labels, or numbers of a regressor) and, of a classifier, scores: the
-    probabilities in the order of its labels. ``skipped`` rows had no right answer or no prediction."""
+    """``rows`` has the columns expected and predicted (labels, or a regressor's numbers) and, for a classifier, scores:
+    the probabilities in the order of its labels. ``skipped`` counts the rows without a known answer or a prediction."""
 
     split: str
     source: str
@@ -42,7 +42,7 @@ class Answers:
 
 
 def recorded_rows(context: Context, candidate: Candidate) -> Answers:
-    """The rows that the training held out: those that test where there are any, else those that validate.
+    """Returns the rows that the training held out: its test rows if there are any, otherwise its validation rows.
 
     :raises SqlExtError: NOTHING_TO_EVALUATE, NO_HELD_OUT_ROWS.
     """
@@ -64,21 +64,21 @@ def recorded_rows(context: Context, candidate: Candidate) -> Answers:
 
 
 def _validated_on(manifest: dict[str, Any]) -> str:
-    """The training's source and VALIDATE clause; of layers that came in a file, whence."""
-    told = manifest.get("details", {}).get("validated_on")
-    return str(told) if told else f"imported from '{manifest.get('source', {}).get('path')}'"
+    """Returns the source and VALIDATE clause of the training; for imported layers, the path of their file."""
+    recorded = manifest.get("details", {}).get("validated_on")
+    return str(recorded) if recorded else f"imported from '{manifest.get('source', {}).get('path')}'"
 
 
-# --- given ------------------------------------------------------------------------------------------------------------
+# --- of a source ------------------------------------------------------------------------------------------------------
 
 
 def given_rows(
     context: Context, candidates: Sequence[Candidate], source: Source, label: Name | None, *, scores: bool = True
 ) -> list[Answers]:
-    """What each candidate answers to the rows of the source, which are read once and embedded once per backbone.
+    """Returns the predictions of each candidate for the source, which is read once and embedded once per backbone.
 
-    :param scores: whether the probabilities are wanted; labels alone are much smaller.
-    :raises SqlExtError: about the source and its columns; NO_ROWS.
+    :param scores: whether to collect the probabilities, which are much larger than the labels.
+    :raises SqlExtError: those of :func:`read_source` and :func:`compared_columns`, NO_ROWS.
     """
     frame = read_source(context, source)
     compared = [compared_columns(frame, c, source, label) for c in candidates]
@@ -90,20 +90,20 @@ def given_rows(
 
 def _answers(table: pd.DataFrame, index: int, candidate: Candidate, source: Source) -> Answers:
     names = {f"{name}_{index}": name for name in ("expected", "predicted", "scores")}
-    mine = table[[column for column in names if column in table.columns]].rename(columns=names)
-    good = mine[mine["expected"].notna() & mine["predicted"].notna()]
+    rows = table[[column for column in names if column in table.columns]].rename(columns=names)
+    good = rows[rows["expected"].notna() & rows["predicted"].notna()]
     if good.empty:
         reason = "it is empty" if table.empty else f"none of its {len(table)} rows has a label and a prediction"
         raise SqlExtError("NO_ROWS", source=source.text, reason=reason, offset=source.offset)
-    return Answers("given", source.text, len(mine) - len(good), good)
+    return Answers("given", source.text, len(rows) - len(good), good)
 
 
 def _scored(
     context: Context, frame: DataFrame, candidates: Sequence[Candidate], compared: Sequence[Compared], source: Source
 ) -> DataFrame:
-    """Columns expected_i, predicted_i and (of a classifier) scores_i of every candidate i."""
-    rows, given = _given(frame, compared)
-    rows, arguments = _embedded(context, rows, candidates, given)
+    """Returns the columns expected_i, predicted_i and (for a classifier) scores_i of every candidate i."""
+    rows, features = _needed_columns(frame, compared)
+    rows, arguments = _embedded(context, rows, candidates, features)
     for i, candidate in enumerate(candidates):
         with error_at(source.offset):
             steps = prediction_steps(context.spark, candidate.version, arguments[i])
@@ -115,8 +115,8 @@ def _scored(
     return rows.select(*[name for name in rows.columns if name.startswith(wanted)])
 
 
-def _given(frame: DataFrame, compared: Sequence[Compared]) -> tuple[DataFrame, list[list[Argument]]]:
-    """The columns that are needed, each once; an image without any right answer is not scored."""
+def _needed_columns(frame: DataFrame, compared: Sequence[Compared]) -> tuple[DataFrame, list[list[Argument]]]:
+    """Selects each needed column once. An image without a known answer becomes NULL, so that it is not scored."""
     names: dict[str, str] = {}
     types: dict[str, ColumnOf] = {}
     for column in (column for one in compared for column in one.features):
@@ -133,32 +133,32 @@ def _given(frame: DataFrame, compared: Sequence[Compared]) -> tuple[DataFrame, l
 
 
 def _embedded(
-    context: Context, rows: DataFrame, candidates: Sequence[Candidate], given: list[list[Argument]]
+    context: Context, rows: DataFrame, candidates: Sequence[Candidate], features: list[list[Argument]]
 ) -> tuple[DataFrame, list[list[Argument]]]:
-    """Where several heads see the same image through one backbone, the image is embedded once and they take the array.
+    """If several heads share an image and a backbone, embeds the image once; the heads then take the array.
 
-    A head that alone uses a backbone takes the image, exactly as classify() does.
+    A head that shares its backbone with no other takes the image, exactly as in classify().
     """
-    networks = [_network(context, candidate, arguments) for candidate, arguments in zip(candidates, given, strict=True)]
-    keys = [None if n is None else (arguments[0].sql, n[0].id) for n, arguments in zip(networks, given, strict=True)]
+    networks = [_network(context, candidate, taken) for candidate, taken in zip(candidates, features, strict=True)]
+    keys = [None if n is None else (taken[0].sql, n[0].id) for n, taken in zip(networks, features, strict=True)]
     arrays: dict[tuple[str, str], Argument] = {}
-    for key, arguments in zip(keys, given, strict=True):
+    for key, taken in zip(keys, features, strict=True):
         users = [n for k, n in zip(keys, networks, strict=True) if n is not None and k == key]
         if key is None or key in arrays or len(users) < 2:
             continue
-        # Heads that classify() scores in different precisions are compared in f32.
+        # If classify() would score these heads in different precisions, all of them are compared in f32.
         choice = min((choice for _, choice in users), key=lambda c: c.precision != "f32")
         column = f"embedded_{len(arrays)}"
-        rows = apply_steps(rows, embedding_steps(context.spark, users[0][0], arguments[0], choice))
+        rows = apply_steps(rows, embedding_steps(context.spark, users[0][0], taken[0], choice))
         rows = rows.withColumn(column, F.col("embedded.embedding"))
         arrays[key] = Argument(ArrayType(FloatType()), column)
-    return rows, [[arrays[key]] if key in arrays else a for key, a in zip(keys, given, strict=True)]
+    return rows, [[arrays[key]] if key in arrays else taken for key, taken in zip(keys, features, strict=True)]
 
 
-def _network(context: Context, candidate: Candidate, given: list[Argument]) -> tuple[ModelVersion, Choice] | None:
-    """What embeds for a trained head: the backbone, engine and precision; None without an image."""
+def _network(context: Context, candidate: Candidate, features: list[Argument]) -> tuple[ModelVersion, Choice] | None:
+    """Returns the backbone, engine and precision that embed images for a trained head; None if it takes no image."""
     recorded = candidate.manifest.get("backbone")
-    if candidate.is_imported or recorded is None or not is_image(given[0].type):
+    if candidate.is_imported or recorded is None or not is_image(features[0].type):
         return None
 
     with error_at(candidate.offset):

@@ -1,1 +1,1 @@
-"""From a column to an answer: which engine runs, the steps of a query, and the work of a Python worker."""
+"""Scoring: the choice of the engine, the steps of a query, and the code that runs in Python workers."""

@@ -1,4 +1,4 @@
-"""Which engine and precision a query scores with: the settings, the network, the CPUs and the version's recorded check."""
+"""Chooses the engine and precision of a query from the settings, the network, the CPUs and the version's recorded check."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ class Choice:
 
 
 def choose(spark: SparkSession, manifest: dict[str, Any], backbone: ModelVersion | None) -> Choice:
-    """For predictions of a model; ``backbone`` is None when it scores arrays (the head runs in NumPy or BigDL)."""
+    """Chooses for predictions of a model.
+
+    :param backbone: None if the model scores arrays: its head then runs in NumPy or BigDL.
+    :raises SqlExtError: ENGINE_CANNOT_SCORE, INVALID_SETTING.
+    """
     engine, precision = _setting(spark, "engine", _ENGINES), _setting(spark, "precision", _PRECISIONS)
     if backbone is None:
         return Choice(
@@ -45,7 +49,13 @@ def choose(spark: SparkSession, manifest: dict[str, Any], backbone: ModelVersion
 
 
 def choose_for_embedding(spark: SparkSession, network: dict[str, Any]) -> Choice:
-    """For embed() and TRAIN: f32-equal answers unless spark.sqlext.embed.precision asks, since embeddings are stored and mixed."""
+    """Chooses for embed() and TRAIN.
+
+    The precision is f32 unless spark.sqlext.embed.precision says otherwise: embeddings are stored, and those of different
+    queries are used together.
+
+    :raises SqlExtError: ENGINE_CANNOT_SCORE, INVALID_SETTING.
+    """
     engine = _setting(spark, "engine", _ENGINES)
     precision = _setting(spark, "embed.precision", ("f32", "bf16"))
     return _engine(spark, engine, precision, False, network, network)
@@ -64,8 +74,8 @@ def _engine(
             return Choice("openvino", "bf16")
         if not automatic:
             reason = (
-                "bf16 needs engine openvino, a network it can run and executors whose CPU has AVX-512 BF16 or AMX and answers "
-                "in bf16"
+                "bf16 needs engine openvino, a network that openvino can run, and executors whose CPUs have AVX-512 BF16 or "
+                "AMX and run a network in bf16"
             )
             raise SqlExtError("ENGINE_CANNOT_SCORE", engine=engine, model=model["model"], reason=reason)
     if engine == "auto":
@@ -96,7 +106,7 @@ def _setting(spark: SparkSession, name: str, accepted: tuple[str, ...]) -> str:
 
 
 def executors_have_bf16(spark: SparkSession) -> bool:
-    """Whether every executor's CPU has bf16 and a network in bf16 answers there; asked by one small job per application."""
+    """Whether the CPU of every executor has bf16 and runs a network in it; one small job per application finds out."""
     context = spark.sparkContext
     if context.applicationId not in _capable:
         if str(context.master).startswith("local"):

@@ -1,6 +1,6 @@
-"""What a prediction is made from: an image, an array, an ML vector, a struct or the columns themselves, as one argument.
+"""The features of a call as one argument: an image, an array, an ML vector, a struct or separate columns.
 
-A scoring step takes an image or an ARRAY<FLOAT>; everything else becomes one of these in SQL, inside the step's argument.
+A scoring step takes an image or an ARRAY<FLOAT>. The other forms are converted by SQL inside the step's argument.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ from sqlext.text import identifier
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a call; ``sql`` is how the reply refers to it, ``value`` its value when it is a constant, ``text`` what
-    CAST(.. AS STRING) makes of that."""
+    """One argument of a call; ``sql`` refers to it. A constant has a ``value``, and ``text`` is that value CAST to STRING."""
 
     type: DataType
     sql: str
@@ -42,7 +41,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class TrainedInput:
-    """What a version takes: ``kind`` is image, array or columns; ``columns`` are (name, type) in trained order."""
+    """The input of a version: ``kind`` is image, array or columns; ``columns`` are (name, type) in trained order."""
 
     kind: str
     columns: tuple[tuple[str, str], ...]
@@ -52,11 +51,11 @@ class TrainedInput:
 
     @classmethod
     def of(cls, manifest: dict[str, Any]) -> TrainedInput:
-        told = manifest.get("input") or {}
+        recorded = manifest.get("input") or {}
         imported = manifest["kind"] == "backbone"
-        columns = told.get("columns") or ([{"name": told["column"]}] if told.get("column") else [])
+        columns = recorded.get("columns") or ([{"name": recorded["column"]}] if recorded.get("column") else [])
         return cls(
-            "image" if imported else told.get("kind") or "array",
+            "image" if imported else recorded.get("kind") or "array",
             tuple((c["name"], c.get("type") or "") for c in columns),
             int(manifest["width"]),
             imported,
@@ -73,41 +72,43 @@ class TrainedInput:
 
     @property
     def expected(self) -> str:
-        """In words, for an error."""
+        """The accepted input in words, for an error."""
         if self.imported:
             return "an image"
         if self.kind == "columns":
             named = ", ".join(f"{name} {kind.upper()}".strip() for name, kind in self.columns)
-            return f"its columns ({named}) in that order, a STRUCT with those names or an array of {self.width} numbers"
+            return (
+                f"its columns ({named}) in this order, a STRUCT with these names, or an array of {self.width} numbers"
+            )
         if self.kind == "image" or self.has_backbone:
             return f"an image or an array of {self.width} numbers"
         return f"an array of {self.width} numbers (train it with BACKBONE to score images)"
 
 
 def as_one(
-    model: ModelVersion, manifest: dict[str, Any], given: Sequence[Argument], signature: str | None = None
+    model: ModelVersion, manifest: dict[str, Any], arguments: Sequence[Argument], signature: str | None = None
 ) -> Argument:
-    """The features as one argument: an image (BINARY, an image struct, NULL) or an array of numbers.
+    """Returns the features as one argument: an image (BINARY, an image struct or NULL) or an array of numbers.
 
-    :param signature: of the function that was called, for the error.
-    :raises SqlExtError: FEATURES_MISMATCH naming what the model takes.
+    :param signature: that of the called function, for the error.
+    :raises SqlExtError: FEATURES_MISMATCH, which says what the model takes.
     """
     trained = TrainedInput.of(manifest)
-    fields = _fields(trained, given)
-    found = _one(trained, tuple(given)) or _many(trained, fields, given[0].sql if len(fields) > len(given) else None)
+    fields = _fields(trained, arguments)
+    struct = arguments[0].sql if len(fields) > len(arguments) else None
+    found = _one(trained, tuple(arguments)) or _many(trained, fields, struct)
     if found is not None and (trained.takes_arrays if is_array(found.type) else trained.takes_images):
         return found
     call = f"The call is {signature}." if signature else ""
-    raise SqlExtError(
-        "FEATURES_MISMATCH", model=model.name, expected=trained.expected, given=_given(trained, given), call=call
-    )
+    types = _shown_types(trained, arguments)
+    raise SqlExtError("FEATURES_MISMATCH", model=model.name, expected=trained.expected, given=types, call=call)
 
 
-def _one(trained: TrainedInput, given: tuple[Argument, ...]) -> Argument | None:
-    """A single image, array, vector or NULL."""
-    if len(given) != 1:
+def _one(trained: TrainedInput, arguments: tuple[Argument, ...]) -> Argument | None:
+    """Returns a single image, array, vector or NULL; None for other arguments."""
+    if len(arguments) != 1:
         return None
-    only = given[0]
+    only = arguments[0]
     if is_vector(only.type):
         return Argument(ArrayType(DoubleType()), f"sqlext_vector_to_array({only.sql})")
     if isinstance(only.type, NullType):
@@ -117,26 +118,26 @@ def _one(trained: TrainedInput, given: tuple[Argument, ...]) -> Argument | None:
     return only if is_image(only.type) or is_array(only.type) else None
 
 
-def _fields(trained: TrainedInput, given: Sequence[Argument]) -> tuple[Argument, ...]:
-    """The arguments; of a struct the trained columns by their names, in trained order."""
-    if len(given) != 1 or not isinstance(given[0].type, StructType):
-        return tuple(given)
-    types = {f.name.lower(): f.dataType for f in given[0].type.fields}
+def _fields(trained: TrainedInput, arguments: Sequence[Argument]) -> tuple[Argument, ...]:
+    """Returns the arguments or, if the only one is a struct, its trained columns by name, in trained order."""
+    if len(arguments) != 1 or not isinstance(arguments[0].type, StructType):
+        return tuple(arguments)
+    types = {f.name.lower(): f.dataType for f in arguments[0].type.fields}
     if not all(name.lower() in types for name, _ in trained.columns):
         return ()
-    return tuple(Argument(types[n.lower()], f"{given[0].sql}.{identifier(n)}") for n, _ in trained.columns)
+    return tuple(Argument(types[n.lower()], f"{arguments[0].sql}.{identifier(n)}") for n, _ in trained.columns)
 
 
-def _many(trained: TrainedInput, given: tuple[Argument, ...], struct: str | None) -> Argument | None:
-    """Columns, or the fields of ``struct``, as an array: as many as were trained, each a number.
+def _many(trained: TrainedInput, arguments: tuple[Argument, ...], struct: str | None) -> Argument | None:
+    """Returns columns, or the fields of ``struct``, as an array; None unless they are the trained number of numbers.
 
-    The only field of a struct is what it is.
+    If the model was not trained on columns, the only field of a struct is an image or an array and is used unchanged.
     """
     if trained.kind != "columns":
-        return _one(trained, given)
-    if len(given) != len(trained.columns) or not all(_is_number(a.type) for a in given):
+        return _one(trained, arguments)
+    if len(arguments) != len(trained.columns) or not all(_is_number(a.type) for a in arguments):
         return None
-    values = ", ".join(f"CAST({a.sql} AS FLOAT)" for a in given)
+    values = ", ".join(f"CAST({a.sql} AS FLOAT)" for a in arguments)
     array = f"array({values})"
     return Argument(ArrayType(FloatType()), f"CASE WHEN {struct} IS NOT NULL THEN {array} END" if struct else array)
 
@@ -145,19 +146,20 @@ def _is_number(kind: DataType) -> bool:
     return isinstance(kind, NumericType | BooleanType | NullType)
 
 
-def _given(trained: TrainedInput, given: Sequence[Argument]) -> str:
-    if len(given) == 1 and isinstance(given[0].type, StringType):
-        return shown_type(given[0].type)
-    if len(given) == 1 and isinstance(given[0].type, StructType) and not is_image(given[0].type):
-        there = {f.name.lower() for f in given[0].type.fields}
-        missing = [name for name, _ in trained.columns if name.lower() not in there]
+def _shown_types(trained: TrainedInput, arguments: Sequence[Argument]) -> str:
+    first = arguments[0].type if len(arguments) == 1 else None
+    if isinstance(first, StringType):
+        return shown_type(first)
+    if isinstance(first, StructType) and not is_image(first):
+        fields = {f.name.lower() for f in first.fields}
+        missing = [name for name, _ in trained.columns if name.lower() not in fields]
         if missing and trained.kind == "columns":
             return f"a STRUCT without {', '.join(missing)}"
-    return ", ".join(a.type.simpleString() for a in given) or "nothing"
+    return ", ".join(a.type.simpleString() for a in arguments) or "nothing"
 
 
 def image_sql(argument: Argument) -> str:
-    """The argument as a scoring step takes it: BINARY, or the image struct's six fields in order; NULL is no image."""
+    """Returns the argument as a scoring step takes it: BINARY (an untyped NULL too), or a struct of the six image fields."""
     if isinstance(argument.type, NullType):
         return f"CAST({argument.sql} AS BINARY)"
     if isinstance(argument.type, BinaryType):

@@ -1,7 +1,7 @@
-"""Driver side of scoring: a model version becomes a registered UDF with its broadcasts, made once and shared.
+"""The driver's side of scoring: a model version becomes a registered UDF with a broadcast network, created once and shared.
 
-All functions of one model and image are fields of one deterministic UDF, one Python object per (version, engine,
-precision, kind of input): Spark sees that two calls are equal only when they hold the same object.
+All functions of one model and image are fields of one deterministic UDF. There is one Python object per (version, engine,
+precision, kind of input), because Spark treats two calls as equal only if they hold the same object.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ INSPECTION = "struct<width:int,height:int,channels:int,format:string,error:strin
 
 @dataclass(frozen=True)
 class Step:
-    """A scoring step: the registered UDF ``udf`` over SQL ``arguments``; later texts call its result ``name``."""
+    """A scoring step: the registered UDF ``udf`` over SQL ``arguments``; later SQL refers to its result as ``name``."""
 
     name: str
     udf: str
@@ -51,7 +51,7 @@ class Step:
 
 @dataclass
 class _Bound:
-    """A UDF that the analyser may use; ``network`` is its broadcast."""
+    """A UDF that the analyser may use, and the broadcast of its network."""
 
     udf: Callable[..., Any]
     network: Broadcast[bytes] | None = None
@@ -66,7 +66,7 @@ _application: list[str] = []
 
 
 def _forget_other_applications(spark: SparkSession) -> None:
-    """A stopped application takes its broadcasts with it; what was bound for it is of no use to the next."""
+    """The broadcasts of a stopped application are gone, so the next application cannot use the UDFs that hold them."""
     if _application != [spark.sparkContext.applicationId]:
         _bound.clear()
         _networks.clear()
@@ -85,7 +85,10 @@ def _register(spark: SparkSession, key: str, make: Callable[[], _Bound]) -> str:
 
 
 def _release_idle(spark: SparkSession) -> None:
-    """Executors drop networks that no query has bound for `spark.sqlext.models.idle`; a later use fetches them again."""
+    """Removes from the executors the networks that no query has bound for `spark.sqlext.models.idle`.
+
+    A later query fetches them again.
+    """
     idle = duration_seconds(setting(spark, "models.idle") or "30m")
     busy = {id(b.network) for b in _bound.values() if time.monotonic() - b.used_at < idle}
     for bound in _bound.values():
@@ -105,7 +108,7 @@ def _network(spark: SparkSession, version: ModelVersion) -> Broadcast[bytes]:
 def scalar_udf(
     function: Callable[..., Any], returns: str, name: str, *, struct_input: bool = False, inputs: int = 1
 ) -> Callable[..., Any]:
-    """A scalar pandas UDF around ``function``, named as EXPLAIN shows it."""
+    """Returns a scalar pandas UDF around ``function``; EXPLAIN shows its ``name``."""
 
     def of_one(a: Any) -> Any:
         return function(a)
@@ -115,16 +118,16 @@ def scalar_udf(
 
     # PySpark reads the kind of a pandas UDF, and whether a struct arrives as a DataFrame, from its annotations.
     first = pd.DataFrame if struct_input else pd.Series
-    call, given = (of_two, {"a": first, "b": pd.Series}) if inputs == 2 else (of_one, {"a": first})
-    call.__annotations__ = {**given, "return": pd.DataFrame}
+    call, types = (of_two, {"a": first, "b": pd.Series}) if inputs == 2 else (of_one, {"a": first})
+    call.__annotations__ = {**types, "return": pd.DataFrame}
     call.__name__ = name
     return pandas_udf(call, returns)  # type: ignore[call-overload, no-any-return]
 
 
 def apply_steps(frame: DataFrame, steps: tuple[Step, ...]) -> DataFrame:
-    """Adds each step's result as a column of its name; ``arguments`` are SQL over the frame's columns.
+    """Adds the result of each step as a column; the steps' ``arguments`` are SQL over the columns of ``frame``.
 
-    As in SQL, filters and sorts around it score no row twice, and batches are bounded in bytes.
+    As in SQL, surrounding filters and sorts do not score a row twice, and batches are bounded in bytes.
     """
     for step in steps:
         frame = frame.withColumn(step.name, scored_column(frame.sparkSession, step.udf, map(F.expr, step.arguments)))
@@ -132,15 +135,15 @@ def apply_steps(frame: DataFrame, steps: tuple[Step, ...]) -> DataFrame:
 
 
 def _suffix(struct: bool) -> str:
-    """One UDF per kind of input: pandas hands a struct column over as a DataFrame."""
+    """Structs need a separate UDF, because PySpark passes a struct column as a DataFrame."""
     return "_struct" if struct else ""
 
 
-# --- what functions and training ask for ----------------------------------------------------------------------------
+# --- the steps of functions, training and evaluation -----------------------------------------------------------------
 
 
 def inspection_steps(spark: SparkSession, image: Argument) -> tuple[Step, ...]:
-    """One step `inspected` with INSPECTION's fields."""
+    """Returns one step, `inspected`, with the fields of INSPECTION."""
     struct = is_image_struct(image.type)
     key = _register(
         spark,
@@ -151,7 +154,7 @@ def inspection_steps(spark: SparkSession, image: Argument) -> tuple[Step, ...]:
 
 
 def thumbnail_steps(spark: SparkSession, image: Argument, side: Argument) -> tuple[Step, ...]:
-    """One step `thumbnail` with THUMBNAIL's field."""
+    """Returns one step, `thumbnail`, with the field of THUMBNAIL."""
     struct = is_image_struct(image.type)
     key = _register(
         spark,
@@ -164,7 +167,7 @@ def thumbnail_steps(spark: SparkSession, image: Argument, side: Argument) -> tup
 
 
 def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument, choice: Choice) -> tuple[Step, ...]:
-    """Steps whose last, `embedded`, has EMBEDDING's fields."""
+    """Returns steps; the last one, `embedded`, has the fields of EMBEDDING."""
     spec = _spec(spark, backbone, choice)
     if choice.engine == "bigdl":
         post = worker.embedding_from_forward
@@ -180,31 +183,32 @@ def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument
 def prediction_steps(
     spark: SparkSession, model: ModelVersion, features: Sequence[Argument], signature: str | None = None
 ) -> tuple[Step, ...]:
-    """Steps whose last, `scored`, has PREDICTION's fields.
+    """Returns steps; the last one, `scored`, has the fields of PREDICTION.
 
     :param features: one argument (an image, an array, an ML vector, a STRUCT), or one for each trained column.
-    :param signature: of the function that was called, for errors.
-    :raises SqlExtError: FEATURES_MISMATCH when the model takes something else, NO_CLASSIFIER.
+    :param signature: that of the called function, for errors.
+    :raises SqlExtError: FEATURES_MISMATCH if the model takes other features, NO_CLASSIFIER, and the errors of
+        :func:`choose`.
     """
     manifest = ModelCatalog(spark).read_manifest(model)
     if manifest["kind"] == "backbone" and not manifest.get("scores_width"):
         raise SqlExtError("NO_CLASSIFIER", model=model.name)
-    given = as_one(model, manifest, features, signature)
-    backbone = None if is_array(given.type) else _backbone_of(spark, model, manifest)
+    argument = as_one(model, manifest, features, signature)
+    backbone = None if is_array(argument.type) else _backbone_of(spark, model, manifest)
     choice = choose(spark, manifest, backbone)
     spec = _spec(spark, model, choice, backbone=backbone)
     if choice.engine == "bigdl":
         chain = [model] if backbone in (None, model) else [backbone, model]
         post = partial(worker.from_forward, spec=spec)
-        return _forward_steps(spark, spec, given, "scored", PREDICTION, post, [v for v in chain if v is not None])
+        return _forward_steps(spark, spec, argument, "scored", PREDICTION, post, [v for v in chain if v is not None])
     if backbone is None:
-        return _array_steps(spark, spec, given, f"classify_{model}")
-    struct, network = is_image_struct(given.type), _network(spark, backbone)
+        return _array_steps(spark, spec, argument, f"classify_{model}")
+    struct, network = is_image_struct(argument.type), _network(spark, backbone)
     key = f"{spec.key}:image{_suffix(struct)}"
     function = partial(worker.predict_images, spec=spec, network=network)
     udf = partial(scalar_udf, function, PREDICTION, f"classify_{model}", struct_input=struct)
     _register(spark, key, lambda: _Bound(udf(), network))
-    return (Step("scored", key, (image_sql(given),)),)
+    return (Step("scored", key, (image_sql(argument),)),)
 
 
 def _array_steps(spark: SparkSession, spec: ScoringSpec, features: Argument, name: str) -> tuple[Step, ...]:
@@ -215,7 +219,7 @@ def _array_steps(spark: SparkSession, spec: ScoringSpec, features: Argument, nam
 
 
 def _backbone_of(spark: SparkSession, model: ModelVersion, manifest: dict[str, Any]) -> ModelVersion | None:
-    """The network that turns an image into features: an imported model is its own."""
+    """Returns the network that turns an image into features; an imported model is its own backbone."""
     if manifest["kind"] == "backbone":
         return model
     recorded = manifest.get("backbone")
@@ -249,7 +253,7 @@ def _spec(
 
 
 def _cache_bytes(spark: SparkSession) -> int:
-    """spark.sqlext.cache.maxBytes; nothing is cached where Spark encrypts what it writes to local disks."""
+    """Returns spark.sqlext.cache.maxBytes, but 0 if Spark encrypts its local files, since the cache would not be encrypted."""
     if spark.sparkContext.getConf().get("spark.io.encryption.enabled", "false").strip().lower() == "true":
         return 0
     return setting_bytes(spark, "cache.maxBytes")
@@ -264,7 +268,7 @@ def _forward_steps(
     post: Callable[..., Any],
     chain: list[ModelVersion],
 ) -> tuple[Step, ...]:
-    """BigDL in the executor's JVM: a Python step before it (decode), one after it (labels); the forward runs between."""
+    """Returns two Python steps, one that decodes and one that adds the labels; BigDL's forward runs between them in the JVM."""
     image = is_image(features.type)
     struct = is_image_struct(features.type)
     kind = f"image{_suffix(struct)}" if image else "array"

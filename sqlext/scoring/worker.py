@@ -1,8 +1,8 @@
 """The scoring path inside a Python worker: Arrow batch -> decode -> engine -> head -> rows.
 
-One spec per (model version, engine, precision, kind of input); what it compiles is kept for the life of the worker.
-Within a batch equal inputs are scored once (a join that fans out repeats its images), and what a network has given for an
-image is cached on the executor's disk (cache.py).
+There is one spec per (model version, engine, precision, kind of input). A worker keeps a compiled engine until it exits.
+Equal inputs of a batch are scored once (a join that fans out repeats its images), and a network's output for an image is
+cached on the executor's disk (cache.py).
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class ScoringSpec:
     width: int = 0
     version: int = 0
     task: str = "classification"
-    columns: tuple[str, ...] = ()  # their names, of a model of several columns: for reasons
-    cache_bytes: int = 0  # of an executor's disk, for outputs of networks
+    columns: tuple[str, ...] = ()  # names of the feature columns, for error texts; empty if the input is one column
+    cache_bytes: int = 0  # limit of the output cache on the executor's disk
 
 
 _engines: dict[tuple[str, str, str], Engine] = {}
@@ -64,7 +64,7 @@ def _engine(spec: ScoringSpec, network: Broadcast[bytes]) -> Engine:
 
 
 def _broadcast_bytes(broadcast: Broadcast[bytes]) -> bytes:
-    """The value without Broadcast's own cache, which would keep 100 MB beside the compiled network."""
+    """Returns the value without Broadcast's own cache, which would hold another 100 MB next to the compiled network."""
     path = getattr(broadcast, "_path", None)
     if path is None or not Path(path).is_file():
         return broadcast.value
@@ -76,7 +76,7 @@ def _broadcast_bytes(broadcast: Broadcast[bytes]) -> bytes:
 
 
 def _rows(values: pd.Series | pd.DataFrame) -> list[Any]:
-    """A BINARY column as bytes, an image-struct column as dicts; None for NULL."""
+    """Returns a BINARY column as bytes or an image-struct column as dicts; NULL becomes None."""
     if isinstance(values, pd.DataFrame):
         records: list[dict[Any, Any]] = values.to_dict("records")
         return [record if record.get("data") is not None else None for record in records]
@@ -88,7 +88,7 @@ def _identity(value: Any) -> Any:
 
 
 def _unique(values: list[Any]) -> tuple[list[Any], list[int | None]]:
-    """Distinct non-NULL values, and for each row its index among them (None for NULL)."""
+    """Returns the distinct non-NULL values and, for each row, its index among them (None for NULL)."""
     seen: dict[Any, int] = {}
     index = [None if value is None else seen.setdefault(_identity(value), len(seen)) for value in values]
     first = {i: value for value, i in zip(reversed(values), reversed(index), strict=True) if i is not None}
@@ -96,7 +96,7 @@ def _unique(values: list[Any]) -> tuple[list[Any], list[int | None]]:
 
 
 def _tensor(value: Any, preprocessing: Preprocessing) -> Floats | str:
-    """The network's input (3, S, S), or the reason why there is none."""
+    """Returns the network's input (3, S, S), or the reason why the image does not decode."""
     try:
         return tensor(images.decode(value), preprocessing)
     except images.ImageError as error:
@@ -106,7 +106,7 @@ def _tensor(value: Any, preprocessing: Preprocessing) -> Floats | str:
 def _through_network(
     values: list[Any], spec: ScoringSpec, network: Broadcast[bytes], output: str
 ) -> list[Floats | str]:
-    """Each image's row of the network's ``output`` ('embedding' or 'scores'), or the reason why there is none."""
+    """Returns each image's row of the network's ``output`` ('embedding' or 'scores'), or the reason why there is none."""
     preprocessing = Preprocessing.from_dict(spec.preprocessing or {})
     cache = output_cache(spec.cache_bytes)
     scope = f"{spec.network_key} {spec.engine} {spec.precision} {output}"
@@ -117,10 +117,11 @@ def _through_network(
         known = cache.read(keys) if cache else [None] * len(chunk)
         missing = [i for i, found in enumerate(known) if found is None]
         inputs = [_tensor(chunk[i], preprocessing) for i in missing]
-        made = dict(zip(missing, _of_good(inputs, lambda batch: _run(batch, output, spec, network)), strict=True))
-        if cache:  # a reason is not cached
-            cache.write({keys[i]: row for i, row in made.items() if not isinstance(row, str)})
-        results += [made[i] if found is None else found for i, found in enumerate(known)]
+        outputs = _of_good(inputs, lambda batch: _run(batch, output, spec, network))
+        computed = dict(zip(missing, outputs, strict=True))
+        if cache:  # only outputs are cached, not reasons
+            cache.write({keys[i]: row for i, row in computed.items() if not isinstance(row, str)})
+        results += [computed[i] if found is None else found for i, found in enumerate(known)]
     return results
 
 
@@ -133,7 +134,7 @@ def _run(batch: Floats, output: str, spec: ScoringSpec, network: Broadcast[bytes
 
 
 def _of_good(values: list[Floats | str], function: Callable[[Floats], Floats]) -> list[Floats | str]:
-    """``function`` of the values as one batch; what is a reason stays one."""
+    """Applies ``function`` to the values as one batch; reasons (strings) are returned unchanged."""
     good = [v for v in values if not isinstance(v, str)]
     outputs = iter(function(np.stack(good)) if good else ())
     return [v if isinstance(v, str) else next(outputs) for v in values]
@@ -142,17 +143,17 @@ def _of_good(values: list[Floats | str], function: Callable[[Floats], Floats]) -
 def _spread(
     results: list[Floats | str], index: list[int | None], missing: str
 ) -> tuple[list[Floats | None], list[str | None]]:
-    """Back to one entry per row: (output or None, reason or None)."""
+    """Expands the results of distinct inputs to all rows: (output or None, reason or None)."""
     return _apart([missing if i is None else results[i] for i in index])
 
 
 def _apart(results: list[Floats | str]) -> tuple[list[Floats | None], list[str | None]]:
-    """Outputs and reasons, one of the two per row."""
+    """Splits results into outputs and reasons; a row has one of the two."""
     return [None if isinstance(r, str) else r for r in results], [r if isinstance(r, str) else None for r in results]
 
 
 def embed_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network: Broadcast[bytes]) -> pd.DataFrame:
-    """Columns embedding (float32 array) and error."""
+    """Returns the columns embedding (float32 array) and error."""
     unique, index = _unique(_rows(values))
     results = _through_network(unique, spec, network, "embedding")
     outputs, errors = _spread(results, index, NO_IMAGE)
@@ -160,7 +161,7 @@ def embed_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network: B
 
 
 def predict_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network: Broadcast[bytes]) -> pd.DataFrame:
-    """Columns of :func:`predictions`, from images through backbone and head (or the network's own scores)."""
+    """Returns the columns of :func:`predictions` for images, from backbone and head or from the network's own scores."""
     unique, index = _unique(_rows(values))
     results = _through_network(unique, spec, network, "scores" if spec.head is None else "embedding")
     if spec.head is not None:
@@ -169,7 +170,7 @@ def predict_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network:
 
 
 def tensors(values: pd.Series | pd.DataFrame, spec: ScoringSpec) -> pd.DataFrame:
-    """Columns tensor (flat float32 array) and error: what the JVM's BigDL forward takes."""
+    """Returns the columns tensor (flat float32 array) and error, the input of BigDL's forward in the JVM."""
     preprocessing = Preprocessing.from_dict(spec.preprocessing or {})
     unique, index = _unique(_rows(values))
     results = [_tensor(value, preprocessing) for value in unique]
@@ -205,13 +206,13 @@ def _over_arrays(
 
 
 def predict_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
-    """Columns of :func:`predictions`, from feature arrays through the head."""
+    """Returns the columns of :func:`predictions` for feature arrays, from the head."""
     assert spec.head is not None
     return predictions(*_over_arrays(values, spec, spec.head.logits), spec)
 
 
 def scaled_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
-    """Columns tensor and error: arrays checked and standardised, for the JVM's BigDL forward."""
+    """Returns the columns tensor (checked, standardised arrays) and error, the input of BigDL's forward in the JVM."""
     assert spec.head is not None
     outputs, errors = _over_arrays(values, spec, spec.head.scale)
     return pd.DataFrame({"tensor": _column(outputs), "error": _column(errors)})
@@ -221,9 +222,9 @@ def scaled_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
 
 
 def predictions(outputs: list[Floats | None], errors: list[str | None], spec: ScoringSpec) -> pd.DataFrame:
-    """Raw outputs -> columns label, score, value, error, version, scores (probabilities in the order of the labels).
+    """Turns raw outputs into the columns label, score, value, error, version, scores (probabilities in label order).
 
-    Of a regressor the only output is ``value``, in the target's own units; the others are NULL.
+    A regressor has only a ``value``, in the units of its target; its label, score and scores are NULL.
     """
     nothing: list[Any] = [None] * len(outputs)
     columns: dict[str, list[Any]] = {"label": nothing, "score": nothing, "value": nothing}
@@ -240,7 +241,7 @@ def predictions(outputs: list[Floats | None], errors: list[str | None], spec: Sc
 
 
 def _scores(outputs: list[Floats | None], spec: ScoringSpec) -> list[Any]:
-    """Probabilities per row, None where there is no output."""
+    """Returns the probabilities of each row, or None if it has no output."""
     good = [o for o in outputs if o is not None]
     each = iter(_probabilities(np.stack(good), spec.scores_kind) if good else ())
     return [None if o is None else next(each) for o in outputs]
@@ -251,7 +252,7 @@ def _probabilities(outputs: Floats, kind: str) -> npt.NDArray[np.float64]:
 
 
 def _column(values: list[Any]) -> pd.Series:
-    """An object column: pandas must not turn None into NaN or arrays into a matrix."""
+    """Returns an object column, so that pandas does not turn None into NaN or arrays into a matrix."""
     column = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):
         column[i] = value
@@ -259,21 +260,21 @@ def _column(values: list[Any]) -> pd.Series:
 
 
 def from_forward(forwarded: pd.Series, errors: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
-    """BigDL's outputs (class scores as logits or log-probabilities) -> columns of :func:`predictions`."""
+    """Turns BigDL's outputs (class scores as logits or log-probabilities) into the columns of :func:`predictions`."""
     outputs = [None if value is None else np.asarray(value, dtype=np.float32) for value in forwarded]
     return predictions(outputs, [None if e is None else str(e) for e in errors], spec)
 
 
 def embedding_from_forward(forwarded: pd.Series, errors: pd.Series) -> pd.DataFrame:
-    """BigDL's outputs -> columns embedding and error."""
+    """Turns BigDL's outputs into the columns embedding and error."""
     return pd.DataFrame({"embedding": forwarded, "error": errors})
 
 
-# --- looking at pictures ------------------------------------------------------------------------------------------
+# --- inspecting pictures ------------------------------------------------------------------------------------------
 
 
 def inspect_images(values: pd.Series | pd.DataFrame) -> pd.DataFrame:
-    """Columns width, height, channels, format and error of each picture."""
+    """Returns the columns width, height, channels, format and error of each picture."""
     unique, index = _unique(_rows(values))
     inspected = [_inspect(value) for value in unique]
     rows = [(None, None, None, None, NO_IMAGE) if i is None else inspected[i] for i in index]
@@ -284,7 +285,7 @@ def inspect_images(values: pd.Series | pd.DataFrame) -> pd.DataFrame:
 
 def _inspect(value: Any) -> tuple[int | None, int | None, int | None, str | None, str | None]:
     try:
-        images.decode(value)  # a header alone does not prove that the picture decodes
+        images.decode(value)  # a readable header does not prove that the pixels decode
         info = images.info(value)
     except images.ImageError as error:
         return None, None, None, None, str(error)
@@ -292,7 +293,10 @@ def _inspect(value: Any) -> tuple[int | None, int | None, int | None, str | None
 
 
 def data_urls(values: pd.Series | pd.DataFrame, sides: pd.Series) -> pd.DataFrame:
-    """Column url: a JPEG of each picture, no side longer than its row of ``sides``; NULL without either."""
+    """Returns the column url: each picture as a JPEG whose sides are at most its row of ``sides`` pixels long.
+
+    The url is NULL if the picture or the side is missing, or if the picture does not decode.
+    """
     pairs = zip(_rows(values), sides, strict=True)
     urls = [
         None if value is None or pd.isna(side) or side < 1 else _data_url(value, int(side)) for value, side in pairs
@@ -312,5 +316,5 @@ def _data_url(value: Any, side: int) -> str | None:
 
 
 def cpu_has_bf16(_: object = None) -> bool:
-    """Whether this worker's CPU has bf16 (AVX-512 BF16 or AMX), and a network in bf16 answers; mapped over an RDD."""
+    """Whether this worker's CPU has bf16 (AVX-512 BF16 or AMX) and runs a network in it; the argument is for RDD.map."""
     return cpu_supports_bf16()

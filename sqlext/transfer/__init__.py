@@ -1,1 +1,1 @@
-"""Models in and out: IMPORT MODEL and EXPORT MODEL behind the grammar."""
+"""The execution of IMPORT MODEL and EXPORT MODEL."""

@@ -1,7 +1,7 @@
-"""The numeric self-check of IMPORT: the same pictures through every engine that can take the network.
+"""The numeric check of IMPORT: every engine that can run the network computes its outputs for the same pictures.
 
-Only numbers show the faults that matter here: wrong layers convert and run without a complaint (BigDL's softmax over
-the last axis, the engines' different ceil-mode averages).
+Only the outputs reveal a wrong layer, which converts and runs without an error. Examples are BigDL's softmax over the
+last axis and the engines' different averages in ceil mode.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.graph import Network
 from sqlext.networks.scores import VALUE
 
-BOUND = 1e-3  # of the output's largest number
+BOUND = 1e-3  # relative to the largest number of an output
 PICTURES = 6
 BIGDL_PICTURES = 2  # BigDL runs 6 pictures of 224 x 224 a second
 Outputs = tuple[Array, Array | None]
@@ -31,8 +31,10 @@ Outputs = tuple[Array, Array | None]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """``engines``: name -> None when it can score, else why not. ``differences``: 'a, b' -> largest difference of the
-    two over all outputs, relative to the output's largest number.
+    """``engines`` maps each engine to None if it can score, otherwise to the reason why it cannot.
+
+    ``differences`` maps 'a, b' to the largest difference between these engines over all outputs, relative to the
+    largest number of the output.
     """
 
     engines: dict[str, str | None]
@@ -45,9 +47,9 @@ class CheckResult:
     def summary(self) -> str:
         """One line for DESCRIBE."""
         if not self.differences:
-            return f"only {self.usable[0]} takes it: nothing to compare"
+            return f"only {self.usable[0]} can run it: nothing to compare"
         pairs = "; ".join(f"{pair}: {value:.1e}" for pair, value in self.differences.items())
-        return f"largest differences on {PICTURES} pictures, relative: {pairs} (bound {BOUND:.0e})"
+        return f"largest relative differences on {PICTURES} pictures: {pairs} (bound {BOUND:.0e})"
 
 
 def check(
@@ -59,14 +61,15 @@ def check(
 ) -> CheckResult:
     """Compares all engines on a fixed batch.
 
-    :param convert: gives the network in the driver's JVM (``onnx_to_bigdl.convert``); None where BigDL cannot take it,
+    :param convert: builds the network in the driver's JVM (``onnx_to_bigdl.convert``); None if BigDL cannot run it,
         for ``bigdl_reason``.
-    :raises SqlExtError: IMPORT_CHECK_FAILED: two engines differ, an output is constant or no number, or none takes it.
+    :raises SqlExtError: IMPORT_CHECK_FAILED if two engines differ, if an output is constant or not finite, or if no
+        engine can run the network.
     """
     batch = np.stack([tensor(picture, preprocessing) for picture in pictures(PICTURES)])
-    with ThreadPoolExecutor(1, "sqlext-check") as beside:
-        # The engines for Python compile and run while the JVM converts, which takes a single core.
-        running = beside.submit(_run, network.to_bytes(), batch)
+    with ThreadPoolExecutor(1, "sqlext-check") as pool:
+        # The conversion in the JVM uses only one core, so the Python engines compile and run at the same time.
+        running = pool.submit(_run, network.to_bytes(), batch)
         in_bigdl = _run_in_bigdl(convert, batch[:BIGDL_PICTURES]) if convert else None
         engines, results = running.result()
     if in_bigdl is not None:
@@ -81,7 +84,7 @@ def check(
 
 
 def _run(network: bytes, batch: Array) -> tuple[dict[str, str | None], dict[str, Outputs]]:
-    """The engines for Python: why they cannot take the network, or None, and what they answer."""
+    """Runs the Python engines. Returns why each cannot run the network, or None, and the outputs of those that can."""
     engines: dict[str, str | None] = {}
     results: dict[str, Outputs] = {}
     for name in ENGINES:
@@ -98,7 +101,7 @@ def _run_in_bigdl(convert: Callable[[], Any], batch: Array) -> Outputs:
 
 
 def _compare(network: Network, results: dict[str, Outputs]) -> dict[str, float]:
-    """Largest relative difference per pair of engines; an error when it is above the bound."""
+    """Returns the largest relative difference per pair of engines, and raises an error if one exceeds the bound."""
     differences = {}
     for (one, first), (two, second) in combinations(results.items(), 2):
         worst = 0.0
@@ -107,7 +110,7 @@ def _compare(network: Network, results: dict[str, Outputs]) -> dict[str, float]:
             if not difference <= BOUND:
                 raise _failed(
                     f"{one} and {two} differ by {difference:.2g} of the largest number in '{name}' (bound {BOUND:g}): "
-                    "one of them misreads an operator of this network"
+                    "one of them computes an operator of this network incorrectly"
                 )
             worst = max(worst, difference)
         differences[f"{one}, {two}"] = worst
@@ -115,7 +118,7 @@ def _compare(network: Network, results: dict[str, Outputs]) -> dict[str, float]:
 
 
 def _pairs(network: Network, first: Outputs, second: Outputs) -> Iterator[tuple[str | None, Array, Array]]:
-    """(output's name, of one engine, of the other) over the pictures that both have run."""
+    """Yields each output's name and its values from both engines, for the pictures that both have run."""
     for name, a, b in zip((network.embedding_name, network.scores_name), first, second, strict=True):
         if a is not None and b is not None:
             both = min(len(a), len(b))
@@ -123,15 +126,15 @@ def _pairs(network: Network, first: Outputs, second: Outputs) -> Iterator[tuple[
 
 
 def _check_alive(network: Network, engine: str, outputs: Outputs) -> None:
-    """An embedding that does not depend on the picture is worth nothing, however well engines agree on it.
+    """Refuses an output that does not depend on the picture: it is useless, even if the engines agree on it.
 
-    A regressor's number may: it was trained here, and says what it says.
+    A regressor's value may be constant: such a network is an export of a model that was trained to predict it.
     """
     for name, values in zip((network.embedding_name, network.scores_name), outputs, strict=True):
         if values is None:
             continue
         if not np.isfinite(values).all():
-            raise _failed(f"'{name}' is not a finite number in {engine} for ordinary pictures")
+            raise _failed(f"'{name}' has values that are not finite in {engine} for ordinary pictures")
         is_value = name == network.scores_name and network.scores_kind == VALUE
         if not is_value and float(np.ptp(values, axis=0).max()) <= 1e-6 * float(np.abs(values).max()):
             raise _failed(f"'{name}' is the same for different pictures in {engine}, so it says nothing about them")
@@ -142,13 +145,13 @@ def _failed(reason: str) -> SqlExtError:
 
 
 def pictures(count: int) -> list[Image.Image]:
-    """Fixed pictures with what photographs have: soft light, edges, shapes of one colour, fine texture."""
+    """Returns fixed pictures that resemble photographs: soft light, edges, shapes of one colour, fine texture."""
     random = np.random.default_rng(20240324)
     return [_picture(random, 320 + 16 * position, 256 + 8 * position) for position in range(count)]
 
 
 def _picture(random: np.random.Generator, width: int, height: int) -> Image.Image:
-    """RGB: a gradient, overlapping discs and bars, stripes, grain."""
+    """Draws an RGB picture: a gradient, overlapping discs and bars, stripes, grain."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     corners = random.uniform(0, 255, (4, 3))
     across, down = (x / width)[..., None], (y / height)[..., None]

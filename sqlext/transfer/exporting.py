@@ -1,4 +1,4 @@
-"""EXPORT MODEL: staged on this machine by its format, then moved to its place."""
+"""EXPORT MODEL: the format writes the files to a local folder, from which they are moved to the target."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A version as one ONNX graph that any runtime can run, and that IMPORT reads again with labels and preprocessing.
+"""Turns a version into one ONNX graph that any runtime can run and that IMPORT reads with its labels and preprocessing.
 
-A trained model on images becomes its backbone with the trained layers behind it. What a graph cannot say travels in its
-metadata under the key ``sqlext.export``.
+A model trained on images becomes its backbone followed by the trained layers. The metadata key ``sqlext.export`` holds
+what a graph cannot express.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sqlext.networks.wiring import Wiring
 
 EXPORT_KEY = "sqlext.export"
 PREPROCESSING_KEY = "sqlext.preprocessing"
-# What of a trained model's manifest says how its features are given and what its outputs mean.
+# The keys of a trained model's manifest that describe its features and the meaning of its outputs.
 OF_A_HEAD = (
     *("task", "input", "width", "scores_kind"),
     *("labels", "label_column", "label_type", "target_column", "target_type"),
@@ -33,8 +33,10 @@ OF_A_HEAD = (
 
 @dataclass(frozen=True)
 class Described:
-    """What ``sqlext.export`` holds. ``options`` are those of IMPORT (names of tensors, preprocessing); ``head``: of a
-    graph that is a trained model's layers alone, OF_A_HEAD; ``regression``: the last output is a value.
+    """The content of ``sqlext.export``.
+
+    ``options`` are those of IMPORT: names of tensors, preprocessing. ``head`` has the keys of OF_A_HEAD if the graph
+    consists only of trained layers. ``regression``: the last output is a value.
     """
 
     labels: tuple[str, ...] | None
@@ -56,7 +58,7 @@ class Described:
 
     @classmethod
     def from_json(cls, text: str) -> Described | None:
-        """None for what EXPORT did not write."""
+        """Returns None if EXPORT did not write ``text``."""
         try:
             values = json.loads(text)
             labels = None if values["labels"] is None else tuple(str(label) for label in values["labels"])
@@ -67,7 +69,7 @@ class Described:
 
 
 def graph_of(catalog: ModelCatalog, version: ModelVersion) -> tuple[onnx.ModelProto, Described]:
-    """The version as a graph, without metadata, and what the metadata is to say.
+    """Returns the version as a graph without metadata, and the content of the metadata.
 
     :raises SqlExtError: BACKBONE_MISSING.
     """
@@ -78,11 +80,11 @@ def graph_of(catalog: ModelCatalog, version: ModelVersion) -> tuple[onnx.ModelPr
     head = Head.from_onnx(catalog.read_bytes(version, "head.onnx"))
     labels = tuple(manifest["labels"]) if manifest.get("labels") else None
     if manifest["input"]["kind"] != "image":
-        kept = {key: manifest[key] for key in OF_A_HEAD if manifest.get(key) is not None}
+        features = {key: manifest[key] for key in OF_A_HEAD if manifest.get(key) is not None}
         layers = onnx.load_from_string(head.to_onnx())
         for node in layers.graph.node:
             node.name = node.output[0]
-        return layers, Described(labels, {}, kept, regression=labels is None)
+        return layers, Described(labels, {}, features, regression=labels is None)
     backbone = recorded_backbone(catalog, manifest["backbone"], version)
     model = with_head(_network(catalog, backbone), head)
     options = catalog.read_manifest(backbone)["input"]["preprocessing"] | {
@@ -94,7 +96,7 @@ def graph_of(catalog: ModelCatalog, version: ModelVersion) -> tuple[onnx.ModelPr
 
 
 def described_network(manifest: Mapping[str, Any], model: onnx.ModelProto) -> Described:
-    """Of an imported network: its outputs by name, so that IMPORT need not look for them."""
+    """Describes an imported network, with the names of its outputs, so that IMPORT need not search for them."""
     names = [output.name for output in model.graph.output]
     options = dict(manifest["input"]["preprocessing"])
     options |= {"output": names[-1], "embedding": names[0], "scores": manifest["scores_kind"]}
@@ -103,21 +105,23 @@ def described_network(manifest: Mapping[str, Any], model: onnx.ModelProto) -> De
 
 
 def message(model: onnx.ModelProto, described: Described) -> str:
-    """What goes into the graph and what comes out, for those who run it elsewhere."""
+    """Says what the graph takes and returns, for users who run it elsewhere."""
     outputs = " and ".join(f"'{output.name}'" for output in model.graph.output)
-    given = (
-        "the features, N x width, unscaled" if described.head else "N x 3 x S x S, preprocessed as its metadata says"
+    taken = (
+        "the features, N x width, unscaled"
+        if described.head
+        else "N x 3 x S x S, preprocessed as described in its metadata"
     )
-    means = (
-        " (logits: their softmax is the scores)"
+    meaning = (
+        " (logits: apply softmax to get the scores)"
         if described.labels and described.options.get("scores") != "probabilities"
         else ""
     )
-    return f"input '{model.graph.input[0].name}' takes {given}; output {outputs}{means}"
+    return f"input '{model.graph.input[0].name}' takes {taken}; output {outputs}{meaning}"
 
 
 def with_metadata(model: onnx.ModelProto, described: Described) -> bytes:
-    """The file: the same bytes for the same version."""
+    """Returns the file: the same bytes for the same version."""
     values = {EXPORT_KEY: described.to_json()}
     preprocessing = {k: v for k, v in described.options.items() if k not in ("output", "embedding", "scores")}
     if preprocessing:
@@ -128,13 +132,13 @@ def with_metadata(model: onnx.ModelProto, described: Described) -> bytes:
 
 
 def with_head(network: onnx.ModelProto, head: Head) -> onnx.ModelProto:
-    """The network from its input to its embedding, and the trained layers behind it. Output: N x classes `logits`."""
+    """Returns the network up to its embedding, followed by the trained layers. Its output, N x classes, is `logits`."""
     embedding, source = _embedding(network), network.graph.input[0].name
     needed = Wiring(network.graph).needed([embedding], source)
     nodes = [node for node in network.graph.node if node.output[0] in needed.produced]
     weights = [tensor for tensor in network.graph.initializer if tensor.name in needed.tensors]
     taken = needed.tensors | {name for node in nodes for name in (*node.output, node.name)}
-    # Names of the head's own, whatever the network's are; its input is the embedding.
+    # A prefix that the network does not use keeps the head's names distinct; the head's input becomes the embedding.
     prefix = next(p for p in ("head", *(f"head_{i}" for i in range(2, 100))) if not _begins(taken, p))
     trained = onnx.load_from_string(head.to_onnx()).graph
     names = {name: f"{prefix}/{name}" for name in _names(trained)} | {"features": embedding}
@@ -158,7 +162,7 @@ def _network(catalog: ModelCatalog, version: ModelVersion) -> onnx.ModelProto:
 
 
 def _embedding(network: onnx.ModelProto) -> str:
-    """The first output of a network as it is kept."""
+    """Returns the first output's name: a stored network has its embedding there."""
     return str(network.graph.output[0].name)
 
 

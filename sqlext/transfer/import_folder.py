@@ -1,4 +1,4 @@
-"""IMPORT MODEL without FORMAT: the folder of an EXPORT becomes a version here, its backbone too where it is not here yet."""
+"""IMPORT MODEL without FORMAT: imports the folder of an EXPORT, and its backbone unless a model already has its content."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from sqlext.transfer.publishing import (
 )
 from sqlext.transfer.request import ImportRequest
 
-# What publishing writes anew into a manifest.
+# The keys of a manifest that publishing sets again.
 _PUBLISHED = ("format_version", "release", "model_id", "run_id", "kind", "created_by", "created_at", "files")
 
 
 @dataclass(frozen=True)
 class _Network:
-    """The network of a folder, read; ``content`` tells whether it is here already."""
+    """The network of a folder; ``content`` is its fingerprint, by which an equal version is found."""
 
     file: NetworkFile
     labels: tuple[str, ...] | None
@@ -50,7 +50,11 @@ class _Network:
 
 
 def import_folder(context: Context, request: ImportRequest, name: ModelName, existing: ModelEntry | None) -> ResultRow:
-    """IMPORT MODEL of a folder."""
+    """Imports a folder and returns the row of IMPORT MODEL.
+
+    :raises SqlExtError: those of :func:`open_folder` and :func:`import_version`, MODEL_KIND_MISMATCH,
+        BACKBONE_NOT_PLACED.
+    """
     with error_at(request.path_offset):
         location = check_allowed(context.spark, request.path)
         report("reading", 0)
@@ -58,7 +62,7 @@ def import_folder(context: Context, request: ImportRequest, name: ModelName, exi
         with open_folder(context.catalog.files, target, request.path) as folder:
             kind = folder.listing.model.kind
             if kind not in KINDS:
-                raise damaged(request.path, f"its model is a '{kind}', which this release does not know")
+                raise damaged(request.path, f"this release does not know its kind of model, '{kind}'")
             if existing is not None and existing.kind != kind:
                 values = {"model": name, "kind": existing.kind, "wanted": kind}
                 raise SqlExtError("MODEL_KIND_MISMATCH", offset=request.name.offset, **values)
@@ -77,7 +81,7 @@ def import_folder(context: Context, request: ImportRequest, name: ModelName, exi
 
 def _read_network(folder: ExportFolder, part: str) -> _Network:
     manifest, data = folder.manifest(part), folder.read(part, "network.onnx")
-    parse(data, None)  # ONNX's own checks, and no weights in other files
+    parse(data, None)  # runs ONNX's checks and refuses weights in other files
     network = load_network(data)
     try:
         preprocessing = Preprocessing.from_dict(manifest["input"]["preprocessing"])
@@ -92,7 +96,7 @@ def _read_network(folder: ExportFolder, part: str) -> _Network:
 
 
 def _network(context: Context, name: ModelName, part: Part, network: _Network, folder: ExportFolder) -> Incoming:
-    """Checked with numbers as in any import, with BigDL's form written again: of the files only the graph is taken."""
+    """Takes only the graph of the folder: it is checked as in any import, and BigDL's files are written again."""
 
     def write(to: Path) -> Written:
         checked = write_network(context, network.file, to)
@@ -106,7 +110,7 @@ def _network(context: Context, name: ModelName, part: Part, network: _Network, f
 
 
 def _found_at(manifest: dict[str, Any], part: Part, network: _Network, folder: ExportFolder) -> dict[str, Any]:
-    """What IMPORT reads to make the network again: the folder or, of a trained model's backbone, the graph in it."""
+    """Returns what a repeated IMPORT reads: the folder or, for the backbone of a trained model, the graph in it."""
     if part.name == folder.listing.model.name and part.kind == folder.listing.model.kind:
         return {"format": None}
     options = described_network(manifest, network.file.network.model).options
@@ -137,7 +141,7 @@ def _head(context: Context, name: ModelName, part: Part, folder: ExportFolder) -
 
 
 def _check_head(folder: ExportFolder, manifest: dict[str, Any]) -> None:
-    """What is read of the files later: the head's form, its labels, the held-out rows."""
+    """Checks what is read later without a check: the form of the head, its labels, the held-out rows."""
     head, labels = folder.head(), manifest.get("labels")
     outputs = len(labels) if isinstance(labels, list) else 1
     fits = head.width == manifest.get("width") and head.outputs == outputs
@@ -151,42 +155,46 @@ def _check_head(folder: ExportFolder, manifest: dict[str, Any]) -> None:
 def _moved(
     manifest: dict[str, Any], name: ModelName, backbone: ModelVersion | None, folder: ExportFolder
 ) -> dict[str, Any]:
-    """The manifest as it holds here."""
+    """Returns the manifest for this catalog: with the model's new name, its origin and its backbone here."""
     part = folder.listing.model
-    kept = {key: value for key, value in manifest.items() if key not in _PUBLISHED}
-    kept["model"] = str(name)
-    kept["imported"] = {
+    moved = {key: value for key, value in manifest.items() if key not in _PUBLISHED}
+    moved["model"] = str(name)
+    moved["imported"] = {
         "path": folder.path,
         "model": part.name,
         "version": part.version,
         **{key: manifest.get(key) for key in ("run_id", "release", "created_by", "created_at")},
     }
     if backbone is not None:
-        kept["backbone"] = {
+        moved["backbone"] = {
             "model": str(backbone.name),
             "model_id": backbone.model_id,
             "version": backbone.version,
             "location": backbone.location,
         }
-        kept["details"] = {**kept.get("details", {}), "backbone": str(backbone)}
-    return kept
+        moved["details"] = {**moved.get("details", {}), "backbone": str(backbone)}
+    return moved
 
 
 def _content_of_head(folder: ExportFolder) -> str:
-    """Of the head and what it was trained with: the same export again is the same content."""
+    """Returns a hash of all files of the folder, so that a second import of the same export is recognised."""
     files = {name: stored.sha256 for name, stored in folder.listing.files.items()}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def _backbone(context: Context, folder: ExportFolder) -> tuple[ModelVersion | None, list[str]]:
-    """The backbone of the folder's head: one here that has the same content, else a new version of its old name."""
+    """Returns the backbone for the folder's head: an existing version with the same content or, if there is none, a new
+    version under the name that the backbone had.
+    """
     part = folder.listing.backbone
     if part is None:
         return None, []
     network = _read_network(folder, BACKBONE)
-    here = _found(context, network.content, part.name)
-    if here is not None:
-        return here, [f"its backbone is here already: {here.name} version {here.version}"]
+    existing_version = _same_backbone(context, network.content, part.name)
+    if existing_version is not None:
+        return existing_version, [
+            f"its backbone already exists: {existing_version.name} version {existing_version.version}"
+        ]
     try:
         name = ModelName.parse(part.name, context.catalog.current_namespace())
         existing = context.catalog.find(name)
@@ -196,11 +204,11 @@ def _backbone(context: Context, folder: ExportFolder) -> tuple[ModelVersion | No
         version, notes = publish(context, name, incoming, promote=existing is None)
     except SqlExtError as error:
         raise SqlExtError("BACKBONE_NOT_PLACED", backbone=part.name, reason=error) from None
-    return version, [f"its backbone became {name} version {version.version}", *notes]
+    return version, [f"its backbone was imported as {name} version {version.version}", *notes]
 
 
-def _found(context: Context, content: str, name: str) -> ModelVersion | None:
-    """A backbone version with that content which the caller may read; where there are several, the one of that name."""
+def _same_backbone(context: Context, content: str, name: str) -> ModelVersion | None:
+    """Returns a backbone version with this content that the caller may read, preferably one with this name."""
     for entry in sorted(context.catalog.everywhere(), key=lambda entry: str(entry.name) != name):
         same = same_content(entry, content) if entry.kind == BACKBONE_KIND else None
         if same is None:

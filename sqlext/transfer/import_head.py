@@ -1,4 +1,4 @@
-"""The trained layers of a model on arrays or columns, alone in a file that EXPORT wrote: imported as a trained model."""
+"""Imports a file in which EXPORT wrote only the trained layers of a model on arrays or columns: as a trained model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def read_head(
     graph: GraphFile,
     labels: tuple[str, ...] | None,
 ) -> Incoming:
-    """The head as a classifier or regressor with the labels of the file, or those of LABELS."""
+    """Returns the head as a classifier or regressor, with the labels of the statement or otherwise of the file.
+
+    :raises SqlExtError: OPTION_WITHOUT_EFFECT, INVALID_NETWORK, LABELS_MISMATCH, MODEL_KIND_MISMATCH.
+    """
     _check_options(request)
     with error_at(request.path_offset):
         head, described = _read(graph)
@@ -45,7 +48,7 @@ def read_head(
         values = {"given": len(labels), "distinct": len(set(labels)), "outputs": head.outputs}
         raise SqlExtError("LABELS_MISMATCH", offset=request.labels_offset, **values)
     if not labels and head.outputs != 1:
-        raise invalid(f"it has {head.outputs} outputs and no labels; give LABELS")
+        raise invalid(f"it has {head.outputs} outputs and no labels; add LABELS")
     if existing is not None and existing.kind != kind:
         offset = request.name.offset
         raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=existing.kind, wanted=kind, offset=offset)
@@ -63,31 +66,31 @@ def read_head(
 
 
 def _check_options(request: ImportRequest) -> None:
-    """What says how pictures are read or a graph is cut does not go with trained layers alone."""
+    """Refuses the options about preprocessing and about the outputs of a graph."""
     for key, offset in request.given.items():
         if key != "promote":
-            reason = "the file holds trained layers alone, which take arrays or columns as they are"
+            reason = "the file holds only trained layers, which take arrays or columns unchanged"
             raise SqlExtError("OPTION_WITHOUT_EFFECT", option=key, reason=reason, offset=offset)
 
 
 def _read(graph: GraphFile) -> tuple[Head, dict[str, Any]]:
-    """The layers, and what of :data:`OF_A_HEAD` the file says."""
+    """Returns the layers, and the keys of :data:`OF_A_HEAD` that the file describes."""
     assert graph.described is not None
     described = {key: value for key, value in (graph.described.head or {}).items() if key in OF_A_HEAD}
     parse(graph.data, None)
     try:
         head = _chain(onnx.load_from_string(graph.data).graph)
     except (KeyError, IndexError, ValueError):
-        raise invalid("it is not a trained model's layers as EXPORT writes them") from None
+        raise invalid("its layers are not those of a trained model as EXPORT writes them") from None
     if not is_input(described.get("input"), "array", "columns") or described.get("width") != head.width:
-        raise invalid("what it says of its features does not fit its layers")
+        raise invalid("its description of the features does not match its layers")
     return head, described
 
 
 def _chain(graph: onnx.GraphProto) -> Head:
-    """The layers of a graph that is one chain: Sub and Div (in BigDL's form Add and Mul), then Gemm with Relu between.
+    """Reads a graph that is one chain: Sub and Div (Add and Mul in BigDL's form), then Gemm nodes with Relu between them.
 
-    :raises ValueError, KeyError, IndexError: it is something else.
+    :raises ValueError, KeyError, IndexError: if the graph has another form.
     """
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes, current, scaling, weights = list(graph.node), graph.input[0].name, [], []

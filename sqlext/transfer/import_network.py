@@ -1,4 +1,4 @@
-"""IMPORT MODEL from a file to a published version: read, convert, check with numbers, publish."""
+"""IMPORT MODEL of a file: reads, converts and checks its network, and publishes a version."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from sqlext.transfer.request import ImportRequest
 
 
 def import_network(context: Context, request: ImportRequest, name: ModelName, existing: ModelEntry | None) -> ResultRow:
-    """IMPORT MODEL of a file."""
+    """Imports a file and returns the row of IMPORT MODEL."""
     labels = _labels(context, request)
     report("reading", 0)
     with ExitStack() as opened:
@@ -87,7 +87,7 @@ def _read(
 
 
 def _parse(graph: GraphFile, request: ImportRequest) -> NetworkFile:
-    """The network, by the options of the statement and, where those say nothing, of the file itself."""
+    """Reads the network with the options of the file, which those of the statement override."""
     options = {**graph.options, **{k: v for k, v in request.options.items() if v is not None}}
     if graph.described is not None and graph.described.regression:
         options["scores"] = VALUE
@@ -106,7 +106,10 @@ def _parse(graph: GraphFile, request: ImportRequest) -> NetworkFile:
 
 
 def _labels(context: Context, request: ImportRequest) -> tuple[str, ...] | None:
-    """LABELS in the order of the network's outputs; FROM a table: its STRING column ordered by its integer column."""
+    """Returns LABELS in the order of the network's outputs.
+
+    LABELS FROM a table takes its STRING column, ordered by its integer column.
+    """
     if request.labels_from is None:
         return request.labels
     name = request.labels_from
@@ -120,7 +123,7 @@ def _labels(context: Context, request: ImportRequest) -> tuple[str, ...] | None:
 
 
 def _refuse_classes(request: ImportRequest, labels: tuple[str, ...] | None) -> None:
-    """What says how classes are to be read does not go with the export of a regressor."""
+    """Refuses LABELS and the option scores for the export of a regressor, which has no classes."""
     if labels:
         raise SqlExtError("NO_CLASSES", model=f"'{request.path}'", form="LABELS", offset=request.labels_offset)
     if request.options["scores"] is not None:

@@ -1,4 +1,4 @@
-"""IMPORT MODEL: the file of a network, trained layers in a file, or the folder of an EXPORT."""
+"""IMPORT MODEL of a file with a network or with trained layers, or of the folder of an EXPORT."""
 
 from __future__ import annotations
 

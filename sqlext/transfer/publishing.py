@@ -1,4 +1,4 @@
-"""What the three imports share: publishing a version, and a network as a version: content, check, manifest."""
+"""What the three imports share: publishing a version, and the fingerprint, check and manifest of a network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sqlext.transfer.request import ImportRequest
 
 @dataclass(frozen=True)
 class NetworkFile:
-    """The network of a file; ``described`` is what the file itself says of its preprocessing."""
+    """The network of a file; ``described``: the file itself says how to preprocess images."""
 
     sha256: str
     network: Network
@@ -35,7 +35,7 @@ class NetworkFile:
 
 @dataclass(frozen=True)
 class Written:
-    """What goes with the files of a version; ``notes`` are for the result row."""
+    """What is stored with the files of a version; ``notes`` go into the message of the result row."""
 
     manifest: dict[str, Any]
     parameters: dict[str, str]
@@ -44,9 +44,10 @@ class Written:
 
 @dataclass(frozen=True)
 class Incoming:
-    """A version to be: read and checked, and not written yet.
+    """A version that was read and checked but not yet written.
 
-    ``content`` names what it holds: the same content is not imported twice. ``write`` fills the folder of a draft.
+    ``content`` identifies what it holds: the same content is not imported twice. ``write`` fills the folder of a draft.
+    ``same`` is the note on an existing version with this content.
     """
 
     kind: str
@@ -61,9 +62,9 @@ class Incoming:
 def import_version(
     context: Context, request: ImportRequest, name: ModelName, existing: ModelEntry | None, incoming: Incoming
 ) -> ResultRow:
-    """Publishes a version unless the model has its content, and returns the one row of IMPORT MODEL.
+    """Publishes a version unless the model already has its content, and returns the one row of IMPORT MODEL.
 
-    :raises SqlExtError: BACKBONE_IN_USE and PERMISSION_DENIED of OR REPLACE, and whatever publishing refuses.
+    :raises SqlExtError: BACKBONE_IN_USE and PERMISSION_DENIED for OR REPLACE, and the errors of publishing.
     """
     catalog, format = context.catalog, request.format or FOLDER
     older = _replaceable(context, request, existing)
@@ -80,7 +81,7 @@ def import_version(
 
 
 def publish(context: Context, name: ModelName, incoming: Incoming, *, promote: bool) -> tuple[ModelVersion, list[str]]:
-    """The new version, and what to say of it."""
+    """Writes and publishes a version; returns it with the notes for the result row."""
     catalog = context.catalog
     with catalog.draft(name, incoming.kind, incoming.comment, incoming.properties) as draft:
         written = incoming.write(draft.local)
@@ -91,27 +92,27 @@ def publish(context: Context, name: ModelName, incoming: Incoming, *, promote: b
 
 
 def nothing_imported(request: ImportRequest, existing: ModelEntry) -> ResultRow:
-    """The row of IF NOT EXISTS."""
+    """Returns the row of IF NOT EXISTS for a model that exists."""
     notes = [f"{existing.name} exists; nothing was imported"]
     return _row(existing.default, existing, "EXISTS", notes, request.format or FOLDER)
 
 
 def same_content(existing: ModelEntry | None, wanted: str) -> ModelVersion | None:
-    """The newest version with that :func:`fingerprint`."""
+    """Returns the newest version with the content ``wanted``, if there is one."""
     versions = existing.versions if existing else ()
     return next((v for v in reversed(versions) if v.parameters.get("sqlext.content") == wanted), None)
 
 
 def fingerprint(file: NetworkFile, labels: tuple[str, ...] | None) -> str:
-    """Of the graph as it is kept, its preprocessing and labels: the same file with other options is another content."""
+    """Returns a hash of the stored graph, its preprocessing and its labels: other options make another fingerprint."""
     parts = [file.network.to_bytes(), json.dumps(file.preprocessing.to_dict()).encode(), json.dumps(labels).encode()]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _replaceable(context: Context, request: ImportRequest, existing: ModelEntry | None) -> tuple[ModelVersion, ...]:
-    """What OR REPLACE will remove.
+    """Returns the versions that OR REPLACE will remove.
 
-    :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED, at the model's name.
+    :raises SqlExtError: BACKBONE_IN_USE, PERMISSION_DENIED, both with the position of the model's name.
     """
     if existing is None or not request.replace:
         return ()
@@ -139,7 +140,7 @@ def write_network(context: Context, file: NetworkFile, folder: Path) -> CheckRes
 def manifest_of(
     name: ModelName, path: str, format: str, file: NetworkFile, labels: tuple[str, ...] | None, checked: CheckResult
 ) -> dict[str, Any]:
-    """Everything needed to score with an imported network, and to say where it came from."""
+    """Returns the manifest: everything needed to score with an imported network and to say where it came from."""
     network = file.network
     described = file.preprocessing.to_dict()
     return {
@@ -158,7 +159,7 @@ def manifest_of(
 
 
 def _details(source: str, file: NetworkFile, checked: CheckResult) -> dict[str, Any]:
-    """What DESCRIBE MODEL EXTENDED shows, as it shows it."""
+    """Returns the texts that DESCRIBE MODEL EXTENDED shows."""
     network = file.network
     operators = ", ".join(f"{count} {name}" for name, count in sorted(network.operators.items()))
     scores = f"{network.scores_name}, {network.scores_width} {network.scores_kind}" if network.scores_name else None
@@ -178,14 +179,17 @@ def _engines(checked: CheckResult) -> str:
 
 
 def engines_that_cannot(checked: CheckResult) -> list[str]:
-    """'bigdl: no Erf x 12; scores with openvino, onnxruntime'."""
+    """Returns notes like 'bigdl: no Erf x 12; scores with openvino, onnxruntime'."""
     cannot = {name: reason for name, reason in checked.engines.items() if reason}
     scores = ", ".join(name for name in checked.engines if name not in cannot)
     return [f"{name}: {reason}; scores with {scores}" for name, reason in cannot.items()]
 
 
 def _default_stays(version: ModelVersion, entry: ModelEntry) -> list[str]:
-    """Why queries that name no version use another one, and the ALTER that changes it; nothing where they use this one."""
+    """Explains why queries that name no version use another version, and names the ALTER that changes it.
+
+    Empty if this version is the default.
+    """
     if entry.default.version == version.version:
         return []
     why = "pinned" if entry.default.pinned else "an import does not change it"

@@ -1,4 +1,4 @@
-"""A transfer as it was asked for: what IMPORT and EXPORT MODEL hand to their runners."""
+"""The requests that IMPORT MODEL and EXPORT MODEL pass to their runners."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlext.grammar.reader import WrittenModel
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """``format`` None: the folder of an EXPORT. ``given`` are the options that were written, with their offsets."""
+    """``format`` is None for the folder of an EXPORT; ``given`` maps the options that the user wrote to their offsets."""
 
     name: Name
     replace: bool
@@ -29,7 +29,7 @@ class ImportRequest:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """``format`` None: a folder with all that the version has."""
+    """``format`` is None for a folder with everything that the version has."""
 
     model: WrittenModel
     path: str

@@ -1,4 +1,4 @@
-"""Where an export goes: staged beside its place, then moved there. What is there already is deleted only if it is ours."""
+"""The target of an export: files are uploaded next to it and then renamed. It is overwritten only if EXPORT wrote it."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ from sqlext.errors import SqlExtError
 from sqlext.networks.graph import PRODUCER
 from sqlext.transfer.formats.listing import LISTING, Listing, is_listing
 
-_START = 64  # bytes of a file in which its writer's name stands: ONNX's producer, the name of BigDL's graph
+_START = 64  # bytes at the start of a file that contain the writer's name: ONNX's producer, the name of BigDL's graph
 
 
 def check(files: Files, path: str, *, overwrite: bool, beside: tuple[str, ...] | None) -> None:
-    """That nothing is at ``path``, or with ``overwrite`` what EXPORT wrote: a folder that nobody has added to, or a file.
+    """Checks that ``path`` is free or, with ``overwrite``, that EXPORT wrote it: a file, or a folder without other files.
 
-    :param beside: for a file the endings of those that go with it (also of those that may be left from another
-        format); None: a folder.
+    :param beside: for a file, the endings of the files that belong to it; None for a folder.
     :raises SqlExtError: EXPORT_TARGET_EXISTS with the reason.
     """
-    there = files.info(path)
-    taken = path if there else next((path + end for end in beside or () if files.info(path + end)), None)
+    existing = files.info(path)
+    taken = path if existing else next((path + end for end in beside or () if files.info(path + end)), None)
     if taken is None:
         return
     if not overwrite:
         raise _refused(taken, "exists; OPTIONS (overwrite = true) replaces an export")
-    if there is None:
-        raise _refused(taken, "is a file that EXPORT has not written; nothing was deleted")
-    foreign = (_foreign if beside is None else _foreign_file)(files, path, there)
+    if existing is None:
+        raise _refused(taken, "is a file that EXPORT did not write; nothing was deleted")
+    foreign = (_foreign if beside is None else _foreign_file)(files, path, existing)
     if foreign:
-        raise _refused(path, f"{foreign}; overwrite = true replaces exports alone, and nothing was deleted")
+        raise _refused(path, f"{foreign}; overwrite = true replaces only exports, and nothing was deleted")
 
 
 def place(files: Files, staged: Path, path: str, *, overwrite: bool, beside: tuple[str, ...] | None) -> None:
-    """Brings a staged folder, or a file and those beside it, to ``path``, replacing what :func:`check` lets pass.
+    """Moves a staged folder, or a file and those that belong to it, to ``path``, and replaces what :func:`check` allows.
 
-    The file of that name itself goes first and comes last: who finds it finds the others too.
+    The file at ``path`` is deleted first and appears last: whoever finds it also finds the others.
     """
     endings = ("", *(beside or ()))
     folder, name = posixpath.split(path)
@@ -63,30 +62,30 @@ def place(files: Files, staged: Path, path: str, *, overwrite: bool, beside: tup
         raise
 
 
-def _foreign(files: Files, path: str, there: FileInfo) -> str | None:
-    """What about the target is not an export's; None: it is one."""
-    if not there.is_folder:
+def _foreign(files: Files, path: str, existing: FileInfo) -> str | None:
+    """Returns why the target is not the folder of an EXPORT; None if it is."""
+    if not existing.is_folder:
         return "is a file, not the folder of an EXPORT"
     try:
         data = files.read(f"{path}/{LISTING}")
     except FileNotFoundError:
         return f"is a folder without {LISTING}"
     if not is_listing(data):
-        return f"is a folder whose {LISTING} is not one of EXPORT MODEL"
+        return f"is a folder whose {LISTING} was not written by EXPORT MODEL"
     listed = {LISTING, *Listing.from_bytes(data, path).files}
     added = sorted(set(_names(files, path)) - listed)
-    return f"has other files than those of an EXPORT ({', '.join(added[:3])})" if added else None
+    return f"has files that EXPORT did not write ({', '.join(added[:3])})" if added else None
 
 
-def _foreign_file(files: Files, path: str, there: FileInfo) -> str | None:
-    """The writer's name stands at the start of what we write."""
-    if there.is_folder:
+def _foreign_file(files: Files, path: str, existing: FileInfo) -> str | None:
+    """Returns why the target is not a file of an EXPORT, which would name its writer at the start; None if it is."""
+    if existing.is_folder:
         return "is a folder, not a file that EXPORT wrote"
-    return None if PRODUCER.encode() in files.start(path, _START) else "is a file that EXPORT has not written"
+    return None if PRODUCER.encode() in files.start(path, _START) else "is a file that EXPORT did not write"
 
 
 def _names(files: Files, folder: str, prefix: str = "") -> list[str]:
-    """All files below a folder, by their path in it."""
+    """Returns the paths of all files below a folder, relative to it."""
     found = []
     for child in files.list(folder):
         name = prefix + child.name

@@ -35,7 +35,7 @@ def test_the_same_answers_in_another_warehouse(tmp_path: Path) -> None:
     images, export = tmp_path / "flowers" / "train", tmp_path / "export"
     exported = warehouse(tmp_path / "a", images, export, "export")
     imported = warehouse(tmp_path / "b", images, export, "import")
-    assert imported["message"] == "its backbone became models.small version 1"
+    assert imported["message"] == "its backbone was imported as models.small version 1"
     assert exported["scores"].keys() == imported["scores"].keys() and len(exported["scores"]) == 30
     for path, (label, score) in exported["scores"].items():
         assert imported["scores"][path] == [label, pytest.approx(score, abs=1e-6)]

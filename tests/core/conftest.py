@@ -12,10 +12,10 @@ from tests.support.results import one
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_temporary_views_stay() -> Iterator[None]:
-    """They belong to the session, not to a database: the next module's tables of the same names would be hidden."""
+def drop_temporary_views() -> Iterator[None]:
+    """Temporary views belong to the session, so they would hide tables of the same names in the next module."""
     yield
-    session = SparkSession._instantiatedSession  # the active one may be a clone, with a database that is gone
+    session = SparkSession._instantiatedSession  # the active session may be a clone whose database was dropped
     for view in session.sql("SHOW VIEWS IN default").collect() if session else ():
         if view.isTemporary:
             session.catalog.dropTempView(view.viewName)  # type: ignore[union-attr]
@@ -23,7 +23,7 @@ def no_temporary_views_stay() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def flower_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """train/ and val/ with a folder of JPEGs per species."""
+    """Returns a folder with train/ and val/, each with one folder of JPEGs per species."""
     from sqlext.cli.demo_images import write_flowers
 
     folder = tmp_path_factory.mktemp("flowers")
@@ -51,7 +51,7 @@ def shop(spark: SparkSession, flower_files: Path) -> str:
 
 @pytest.fixture(scope="session")
 def flowers(spark: SparkSession, shop: str) -> Row:
-    """The row that training shop.flowers on images gave (version 1)."""
+    """Trains shop.flowers on images and returns the result row (version 1)."""
     return one(
         spark,
         "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL species BACKBONE models.small "

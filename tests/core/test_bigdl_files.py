@@ -92,7 +92,7 @@ def test_a_chain_and_a_graph() -> None:
     assert np.allclose(run(stored(graph), batch, 3), np.maximum(wanted, 0) + wanted)
 
 
-def test_a_keras_style_layer_is_a_shell() -> None:
+def test_a_keras_style_layer_only_wraps_others() -> None:
     shell = module("com.intel.analytics.zoo.pipeline.api.keras.models.Sequential")
     dense = module("com.intel.analytics.zoo.pipeline.api.keras.layers.Dense", "dense")
     dense.subModules.extend([linear()])

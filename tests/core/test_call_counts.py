@@ -1,10 +1,9 @@
-"""How many rows a query scores: sql.md's "Call counts", shape by shape, each answer compared with stock Spark's.
+"""How many rows a query scores, for many shapes of queries; each result is compared with that of stock Spark.
 
-The worker appends the size of every batch it scores to a file (an accumulator would miss workers that LIMIT stops
-early). The product's functions stand for a counting one here: ``predict('m', x)``, ``classify('m', x)`` and
-``classify_score('m', x)`` go through the shim, the bridge and the rules. Stock Spark's answer comes from an SQL
-expression with the same values, which needs no Python worker, and where NULLs are scored from the same UDF under names
-that the rules do not know.
+The worker appends the size of every batch it scores to a file, because an accumulator would miss workers that LIMIT stops
+early. Here ``predict('m', x)``, ``classify('m', x)`` and ``classify_score('m', x)`` call a UDF that counts, through the
+shim, the bridge and the rules. Stock Spark's result comes from an SQL expression with the same values, which needs no
+Python worker. If a query scores NULLs, it comes from the same UDF under names that the rules do not know.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ PLAIN = {  # the counting function as an SQL expression of the same values, for 
 
 
 def inlined(sql: str, function: str) -> str:
-    """The query with PLAIN's expression in place of every call of the function, inner calls first."""
+    """Replaces every call of the function by PLAIN's expression, inner calls first."""
     call = re.compile(rf"\b{function}\('m', ((?:[^()]|\([^()]*\))*)\)")
     while call.search(sql):
         sql = call.sub(lambda found: PLAIN[function].format(f"({found[1]})"), sql)
@@ -43,7 +42,7 @@ def inlined(sql: str, function: str) -> str:
 
 @dataclass
 class Counter:
-    """Runs SQL and says how many rows were scored."""
+    """Runs SQL and counts the rows that were scored."""
 
     spark: SparkSession
     file: Path
@@ -57,7 +56,7 @@ class Counter:
         return result, sum(map(int, self.file.read_text().split()))
 
     def stock(self, sql: str, *, by_udf: bool = False) -> list[Row]:
-        """The answer of the same query without our functions."""
+        """Returns the result of the same query without our functions."""
         for ours in RESULTS:
             sql = sql.replace(f"{ours}('m', ", f"plain_{ours}(") if by_udf else inlined(sql, ours)
         return self.spark.sql(sql).collect()
@@ -200,7 +199,7 @@ SHAPES = {
 }
 
 
-# Shapes that score NULLs, and a few of the others: stock Spark answers these through the same UDF.
+# Shapes that score NULLs, and a few others. The result of stock Spark comes from the same UDF.
 BY_UDF = (
     "where and order by",
     "group by, having, order by",
@@ -223,7 +222,7 @@ def test_rows_scored(counter: Counter, shape: str) -> None:
     assert scored == most
 
 
-def test_insert_scores_only_what_is_not_there_yet(counter: Counter) -> None:
+def test_insert_scores_only_new_rows(counter: Counter) -> None:
     insert = (
         "INSERT INTO scored SELECT id, p.* FROM"
         " (SELECT n.id, predict('m', n.id) AS p FROM t n LEFT ANTI JOIN scored s ON n.id = s.id)"
@@ -241,14 +240,14 @@ def test_create_table_as_select(counter: Counter) -> None:
 
 
 def test_cached_tables_are_scored_once(counter: Counter) -> None:
-    counter.spark.sql(f"CREATE TEMP VIEW kept AS SELECT id, {L} AS l FROM t")
-    _, filled = counter.run("CACHE TABLE kept")
-    again, scored = counter.run("SELECT l, count(*) AS n FROM kept GROUP BY l")
-    counter.spark.sql("UNCACHE TABLE kept")
+    counter.spark.sql(f"CREATE TEMP VIEW labelled AS SELECT id, {L} AS l FROM t")
+    _, filled = counter.run("CACHE TABLE labelled")
+    again, scored = counter.run("SELECT l, count(*) AS n FROM labelled GROUP BY l")
+    counter.spark.sql("UNCACHE TABLE labelled")
     assert (filled, scored, sum(row.n for row in again)) == (ROWS, 0, ROWS)
 
 
-def test_views_are_scored_by_who_reads_them(counter: Counter) -> None:
+def test_views_are_scored_when_they_are_read(counter: Counter) -> None:
     _, made = counter.run(f"CREATE VIEW scores AS SELECT id, {P} AS p FROM t")
     rows, scored = counter.run("SELECT a.id, p.label FROM scores a JOIN t ON a.id = t.id WHERE p.score > 0.2")
     assert (made, scored) == (0, ROWS)
@@ -296,7 +295,7 @@ def test_batches_are_cut_by_rows_and_bytes(counter: Counter) -> None:
         spark.conf.unset("spark.sqlext.batch.maxBytes")
 
 
-def test_a_call_in_a_lambda_is_refused_with_what_to_write(counter: Counter) -> None:
+def test_a_call_in_a_lambda_is_refused_with_a_remedy(counter: Counter) -> None:
     for sql in (
         "SELECT transform(array(id), x -> classify('m', x)) FROM t",
         "SELECT transform(array(id), x -> classify('m', id)) FROM t",

@@ -1,7 +1,7 @@
-"""How many rows real models score, on both Python engines: the worker's own scoring steps append to a file.
+"""How many rows real models score, with both Python engines: the worker's scoring steps append to a file.
 
-tests/core/test_call_counts.py has the shapes of queries; here are the functions themselves, the DataFrame steps of
-training and evaluating, and the features that are assembled from columns.
+tests/core/test_call_counts.py covers the shapes of queries. This module covers the functions themselves, the steps over
+DataFrames in training and evaluation, and features that are assembled from columns.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Count = Callable[[DataFrame], tuple[list[Row], int]]
 
 
 def counting(original: Callable[..., Any], path: str) -> Callable[..., Any]:
-    """The worker's step, noting the size of each batch that it is given."""
+    """Wraps a step of the worker, to append the size of each batch to a file."""
 
     def call(values: Any, *rest: Any, **named: Any) -> Any:
         with open(path, "ab", buffering=0) as log:  # noqa: PTH123
@@ -38,7 +38,7 @@ def counting(original: Callable[..., Any], path: str) -> Callable[..., Any]:
 def count(
     spark: SparkSession, flowers: Row, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Count]:
-    """Collects a query and says how many rows the workers were given; the engine is the parameter's."""
+    """A function that collects a query and returns its rows and how many the workers scored; the parameter is the engine."""
     file = tmp_path_factory.mktemp("counts") / "rows"
     database = f"counted_{request.param}"
     spark.sql(f"CREATE DATABASE {database}")
@@ -111,9 +111,9 @@ def test_columns_thumbnails_and_regressions(spark: SparkSession, count: Count) -
 def test_steps_over_a_data_frame(spark: SparkSession, count: Count) -> None:
     model = ModelCatalog(spark).resolve(ModelRef.parse("price", spark.catalog.currentDatabase()))
     table = spark.table("t")
-    given = [Argument(table.schema[name].dataType, name) for name in ("a", "b")]
-    scored = _models.apply_steps(table, _models.prediction_steps(spark, model, given))
-    # A filter that moves below the exchange must not take the scoring there a second time.
+    features = [Argument(table.schema[name].dataType, name) for name in ("a", "b")]
+    scored = _models.apply_steps(table, _models.prediction_steps(spark, model, features))
+    # The optimizer pushes the filter below the exchange; it must not score the rows there a second time.
     again = scored.repartition(3).where("scored.value > 200003").orderBy("scored.value").select("id", "scored.value")
     rows, how_many = count(again)
     assert how_many == ROWS
@@ -121,7 +121,7 @@ def test_steps_over_a_data_frame(spark: SparkSession, count: Count) -> None:
     assert 0 < len(rows) < ROWS
 
 
-def test_inserts_and_streams_score_what_is_new(spark: SparkSession, count: Count, tmp_path: Path) -> None:
+def test_inserts_and_streams_score_new_rows(spark: SparkSession, count: Count, tmp_path: Path) -> None:
     spark.sql("CREATE TABLE scored STORED AS PARQUET AS SELECT id, 'old' AS label FROM t WHERE id <= 4")
     insert = (
         "INSERT INTO scored SELECT id, p.label FROM (SELECT n.id, predict('cols', n.a, n.b) AS p FROM t n "
@@ -141,7 +141,7 @@ def test_inserts_and_streams_score_what_is_new(spark: SparkSession, count: Count
 
 
 class _Act:
-    """Anything that runs a query, where a DataFrame is expected."""
+    """Takes the place of a DataFrame, to run anything."""
 
     def __init__(self, act: Callable[[], Any]) -> None:
         self.collect = act

@@ -1,4 +1,4 @@
-"""The pages hold: their SQL parses and runs, their links lead somewhere, the errors they name exist."""
+"""The pages of docs/: their SQL parses and runs, their links have targets, and the errors that they name exist."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.pages import FENCE, PAGES, ROOT, blocks, examples, names
 from tests.support.printed import differences
 
 HEADS = {head for statement in STATEMENTS for head in statement.HEADS}
-EXPORTS = tempfile.TemporaryDirectory(prefix="sqlext-docs-")  # what the pages export goes here
+EXPORTS = tempfile.TemporaryDirectory(prefix="sqlext-docs-")  # for the files that the pages export
 NO_ERRORS = re.compile(
     r"SQLEXT_DATA|PYSPARK_PYTHON|JAVA_HOME|XDG_\w+|IMAGENET\w+|CV_8UC3|NOT_FOUND|FORMAT_VERSION"
 )  # variables, formats, a status, a constant
@@ -38,14 +38,14 @@ def is_ours(sql: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     text = FENCE.sub("", page.read_text())
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if target.startswith(("http://", "https://")):
             continue
         path, _, anchor = target.partition("#")
         file = (page.parent / path).resolve() if path else page
-        assert file.exists(), f"{names(page)} links to {target}, which is not there"
+        assert file.exists(), f"{names(page)} links to {target}, which does not exist"
         if anchor:
             titles = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
             anchors = {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
@@ -56,7 +56,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_errors_exist(page: Path) -> None:
     for name in re.findall(r"`([A-Z]+(?:_[A-Z0-9]+)+)`", page.read_text()):
         known = name in ERROR_CLASSES or NO_ERRORS.fullmatch(name)
-        assert known, f"{names(page)} speaks of the error {name}, which does not exist"
+        assert known, f"{names(page)} names the error {name}, which does not exist"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names)
@@ -67,7 +67,7 @@ def test_python_blocks_compile_and_prose_is_plain(page: Path) -> None:
     word = re.search(r"\b(simply|just|obviously|easily)\b", prose, re.IGNORECASE)
     assert word is None, f"{names(page)}: leave out '{word and word[0]}'"
     place = re.search(r"(?<![\w/:.])/(home|root|work|tmp|Users)/", page.read_text())
-    assert place is None, f"{names(page)} names a folder of somebody's machine: {place and place[0]}"
+    assert place is None, f"{names(page)} names a folder that only one machine has: {place and place[0]}"
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if "```sql" in p.read_text()], ids=names)
@@ -89,14 +89,14 @@ def test_the_examples_of_the_functions_name_known_functions() -> None:
     )
     for page in PAGES:
         for name in re.findall(r"\b(sqlext_\w+)\(", page.read_text()):
-            assert name in known, f"{names(page)} speaks of {name}(), which does not exist"
+            assert name in known, f"{names(page)} names {name}(), which does not exist"
 
 
 REFERENCE = [
     *sorted(p for folder in ("statements", "functions") for p in (ROOT / "docs" / folder).glob("*.md")),
     ROOT / "docs/explain_train.md",
 ]
-NOT_COMPARED: dict[str, str] = {}  # a page none of whose results can be compared, and why
+NOT_COMPARED: dict[str, str] = {}  # pages none of whose results can be compared, and why
 
 
 @pytest.mark.parametrize("page", REFERENCE, ids=names)
@@ -116,7 +116,7 @@ def test_a_page_prints_a_result_that_is_compared(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", REFERENCE, ids=names)
-def test_what_follows_an_example_is_compared(page: Path) -> None:
+def test_text_after_an_example_is_compared(page: Path) -> None:
     fences = list(FENCE.finditer(page.read_text()))
     for example, following in itertools.pairwise(fences):
         if (example["kind"], example["mark"], following["kind"]) == ("sql", None, "text"):
@@ -127,9 +127,9 @@ def test_what_follows_an_example_is_compared(page: Path) -> None:
 
 
 def here(sql: str, run_id: str = "") -> str:
-    """The page's SQL on databases of this module's own; a file that a reader would have is the package's network.
+    """Returns the page's SQL with the databases of this module, and the package's network in place of a reader's file.
 
-    :param run_id: stands where the page writes the id of a run.
+    :param run_id: replaces the id of a run on the page.
     """
     sql = re.sub(r"\b(shop|models)\.(?=\w)", r"docs_\1.", sql)
     sql = re.sub(r"(\bIN |namespace = ')shop\b", r"\1docs_shop", sql)
@@ -140,7 +140,7 @@ def here(sql: str, run_id: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def world(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
-    """Databases docs_shop, with the pictures that the pages speak of, and docs_models."""
+    """Databases docs_shop, with the pictures that the pages use, and docs_models."""
     for statement in (
         "CREATE DATABASE docs_shop",
         "CREATE DATABASE docs_models",
@@ -153,13 +153,13 @@ def world(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
     spark.sql("RESET spark.sqlext.resnet")
     spark.sql("DROP DATABASE docs_shop CASCADE")
     spark.sql("DROP DATABASE docs_models CASCADE")
-    spark.sql("DROP DATABASE IF EXISTS sqlext CASCADE")  # of the page of administration
+    spark.sql("DROP DATABASE IF EXISTS sqlext CASCADE")  # docs/administration.md creates it
 
 
 def run_page(spark: SparkSession, page: Path) -> None:
-    """Runs the examples; results that the page prints must be those that come (tests/support/printed.py).
+    """Runs the examples and compares their results with those on the page (tests/support/printed.py).
 
-    A run_id on the page is that of the last result that had one; a training in the background is over at the end.
+    A run_id on the page stands for that of the last result that had one. Waits for a training in the background.
     """
     run_id = submitted = ""
     for block, printed in examples(page):
@@ -180,16 +180,16 @@ def run_page(spark: SparkSession, page: Path) -> None:
 
 
 def wait_for(spark: SparkSession, run_id: str) -> None:
-    """Until the run has ended."""
+    """Waits until the run has ended."""
     for _ in range(240):
         run = spark.sql(f"SELECT status FROM sqlext_training_runs() WHERE run_id = '{run_id}'").first()
         if run and run.status not in ("QUEUED", "RUNNING"):
             return
         time.sleep(0.5)
-    pytest.fail(f"run {run_id} does not end")
+    pytest.fail(f"run {run_id} did not end")
 
 
-# The pages of IMPORT and TRAIN make what the others use, DROP's page removes some of it.
+# The pages of IMPORT and TRAIN create what the others use. The page of DROP, which removes some of it, runs last.
 ORDER = [
     "import_model",
     "train_model",

@@ -1,4 +1,4 @@
-"""EVALUATE MODEL against scikit-learn on the predictions that SQL gives: several models, both list forms, held-out rows."""
+"""EVALUATE MODEL, compared with scikit-learn on the predictions of SQL functions: several models, all forms, held-out rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELS = ["2", "10", "30"]  # in the order of their type
 
 @pytest.fixture(scope="module")
 def points(spark: SparkSession) -> Iterator[SparkSession]:
-    """Database `points`: table t (90 rows of three overlapping classes), u (with labels that t has not); models m and n."""
+    """Database `points`: table t (90 rows of three overlapping classes), u (with a label that t lacks); models m and n."""
     spark.sql("CREATE DATABASE points")
     spark.sql("USE points")
     rng = np.random.default_rng(5)
@@ -70,14 +70,16 @@ def compare(row: Row, truth: list[str], predicted: list[str], scores: np.ndarray
     assert row.log_loss == pytest.approx(sk.log_loss(index, scores[known], labels=[0, 1, 2]))
     assert row.roc_auc == pytest.approx(sk.roc_auc_score(index, scores[known], multi_class="ovr"))
     assert (row.top_5_accuracy, row.rmse, row.mae, row.r2) == (None, None, None, None)
-    assert row.baseline_value in [pytest.approx(truth.count(label) / len(truth)) for label in LABELS]  # all as frequent
+    assert row.baseline_value in [
+        pytest.approx(truth.count(label) / len(truth)) for label in LABELS
+    ]  # equally frequent
 
 
 def test_per_class(points: SparkSession) -> None:
     frame = points.sql("EVALUATE MODEL m FROM u PER CLASS LABEL kind")
     assert frame.dtypes == [(name, kind.lower()) for name, kind in FORMS[PER_CLASS].items()]
     found = frame.collect()
-    assert [r.label for r in found] == ["2", "10", "30", "7"]  # what the model never saw stands behind its own
+    assert [r.label for r in found] == ["2", "10", "30", "7"]  # a label that the model never saw follows its own labels
     truth, predicted = zip(
         *rows(points, "SELECT CAST(kind AS STRING), classify('m', x) FROM u WHERE x IS NOT NULL"), strict=True
     )
@@ -103,25 +105,25 @@ def test_confusion_matrix(points: SparkSession) -> None:
 def test_held_out_rows_need_no_source(points: SparkSession) -> None:
     points.sql("CREATE TABLE gone AS SELECT * FROM t")
     trained, newer = (
-        points.sql(f"TRAIN MODEL kept FROM {source} LABEL y OPTIONS (epochs = 2)").first()
+        points.sql(f"TRAIN MODEL two FROM {source} LABEL y OPTIONS (epochs = 2)").first()
         for source in ("gone", "(SELECT * FROM gone WHERE id >= 30)")
     )
     points.sql("DROP TABLE gone")
-    old, new = rows(points, "EVALUATE MODEL kept VERSION 1, kept")
+    old, new = rows(points, "EVALUATE MODEL two VERSION 1, two")
     assert (old.version, old.rows_evaluated, old.accuracy) == (1, 18, trained.metric_value)
     assert (new.version, new.rows_evaluated, new.accuracy) == (2, newer.rows_validated, newer.metric_value)
     for row, condition in ((trained, ""), (newer, "WHERE id >= 30")):
-        held_out = rows(points, f"SELECT * FROM sqlext_held_out('points.kept@{row.version}')")
+        held_out = rows(points, f"SELECT * FROM sqlext_held_out('points.two@{row.version}')")
         assert len(held_out) == row.rows_validated
-        assert {(r.model, r.version, r.split) for r in held_out} == {("kept", row.version, "validation")}
+        assert {(r.model, r.version, r.split) for r in held_out} == {("two", row.version, "validation")}
         assert sum(r.label == r.predicted_label for r in held_out) / len(held_out) == row.metric_value
         labels = {(r.h, str(r.y)) for r in rows(points, f"SELECT xxhash64(x) AS h, y FROM t {condition}")}
         assert {(r.row_hash, r.label) for r in held_out} <= labels
-    first, second = rows(points, "EVALUATE MODEL kept VERSION 1, m")
+    first, second = rows(points, "EVALUATE MODEL two VERSION 1, m")
     assert (first.split, first.rows_evaluated, first.accuracy) == ("validation", 18, trained.metric_value)
     assert first.source.startswith("gone VALIDATE SPLIT 0.2")
     assert second.model == "points.m"
-    support = rows(points, "EVALUATE MODEL kept VERSION 1 PER CLASS")
+    support = rows(points, "EVALUATE MODEL two VERSION 1 PER CLASS")
     assert sum(r.support for r in support) == 18
     assert {r.split for r in support} == {"validation"}
 
@@ -131,15 +133,15 @@ def test_two_heads_embed_each_image_once(spark: SparkSession, flowers: Row) -> N
         spark.sql(
             f"TRAIN MODEL shop.{name} FROM shop.emb LABEL species BACKBONE models.small VALIDATE NONE OPTIONS (epochs = 2)"
         )
-    alone = spark.sql("EVALUATE MODEL shop.one FROM shop.holdout").first()
+    single = spark.sql("EVALUATE MODEL shop.one FROM shop.holdout").first()
     found = rows(spark, "EVALUATE MODEL shop.flowers, shop.one, shop.two FROM shop.holdout")
     assert [(r.model, r.rows_evaluated) for r in found] == [(f"shop.{name}", 40) for name in ("flowers", "one", "two")]
-    assert found[1].accuracy == alone.accuracy
-    assert found[1].log_loss == pytest.approx(alone.log_loss, abs=1e-6)
+    assert found[1].accuracy == single.accuracy
+    assert found[1].log_loss == pytest.approx(single.log_loss, abs=1e-6)
     catalog = ModelCatalog(spark)
     versions = [
         catalog.resolve(ModelRef.parse(name, "shop")) for name in ("flowers", "one", "two")
-    ]  # maybe in bf16, f32, f32
+    ]  # classify() may score the first in bf16
     candidates = [Candidate(0, v, catalog.read_manifest(v)) for v in versions]
     source = Source("shop.holdout", "shop.holdout", 0, is_query=False)
     frame = spark.table("shop.holdout")

@@ -1,4 +1,4 @@
-"""Features of every kind: arrays, ML vectors, structs and columns, for classifiers and regressors; what is refused, and how."""
+"""Features of all kinds, for classifiers and regressors: arrays, ML vectors, structs, columns, and those that do not fit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.tiny_models import publish, publish_columns
 
 @pytest.fixture(scope="module")
 def tiny(spark: SparkSession) -> Iterator[SparkSession]:
-    """Models cols (two columns), price (a regressor of them) and arrays (three numbers); table rows of a, b."""
+    """Database `tiny`: models cols (two columns), price (a regressor on the same columns) and arrays (three numbers)."""
     spark.sql("CREATE DATABASE tiny")
     spark.sql("USE tiny")
     publish_columns(spark)
@@ -37,7 +37,7 @@ def tiny(spark: SparkSession) -> Iterator[SparkSession]:
         "array(a, b)",
     ],
 )
-def test_columns_structs_and_arrays_say_the_same(tiny: SparkSession, features: str) -> None:
+def test_columns_structs_and_arrays_predict_the_same(tiny: SparkSession, features: str) -> None:
     row = one(
         tiny,
         f"SELECT classify('cols', {features}) AS label, classify_score('cols', {features}) AS score, "
@@ -83,7 +83,7 @@ def _vector_schema() -> object:
     return StructType([StructField("v", VectorUDT())])
 
 
-def test_a_missing_number_is_named_and_fails_no_query(tiny: SparkSession) -> None:
+def test_a_missing_number_is_reported_and_fails_no_query(tiny: SparkSession) -> None:
     rows = tiny.sql(
         "SELECT predict('cols', a, b) AS p, classify('cols', a, b) AS label, predict('price', struct(a, b)) AS r "
         "FROM VALUES (1D, 2), (NULL, 2), (double('NaN'), NULL) AS t(a, b)"
@@ -124,10 +124,10 @@ def test_a_missing_number_is_named_and_fails_no_query(tiny: SparkSession) -> Non
         ("classify_topk('arrays', array(a, a, a), b + rand())", "INVALID_ARGUMENTS.*constant whole number"),
         ("classify_score_of('price', 'c0', a, b)", "WRONG_KIND_OF_MODEL.*predict_value"),
         ("classify_score_of('cols', 'c9', a, b)", "UNKNOWN_LABEL.*c0"),
-        ("classify_score_of('cols', 'c0')", "INVALID_ARGUMENTS.*3 arguments or more, got 2"),
+        ("classify_score_of('cols', 'c0')", "INVALID_ARGUMENTS.*at least 3 arguments, got 2"),
     ],
 )
-def test_what_is_refused(tiny: SparkSession, call: str, says: str) -> None:
+def test_wrong_features_are_refused(tiny: SparkSession, call: str, says: str) -> None:
     with pytest.raises(AnalysisException, match=says):
         tiny.sql(f"SELECT {call} FROM (SELECT 1D AS a, 2 AS b)")
 

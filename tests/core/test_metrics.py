@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn's own, and the parts that scikit-learn does not define."""
+"""Metrics compared with scikit-learn's, and what scikit-learn does not define."""
 
 from __future__ import annotations
 

@@ -300,7 +300,7 @@ def test_engines_that_disagree() -> None:
     ("weights", "reason"),
     [
         ({"w1": np.zeros((8, 3, 3, 3), np.float32)}, "'features' is the same for different pictures"),
-        ({"b4": np.full(7, np.nan, np.float32)}, "'logits' is not a finite number"),
+        ({"b4": np.full(7, np.nan, np.float32)}, "'logits' has values that are not finite"),
         ({"w4": np.zeros((7, 19), np.float32)}, "'logits' is the same for different pictures"),
     ],
 )
@@ -329,7 +329,7 @@ DETERMINANT = """
 def test_an_engine_that_lacks_an_operator(steps: str, engine: str, lacks: str) -> None:
     result = check(with_steps(steps), SIZE)
     assert result.engines[engine] == lacks and len(result.usable) == 1
-    assert result.summary() == f"only {result.usable[0]} takes it: nothing to compare"
+    assert result.summary() == f"only {result.usable[0]} can run it: nothing to compare"
 
 
 def test_a_network_that_no_engine_takes() -> None:

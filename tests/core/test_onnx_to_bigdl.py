@@ -1,4 +1,4 @@
-"""Each operator of the ONNX -> BigDL table against onnxruntime; whole networks: values, bytes, BigDL's own reading."""
+"""The operators of the ONNX -> BigDL table, each compared with onnxruntime, and whole networks: outputs, files, loading."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.small_networks import build, residual, squeeze
 CONV = "kernel_shape = [3, 3]"
 POOL = "kernel_shape = [3, 3], strides = [2, 2]"
 W8 = {"w": (8, 3, 3, 3)}
-# name -> (nodes from x, N x 3 x 13 x 13, to y; weights). The first word is the operator under test.
+# name -> (nodes from x, N x 3 x 13 x 13, to y; weights). The first word of the name is the operator under test.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "Conv": (f"y = Conv <{CONV}> (x, w, b)", {**W8, "b": (8,)}),
     "Conv without bias": (f"y = Conv <{CONV}, strides = [2, 1], pads = [1, 0, 1, 0]> (x, w)", W8),
@@ -59,7 +59,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "AveragePool rounding up": ("y = AveragePool <kernel_shape = [2, 2], strides = [2, 2], ceil_mode = 1> (x)", {}),
     "GlobalAveragePool": ("y = GlobalAveragePool (x)", {}),
     "ReduceMean": ("y = ReduceMean <axes = [2, 3]> (x)", {}),
-    "ReduceMean without axes kept": ("y = ReduceMean <axes = [-1, -2], keepdims = 0> (x)", {}),
+    "ReduceMean without the axes": ("y = ReduceMean <axes = [-1, -2], keepdims = 0> (x)", {}),
     "Add": ("a = Conv (x, w)\n b = Conv (x, v)\n y = Add (a, b)", {"w": (3, 3, 1, 1), "v": (3, 3, 1, 1)}),
     "Add of the input": ("a = Conv (x, w)\n y = Add (x, a)", {"w": (3, 3, 1, 1)}),
     "Add of a number": ("y = Add (c, x)", {"c": np.float32(1.5)}),
@@ -96,7 +96,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def network_of(nodes: str, weights: dict[str, Any], below: bool = False) -> Network:
-    """A network that returns all numbers of y; ``below`` is x with values below zero only (pads must not win)."""
+    """Returns a network whose output is y, flattened.
+
+    :param below: adds a tensor `below`, x with only negative values, so that a padding of zeros would win a maximum.
+    """
     first = "lower = Clip (x, low, top)\n below = Sub (lower, away)\n" if below else ""
     drawn = {"low": np.float32(-3), "top": np.float32(3), "away": np.float32(4)} if below else {}
     text = f"{first}{nodes}\n out = Flatten (y)"
@@ -131,7 +134,7 @@ def test_every_operator_has_a_case() -> None:
     assert {name.split(" ")[0] for name in CASES} == set(OPERATORS)
 
 
-# --- what is missing --------------------------------------------------------------------------------------------------
+# --- missing operators ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -153,15 +156,15 @@ def test_every_operator_has_a_case() -> None:
     ],
 )
 def test_missing_operators_are_named_with_counts(nodes: str, weights: dict[str, Any], named: list[str]) -> None:
-    """No JVM is needed to know."""
+    """They are found without a JVM."""
     network = network_of(nodes, weights)
     assert unsupported(network) == named
     with pytest.raises(ValueError, match="BigDL lacks"):
         convert(network, None)
 
 
-def test_in_place_layers_are_alone_with_what_they_overwrite() -> None:
-    """Of the residual network: the ReLU behind batch normalisation, the sum and its ReLU; of a branch: none."""
+def test_in_place_layers_overwrite_only_what_nobody_else_reads() -> None:
+    """In the residual network: the ReLU after batch normalisation, the sum and its ReLU. In a branch: none."""
     layers = plan(read_network(residual()))
     kinds = {layer.name: layer.create for layer in layers.layers}
     assert sorted(kinds[name] for name in overwriting(layers)) == ["createCAddTable", "createReLU", "createReLU"]
@@ -174,7 +177,7 @@ def test_in_place_layers_are_alone_with_what_they_overwrite() -> None:
 
 @pytest.mark.parametrize("data", [residual(), squeeze()], ids=["residual", "squeeze"])
 def test_whole_networks(data: bytes, jvm: Any, tmp_path: Path) -> None:
-    """Both outputs are right, the files are the same at each conversion, and they read back without us."""
+    """Both outputs are right, every conversion writes the same files, and BigDL loads them without this package."""
     network = read_network(data)
     modules = [convert(network, jvm) for _ in range(2)]
     embedding, scores = load_engine("onnxruntime", network.to_bytes()).run(batch(3, 32))
@@ -198,7 +201,7 @@ def test_layers_carry_the_names_of_the_nodes(jvm: Any) -> None:
 
 
 def test_the_gradient_of_a_gate(jvm: Any) -> None:
-    """BigDL's CMulTable alone gives the small operand a gradient of the wrong size: against finite differences."""
+    """Compares it with finite differences: BigDL's plain CMulTable gives the small operand a gradient of the wrong size."""
     network = network_of("g = GlobalAveragePool (x)\n s = Sigmoid (g)\n y = Mul (x, s)", {})
     module = convert(network, jvm)
     x, direction = batch(1), np.random.default_rng(9).standard_normal((1, 3, 13, 13)).astype(np.float32)
@@ -212,7 +215,7 @@ def test_the_gradient_of_a_gate(jvm: Any) -> None:
     assert float((gradient * direction).sum()) == pytest.approx((after - before) / 2e-2, rel=2e-3)
 
 
-def test_the_check_of_import_takes_bigdl_in(jvm: Any) -> None:
+def test_the_check_of_import_includes_bigdl(jvm: Any) -> None:
     network, size = read_network(squeeze()), Preprocessing(image_size=32, resize="short_side:36")
     result = check(network, size, lambda: convert(network, jvm))
     assert result.usable == ["openvino", "onnxruntime", "bigdl"] and len(result.differences) == 3
@@ -229,7 +232,7 @@ def test_nothing_is_printed(jvm: Any, capfd: pytest.CaptureFixture[str], tmp_pat
 
 
 def read_by_bigdl(folder: Path, batch: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-    """BigDL's own Python API, on the files alone."""
+    """Runs the files with BigDL's own Python API, without this package."""
     from bigdl.dllib.nn.layer import Model
 
     model = Model.loadModel(str(folder / "model.bigdl"), weightPath=str(folder / "model.bigdl.weights"))
@@ -240,7 +243,7 @@ def read_by_bigdl(folder: Path, batch: np.ndarray[Any, Any]) -> list[np.ndarray[
 
 @pytest.mark.real_data
 def test_resnet50_on_photographs(jvm: Any, real_data: Path, tmp_path: Path) -> None:
-    """BigDL alone, from the two files, gives onnxruntime's embedding of real photographs."""
+    """Without this package, BigDL computes the same embeddings of real photographs from the two files as onnxruntime."""
     network = read_network((real_data / "models" / "resnet50.onnx").read_bytes())
     assert network.parameters == 25_557_032 and unsupported(network) == []
     save(convert(network, jvm), tmp_path)

@@ -1,4 +1,4 @@
-"""Predictions wherever SQL takes an expression, with the answers that the weights give: INSERT, CTAS, views, streams."""
+"""Predictions wherever SQL accepts an expression (INSERT, CTAS, views, streams), compared with what the weights imply."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.tiny_models import publish, publish_columns
 
 @pytest.fixture(scope="module")
 def places(spark: SparkSession) -> Iterator[SparkSession]:
-    """Database places: models cols and price, and points (id, a, b): c0 for ids 0 to 4, c1 for 5 to 9."""
+    """Database `places`: models cols and price, and table points (id, a, b), with label c0 for ids 0 to 5 and c1 for 6 to 9."""
     spark.sql("CREATE DATABASE places")
     spark.sql("CREATE DATABASE elsewhere")
     spark.sql("USE places")
@@ -54,8 +54,8 @@ def test_insert_and_create_table(places: SparkSession) -> None:
     assert (row.n, row.ones, row.top) == (11, 5, 200_010.0)
 
 
-def test_a_view_keeps_to_the_models_of_its_database(places: SparkSession) -> None:
-    """Another model of that name where the view is read does not take its place; a new default version does."""
+def test_a_view_uses_the_models_of_its_database(places: SparkSession) -> None:
+    """A model of the same name in the reader's database does not replace it; a new default version does."""
     places.sql("CREATE VIEW elsewhere.labelled AS SELECT id, classify('cols', a, b) AS label FROM places.points")
     publish(
         places,
@@ -94,7 +94,7 @@ def test_a_stream_of_files(places: SparkSession, tmp_path: Path) -> None:
 
 
 def test_similar_images_in_one_query(places: SparkSession) -> None:
-    """No Python worker in the plan, floats and doubles, the rows wanted."""
+    """Floats and doubles give the expected rows, and the plan has no Python worker."""
     places.sql(
         "CREATE TABLE places.emb STORED AS PARQUET AS SELECT id, array(float(cos(id)), float(sin(id))) AS e FROM range(30)"
     )

@@ -1,4 +1,4 @@
-"""read_image: bytes of local and scheme-less paths, NULL where there is no file, and the folders of allowedPaths."""
+"""read_image: bytes of paths with and without a scheme, NULL if there is no file, and the folders of allowedPaths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = "spark.sqlext.allowedPaths"
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """pictures/ with two files, and a secret beside it."""
+    """Returns a folder that contains pictures/ with two files, and a secret next to it."""
     (tmp_path / "pictures" / "deep er").mkdir(parents=True)
     (tmp_path / "pictures" / "a.bin").write_bytes(b"\x00\xffA")
     (tmp_path / "pictures" / "deep er" / "b%20.bin").write_bytes(b"B")
@@ -26,7 +26,7 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def allowed(spark: SparkSession, files: Path) -> Iterator[Path]:
-    """The folder pictures/ alone, as a server would start with."""
+    """Allows only the folder pictures/, as the configuration of a server would."""
     conf = spark._jsparkSession.sessionState().conf()
     conf.setConfString(KEY, f"{files}/pictures/, hdfs://nowhere/images")
     yield files / "pictures"
@@ -34,7 +34,7 @@ def allowed(spark: SparkSession, files: Path) -> Iterator[Path]:
 
 
 def read(spark: SparkSession, *paths: str | None) -> list[bytes | None]:
-    """Through rows, on the executors."""
+    """Reads the paths on the executors, because they come from rows."""
     frame = spark.createDataFrame([(i, p) for i, p in enumerate(paths)], "i INT, path STRING")
     found = frame.selectExpr("i", "read_image(path) AS bytes").orderBy("i").collect()
     return [None if row.bytes is None else bytes(row.bytes) for row in found]
@@ -61,7 +61,7 @@ def test_bytes_or_null(spark: SparkSession, files: Path) -> None:
 
 
 def test_paths_of_another_file_system(spark: SparkSession, files: Path) -> None:
-    """scheme://authority/path, as of HDFS: Hadoop's view file system needs no server."""
+    """Paths like those of HDFS, scheme://authority/path: Hadoop's view file system has them and needs no server."""
     mount = "fs.viewfs.mounttable.pictures.link./all"
     spark.conf.set(mount, (files / "pictures").as_uri())
     conf = spark._jsparkSession.sessionState().conf()
@@ -107,7 +107,7 @@ def test_only_below_allowed_folders(spark: SparkSession, allowed: Path) -> None:
         "CREATE TABLE copied STORED AS PARQUET AS SELECT read_image(path) AS b FROM {t}",
         "INSERT OVERWRITE DIRECTORY '{folder}' USING parquet SELECT read_image(path) AS b FROM {t}",
         "TRAIN MODEL m FROM (SELECT 1.0D * length(read_image(path)) AS a, i AS y FROM {t}) LABEL y OPTIONS (epochs = 1)",
-        "CACHE TABLE kept AS SELECT read_image(path) AS b FROM {t}",
+        "CACHE TABLE cached AS SELECT read_image(path) AS b FROM {t}",
     ],
 )
 @pytest.mark.parametrize("adaptive", [True, False])
@@ -125,10 +125,10 @@ def test_a_refused_row_ends_any_query_with_one_sentence(
         assert "\n" not in str(refused.value)
     finally:
         spark.sql("RESET spark.sql.adaptive.enabled")
-        spark.catalog.dropTempView("kept")
+        spark.catalog.dropTempView("cached")
 
 
-def test_plans_without_it_stay_as_they_are(spark: SparkSession, allowed: Path) -> None:
+def test_other_plans_are_unchanged(spark: SparkSession, allowed: Path) -> None:
     def plan(sql: str) -> str:
         return str(spark.sql(sql)._jdf.queryExecution().executedPlan().toString())
 

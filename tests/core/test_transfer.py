@@ -1,4 +1,4 @@
-"""EXPORT MODEL and IMPORT MODEL of what it wrote: everything arrives, nothing of the folder is trusted."""
+"""EXPORT MODEL, and IMPORT MODEL of its files: everything is transferred, and nothing in a folder is trusted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def exported(spark: SparkSession, moved: str, tmp_path_factory: pytest.TempPathF
     return folder
 
 
-def test_an_export_has_all_and_imports_with_the_same_answers(
+def test_an_export_is_complete_and_predicts_the_same(
     spark: SparkSession, moved: str, tmp_path: Path, exported: Path
 ) -> None:
     row = one(spark, f"EXPORT MODEL shop.head VERSION 1 TO 'file:{tmp_path}/again'")
@@ -85,7 +85,7 @@ def test_an_export_has_all_and_imports_with_the_same_answers(
         "IMPORTED",
         True,
     )
-    assert got.message == "its backbone is here already: models.small version 1"
+    assert got.message == "its backbone already exists: models.small version 1"
     assert got.sha256 == row.sha256
     made = one(spark, "SHOW CREATE MODEL moved.head").createmodel_stmt
     refused(
@@ -116,21 +116,21 @@ def test_an_export_has_all_and_imports_with_the_same_answers(
     assert (again.status, again.version) == ("EXISTS", 1)
 
 
-def test_of_two_backbones_with_its_content_an_import_takes_the_one_of_its_name(
+def test_of_two_equal_backbones_an_import_takes_the_one_of_the_same_name(
     spark: SparkSession, moved: str, exported: Path
 ) -> None:
-    spark.sql("CREATE DATABASE another")  # before `models` in every listing
+    spark.sql("CREATE DATABASE another")  # every listing has it before `models`
     try:
         spark.sql("IMPORT MODEL another.small FROM 'sqlext:small'")
         got = one(spark, f"IMPORT MODEL moved.second FROM 'file:{exported}'")
-        assert got.message == "its backbone is here already: models.small version 1"
+        assert got.message == "its backbone already exists: models.small version 1"
         assert {r.model: r.backbone for r in spark.sql("SHOW MODELS IN moved").collect()}["second"] == "models.small@1"
     finally:
         spark.sql("DROP DATABASE another CASCADE")
     assert one(spark, f"IMPORT MODEL IF NOT EXISTS moved.head FROM 'file:{exported}'").status == "EXISTS"
 
 
-def test_what_is_there_is_replaced_only_when_it_is_an_export(spark: SparkSession, moved: str, tmp_path: Path) -> None:
+def test_only_an_export_is_replaced(spark: SparkSession, moved: str, tmp_path: Path) -> None:
     target = tmp_path / "head"
     export = f"EXPORT MODEL shop.head TO 'file:{target}'"
     spark.sql(export)
@@ -152,9 +152,7 @@ def test_what_is_there_is_replaced_only_when_it_is_an_export(spark: SparkSession
     refused(spark, f"EXPORT MODEL shop.hed TO 'file:{tmp_path}/x'", "MODEL_NOT_FOUND", "shop.head")
 
 
-def test_a_backbone_that_is_not_here_becomes_a_version_of_its_old_name(
-    spark: SparkSession, moved: str, tmp_path: Path
-) -> None:
+def test_a_missing_backbone_is_imported_under_its_old_name(spark: SparkSession, moved: str, tmp_path: Path) -> None:
     network = tmp_path / "tiny.onnx"
     network.write_bytes(build(RESIDUAL, RESIDUAL_WEIGHTS, output="logits", seed=3).SerializeToString())
     spark.sql(f"IMPORT MODEL moved.tiny FROM 'file:{network}' COMMENT 'tiny' OPTIONS (image_size = 32)")
@@ -168,16 +166,16 @@ def test_a_backbone_that_is_not_here_becomes_a_version_of_its_old_name(
     spark.sql("DROP MODEL moved.on_tiny")
     spark.sql("DROP MODEL moved.tiny")
     row = one(spark, f"IMPORT MODEL moved.on_tiny FROM 'file:{tmp_path}/on_tiny'")
-    assert row.message.startswith("its backbone became moved.tiny version 1")
+    assert row.message.startswith("its backbone was imported as moved.tiny version 1")
     assert same(scores(spark, "moved.on_tiny", "image", "shop.holdout"), before)
     refused(
         spark, f"IMPORT OR REPLACE MODEL moved.tiny FROM 'file:{tmp_path}/on_tiny'", "MODEL_KIND_MISMATCH", "backbone"
     )
-    alone = one(spark, f"IMPORT MODEL moved.tiny FROM 'file:{tmp_path}/tiny'")
-    assert (alone.status, alone.version) == ("EXISTS", 1)
+    network_only = one(spark, f"IMPORT MODEL moved.tiny FROM 'file:{tmp_path}/tiny'")
+    assert (network_only.status, network_only.version) == ("EXISTS", 1)
     other = one(spark, f"IMPORT MODEL moved.tiny2 FROM 'file:{tmp_path}/tiny' COMMENT 'mine'")
     assert (other.status, other.is_default) == ("IMPORTED", True)
-    for model in ("tiny", "tiny2"):  # one came as the backbone of a head, one in a folder of its own
+    for model in ("tiny", "tiny2"):  # the first was imported as the backbone of a head, the second from its own export
         text = one(spark, f"SHOW CREATE MODEL moved.{model}").createmodel_stmt
         again = one(spark, text)
         assert (again.status, again.version) == ("EXISTS", 1), text
@@ -186,14 +184,14 @@ def test_a_backbone_that_is_not_here_becomes_a_version_of_its_old_name(
 
 
 def damage(folder: Path, change: Any) -> None:
-    """Changes the list of an export as somebody would who wants it to be read."""
+    """Changes the list of an export, as an attacker would."""
     listing = folder / "sqlext-export.json"
     values = json.loads(listing.read_text())
     change(values)
     listing.write_text(json.dumps(values))
 
 
-def test_nothing_of_a_folder_is_trusted(spark: SparkSession, moved: str, exported: Path, tmp_path: Path) -> None:
+def test_nothing_in_a_folder_is_trusted(spark: SparkSession, moved: str, exported: Path, tmp_path: Path) -> None:
     import shutil
 
     def broken(name: str) -> Path:
@@ -256,7 +254,7 @@ def test_onnx_of_a_head_on_arrays_imports_as_a_classifier(spark: SparkSession, m
     row = one(spark, f"EXPORT MODEL shop.head TO 'file:{tmp_path}/head.onnx' FORMAT ONNX")
     assert (
         row.message
-        == "input 'features' takes the features, N x width, unscaled; output 'logits' (logits: their softmax is the scores)"
+        == "input 'features' takes the features, N x width, unscaled; output 'logits' (logits: apply softmax to get the scores)"
     )
     got = one(spark, f"IMPORT MODEL moved.head_onnx FROM 'file:{tmp_path}/head.onnx'")
     assert (got.format, got.status, got.version, got.is_default) == ("ONNX", "IMPORTED", 1, True)
@@ -267,7 +265,7 @@ def test_onnx_of_a_head_on_arrays_imports_as_a_classifier(spark: SparkSession, m
     spark.sql("DESCRIBE MODEL EXTENDED moved.head_onnx").collect()
     refused(spark, "EVALUATE MODEL moved.head_onnx", "NO_HELD_OUT_ROWS", f"(imported from 'file:{tmp_path}/head.onnx')")
     head = f"IMPORT MODEL moved.head_onnx FROM '{tmp_path}/head.onnx'"
-    refused(spark, f"{head} OPTIONS (mean = '0 0 0')", "OPTION_WITHOUT_EFFECT", "trained layers alone")
+    refused(spark, f"{head} OPTIONS (mean = '0 0 0')", "OPTION_WITHOUT_EFFECT", "only trained layers")
     spark.sql(
         "CREATE TABLE moved.names AS SELECT * FROM VALUES (2, 'z'), (0, 'x'), (1, 'y'), (4, 'v'), (3, 'w') AS n(i, name)"
     )
@@ -292,7 +290,7 @@ def test_onnx_of_a_head_on_arrays_imports_as_a_classifier(spark: SparkSession, m
         spark.sql("RESET spark.sqlext.engine")
 
 
-def test_onnx_of_a_classifier_of_images_answers_the_same(
+def test_onnx_of_an_image_classifier_predicts_the_same(
     spark: SparkSession, moved: str, flowers: Row, tmp_path: Path
 ) -> None:
     spark.sql("SET spark.sqlext.precision = f32")
@@ -308,7 +306,7 @@ def test_onnx_of_a_classifier_of_images_answers_the_same(
         spark.sql("RESET spark.sqlext.precision")
 
 
-def test_what_a_file_is_not_is_said(spark: SparkSession, moved: str, tmp_path: Path) -> None:
+def test_files_that_are_not_networks_are_refused(spark: SparkSession, moved: str, tmp_path: Path) -> None:
     (tmp_path / "empty.onnx").write_bytes(b"")
     refused(spark, f"IMPORT MODEL moved.x FROM 'file:{tmp_path}/empty.onnx'", "INVALID_NETWORK", "the file is empty")
     refused(
@@ -328,7 +326,7 @@ def test_what_a_file_is_not_is_said(spark: SparkSession, moved: str, tmp_path: P
 # --- BigDL's files ----------------------------------------------------------------------------------------------------
 
 
-def test_bigdls_files_of_a_network_import_with_the_same_answers(
+def test_bigdl_files_of_a_network_predict_the_same(
     spark: SparkSession, moved: str, flowers: Row, tmp_path: Path
 ) -> None:
     spark.sql("SET spark.sqlext.precision = f32")
@@ -341,20 +339,20 @@ def test_bigdls_files_of_a_network_import_with_the_same_answers(
     finally:
         spark.sql("RESET spark.sqlext.precision")
     (tmp_path / "flowers.bigdl.json").unlink()
-    alone = f"IMPORT MODEL moved.flowers_alone FROM 'file:{tmp_path}/flowers.bigdl' FORMAT BIGDL"
+    undescribed = f"IMPORT MODEL moved.flowers_undescribed FROM 'file:{tmp_path}/flowers.bigdl' FORMAT BIGDL"
     labels = ", ".join(
         f"'{row.label}'" for row in spark.sql("SELECT DISTINCT species AS label FROM shop.images ORDER BY 1").collect()
     )
     squash = "resize = 'squash:64', mean = '.45 .45 .45', std = '.25 .25 .25'"
-    assert "color = rgb" in one(spark, f"{alone} LABELS ({labels}) OPTIONS (image_size = 64, {squash})").message
+    assert "color = rgb" in one(spark, f"{undescribed} LABELS ({labels}) OPTIONS (image_size = 64, {squash})").message
     weights = tmp_path / "flowers.bigdl.weights"
     weights.write_bytes(weights.read_bytes()[:-40] + bytes(40))
-    refused(spark, alone, "INVALID_NETWORK", "checksum differs")
+    refused(spark, undescribed, "INVALID_NETWORK", "checksum differs")
     weights.unlink()
-    refused(spark, alone, "INVALID_NETWORK", "must be in the same folder")
+    refused(spark, undescribed, "INVALID_NETWORK", "must be in the same folder")
 
 
-def test_bigdls_files_of_a_head_and_of_a_backbone(spark: SparkSession, moved: str, tmp_path: Path) -> None:
+def test_bigdl_files_of_a_head_and_of_a_backbone(spark: SparkSession, moved: str, tmp_path: Path) -> None:
     spark.sql(
         "CREATE TABLE moved.points AS SELECT id, rand(1) * 1e5 + 3e5 AS a, rand(2) AS b, CAST(NULL AS DOUBLE) AS price FROM range(60)"
     )

@@ -1,4 +1,4 @@
-"""Regressors as ONNX and as BigDL's files: what is exported imports again and predicts the same numbers."""
+"""Regressors as ONNX and BigDL files: after EXPORT and IMPORT they predict the same numbers."""
 
 from __future__ import annotations
 

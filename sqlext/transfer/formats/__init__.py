@@ -1,6 +1,6 @@
-"""The formats of IMPORT and EXPORT MODEL: one file per format, the folder of an EXPORT among them.
+"""The formats of IMPORT and EXPORT MODEL, including the folder of an EXPORT: one module per format.
 
-A format's file has ``BESIDE``, ``stage`` and, if IMPORT reads one file of it, ``open_graph``: see ``base.Format``.
+The module of a format has ``BESIDE``, ``stage`` and, if IMPORT reads its files, ``open_graph``: see ``base.Format``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ PLANNED = ("CAFFE", "TENSORFLOW", "KERAS", "TORCH")  # the grammar knows them; n
 
 
 def read_format(reader: TokenReader, verb: str) -> str:
-    """The word behind FORMAT in upper case.
+    """Reads the word after FORMAT and returns it in upper case.
 
     :raises SqlExtError: UNKNOWN_FORMAT.
     """

@@ -1,4 +1,4 @@
-"""What a format's file has."""
+"""The interface of a format's module."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from sqlext.catalog.entry import ModelVersion
 from sqlext.catalog.facade import ModelCatalog
 from sqlext.transfer.graphs import Described
 
-FOLDER = "FOLDER"  # what result rows call the folder of an EXPORT
+FOLDER = "FOLDER"  # the format of an exported folder in result rows
 
 
 @dataclass(frozen=True)
 class GraphFile:
-    """``data``: ONNX; ``sha256``: of the file; ``folder``: where its external weights may lie; ``described``: what
-    EXPORT wrote; ``options``: of IMPORT, as the file gives them.
+    """``data`` is ONNX, ``sha256`` the checksum of the original file; ``folder`` may hold external weights.
+
+    ``described`` is what EXPORT wrote, ``options`` are the options of IMPORT that the file contains.
     """
 
     data: bytes
@@ -32,7 +33,7 @@ class GraphFile:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was staged; ``message`` goes into the result row."""
+    """The files that a format wrote; ``message`` goes into the result row."""
 
     size_bytes: int
     sha256: str
@@ -40,7 +41,7 @@ class Exported:
 
 
 class Format(Protocol):
-    """The module of a format. ``BESIDE``: endings of the files that go with the named one; None: a folder."""
+    """The module of a format. ``BESIDE`` has the endings of the files that belong to the named one; None for a folder."""
 
     BESIDE: tuple[str, ...] | None
 
@@ -59,12 +60,12 @@ class ReadableFormat(Format, Protocol):
 
 
 def format_of(name: str | None) -> Format:
-    """The format of an EXPORT; None: the folder."""
+    """Returns the format of an EXPORT; None stands for the folder."""
     module: Format = importlib.import_module(f"sqlext.transfer.formats.{(name or FOLDER).lower()}")  # type: ignore[assignment]
     return module
 
 
 def readable_format(name: str) -> ReadableFormat:
-    """The format of an IMPORT from one file."""
+    """Returns the format of an IMPORT from a file."""
     module: ReadableFormat = importlib.import_module(f"sqlext.transfer.formats.{name.lower()}")  # type: ignore[assignment]
     return module

@@ -1,4 +1,4 @@
-"""BigDL: a definition, its weights in a second file and, from EXPORT, a third with what BigDL's form cannot hold."""
+"""BigDL: a definition, its weights in a second file and, from EXPORT, a third with what BigDL's format cannot express."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def open_graph(spark: SparkSession, path: str) -> Iterator[GraphFile]:
 
 
 def weights_names(name: str) -> list[str]:
-    """What a definition's file of weights may be called; EXPORT writes the first."""
+    """Returns the possible names of a definition's weights file; EXPORT writes the first."""
     stem = name.rpartition(".")[0] or name
     return list(dict.fromkeys([f"{name}.weights", f"{name}.bin", f"{stem}.weights", f"{stem}.bin"]))
 
 
 def description_name(name: str) -> str:
-    """The file in which EXPORT says what BigDL's form cannot hold."""
+    """Returns the name of the file for what BigDL's format cannot express."""
     return f"{name}.json"
 
 
@@ -50,14 +50,14 @@ def _beside(definition: Path) -> list[str]:
 
 
 def _graph(file: Path) -> GraphFile:
-    """BigDL's files as ONNX; BigDL itself never sees them."""
+    """Converts BigDL's files to ONNX. BigDL itself never reads them, because its loader would construct any class they name."""
     definition = file.read_bytes()
     if not definition:
         raise invalid("the file is empty")
     weights = next((w for name in weights_names(file.name) if (w := file.with_name(name)).is_file()), None)
     module = BigDLFile(definition, weights.read_bytes() if weights else None, file.name)
-    told = file.with_name(description_name(file.name))
-    described = Described.from_json(told.read_text(errors="replace")) if told.is_file() else None
+    description = file.with_name(description_name(file.name))
+    described = Described.from_json(description.read_text(errors="replace")) if description.is_file() else None
     width = described.head.get("width") if described and described.head else None
     data = convert(module, width if isinstance(width, int) and width > 0 else None)
     options = described.options if described else {}
@@ -65,7 +65,7 @@ def _graph(file: Path) -> GraphFile:
 
 
 def stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> Exported:
-    """Writes definition and weights as BigDL alone loads them, and beside them what BigDL's form cannot say."""
+    """Writes a definition and weights that BigDL can load without this package, and a file for the rest."""
     model, described = graph_of(catalog, version)
     layers = onnx_to_bigdl.plan_graph(model)
     reason = missing(catalog.spark)
@@ -83,7 +83,7 @@ def stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> Exporte
     named = {
         k: layer.get(layers.alias.get(v, v), v) for k, v in described.options.items() if k in ("output", "embedding")
     }
-    told = replace(described, options=described.options | named)
-    staged.with_name(f"{staged.name}.json").write_text(told.to_json())
+    description = replace(described, options=described.options | named)
+    staged.with_name(f"{staged.name}.json").write_text(description.to_json())
     size = sum(staged.with_name(staged.name + end).stat().st_size for end in ("", ".weights", ".json"))
     return Exported(size, sha256(staged), message(model, described))

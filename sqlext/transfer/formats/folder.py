@@ -1,4 +1,7 @@
-"""The folder of an EXPORT: read as data only, after it was copied here and compared with its list; written with all of a version."""
+"""The folder of an EXPORT, with everything that a version has.
+
+IMPORT copies it to this machine, compares it with its list and reads it only as data.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from sqlext.transfer.formats.listing import BACKBONE, HISTORY, LISTING, MODEL, L
 BESIDE = None
 HELD_OUT = "held_out.parquet"
 _HEAD = "head.onnx"
-# Parameters of a partition that belong to the place where it is, not to what it holds.
+# The parameters of a partition that depend on its catalog, not on the content of the version.
 _OF_THE_PLACE = {
     *("run_id", "promoted", "pinned", "backbone", "backbone_id", "size_bytes"),
     *("format_version", "release", "created_at", "created_by"),
@@ -41,8 +44,8 @@ _OF_THE_PLACE = {
 
 @dataclass(frozen=True)
 class ExportFolder:
-    """``root`` holds the files under the names of ``listing``, whose own checksum is ``sha256``; ``path`` is what the
-    user wrote.
+    """``root`` holds the files under the names in ``listing``; ``sha256`` is the checksum of the list itself, and
+    ``path`` is what the user wrote.
     """
 
     path: str
@@ -51,7 +54,7 @@ class ExportFolder:
     sha256: str
 
     def files(self, part: str) -> list[str]:
-        """Names of a part's files, without its manifest."""
+        """Returns the names of a part's files, except its manifest."""
         names = [name.partition("/")[2] for name in self.listing.files if name.startswith(f"{part}/")]
         return [name for name in names if name != MANIFEST]
 
@@ -62,22 +65,22 @@ class ExportFolder:
         return file.read_bytes()
 
     def manifest(self, part: str) -> dict[str, Any]:
-        """Its own list of files must say what the folder's says."""
+        """Returns the manifest of a part after comparing its list of files with the folder's list."""
         try:
             manifest = json.loads(self.read(part, MANIFEST))
             listed = {name: str(file["sha256"]) for name, file in manifest["files"].items()}
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise damaged(self.path, f"{part}/{MANIFEST} is not a manifest of ours") from None
-        there = {name: self.listing.files[f"{part}/{name}"].sha256 for name in self.files(part)}
-        if listed != there:
-            name = next(n for n in sorted(listed | there) if listed.get(n) != there.get(n))
+            raise damaged(self.path, f"{part}/{MANIFEST} is not the manifest of a model") from None
+        stored = {name: self.listing.files[f"{part}/{name}"].sha256 for name in self.files(part)}
+        if listed != stored:
+            name = next(n for n in sorted(listed | stored) if listed.get(n) != stored.get(n))
             raise damaged(self.path, f"the checksum of {part}/{name} is not the one in {part}/{MANIFEST}")
         return dict(manifest)
 
     def head(self) -> Head:
-        """The trained layers: arrays of an ONNX graph; nothing is run."""
+        """Returns the trained layers: arrays of an ONNX graph, which is not run."""
         try:
-            # ONNX's reader follows weights to other files, so a graph with such is refused first.
+            # ONNX's reader opens external weight files, so a graph that has any is refused first.
             data = self.read(MODEL, _HEAD)
             parse(data, None)
             head = Head.from_onnx(data)
@@ -87,14 +90,14 @@ class ExportFolder:
         except (SqlExtError, ValueError, KeyError, IndexError, TypeError) as error:
             if isinstance(error, SqlExtError) and error.error_class == "EXPORT_DAMAGED":
                 raise
-            raise damaged(self.path, f"{MODEL}/{_HEAD} is not a head of this release's form") from None
+            raise damaged(self.path, f"{MODEL}/{_HEAD} is not a head as this release writes it") from None
 
     def history(self) -> list[dict[str, Any]]:
-        """A row per epoch, without the run that is replaced by the new one's."""
+        """Returns one row per epoch, without run_id, which publishing sets to the new run."""
         if HISTORY not in self.listing.files:
             return []
         try:
-            # Written as INT96 for Hive; read in microseconds, as it was before.
+            # Timestamps are INT96 for Hive; microseconds are the precision that they were written with.
             table = parquet.read_table(self.root / HISTORY, coerce_int96_timestamp_unit="us", columns=list(COLUMNS))
             rows: list[dict[str, Any]] = table.drop_columns(["run_id"]).to_pylist()
         except (OSError, ValueError, KeyError) as error:
@@ -105,7 +108,7 @@ class ExportFolder:
         return rows
 
     def check_held_out(self) -> None:
-
+        """:raises SqlExtError: EXPORT_DAMAGED if the file of held-out rows cannot be read or lacks columns."""
         if f"{MODEL}/{HELD_OUT}" not in self.listing.files:
             return
         try:
@@ -118,15 +121,17 @@ class ExportFolder:
 
 @contextmanager
 def open_folder(files: Files, location: str, path: str) -> Iterator[ExportFolder]:
-    """A checked copy of the folder at ``location``.
+    """Yields a checked copy of the folder at ``location``.
 
-    :raises SqlExtError: FILE_NOT_FOUND, UNKNOWN_FORMAT for what is no export, EXPORT_DAMAGED, MODEL_FORMAT_TOO_NEW.
+    :raises SqlExtError: FILE_NOT_FOUND, UNKNOWN_FORMAT if it is not an export, EXPORT_DAMAGED, MODEL_FORMAT_TOO_NEW.
     """
-    there = files.info(location)
-    if there is None:
+    info = files.info(location)
+    if info is None:
         raise SqlExtError("FILE_NOT_FOUND", path=path, looked_up=location)
-    formats = f"{', '.join(FORMATS)}; without FORMAT, the folder of an EXPORT MODEL (with {LISTING}) or a file .onnx"
-    if not there.is_folder:
+    formats = (
+        f"{', '.join(FORMATS)}; without FORMAT, a folder that EXPORT MODEL wrote (with {LISTING}) or an .onnx file"
+    )
+    if not info.is_folder:
         raise SqlExtError("UNKNOWN_FORMAT", format=f"'{path}'", formats=formats)
     try:
         listed = files.read(f"{location}/{LISTING}")
@@ -142,11 +147,11 @@ def open_folder(files: Files, location: str, path: str) -> Iterator[ExportFolder
 
 def _fetch(files: Files, location: str, path: str, root: Path, name: str, listing: Listing) -> None:
     """Copies one file and compares it with the list."""
-    wanted, there = listing.files[name], files.info(f"{location}/{name}")
-    if there is None or there.is_folder:
+    wanted, info = listing.files[name], files.info(f"{location}/{name}")
+    if info is None or info.is_folder:
         raise damaged(path, f"{name} is missing")
-    if there.size != wanted.size:
-        raise damaged(path, f"{name} has {there.size} bytes, but {wanted.size} were exported")
+    if info.size != wanted.size:
+        raise damaged(path, f"{name} has {info.size} bytes, but {wanted.size} were exported")
     to = root / name
     to.parent.mkdir(parents=True, exist_ok=True)
     found = files.local_copy(f"{location}/{name}", to.parent)
@@ -163,7 +168,7 @@ __all__ = ["BACKBONE", "HELD_OUT", "MODEL", "ExportFolder", "open_folder"]
 
 
 def stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> Exported:
-    """Fills a local folder; the message names the backbone that goes along."""
+    """Writes the version to a local folder; the message names the backbone that is included."""
     manifest = _copy(catalog, version, staged / MODEL)
     backbone = recorded_backbone(catalog, manifest["backbone"], version) if manifest.get("backbone") else None
     if backbone is not None:
@@ -180,7 +185,10 @@ def stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> Exporte
 
 
 def _copy(catalog: ModelCatalog, version: ModelVersion, folder: Path) -> dict[str, Any]:
-    """The manifest and all files that it lists; returns the manifest."""
+    """Copies the manifest and all files that it lists; returns the manifest.
+
+    :raises SqlExtError: MODEL_FILES_MISSING.
+    """
     manifest = catalog.read_manifest(version)
     for name in [MANIFEST, *manifest.get("files", {})]:
         if not catalog.files.exists(f"{version.model_folder}/{name}"):
@@ -199,5 +207,5 @@ def _copy_file(catalog: ModelCatalog, path: str, to: Path) -> None:
 def _part(catalog: ModelCatalog, version: ModelVersion) -> Part:
     entry = catalog.get(version.name)
     own = {k.removeprefix(PREFIX): v for k, v in version.parameters.items() if k.startswith(PREFIX)}
-    kept = {k: v for k, v in own.items() if k not in _OF_THE_PLACE and not k.startswith("alias.")}
-    return Part(str(version.name), version.version, version.kind, entry.comment, entry.properties, kept)
+    parameters = {k: v for k, v in own.items() if k not in _OF_THE_PLACE and not k.startswith("alias.")}
+    return Part(str(version.name), version.version, version.kind, entry.comment, entry.properties, parameters)

@@ -1,11 +1,11 @@
-"""``sqlext-export.json``: what is in the folder of an EXPORT, with size and checksum of each file.
+"""``sqlext-export.json``: the list of files in the folder of an EXPORT, with their sizes and checksums.
 
     sqlext-export.json   this list
-    history.parquet      the training history, where there is one
-    model/               the version's own files, manifest.json among them
-    backbone/            those of the backbone that a head needs
+    history.parquet      the training history, if there is one
+    model/               the files of the version, including manifest.json
+    backbone/            the files of the backbone, if the model has one
 
-Whoever reads a folder trusts nothing in it: names are checked before a file is touched, and contents against the list.
+IMPORT trusts nothing in a folder: it checks names before it opens a file, and contents against the list.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MODEL, BACKBONE = "model", "backbone"
 
 @dataclass(frozen=True)
 class Part:
-    """A version as it was called where it comes from. ``parameters``: of its partition, without the prefix."""
+    """A version, by its name in the catalog that exported it; ``parameters`` are those of its partition without the prefix."""
 
     name: str
     version: int
@@ -47,7 +47,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Listing:
-    """``files`` are by their path in the folder, the list itself left out."""
+    """``files`` maps paths in the folder to what is stored there; it does not contain the list itself."""
 
     release: str
     model: Part
@@ -59,7 +59,7 @@ class Listing:
         return sum(file.size for file in self.files.values())
 
     def to_bytes(self) -> bytes:
-        """The same bytes for the same version."""
+        """Returns the same bytes for the same version."""
         values = {"sqlext_export": FORMAT_VERSION, **asdict(self)}
         return json.dumps(values, indent=1, ensure_ascii=False, sort_keys=True).encode()
 
@@ -74,7 +74,7 @@ class Listing:
             backbone = _part(values["backbone"]) if values["backbone"] else None
             listing = cls(str(values["release"]), _part(values["model"]), backbone, files)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise damaged(path, f"its {LISTING} is not one that EXPORT MODEL wrote") from None
+            raise damaged(path, f"its {LISTING} was not written by EXPORT MODEL") from None
         for name in files:
             _check_name(path, name)
         for needed in [MODEL] + ([BACKBONE] if backbone else []):
@@ -88,28 +88,28 @@ def damaged(path: str, reason: str) -> SqlExtError:
 
 
 def is_listing(data: bytes) -> bool:
-    """Whether a file of that name was written by EXPORT MODEL."""
+    """Whether EXPORT MODEL wrote this ``sqlext-export.json``."""
     try:
         return "sqlext_export" in json.loads(data)
     except (ValueError, TypeError):
         return False
 
 
-def is_input(given: Any, *kinds: str) -> bool:
-    """Whether a manifest's `input` names one of these kinds and its columns as text."""
-    if not isinstance(given, dict) or given.get("kind") not in kinds:
+def is_input(value: Any, *kinds: str) -> bool:
+    """Whether ``value`` can be the `input` of a manifest: of one of these kinds, with the names of its columns."""
+    if not isinstance(value, dict) or value.get("kind") not in kinds:
         return False
-    columns = given.get("columns") or []
+    columns = value.get("columns") or []
     named = isinstance(columns, list) and all(isinstance(c, dict) and isinstance(c.get("name"), str) for c in columns)
-    return named and isinstance(given.get("column"), str)
+    return named and isinstance(value.get("column"), str)
 
 
 def _check_name(path: str, name: str) -> None:
-    """A file of one of our folders, wherever ``..`` and the like would lead."""
+    """Refuses a name that could lead out of the folder, and one that no export contains."""
     parts = PurePosixPath(name).parts
     fine = name == HISTORY or (len(parts) > 1 and parts[0] in (MODEL, BACKBONE))
     if not fine or ".." in parts or "\\" in name or "\0" in name or "/".join(parts) != name:
-        raise damaged(path, f"its {LISTING} names '{name}', which is no file of an export; nothing was read")
+        raise damaged(path, f"its {LISTING} names '{name}', which is not a file of an export; nothing was read")
 
 
 def _part(values: Mapping[str, Any]) -> Part:

@@ -1,4 +1,4 @@
-"""ONNX: one file, which may keep weights in further files of its folder. EXPORT writes one file with metadata."""
+"""ONNX: one file, which may have weights in other files of its folder. EXPORT writes one file with metadata."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _graph(file: Path) -> GraphFile:
 
 
 def _properties(data: bytes) -> dict[str, str]:
-    """An ONNX file's metadata; of what is no ONNX nothing: reading the network says what is wrong with it."""
+    """Returns the metadata of an ONNX file. Empty for other files: reading the network reports what is wrong."""
     try:
         return {p.key: p.value for p in onnx.load_from_string(data).metadata_props}
     except Exception:  # protobuf's DecodeError, whose module differs between its releases
@@ -57,7 +57,7 @@ def _properties(data: bytes) -> dict[str, str]:
 
 
 def _preprocessing(properties: dict[str, str]) -> dict[str, Any]:
-    """What the file records under `sqlext.preprocessing`; OPTIONS override it."""
+    """Returns the options under `sqlext.preprocessing` in the file; OPTIONS override them."""
     try:
         found = json.loads(properties.get(PREPROCESSING_KEY, "{}"))
     except ValueError:
@@ -66,7 +66,7 @@ def _preprocessing(properties: dict[str, str]) -> dict[str, Any]:
 
 
 def stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> Exported:
-    """Writes the graph; the message says what goes in and what comes out."""
+    """Writes the graph; the message says what it takes and returns."""
     model, described = graph_of(catalog, version)
     staged.write_bytes(with_metadata(model, described))
     return Exported(staged.stat().st_size, sha256(staged), message(model, described))

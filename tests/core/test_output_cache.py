@@ -1,4 +1,4 @@
-"""What networks gave for images: made once, shared by processes, bounded, and never needed."""
+"""The cache of network outputs: computed once, shared by processes, bounded in size, and lost without harm."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ LIMIT = 10_000_000
 
 
 class Network:
-    """Gives [n, n, ..] for b'n', and a reason for anything that is no number; counts what it is asked."""
+    """Returns [n, n, ..] for b'n' and a reason for anything else; records its inputs."""
 
     def __init__(self, width: int = 4) -> None:
         self.width = width
-        self.asked: list[bytes] = []
+        self.inputs: list[bytes] = []
 
     def __call__(self, images: list[bytes]) -> list[Any]:
-        self.asked += images
+        self.inputs += images
         return [np.full(self.width, float(i), np.float32) if i.isdigit() else "no number" for i in images]
 
 
 def through(cache: OutputCache, scope: str, images: list[bytes], network: Any) -> list[Any]:
-    """As the worker does it: outputs from the cache, the missing ones from the network."""
+    """Does what the worker does: takes outputs from the cache, and the missing ones from the network."""
     keys = [content_hash(scope, image) for image in images]
     known = cache.read(keys)
     missing = [i for i, found in enumerate(known) if found is None]
@@ -40,33 +40,33 @@ def through(cache: OutputCache, scope: str, images: list[bytes], network: Any) -
     return [made[i] if found is None else found for i, found in enumerate(known)]
 
 
-def test_an_output_is_made_once_and_a_reason_each_time(tmp_path: Path) -> None:
-    kept, network = OutputCache(tmp_path / FILE, LIMIT), Network()
-    first = through(kept, "net f32", [b"1", b"x", b"2"], network)
-    again = through(kept, "net f32", [b"3", b"2", b"x", b"1"], network)
-    assert network.asked == [b"1", b"x", b"2", b"3", b"x"]
+def test_an_output_is_computed_once_and_a_reason_each_time(tmp_path: Path) -> None:
+    cache, network = OutputCache(tmp_path / FILE, LIMIT), Network()
+    first = through(cache, "net f32", [b"1", b"x", b"2"], network)
+    again = through(cache, "net f32", [b"3", b"2", b"x", b"1"], network)
+    assert network.inputs == [b"1", b"x", b"2", b"3", b"x"]
     assert first[1] == again[2] == "no number"
     assert [out.tolist() for out in (first[0], first[2])] == [[1.0] * 4, [2.0] * 4]
     assert [out.tolist() for out in (again[0], again[1], again[3])] == [[3.0] * 4, [2.0] * 4, [1.0] * 4]
-    through(kept, "net bf16", [b"1"], network)
-    assert network.asked[5:] == [b"1"], "another precision is another output"
+    through(cache, "net bf16", [b"1"], network)
+    assert network.inputs[5:] == [b"1"], "another precision is another output"
 
 
-def test_structs_are_known_by_their_pixels() -> None:
+def test_structs_are_identified_by_their_pixels() -> None:
     struct = {"origin": "a.jpg", "height": 1, "width": 2, "nChannels": 1, "mode": 0, "data": bytearray(b"ab")}
     assert content_hash("s", struct) == content_hash("s", {**struct, "origin": "b.jpg", "data": b"ab"})
     for changed in ({"height": 2, "width": 1}, {"mode": 16}, {"data": b"ba"}):
         assert content_hash("s", {**struct, **changed}) != content_hash("s", struct)
 
 
-def test_the_oldest_go_when_the_limit_is_reached(tmp_path: Path) -> None:
-    kept, network = OutputCache(tmp_path / FILE, 1_000_000), Network(width=2048)
+def test_the_oldest_are_dropped_at_the_limit(tmp_path: Path) -> None:
+    cache, network = OutputCache(tmp_path / FILE, 1_000_000), Network(width=2048)
     for start in range(0, 480, 16):
-        through(kept, "s", [b"%d" % i for i in range(start, start + 16)], network)
-        assert kept._used() <= 1_000_000
-    network.asked.clear()
-    through(kept, "s", [b"479", b"0"], network)
-    assert network.asked == [b"0"]
+        through(cache, "s", [b"%d" % i for i in range(start, start + 16)], network)
+        assert cache._used() <= 1_000_000
+    network.inputs.clear()
+    through(cache, "s", [b"479", b"0"], network)
+    assert network.inputs == [b"0"]
     assert (tmp_path / FILE).stat().st_size < 1_300_000
 
 
@@ -75,13 +75,13 @@ def test_processes_share_the_file(tmp_path: Path) -> None:
 import sys, numpy as np
 from pathlib import Path
 from sqlext.scoring.cache import OutputCache, content_hash
-kept = OutputCache(Path(sys.argv[1]), {LIMIT})
+cache = OutputCache(Path(sys.argv[1]), {LIMIT})
 for n in range(60):
     images = [b"%d" % i for i in range(n, n + 16)]
     keys = [content_hash("s", image) for image in images]
-    known = kept.read(keys)
+    known = cache.read(keys)
     outputs = [np.full(64, float(i), np.float32) if found is None else found for i, found in zip(images, known)]
-    kept.write(dict(zip(keys, outputs)))
+    cache.write(dict(zip(keys, outputs)))
     assert [o.tolist() for o in outputs] == [[float(i)] * 64 for i in images]
 """
     command = [sys.executable, "-c", script, str(tmp_path / FILE)]
@@ -91,22 +91,22 @@ for n in range(60):
         assert (process.returncode, errors) == (0, "")
     network = Network(width=64)
     through(OutputCache(tmp_path / FILE, LIMIT), "s", [b"%d" % i for i in range(75)], network)
-    assert network.asked == []
+    assert network.inputs == []
 
 
 def test_a_damaged_file_costs_time_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept, network = OutputCache(tmp_path / "other", LIMIT), Network()
-    kept._database.close()
-    assert [out.tolist() for out in through(kept, "s", [b"7"], network)] == [[7.0] * 4]
+    cache, network = OutputCache(tmp_path / "other", LIMIT), Network()
+    cache._database.close()
+    assert [out.tolist() for out in through(cache, "s", [b"7"], network)] == [[7.0] * 4]
     (tmp_path / FILE).write_bytes(b"no database" * 1000)
     monkeypatch.setenv("SPARK_LOCAL_DIRS", f"{tmp_path},{tmp_path / 'second'}")
     assert output_cache(LIMIT + 1) is None
-    assert [r.getMessage() for r in caplog.records][-1] == "outputs of networks are not cached: file is not a database"
+    assert [r.getMessage() for r in caplog.records][-1] == "network outputs are not cached: file is not a database"
 
 
-def test_nothing_is_kept_without_a_limit_or_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_cached_without_a_limit_or_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path))
     assert output_cache(0) is None
     monkeypatch.delenv("SPARK_LOCAL_DIRS")
@@ -118,37 +118,37 @@ def test_nothing_is_kept_without_a_limit_or_a_folder(tmp_path: Path, monkeypatch
 
 
 @pytest.fixture
-def kept(spark: SparkSession) -> sqlite3.Connection:
-    """The file of the session's executor."""
+def stored(spark: SparkSession) -> sqlite3.Connection:
+    """Opens the file of the session's executor."""
     disks = spark._jvm.org.apache.spark.SparkEnv.get().blockManager().diskBlockManager()  # type: ignore[union-attr]
     return sqlite3.connect(Path(disks.localDirs()[0].getPath()) / FILE)
 
 
 def test_what_training_embedded_is_not_embedded_again(
-    spark: SparkSession, flowers: Row, kept: sqlite3.Connection
+    spark: SparkSession, flowers: Row, stored: sqlite3.Connection
 ) -> None:
     count = "SELECT count(*) FROM outputs"
-    before = kept.execute(count).fetchone()[0]
+    before = stored.execute(count).fetchone()[0]
     spark.conf.set("spark.sqlext.precision", "f32")
     try:
-        said = spark.sql("SELECT classify('shop.flowers', image) AS l FROM shop.images").collect()
+        labelled = spark.sql("SELECT classify('shop.flowers', image) AS l FROM shop.images").collect()
     finally:
         spark.conf.unset("spark.sqlext.precision")
-    assert len(said) == 80
-    assert None not in {row.l for row in said}
-    assert kept.execute(count).fetchone()[0] == before >= 80
+    assert len(labelled) == 80
+    assert None not in {row.l for row in labelled}
+    assert stored.execute(count).fetchone()[0] == before >= 80
 
 
-def test_what_is_kept_is_what_a_query_gets(
-    spark: SparkSession, shop: str, kept: sqlite3.Connection, tmp_path: Path
+def test_a_query_gets_the_cached_output(
+    spark: SparkSession, shop: str, stored: sqlite3.Connection, tmp_path: Path
 ) -> None:
     Image.radial_gradient("L").convert("RGB").resize((40, 30)).save(tmp_path / "own.png")
     query = f"SELECT embed('models.small', content) AS e FROM binaryFile.`{tmp_path}`"
     (first,) = spark.sql(query).collect()
     assert max(first.e) > 0
-    (age, output), *_ = kept.execute("SELECT age, output FROM outputs ORDER BY age DESC LIMIT 1")
+    (age, output), *_ = stored.execute("SELECT age, output FROM outputs ORDER BY age DESC LIMIT 1")
     assert np.frombuffer(output, np.float32).tolist() == first.e
-    with kept:
-        kept.execute("UPDATE outputs SET output = ? WHERE age = ?", (bytes(len(output)), age))
+    with stored:
+        stored.execute("UPDATE outputs SET output = ? WHERE age = ?", (bytes(len(output)), age))
     (second,) = spark.sql(query).collect()
     assert set(second.e) == {0.0}
