@@ -123,12 +123,12 @@ def test_planning_errors_come_at_once_and_later_ones_are_in_the_record(spark: Sp
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", ""])
-def test_no_place_at_all_is_an_invalid_setting(value: str) -> None:
-    with pytest.raises(SqlExtError, match="maxConcurrent.*an integer from 1 up"):
+def test_a_setting_without_slots_is_invalid(value: str) -> None:
+    with pytest.raises(SqlExtError, match="maxConcurrent.*an integer, at least 1"):
         places(value)
 
 
-def test_what_finds_no_place_waits_and_can_be_cancelled(spark: SparkSession, db: str) -> None:
+def test_a_training_without_a_slot_waits_and_can_be_cancelled(spark: SparkSession, db: str) -> None:
     slots = _training_slots(Context(spark, ""))
     for _ in range(4):
         assert slots.acquire(timeout=60)

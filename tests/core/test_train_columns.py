@@ -140,7 +140,7 @@ def test_an_ml_vector(spark: SparkSession, numbers: str) -> None:
     [
         ("FEATURES (path) LABEL y", "read_image(path)"),
         ("FEATURES (a, path) LABEL y", "string is neither"),
-        ("FEATURES (a, y) LABEL y", "what the model is to predict"),
+        ("FEATURES (a, y) LABEL y", "the column that the model predicts"),
         ("FEATURES (a, A) LABEL y", "names it twice"),
         ("FEATURES (a, array_column) LABEL y", "COLUMN_NOT_FOUND"),
         ("FEATURES (a) LABEL b", "write TARGET b instead of LABEL"),
@@ -148,7 +148,7 @@ def test_an_ml_vector(spark: SparkSession, numbers: str) -> None:
         ("FEATURES (a) LABEL y BACKBONE models.small", "BACKBONE_WITHOUT_IMAGE"),
         (
             'FEATURES (a) LABEL y OPTIONS (class_weights = \'{"no": 1, "maybe": 2}\')',
-            "no weight for ' Yes', 'yes'; no such label as 'maybe'",
+            "no weight for ' Yes', 'yes'; no such label: 'maybe'",
         ),
         ("FEATURES (a) LABEL y OPTIONS (warm_start = 'm@1')", "WARM_START_MISMATCH"),
     ],
@@ -160,12 +160,14 @@ def test_errors_say_what_to_write(spark: SparkSession, trained: Row, clauses: st
 def test_columns_are_not_clear(spark: SparkSession, numbers: str) -> None:
     message = error(spark, "TRAIN MODEL x FROM (SELECT n, path, y FROM t) LABEL y")
     assert "FEATURES_NOT_CLEAR" in message
-    assert "n bigint, path string; if path holds paths of pictures" in message
+    assert "n bigint, path string; if path holds paths of image files" in message
     assert "FROM (SELECT read_image(path) AS image, .. FROM ..)" in message
     many = "(SELECT id AS y, array(1D * id) AS x FROM range(10001))"
     assert "more than 10,000 distinct values" in error(spark, f"TRAIN MODEL x FROM {many} LABEL y")
-    assert "array columns are u, v" in error(
+    assert "several array columns: u, v" in error(
         spark, "TRAIN MODEL x FROM (SELECT array(a) u, array(a) v, y FROM t) LABEL y"
     )
     images = "(SELECT CAST('x' AS BINARY) AS image, a, y FROM t)"
-    assert "an image stands alone" in error(spark, f"TRAIN MODEL x FROM {images} FEATURES (image, a) LABEL y")
+    assert "an image must be the only feature column" in error(
+        spark, f"TRAIN MODEL x FROM {images} FEATURES (image, a) LABEL y"
+    )
