@@ -131,7 +131,7 @@ def test_a_query_and_a_renamed_backbone(spark: SparkSession, database: str, shop
     spark.sql("ALTER MODEL bb RENAME TO other")
     text = shown(spark, "m VERSION 1")
     assert text.startswith(
-        f"-- names without a database in the query are those of {database}\nTRAIN MODEL {database}.m\n"
+        f"-- unqualified names in the query belong to database {database}\nTRAIN MODEL {database}.m\n"
     )
     assert f"\n  BACKBONE {database}.other VERSION 1\n" in text
     again = one(spark, text)
