@@ -208,7 +208,7 @@ FOREIGN_OPTIONS = {
 
 def check_together(
     options: Mapping[str, Any],
-    given: Iterable[RawOption],
+    raw_options: Iterable[RawOption],
     *,
     architecture: str,
     regression: bool,
@@ -220,7 +220,7 @@ def check_together(
     :param tuned: options whose values come from TUNE.
     :raises SqlExtError: INVALID_OPTION_VALUE, MOMENTUM_WITHOUT_SGD, OPTION_WITHOUT_EFFECT, at the option's position.
     """
-    written = {option.key: option for option in given}
+    written = {option.key: option for option in raw_options}
     if "optimizer" not in tuned:
         _check_optimizer(str(options["optimizer"]), written)
     if architecture == "linear":
@@ -249,9 +249,9 @@ def check_together(
             )
 
 
-def of_a_later_release(options: Mapping[str, Any], given: Iterable[RawOption]) -> RawOption | None:
+def of_a_later_release(options: Mapping[str, Any], raw_options: Iterable[RawOption]) -> RawOption | None:
     """The option with a value that is planned for a later release: precision = 'int8'."""
-    return next((o for o in given if o.key == "precision" and options["precision"] == "int8"), None)
+    return next((o for o in raw_options if o.key == "precision" and options["precision"] == "int8"), None)
 
 
 def _check_optimizer(optimizer: str, written: Mapping[str, RawOption]) -> None:

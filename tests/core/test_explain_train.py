@@ -49,7 +49,7 @@ def jobs(spark: SparkSession, sql: str) -> int:
 def test_the_short_form_says_what_would_happen_and_runs_no_job(spark: SparkSession, db: str) -> None:
     sql = f"EXPLAIN TRAIN MODEL {db}.m FROM {db}.t FEATURES x LABEL y OPTIONS (epochs = 7)"
     found = section(plan(spark, sql), "TRAIN MODEL")
-    assert found["model"] == "plans.m, a new model: version 1"
+    assert found["model"] == "plans.m: version 1 of a new model"
     assert (found["source"], found["features"], found["label"]) == ("plans.t", "x, standardised", "y")
     assert "epochs = 7, optimizer = adam, learning_rate = 0.01, early_stop = true" in found["options"]
     assert jobs(spark, sql) == 0
@@ -72,7 +72,7 @@ def test_formatted_adds_its_sections(spark: SparkSession, db: str) -> None:
     assert (batch["rows"], batch["batch_size"]) == ("about 46 train, 12 validate, 0 test", "10")
     assert batch["steps"] == "5 per epoch, at most 35 in 7 epochs"
     options = section(text, "Options")
-    assert options["epochs"] == "7  (given; default auto)"
+    assert options["epochs"] == "7  (in OPTIONS; default auto)"
     assert (options["seed"], options["optimizer"], options["max_runtime"]) == ("42", "adam", "not set")
     assert spark.sql(f"SHOW MODELS IN {db}").count() == 0
     extended = plan(spark, f"EXPLAIN EXTENDED TRAIN MODEL {db}.m FROM {db}.t LABEL y")
@@ -87,7 +87,7 @@ def test_columns_and_a_target(spark: SparkSession, db: str) -> None:
     )
     assert section(text, "Target")["mean"] == "49"
     columns = section(text, "Columns")
-    assert (columns["target"], columns["warning"]) == ("z double", "id is a 1:1 image of the target z")
+    assert (columns["target"], columns["warning"]) == ("z double", "id maps one-to-one to the target z: is it a copy?")
     assert "note" in columns["left out"]
     network = section(text, "Network")
     assert (network["Linear(2 -> 4)"], network["Linear(4 -> 1)"]) == (
@@ -134,7 +134,9 @@ def test_existing_models(spark: SparkSession, db: str) -> None:
     exists = one(spark, f"CREATE MODEL IF NOT EXISTS {db}.made LABEL y AS (SELECT x, y FROM {db}.t)")
     assert (exists.status, exists.version) == ("EXISTS", 1)
     text = plan(spark, f"EXPLAIN CREATE OR REPLACE MODEL {db}.made LABEL y AS SELECT x, y FROM {db}.t")
-    assert section(text, "CREATE MODEL")["model"].startswith("plans.made: a version after 1; the older ones go")
+    assert section(text, "CREATE MODEL")["model"].startswith(
+        "plans.made: a new version after 1; older versions are removed"
+    )
     assert "version 1; nothing would be trained" in plan(
         spark, f"EXPLAIN TRAIN MODEL IF NOT EXISTS {db}.made FROM {db}.t LABEL y"
     )

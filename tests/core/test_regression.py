@@ -52,7 +52,7 @@ def test_result_row(prices: Row) -> None:
     assert (prices.task, prices.classes, prices.metric_name) == ("regression", None, "rmse")
     assert (prices.rows_trained, prices.rows_validated, prices.rows_tested) == (210, 60, 30)
     assert 1500 < prices.metric_value < 2700 < 10_000 < prices.baseline_value
-    assert f"rmse {prices.metric_value:.6g} on 60 rows; always the mean " in prices.message
+    assert f"rmse {prices.metric_value:.6g} on 60 rows; always predicting the mean " in prices.message
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
@@ -99,7 +99,9 @@ def test_a_start_from_the_version_before_and_no_promotion(spark: SparkSession, p
         spark,
         "TRAIN MODEL prices FROM houses FEATURES (rooms) TARGET price OPTIONS (promote = 'if_better', epochs = 2, min_loss = 1e12)",
     )
-    assert worse.message.startswith("default stays 1: 1 scores ")  # the default's features are made anew for these rows
+    assert worse.message.startswith(
+        "default stays 1: version 1 scores "
+    )  # the default's features are made anew for these rows
     assert "ended by min_loss after epoch 1" in worse.message
     with pytest.raises(AnalysisException, match="MODEL_KIND_MISMATCH"):
         spark.sql("TRAIN MODEL prices FROM houses FEATURES (rooms) LABEL area")

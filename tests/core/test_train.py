@@ -168,8 +168,8 @@ def test_versions_promotion_and_replacement(spark: SparkSession, database: str) 
         spark, train.format(", promote = 'if_better', metric = 'log_loss', learning_rate = 0.3, batch_size = 500")
     )
     assert (better.version, better.is_default, better.batch_size) == (4, True, 32)
-    assert better.message.startswith("is the default now: 3 scores ")
-    assert "batch_size lowered from 500 to 32, the rows that train" in better.message
+    assert better.message.startswith("is now the default: version 3 scores ")
+    assert "batch_size lowered from 500 to 32, the number of training rows" in better.message
     (run,) = (r for r in spark.sql("SHOW TRAINING RUNS FOR MODEL m").collect() if r.version == 4)
     assert (run.metric_name, run.metric_value) == ("log_loss", better.metric_value)
     spark.sql("ALTER MODEL m SET ALIAS prod = 3")
@@ -199,7 +199,7 @@ def test_validate_none_and_split_above_half(spark: SparkSession, database: str) 
         spark.sql("TRAIN MODEL m FROM t LABEL y VALIDATE NONE OPTIONS (early_stop = true)")
     row = one(spark, "TRAIN MODEL n FROM t LABEL y VALIDATE SPLIT 0.75 OPTIONS (epochs = 2)")
     assert (row.rows_trained, row.rows_validated) == (10, 30)
-    assert "the smaller rest trained" in row.message
+    assert "only the other rows trained" in row.message
 
 
 def test_early_stop_publishes_the_best_epoch(spark: SparkSession, database: str) -> None:

@@ -61,9 +61,9 @@ def trained(spark: SparkSession, numbers: str) -> Row:
 
 def test_columns_left_out_are_found_by_rule_and_named(spark: SparkSession, trained: Row) -> None:
     assert "features: row_number, a, b, constant, copy (left out: n, whole, flag, path, shop, held)" in trained.message
-    assert "row_number is unique per row: is it a row number?" in trained.message
+    assert "row_number is different in each row: is it a row number?" in trained.message
     assert "labels that look alike: ' Yes', 'yes'" in trained.message
-    assert "a is unique" not in trained.message  # measured values are unique by themselves
+    assert " a is different" not in trained.message  # measured values are unique by themselves
     saved = manifest(spark, "m")
     assert saved["input"]["kind"] == "columns"
     assert saved["input"]["columns"][2] == {"name": "b", "type": "decimal(20,6)"}
@@ -113,8 +113,8 @@ def test_copies_of_the_label_are_named(spark: SparkSession, numbers: str) -> Non
         spark,
         "TRAIN MODEL copies FROM (SELECT copy, a, copy > 10 AS y FROM t) FEATURES (copy, a) LABEL y OPTIONS (epochs = 1)",
     )
-    assert "copy is a 1:1 image of the label y" in row.message
-    assert "a is a 1:1" not in row.message
+    assert "copy maps one-to-one to the label y: is it a copy?" in row.message
+    assert " a maps one-to-one" not in row.message
 
 
 def test_an_ml_vector(spark: SparkSession, numbers: str) -> None:

@@ -91,7 +91,7 @@ def test_identical_features_on_both_sides_are_counted(world: SparkSession) -> No
         world,
         "TRAIN MODEL shared FROM rare LABEL y VALIDATE FROM (SELECT * FROM rare WHERE u > 0.5) OPTIONS (epochs = 1)",
     )
-    assert f"{row.rows_validated} validation rows have the features of a training row" in row.message
+    assert f"{row.rows_validated} validation rows have the same features as a training row" in row.message
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_what_is_best() -> None:
         ("(seed IN (1, 2))", "INVALID_TUNE", "seed IN", "cannot vary seed"),
         ("(epochs IN (1, 0))", "INVALID_OPTION_VALUE", "(1, 0)", "from 1"),
         ("(optimizer BETWEEN 'a' AND 'b')", "INVALID_OPTION_VALUE", "'a'", "'adam'"),
-        ("(early_stop BETWEEN false AND true)", "INVALID_TUNE", "false AND", r"by IN \(\.\.\)"),
+        ("(early_stop BETWEEN false AND true)", "INVALID_TUNE", "false AND", r"with IN \(\.\.\)"),
         ("(epochs BETWEEN 5 AND 5)", "INVALID_TUNE", "5 AND", "empty range"),
         ("(weight_decay BETWEEN 0 AND 1 LOG)", "INVALID_TUNE", "0 AND", "above 0"),
         ("(epochs IN (1), dropout BETWEEN 0 AND 0.5) BY GRID", "INVALID_TUNE", "dropout BETWEEN", "BY RANDOM"),

@@ -75,7 +75,7 @@ def test_the_best_trial_is_published_and_all_are_runs(spark: SparkSession, db: s
     assert (again.version, again.rows_trained, again.rows_tested) == (2, 42, 6)
     assert (again.loss, again.val_loss) == pytest.approx((row.loss, row.val_loss), abs=1e-6)
     text = one(spark, f"EXPLAIN TRAIN MODEL {db}.m FROM {db}.t FEATURES x LABEL y TUNE (epochs IN (1, 2))").plan
-    assert "2 trials, the greatest accuracy is published: epochs = 1; epochs = 2" in text
+    assert "2 trials, the one with the highest accuracy is published: epochs = 1; epochs = 2" in text
 
 
 def test_nothing_is_published_when_none_succeeds_or_one_is_cancelled(spark: SparkSession, db: str) -> None:
