@@ -1,4 +1,4 @@
-"""EXPLAIN TRAIN MODEL and EXPLAIN CREATE MODEL: what would be trained, and every planning error with its position."""
+"""EXPLAIN TRAIN MODEL and EXPLAIN CREATE MODEL: what would be trained, and planning errors with their positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECTIONS = ("Source", "Columns", "Classes", "Network", "Batch", "Memory", "Optio
 
 @pytest.fixture(scope="module")
 def db(spark: SparkSession) -> Iterator[str]:
-    """Database `plans` with t (60 rows, three of them not usable) and a database current elsewhere."""
+    """Database `plans` with t (60 rows, three of them bad); it is not the current database."""
     spark.sql("CREATE DATABASE plans")
     spark.sql(
         "CREATE TABLE plans.t AS SELECT id, IF(id = 7, NULL, array(1.0D * (id % 2), 1e-3 * id)) AS x, "
@@ -32,13 +32,13 @@ def plan(spark: SparkSession, sql: str) -> str:
 
 
 def section(text: str, title: str) -> dict[str, str]:
-    """key -> value of a section."""
+    """The keys and values of a section."""
     body = text.split(f"== {title} ==\n")[1].split("\n\n")[0]
     return {line.split("  ")[0].strip(): line.split("  ", 1)[1].strip() for line in body.splitlines()}
 
 
 def jobs(spark: SparkSession, sql: str) -> int:
-    """Spark jobs that a statement runs."""
+    """The number of Spark jobs that a statement runs."""
     context = spark.sparkContext
     context.setJobGroup("explained", "explained")
     spark.sql(sql).collect()
@@ -97,7 +97,7 @@ def test_columns_and_a_target(spark: SparkSession, db: str) -> None:
     assert network["criterion"] == "mean squared error"
 
 
-def test_images_name_their_backbone_and_what_does_not_decode(spark: SparkSession, shop: str) -> None:
+def test_images_show_their_backbone_and_the_undecodable_rows(spark: SparkSession, shop: str) -> None:
     source = "(SELECT image, species FROM shop.images UNION ALL SELECT CAST('no' AS BINARY), 'daisy')"
     text = plan(spark, f"EXPLAIN FORMATTED TRAIN MODEL {shop}.m FROM {source} LABEL species BACKBONE models.small")
     assert section(text, "Source")["unusable rows"].startswith("1 of the first 81: 1 x ")

@@ -77,14 +77,14 @@ def test_same_seed_same_model(spark: SparkSession, shop: str) -> None:
     assert (first.rows_trained, first.rows_validated) == (95, 25)  # 24 per class; round(0.2 * 24) = 5 of each validate
 
 
-def test_without_clauses_the_only_array_and_no_backbone_is_standardised(spark: SparkSession, database: str) -> None:
+def test_without_clauses_the_only_array_is_used_and_standardised(spark: SparkSession, database: str) -> None:
     spark.sql(
         "CREATE TABLE numbers AS SELECT array(1e5 * (id % 3) + id, 1.0D * (id % 7), 4.0D) AS x, id % 3 AS y FROM range(90)"
     )
     row = one(spark, "TRAIN MODEL m FROM numbers LABEL y")
     assert row.metric_value == 1.0
     assert row.classes == 3
-    assert row.best_epoch <= row.epochs <= 100  # early stop is on without a backbone
+    assert row.best_epoch <= row.epochs <= 100  # early_stop is on without a backbone
     answer = one(spark, "SELECT classify('m', array(2e5, 1.0D, 4.0D)) a, classify('m', array(1.0D)) b")
     assert (answer.a, answer.b) == ("2", None)
     manifest = ModelCatalog(spark).read_manifest(ModelCatalog(spark).resolve(ModelRef.parse("m", database)))
@@ -129,7 +129,7 @@ def test_bad_rows_are_skipped_counted_and_listed(spark: SparkSession, database: 
 
 
 def test_the_select_of_skipped_rows_lists_them_all(spark: SparkSession, database: str) -> None:
-    """Other lengths, infinite numbers, labels that are no numbers, vectors, the rows of VALIDATE FROM, a name in quotes."""
+    """Features of other lengths, infinite values, NaN labels, vectors, rows of VALIDATE FROM, a column name in quotes."""
     from pyspark.ml.linalg import Vectors
 
     good = "SELECT array(1.0D * (id % 2), 1e-3 * id) AS `the x`, 1.0D * (id % 2) AS y, id FROM range(40)"
@@ -236,6 +236,6 @@ def test_partitioned_table_orc_view_and_files(
         row = one(spark, f"TRAIN MODEL m FROM {source} LABEL species BACKBONE models.small OPTIONS (epochs = 3)")
         assert row.rows_trained == 65
         values.add(round(row.val_loss, 5))
-    assert len(values) == 1  # the same rows split and train alike wherever they lie
+    assert len(values) == 1  # the same rows give the same split and model from any kind of source
     count = one(spark, f"SELECT count(classify('m', content)) AS n FROM binaryFile.`{flower_files}/val/*`")
     assert count.n == 40

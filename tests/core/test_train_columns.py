@@ -1,4 +1,4 @@
-"""TRAIN MODEL on numeric columns and ML vectors: which columns, how they are scaled, what message says of them."""
+"""TRAIN MODEL on numeric columns and ML vectors: which columns are used, how they are scaled, what message reports."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def test_columns_of_any_scale_train_without_options(spark: SparkSession, numbers
 
 @pytest.fixture(scope="module")
 def trained(spark: SparkSession, numbers: str) -> Row:
-    """By FEATURES left out: FLOAT, DOUBLE and DECIMAL columns but label and split."""
+    """A model without FEATURES: the FLOAT, DOUBLE and DECIMAL columns except label and split."""
     return one(spark, "TRAIN MODEL m FROM t LABEL y VALIDATE BY part COMMENT 'c' PROPERTIES (Team = 'fruit')")
 
 
-def test_columns_left_out_are_found_by_rule_and_named(spark: SparkSession, trained: Row) -> None:
+def test_without_features_columns_are_chosen_by_rule_and_named(spark: SparkSession, trained: Row) -> None:
     assert "features: row_number, a, b, constant, copy (left out: n, whole, flag, path, shop, held)" in trained.message
     assert "row_number is different in each row: is it a row number?" in trained.message
     assert "labels that look alike: ' Yes', 'yes'" in trained.message
-    assert " a is different" not in trained.message  # measured values are unique by themselves
+    assert " a is different" not in trained.message  # measured values are usually all different
     saved = manifest(spark, "m")
     assert saved["input"]["kind"] == "columns"
     assert saved["input"]["columns"][2] == {"name": "b", "type": "decimal(20,6)"}
@@ -82,7 +82,7 @@ def test_validate_by_a_column(spark: SparkSession, trained: Row, numbers: str) -
     assert "INVALID_VALIDATION_COLUMN" in error(spark, "TRAIN MODEL x FROM t FEATURES (a) LABEL y VALIDATE BY n")
 
 
-def test_the_held_out_rows_say_which_split_they_are_of(spark: SparkSession, trained: Row, numbers: str) -> None:
+def test_held_out_rows_have_their_split(spark: SparkSession, trained: Row, numbers: str) -> None:
     catalog = ModelCatalog(spark)
     version = catalog.resolve(ModelRef.parse("numbers.m@1", "default"))
     rows = spark.read.parquet(f"{version.model_folder}/held_out.parquet")
