@@ -59,7 +59,7 @@ def _dropout(value: Any) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOption(Option):
-    """An option of TRAIN, declared once: TUNE, SHOW CREATE MODEL and BigDL's settings follow from it.
+    """An option of TRAIN, declared once for TUNE, SHOW CREATE MODEL and the settings of BigDL.
 
     ``tunable``: TUNE may vary it. ``bigdl``: it is a field of :class:`~sqlext.bigdl.records.TrainSettings`.
     ``of_the_run``: it does not change what is trained, so SHOW CREATE MODEL omits it. ``spelled_out``: SHOW CREATE MODEL

@@ -137,7 +137,7 @@ class Outcome:
 
     @property
     def _validated_on_shortened(self) -> str:
-        """``validated_on`` in at most :data:`MAX_VALUE` characters, of which the VALIDATE clause takes at most half."""
+        """The same in at most :data:`MAX_VALUE` characters; next to a source, the clause takes at most half of them."""
         source, clause = self._validated_by
         clause = _shortened(clause, MAX_VALUE // 2) if source else _shortened(clause)
         return f"{_shortened(source, MAX_VALUE - len(clause) - 1)} {clause}" if source else clause
