@@ -1,1 +1,1 @@
-"""TRAIN MODEL behind the grammar: the request, the plan, the rows, BigDL, and the record of a run."""
+"""TRAIN MODEL after parsing: the request, the plan, the rows, the training by BigDL, and the record of a run."""

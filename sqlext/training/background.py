@@ -1,9 +1,8 @@
-"""OPTIONS (async = true): TRAIN MODEL returns at once, and a thread of the driver carries the training out.
+"""OPTIONS (async = true): TRAIN MODEL returns at once, and a thread of the driver runs the training.
 
-It runs in a session of its own beside the caller's (Context.beside) and in a job group of its own, so that neither a later
-USE nor the end of the client's statement disturbs it. Places and the queue are those of every training (recorder.py), and
-``RunStore.request_cancel`` ends it. The threads are daemons: a driver that ends takes its trainings along, and their
-records say so.
+The thread has its own session (Context.beside) and job group, so that neither a later USE nor the end of the client's
+statement disturbs it. It waits for a slot like every training (recorder.py), and ``RunStore.request_cancel`` ends it. The
+threads are daemons: when the driver exits, its trainings end, and their records become FAILED.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ logger = logging.getLogger("sqlext")
 
 @dataclass
 class Submitted:
-    """A training that runs in the background; when ``ended``, ``row`` is its result or ``error`` says why there is none."""
+    """A training in the background. Once ``ended`` is set, ``row`` is its result, or ``error`` says why it has none."""
 
     model: str
     run_id: str
@@ -37,9 +36,9 @@ _submitted: dict[str, Submitted] = {}
 
 
 def submit(recorder: RunRecorder, carry_out: Callable[[], ResultRow]) -> ResultRow:
-    """Starts ``carry_out`` in a thread of its own and returns TRAIN's row, status SUBMITTED.
+    """Starts ``carry_out`` in a new thread and returns TRAIN's row with status SUBMITTED.
 
-    :param recorder: of a context whose session is the run's alone.
+    :param recorder: the session of its context must not be used by anything except this run.
     """
     recorder.open()
     entry = Submitted(str(recorder.plan.name), recorder.run_id)
@@ -48,16 +47,19 @@ def submit(recorder: RunRecorder, carry_out: Callable[[], ResultRow]) -> ResultR
 
     def run() -> None:
         try:
-            _own_thread(recorder.context, entry, user)
+            _set_up_thread(recorder.context, entry, user)
             entry.row = carry_out()
-        except BaseException as error:  # it is in the record, too, and nobody waits for this thread
+        except BaseException as error:  # nobody waits for this thread, and the run's record has the error, too
             entry.error = str(error).strip().split("\n", 1)[0]
             logger.info("run %s of %s ended", entry.run_id, entry.model, exc_info=error)
         finally:
             entry.ended.set()
 
     InheritableThread(target=run, name=f"train-{entry.run_id}", daemon=True).start()
-    message = f"run {entry.run_id} goes on in the background: SHOW TRAINING RUNS, CANCEL TRAINING '{entry.run_id}'"
+    message = (
+        f"run {entry.run_id} continues in the background: SHOW TRAINING RUNS shows its progress, "
+        f"CANCEL TRAINING '{entry.run_id}' stops it"
+    )
     return {
         "model": entry.model,
         "run_id": entry.run_id,
@@ -67,8 +69,8 @@ def submit(recorder: RunRecorder, carry_out: Callable[[], ResultRow]) -> ResultR
     }
 
 
-def _own_thread(context: Context, entry: Submitted, user: str) -> None:
-    """This thread's jobs, session and user: not those of the statement that submitted it, which may be closed by now."""
+def _set_up_thread(context: Context, entry: Submitted, user: str) -> None:
+    """Gives this thread its own job group, session and user: the session that submitted it may be closed by now."""
     jvm: Any = context.spark._jvm
     context.spark.sparkContext.setJobGroup(f"sqlext-{entry.run_id}", f"TRAIN MODEL {entry.model}")
     jvm.org.apache.spark.sql.SparkSession.setActiveSession(context.spark._jsparkSession)
@@ -76,7 +78,7 @@ def _own_thread(context: Context, entry: Submitted, user: str) -> None:
 
 
 def take_submitted() -> list[Submitted]:
-    """The runs that were submitted in this process since the last call, oldest first."""
+    """The runs submitted in this process since the last call, oldest first."""
     taken = list(_submitted.values())
     for entry in taken:
         del _submitted[entry.run_id]

@@ -1,4 +1,4 @@
-"""The rows that cannot be used, in words: why, and the SELECT that lists them."""
+"""Describes the rows that cannot be used: the reasons, and the SELECT that lists the rows."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ _PLAIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 def reasons(why: Counter[str]) -> str:
-    """'3 x no image, 1 x truncated file'."""
+    """'3 x no image, 1 x truncated file': the three most frequent reasons."""
     return ", ".join(f"{count} x {reason}" for reason, count in why.most_common(3))
 
 
 def bad_rows_query(plan: TrainPlan, why: Counter[str], width: int) -> str:
-    """The SELECT that lists the rows that cannot be used, those of VALIDATE FROM among them; ``width``: of good features."""
+    """The SELECT that lists the bad rows, including those of VALIDATE FROM.
+
+    :param width: the number of features of a good row.
+    """
     tests = []
     if set(why) - {NULL_LABEL, NO_NUMBER}:
         tests.append(_bad_features(plan, width))
@@ -46,7 +49,7 @@ def _bad_features(plan: TrainPlan, width: int) -> str:
     if features.kind == "image":
         return f"image_error({name}) IS NOT NULL"
     values = f"sqlext_vector_to_array({name})" if is_vector(features.columns[0].type) else name
-    wrong = "x IS NULL OR isnan(x) OR abs(x) > 3.4e38"
+    wrong = "x IS NULL OR isnan(x) OR abs(x) > 3.4e38"  # a DOUBLE above becomes infinite as a FLOAT feature
     return f"{name} IS NULL OR size({values}) <> {width} OR exists({values}, x -> {wrong})"
 
 
@@ -58,6 +61,6 @@ def _bad_number(column: ColumnOf) -> str:
 
 
 def _name(column: ColumnOf) -> str:
-    """As it was written where that is SQL, else in back-ticks."""
+    """The column as the user wrote it if that is valid SQL, otherwise in back-ticks."""
     quoted = ".".join(map(identifier, column.text.split(".")))
     return column.text if _PLAIN.fullmatch(column.text) and quoted == column.sql else column.sql

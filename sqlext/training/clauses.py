@@ -1,4 +1,4 @@
-"""Reads TRAIN MODEL and CREATE MODEL .. AS: the same clauses, and two ways to name the source."""
+"""Reads TRAIN MODEL and CREATE MODEL .. AS, which have the same clauses and two ways to name the source."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from sqlext.training.request import TrainRequest, Tune, TuneItem, Validation
 ARCHITECTURES = ("linear", "mlp")
 _LATER_ARCHITECTURES = ("cnn", "finetune")
 
-# Clauses of other systems -> what to write here.
+# Clauses of other systems -> what to write instead.
 FOREIGN_CLAUSES = {
     "FROM": "AS and a query at the end; FROM belongs to TRAIN MODEL",
-    "FUNCTION": "classify('model', ..) in queries: a model needs no function of its own",
+    "FUNCTION": "classify('model', ..) in queries; models have no separate functions",
     "INPUT": "FEATURES (column, ..)",
     "OUTPUT": "LABEL column (classification) or TARGET column (regression)",
     "PREDICTING": "LABEL column (classification) or TARGET column (regression)",
-    "REMOTE": "IMPORT MODEL name FROM 'path' for a network that is there already",
-    "TRANSFORM": "the expressions into the query that FROM or AS names",
+    "REMOTE": "IMPORT MODEL name FROM 'path' for an existing network",
+    "TRANSFORM": "the expressions in the query of FROM or AS",
     "WITH": "OPTIONS (key = value, ..)",
 }
 
 
 @dataclass
 class Clauses:
-    """What was written behind the model's name; ``given`` are the words of the clauses, with their offsets, up to ``end``."""
+    """The clauses after the model's name. ``given`` maps their words to offsets; ``end`` is where the last clause ends."""
 
     source: Source | None = None
     features: list[Name] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Clauses:
 def read_train(reader: TokenReader) -> TrainRequest:
     """``TRAIN [OR REPLACE] MODEL [IF NOT EXISTS] name (clause) ..``
 
-    :raises SqlExtError: SYNTAX_ERROR and other errors of the text, with the offset at fault.
+    :raises SqlExtError: SYNTAX_ERROR and other errors of the text, with their offset.
     """
     creation, clauses = reader.creation("TRAIN"), Clauses()
     read_clauses(reader, clauses)
@@ -72,7 +72,7 @@ def read_create(reader: TokenReader) -> TrainRequest:
 
 
 def read_training(sql: str) -> TrainRequest:
-    """A recorded TRAIN or CREATE MODEL.
+    """Reads a recorded TRAIN MODEL or CREATE MODEL.
 
     :raises SqlExtError: as :func:`read_train`; FEATURE_NOT_AVAILABLE.
     """
@@ -84,7 +84,7 @@ def read_training(sql: str) -> TrainRequest:
 
 
 def _request(statement: str, creation: Creation, clauses: Clauses, reader: TokenReader) -> TrainRequest:
-    """The request of these clauses; ``reader`` stands behind them."""
+    """Builds and checks the request; ``reader`` is at the end of the statement."""
     request = TrainRequest(
         statement=statement,
         name=creation.name,
@@ -107,22 +107,22 @@ def _request(statement: str, creation: Creation, clauses: Clauses, reader: Token
     )
     if request.source is not None:
         _check(request)
-        # An option of another system may say what LABEL does here, so this comes after the options.
+        # After the options, because an option of another system gets the better hint: input_label_cols -> LABEL.
         if request.label is None and request.target is None:
-            reader.fail(f"LABEL (classification) or TARGET (regression): {statement} {request.name} needs one of them")
+            reader.fail(f"LABEL (classification) or TARGET (regression) for {statement} {request.name}")
     if later := of_a_later_release(request.options, request.raw_options):
         reader.later("precision = 'int8'", later.value_offset)
     return request
 
 
 def _check(request: TrainRequest) -> None:
-    """What contradicts itself."""
+    """Rejects clauses and options that contradict each other."""
     if request.label is not None and request.target is not None:
         problem = "LABEL (classification) and TARGET (regression) exclude each other."
         offset = max(request.given["LABEL"], request.given["TARGET"])
         raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=offset)
     if request.validation.stratified and request.regression:
-        problem = "STRATIFIED goes by the classes of LABEL; TARGET has none."
+        problem = "STRATIFIED needs the classes of LABEL; TARGET has none."
         raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=request.validation.offset)
     check_together(
         request.options,
@@ -135,11 +135,11 @@ def _check(request: TrainRequest) -> None:
 
 
 def read_clauses(reader: TokenReader, clauses: Clauses, *, ends: Callable[[TokenReader], bool] | None = None) -> None:
-    """Reads clauses in any order, each at most once, up to the end of the statement or to where ``ends`` says so.
+    """Reads clauses in any order, each at most once, up to the end of the statement or to where ``ends`` returns true.
 
-    FROM is not read where ``clauses.source`` is known or ``ends`` is given (CREATE MODEL .. AS).
+    With ``ends`` (CREATE MODEL .. AS), FROM is not a clause.
 
-    :raises SqlExtError: SYNTAX_ERROR and its kin, with the offset at fault.
+    :raises SqlExtError: SYNTAX_ERROR and other errors of the text, with their offset.
     """
     readers: dict[str, Callable[[TokenReader], object]] = {
         "FROM": lambda r: setattr(clauses, "source", r.source()),
@@ -194,17 +194,17 @@ def _backbone(reader: TokenReader) -> WrittenModel:
 
 
 def _query(reader: TokenReader) -> Source:
-    """The rest of the statement, as it can stand behind FROM."""
+    """The rest of the statement as a source, in the form that FROM takes."""
     offset = reader.offset
     text = reader.rest("a query")
     if _is_parenthesised(text):
         return Source(text, text, offset, is_query=True)
-    # The parenthesis that FROM needs stands where the blank before the query is, so that positions stay right.
+    # FROM needs parentheses. The opening one replaces the blank before the query, so that positions of errors stay right.
     return Source(f"({text})", f"({text})", offset - 1, is_query=True)
 
 
 def _is_parenthesised(text: str) -> bool:
-    """Whether one pair of parentheses holds all of it: (SELECT 1) UNION (SELECT 2) is no such text."""
+    """Whether one pair of parentheses encloses the whole text; in (SELECT 1) UNION (SELECT 2), two pairs do."""
     inner = TokenReader(text)
     if not inner.at("("):
         return False
@@ -230,10 +230,10 @@ def _validation(reader: TokenReader) -> Validation:
 
 
 def _split(reader: TokenReader, start: int) -> Validation:
-    fraction = _fraction(reader, "SPLIT", "validates")
+    fraction = _fraction(reader, "SPLIT", "validation")
     found: dict[str, Any] = {}
     readers: dict[str, Callable[[], Any]] = {
-        "TEST": lambda: _fraction(reader, "TEST", "tests"),
+        "TEST": lambda: _fraction(reader, "TEST", "test"),
         "STRATIFIED": lambda: True,
         "GROUP": lambda: reader.name("a column"),
         "SEED": lambda: reader.integer("an integer", -MAX_INT - 1, MAX_INT),
@@ -259,11 +259,11 @@ def _split(reader: TokenReader, start: int) -> Validation:
     )
 
 
-def _fraction(reader: TokenReader, word: str, does: str) -> float:
+def _fraction(reader: TokenReader, word: str, split: str) -> float:
     offset = reader.offset
     fraction = float(reader.number("a fraction between 0 and 1"))
     if not 0 < fraction < 1:
-        problem = f"{word} {fraction:g}: the share of rows that {does} lies between 0 and 1."
+        problem = f"{word} {fraction:g}: the share of {split} rows must be above 0 and below 1."
         raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=offset)
     return fraction
 
@@ -287,7 +287,7 @@ def _tune(reader: TokenReader) -> Tune:
         offset = reader.offset
         trials = reader.integer("a number of trials")
         if trials < 1:
-            reader.fail("a number of trials from 1 up", offset)
+            reader.fail("a number of trials, at least 1", offset)
     if reader.take("BY"):
         method = reader.need_any("GRID or RANDOM", "GRID", "RANDOM").lower()
     if reader.at_any({"MAXIMIZE", "MINIMIZE"}):

@@ -1,4 +1,4 @@
-"""What FEATURES means: one image, one array or vector, or several columns of numbers, checked before any job runs."""
+"""Resolves FEATURES to one image, one array or vector, or several numeric columns, and checks them before any job runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sqlext.text import identifier
 class Features:
     """What a model learns from: one image, one array (or ML vector), or several numeric columns in this order.
 
-    ``kind`` is image, array or columns; ``left_out`` are the source's other columns but label, split and group.
+    ``kind`` is image, array or columns; ``left_out`` has the source's other columns, except label, split and group.
     """
 
     kind: str
@@ -33,7 +33,7 @@ class Features:
 
     @property
     def hash_sql(self) -> str:
-        """What identifies a row: a hash of all feature columns."""
+        """SQL of the hash over all feature columns, which identifies a row."""
         return f"xxhash64({', '.join(column.sql for column in self.columns)})"
 
     def values(self) -> Column:
@@ -44,7 +44,7 @@ class Features:
         if self.kind == "columns":
             return F.array(*[F.expr(column.sql).cast("float") for column in self.columns])
         if is_vector(first.type):
-            # NULL of NULL, where Spark's own vector_to_array fails.
+            # It returns NULL for NULL; Spark's own vector_to_array fails.
             return F.expr(f"sqlext_vector_to_array({first.sql})").cast("array<float>")
         return F.expr(first.sql).cast("array<float>")
 
@@ -53,27 +53,28 @@ def is_number(kind: DataType) -> bool:
     return isinstance(kind, (NumericType, BooleanType))
 
 
-def find_features(frame: DataFrame, given: list[Name], others: list[Name], source: Source) -> Features:
-    """The columns that FEATURES names or, left out, those that can only be meant; ``others`` are label, split and group.
+def find_features(frame: DataFrame, named: list[Name], others: list[Name], source: Source) -> Features:
+    """The columns that FEATURES names; if it names none, the columns that fit by type (:func:`_by_rule`).
 
+    :param others: the label first, then the columns of VALIDATE BY and GROUP.
     :raises SqlExtError: INVALID_FEATURES, FEATURES_NOT_CLEAR, COLUMN_NOT_FOUND.
     """
-    apart = {str(name).lower() for name in others}
-    columns = [find_column(frame, name, source) for name in given] if given else _by_rule(frame, apart, source)
-    for name, column in zip(given, columns, strict=False):
+    reserved = {str(name).lower() for name in others}
+    columns = [find_column(frame, name, source) for name in named] if named else _by_rule(frame, reserved, source)
+    for name, column in zip(named, columns, strict=False):
         if str(name).lower() == str(others[0]).lower():
-            problem = "it is what the model is to predict"
+            problem = "it is the column that the model predicts"
             raise SqlExtError("INVALID_FEATURES", column=column.text, problem=problem, offset=name.offset)
-        _check_feature(name, column, alone=len(given) == 1)
-    _check_distinct(given)
+        _check_feature(name, column, single=len(named) == 1)
+    _check_distinct(named)
     used = {column.text.lower() for column in columns} | {column.text.lower().split(".")[0] for column in columns}
-    left_out = tuple(c for c in frame.columns if c.lower() not in apart | used)
+    left_out = tuple(c for c in frame.columns if c.lower() not in reserved | used)
     return Features(_kind(columns[0].type), tuple(columns), left_out)
 
 
-def _check_distinct(given: list[Name]) -> None:
-    for i, name in enumerate(given):
-        if str(name).lower() in {str(other).lower() for other in given[:i]}:
+def _check_distinct(named: list[Name]) -> None:
+    for i, name in enumerate(named):
+        if str(name).lower() in {str(other).lower() for other in named[:i]}:
             problem = "FEATURES names it twice"
             raise SqlExtError("INVALID_FEATURES", column=name, problem=problem, offset=name.offset)
 
@@ -84,13 +85,13 @@ def _kind(kind: DataType) -> str:
     return "columns" if is_number(kind) else "array"
 
 
-def _check_feature(name: Name, column: ColumnOf, *, alone: bool) -> None:
+def _check_feature(name: Name, column: ColumnOf, *, single: bool) -> None:
     kind = column.type
     problem = None
-    if is_image(kind) and not alone:
-        problem = "an image stands alone, without other columns"
-    elif (is_array(kind) or is_vector(kind)) and not alone:
-        problem = f"{kind.simpleString()} stands alone; only several columns of numbers go together"
+    if is_image(kind) and not single:
+        problem = "an image must be the only feature column"
+    elif (is_array(kind) or is_vector(kind)) and not single:
+        problem = f"a column of type {kind.simpleString()} must be the only one; only numeric columns can be combined"
     elif not (is_image(kind) or is_array(kind) or is_vector(kind) or is_number(kind)):
         problem = (
             f"{kind.simpleString()} is neither an image (BINARY or an image struct) nor an array, a vector or a number"
@@ -102,12 +103,14 @@ def _check_feature(name: Name, column: ColumnOf, *, alone: bool) -> None:
 
 
 def _paths(column: str) -> str:
-    return f"holds paths of pictures, read them in the source: FROM (SELECT read_image({column}) AS image, .. FROM ..)"
+    return (
+        f"holds paths of image files, read them in the source: FROM (SELECT read_image({column}) AS image, .. FROM ..)"
+    )
 
 
-def _by_rule(frame: DataFrame, apart: set[str], source: Source) -> list[ColumnOf]:
-    """The only image column, else the only array or vector, else all FLOAT, DOUBLE and DECIMAL columns."""
-    fields = [f for f in frame.schema.fields if f.name.lower() not in apart]
+def _by_rule(frame: DataFrame, reserved: set[str], source: Source) -> list[ColumnOf]:
+    """The only image column, otherwise the only array or vector, otherwise all FLOAT, DOUBLE and DECIMAL columns."""
+    fields = [f for f in frame.schema.fields if f.name.lower() not in reserved]
 
     def fits_array(kind: DataType) -> bool:
         return is_array(kind) or is_vector(kind)
@@ -122,8 +125,10 @@ def _by_rule(frame: DataFrame, apart: set[str], source: Source) -> list[ColumnOf
     numbers = [f for f in fields if isinstance(f.dataType, (FractionalType, DecimalType))]
     if numbers:
         return [_column(f) for f in numbers]
-    columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in fields) or "none but the label"
-    problem = f"it has no image, no array, no vector and no FLOAT, DOUBLE or DECIMAL column; its columns are {columns}"
+    columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in fields) or "none"
+    problem = (
+        f"it has no image, array, vector, FLOAT, DOUBLE or DECIMAL column besides the label; other columns: {columns}"
+    )
     texts = [f.name for f in fields if isinstance(f.dataType, StringType)]
     if texts:
         problem += (

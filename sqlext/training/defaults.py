@@ -1,4 +1,4 @@
-"""Options that were left open, filled in once it is known what is trained."""
+"""Fills in the options that the statement does not set, once it is known what is trained."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ EPOCHS, EPOCHS_WITH_EARLY_STOP = 20, 100
 
 
 def resolve_defaults(request: TrainRequest, *, embedded: bool) -> dict[str, Any]:
-    """All options of TRAIN with their values; ``embedded``: the features come from a backbone.
+    """All options of TRAIN with their values.
 
-    :raises SqlExtError: INVALID_OPTION_VALUE for options that need validation rows where there are none.
+    :param embedded: whether the features come from a backbone.
+    :raises SqlExtError: INVALID_OPTION_VALUE for options that need validation rows, with VALIDATE NONE.
     """
     options = dict(request.options)
     validates = request.validation.kind != "none"
@@ -43,12 +44,13 @@ def _need_validation(request: TrainRequest, options: Mapping[str, Any], *, valid
                 "INVALID_OPTION_VALUE",
                 option=option,
                 value=str(value).lower(),
-                accepted=f"{instead} with VALIDATE NONE: there are no validation rows",
+                accepted=f"{instead} with VALIDATE NONE, which leaves no validation rows",
                 offset=request.option_offset(option),
             )
 
 
 def settings_of(options: Mapping[str, Any]) -> TrainSettings:
-    """What BigDL is told. min_loss, max_runtime and class_weights are filled in when the rows are known."""
-    own = {option.name: options[option.name] for option in OPTIONS if option.bigdl}
-    return TrainSettings(**own | {"learning_rate": options["learning_rate"] or 1.0})
+    """The settings for BigDL. min_loss, max_runtime and class_weights are filled in when the rows are known."""
+    values = {option.name: options[option.name] for option in OPTIONS if option.bigdl}
+    # Only adadelta has no learning_rate, and it ignores the setting, which must be a number.
+    return TrainSettings(**values | {"learning_rate": options["learning_rate"] or 1.0})

@@ -1,4 +1,4 @@
-"""From source rows to feature rows: decoded and embedded once, on the executors, and kept for the rest of the run."""
+"""Turns source rows into feature rows: images are decoded and embedded on the executors."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from sqlext.scoring.steps import apply_steps, embedding_steps
 from sqlext.sources import ColumnOf
 from sqlext.training.columns import Features
 
-ROWS_PER_TASK = 64  # of images: some seconds each, so that progress moves and a lost executor costs little
-FEWEST_ROWS, TASKS_PER_CORE = (
-    16,
-    8,
-)  # of few images: smaller tasks, so that no core waits long for the last one of another
+# A task of 64 images takes a few seconds, so that progress moves and a lost executor costs little.
+ROWS_PER_TASK = 64
+# With few images the tasks are smaller, so that no core waits long for the last task of another core.
+FEWEST_ROWS, TASKS_PER_CORE = 16, 8
 NULL_LABEL = "NULL label"
-NO_NUMBER = "NaN or infinite number to predict"
+NO_NUMBER = "NaN or infinite value to predict"
 
 
 @dataclass(frozen=True)
 class Embedder:
-    """How features are made: by a backbone, or taken as they are (an array or columns, ``choice`` None)."""
+    """How features are computed: by a backbone, or taken as they are (an array or columns; ``choice`` is None)."""
 
     features: Features
     backbone: ModelVersion | None
@@ -49,36 +48,38 @@ def feature_rows(
     *,
     keep: Mapping[str, str] | None = None,
 ) -> DataFrame:
-    """Columns label, label_text STRING, row_hash BIGINT, features ARRAY<FLOAT>, error STRING (why a row is bad), and ``keep``.
+    """Rows with label, label_text STRING, row_hash BIGINT, features ARRAY<FLOAT>, error STRING, and the columns of ``keep``.
 
-    ``rows`` is the source's row count: a source of few partitions is spread over the cores first. Rows without a label
-    are not decoded. ``keep`` are further columns, name -> SQL over the source.
+    ``error`` says why a row is bad; it is NULL for good rows. Images of rows without a label are not decoded.
+
+    :param rows: the source's number of rows, by which images are spread over the cores.
+    :param keep: further columns: name -> SQL over the source.
     """
-    features, kept = embedder.features, keep or {}
+    features, further = embedder.features, keep or {}
     frame = source.select(
         F.expr(label.sql).alias("label"),
         F.expr(label.sql).cast("string").alias("label_text"),
         F.expr(features.hash_sql).alias("row_hash"),
-        features.values().alias("given"),
-        *[F.expr(sql).alias(name) for name, sql in kept.items()],
+        features.values().alias("raw"),
+        *[F.expr(sql).alias(name) for name, sql in further.items()],
     )
-    own = ["label", "label_text", "row_hash", *kept]
+    columns = ["label", "label_text", "row_hash", *further]
     of_numbers = isinstance(label.type, (FloatType, DoubleType))
     if not embedder.embeds:
-        return frame.select(*own, F.col("given").alias("features"), _error(_array_error(), of_numbers=of_numbers))
-    frame = frame.withColumn("given", F.when(F.col("label").isNotNull(), F.col("given")))
+        return frame.select(*columns, F.col("raw").alias("features"), _error(_array_error(), of_numbers=of_numbers))
+    frame = frame.withColumn("raw", F.when(F.col("label").isNotNull(), F.col("raw")))
     frame = _spread(spark, frame, rows)
     assert embedder.backbone is not None
     assert embedder.choice is not None
-    steps = embedding_steps(spark, embedder.backbone, Argument(features.columns[0].type, "given"), embedder.choice)
+    steps = embedding_steps(spark, embedder.backbone, Argument(features.columns[0].type, "raw"), embedder.choice)
     embedded = apply_steps(frame, steps)
     return embedded.select(
-        *own, F.col("embedded.embedding").alias("features"), _error(F.col("embedded.error"), of_numbers=of_numbers)
+        *columns, F.col("embedded.embedding").alias("features"), _error(F.col("embedded.error"), of_numbers=of_numbers)
     )
 
 
 def _error(error: Column, *, of_numbers: bool) -> Column:
-    """NULL labels first, then targets that are no numbers, then ``error``."""
+    """The column ``error``: a NULL label comes first, then a label or target that is not finite, then ``error``."""
     number = F.col("label").cast("double")
     target = F.isnan(number) | (F.abs(number) == float("inf"))
     why = F.when(F.col("label").isNull(), F.lit(NULL_LABEL))
@@ -86,17 +87,19 @@ def _error(error: Column, *, of_numbers: bool) -> Column:
 
 
 def _array_error() -> Column:
-    bad = F.expr("exists(given, x -> x IS NULL OR isnan(x) OR abs(x) = float('infinity'))")
+    bad = F.expr("exists(raw, x -> x IS NULL OR isnan(x) OR abs(x) = float('infinity'))")
     return (
-        F.when(F.col("given").isNull() | (F.size("given") == 0), F.lit("no features"))
+        F.when(F.col("raw").isNull() | (F.size("raw") == 0), F.lit("no features"))
         .when(bad, F.lit("NULL, NaN or infinite value in the features"))
         .otherwise(F.lit(None).cast("string"))
     )
 
 
 def _spread(spark: SparkSession, frame: DataFrame, rows: int) -> DataFrame:
-    """Partitions that suit ``rows``: more where the cores could use more (a small Parquet table is one partition), and as many
-    where the source ends with a shuffle of its own, whose number of partitions has nothing to do with the rows.
+    """Repartitions ``frame`` by its number of rows, if it has fewer partitions or its plan has a shuffle.
+
+    A small Parquet table is one partition, which would leave cores idle. The number of partitions after a shuffle has
+    nothing to do with the number of rows.
     """
     cores = max(spark.sparkContext.defaultParallelism, 1)
     of_few = max(min(rows // FEWEST_ROWS, TASKS_PER_CORE * cores), 2 * cores)
@@ -107,15 +110,15 @@ def _spread(spark: SparkSession, frame: DataFrame, rows: int) -> DataFrame:
 
 
 def _is_adaptive(frame: DataFrame) -> bool:
-    """Whether the plan has a shuffle: then Spark would have to run it to learn the number of partitions."""
+    """Whether the plan has a shuffle: Spark would have to run it to find the number of partitions."""
     return bool(frame._jdf.queryExecution().executedPlan().nodeName() == "AdaptiveSparkPlan")
 
 
 @contextmanager
 def watching(spark: SparkSession, rows: int, report: Callable[[int, int], None], every: float = 1.0) -> Iterator[None]:
-    """Calls ``report(rows done, rows)`` while the block's Spark jobs run, by their finished tasks.
+    """Calls ``report(rows done, rows)`` every ``every`` seconds while the block runs, and once after it.
 
-    Rows are taken as spread evenly over the tasks of the job's largest stage.
+    The rows done are estimated from the finished tasks of the newest job, as if all tasks had equally many rows.
     """
     context = spark.sparkContext
     group = context.getLocalProperty("spark.jobGroup.id")
@@ -143,7 +146,7 @@ def watching(spark: SparkSession, rows: int, report: Callable[[int, int], None],
 
 
 def _fraction(tracker: object, jobs: set[int]) -> float:
-    """Finished share of the tasks of the newest job's stages."""
+    """The share of finished tasks over all stages of the newest job."""
     if not jobs:
         return 0.0
     info = tracker.getJobInfo(max(jobs))  # type: ignore[attr-defined]

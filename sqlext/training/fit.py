@@ -1,4 +1,4 @@
-"""BigDL's part of a training: settings completed by the rows, numbers scaled, and what comes back in the user's units."""
+"""Trains the head with BigDL: completes the settings, scales the numbers, and converts the results to the user's units."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sqlext.training.scaling import Floats, Scaling, TargetScale, start_weights
 
 @dataclass(frozen=True)
 class Fitted:
-    """``trained`` has its history in the target's own units; ``head`` takes unscaled features and answers in them, too."""
+    """``trained`` has its history in the target's units; ``head`` takes unscaled features and predicts in those units."""
 
     trained: TrainedHead
     head: Head
@@ -37,7 +37,11 @@ class Fitted:
 def fit(
     context: Context, plan: TrainPlan, request: TrainRequest, labels: Labels, rows: Rows, run: RunRecorder
 ) -> Fitted:
-    """Trains the head on the rows that train, measured on those that validate; test rows never get here."""
+    """Trains the head on the training rows and measures it on the validation rows; test rows are not used.
+
+    :raises SqlExtError: TRAINING_CANCELLED, WARM_START_MISMATCH, INVALID_OPTION_VALUE for class_weights, and those of
+        :func:`~sqlext.bigdl.training.train_head`.
+    """
     spec = _spec(plan, labels, rows.width)
     used = rows.usable.where(F.col("target").isNotNull() & (F.col("side") != TEST))
     scaling = Scaling.of(used, features=plan.standardize, target=plan.regression)
@@ -81,7 +85,7 @@ def _settings(
     run: RunRecorder,
     target: TargetScale | None,
 ) -> TrainSettings:
-    """min_loss on the scale that BigDL sees; what is left of max_runtime, which counts from the run's first phase."""
+    """Adds min_loss on the scaled target, the rest of max_runtime (it counts from when the run got its slot), and weights."""
     min_loss, runtime = plan.options["min_loss"], plan.options["max_runtime"]
     if min_loss is not None and target is not None:
         min_loss /= target.std**2
@@ -91,9 +95,9 @@ def _settings(
 
 
 def class_weights(option: Any, names: Sequence[str], rows: Rows, request: TrainRequest) -> list[float] | None:
-    """Weights by class index: 'auto' is n / (k * n_c) over the training rows, else by label value.
+    """Weights by class index: for 'auto', n / (k * n_c) over the training rows; otherwise the weight of each label.
 
-    :raises SqlExtError: INVALID_OPTION_VALUE when a label has none, or a weight has no label.
+    :raises SqlExtError: INVALID_OPTION_VALUE if a label has no weight, or a weight has no label.
     """
     if option is None:
         return None
@@ -104,7 +108,7 @@ def class_weights(option: Any, names: Sequence[str], rows: Rows, request: TrainR
         f"{what} {', '.join(repr(label) for label in found[:5])}"
         for what, found in (
             ("no weight for", [name for name in names if name not in option]),
-            ("no such label as", [label for label in option if label not in names]),
+            ("no such label:", [label for label in option if label not in names]),
         )
         if found
     ]
@@ -127,7 +131,7 @@ def _start(
     spec: HeadSpec,
     scaling: Scaling,
 ) -> list[Floats] | None:
-    """The weights of warm_start's model, made to fit the scaling of this training.
+    """The weights of warm_start's model, converted to the scaling of this training.
 
     :raises SqlExtError: WARM_START_MISMATCH.
     """
@@ -139,11 +143,14 @@ def _start(
     shapes = [w.shape for w in head.weights]
     reason = None
     if list(manifest.get("labels") or ()) != list(labels.names):
-        reason = f"its labels are {first_few(manifest['labels'], 5)}, here they are {first_few(labels.names, 5)}"
+        reason = (
+            f"its labels are {first_few(manifest['labels'], 5)}, those of this training {first_few(labels.names, 5)}"
+        )
     elif head.width != spec.width:
-        reason = f"it takes {head.width} numbers, here there are {spec.width}"
+        reason = f"it takes {head.width} features, this training has {spec.width}"
     elif shapes != spec.shapes:
-        reason = "its layers are " + " and ".join(f"{s[1]} -> {s[0]}" for s in shapes[::2])
+        layers = " and ".join(f"{s[1]} -> {s[0]}" for s in shapes[::2])
+        reason = f"its layers are {layers}, those of this training are different"
     if reason:
         offset = request.option_offset("warm_start")
         raise SqlExtError("WARM_START_MISMATCH", model=version, reason=reason, offset=offset)

@@ -1,4 +1,4 @@
-"""The classes of a training source, or the rows of a regression: found by one cheap pass over the label column."""
+"""Finds the classes of a training source, or counts the rows of a regression, in one cheap pass over the label column."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from sqlext.text import first_few
 from sqlext.training.plan import TrainPlan
 
 MAX_CLASSES = 10_000
-_VALIDATE_FROM = "VALIDATE FROM"  # in place of a side
+_VALIDATE_FROM = "VALIDATE FROM"  # in the column side, marks the rows of VALIDATE FROM
 
 
 @dataclass(frozen=True)
 class Labels:
-    """``names`` are the training rows' distinct non-NULL values as strings, sorted in their own type; none in a regression.
+    """``names`` are the training rows' distinct labels as strings, sorted in their own type; empty for a regression.
 
-    ``rows`` counts all rows of the source, ``null_rows`` those without a label: NULL, or of a classifier NaN and infinite.
-    ``validation_rows`` counts the rows of VALIDATE FROM.
+    ``rows`` counts all rows of the source, ``null_rows`` those without a label: NULL and, in a classifier, NaN and
+    infinity. ``validation_rows`` counts the rows of VALIDATE FROM.
     """
 
     names: tuple[str, ...]
@@ -34,7 +34,7 @@ class Labels:
 
     @property
     def lookalikes(self) -> list[list[str]]:
-        """Labels that are equal but for case or outer blanks: mostly one class, misspelt."""
+        """Groups of labels that differ only in case or surrounding blanks: usually one class, misspelt."""
         alike: dict[str, list[str]] = defaultdict(list)
         for name in self.names:
             alike[name.strip().lower()].append(name)
@@ -42,7 +42,7 @@ class Labels:
 
 
 def read_labels(plan: TrainPlan) -> Labels:
-    """Counts rows by label and, with VALIDATE BY, by side; in the same pass the rows of VALIDATE FROM.
+    """Counts rows by label and, with VALIDATE BY, by split; the same pass counts the rows of VALIDATE FROM.
 
     :raises SqlExtError: NO_ROWS, TOO_FEW_CLASSES, INVALID_LABEL (fractions, more than 10,000 values),
         INVALID_VALIDATION_COLUMN.
@@ -74,18 +74,18 @@ def read_labels(plan: TrainPlan) -> Labels:
 
 
 def _is_class(label: Any) -> bool:
-    """NULL, NaN and infinite labels are those of bad rows, which are skipped."""
+    """False for NULL, NaN and infinity: rows with these labels are bad rows, which are skipped."""
     return label is not None and not (isinstance(label, float) and not math.isfinite(label))
 
 
 def _need_rows(plan: TrainPlan, total: int, known: int) -> None:
     if not known:
-        reason = f"column {plan.label.text} is NULL in all {total}" if total else "it is empty"
+        reason = f"column {plan.label.text} is NULL in all {total} rows" if total else "it is empty"
         raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)
 
 
 def _check_sides(plan: TrainPlan, found: Collection[str | None]) -> None:
-    """The values of VALIDATE BY's column must be sides."""
+    """Rejects a column of VALIDATE BY with a value that names no split, or without training rows."""
     column = plan.side
     if column is None:
         return
@@ -97,7 +97,7 @@ def _check_sides(plan: TrainPlan, found: Collection[str | None]) -> None:
         offset = plan.validation.column.offset if plan.validation.column else None
         raise SqlExtError("INVALID_VALIDATION_COLUMN", column=column.text, problem=problem, offset=offset)
     if found and TRAIN not in found:
-        reason = f"none trains by column {column.text}"
+        reason = f"column {column.text} selects none of them for training"
         raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)
 
 
@@ -107,7 +107,9 @@ def _check(known: list[Any], plan: TrainPlan) -> None:
     fractions = [r.text for r in known if float(r.label) % 1] if fractional else []
     if many or fractions:
         what = f"more than {MAX_CLASSES:,} distinct values" if many else f"fractional numbers such as {fractions[0]}"
-        problem = f"it has {what}, which are no classes; to predict a number write TARGET {label.text} instead of LABEL"
+        problem = (
+            f"it has {what}, which are not classes; to predict a number, write TARGET {label.text} instead of LABEL"
+        )
         raise SqlExtError("INVALID_LABEL", column=label.text, problem=problem, offset=plan.label_offset)
     if len(known) < 2:
         only = f"only '{known[0].text}'"

@@ -1,4 +1,4 @@
-"""manifest.json of a trained version: everything needed to score it, and to say where it came from."""
+"""manifest.json of a trained version: everything needed to score with it and to reproduce it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sqlext.training.outcome import Outcome
 
 
 def manifest_of(outcome: Outcome) -> dict[str, Any]:
-    """Everything needed to score, and to say where the model came from."""
+    """The content of manifest.json, which must be serialisable as JSON."""
     plan, backbone = outcome.plan, outcome.plan.backbone
     columns = [{"name": c.text, "type": c.type.simpleString()} for c in plan.features.columns]
-    own = {
+    common = {
         "model": str(plan.name),
         "task": plan.task,
         "input": {
@@ -43,12 +43,12 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         },
         "sources": outcome.sources,
         "query": plan.source_text,
-        "namespace": outcome.namespace,  # what unqualified names in statement and query mean
+        "namespace": outcome.namespace,  # the database of unqualified names in statement and query
         "properties": outcome.request.properties,
         "statement": outcome.sql,
         "details": _details(outcome),
     }
-    return own | (_target(outcome) if plan.regression else _classes(outcome))
+    return common | (_target(outcome) if plan.regression else _classes(outcome))
 
 
 def _classes(outcome: Outcome) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _target(outcome: Outcome) -> dict[str, Any]:
 
 
 def _clauses(outcome: Outcome) -> dict[str, Any]:
-    """The clauses as they were resolved, for SHOW CREATE MODEL."""
+    """The resolved clauses, for SHOW CREATE MODEL."""
     plan, validation = outcome.plan, outcome.plan.validation
     return {
         "source": plan.source_text,
@@ -92,7 +92,7 @@ def _clauses(outcome: Outcome) -> dict[str, Any]:
 
 
 def _precision(check: dict[str, Any]) -> str:
-    """The recorded check in words."""
+    """The recorded precision check as a sentence."""
     if "rows" not in check:
         return f"{check['use']}: {check['reason']}"
     return (
@@ -102,7 +102,7 @@ def _precision(check: dict[str, Any]) -> str:
 
 
 def _details(outcome: Outcome) -> dict[str, Any]:
-    """What DESCRIBE MODEL EXTENDED shows, as it shows it."""
+    """Values for DESCRIBE MODEL EXTENDED, in the form that it shows."""
     plan, trained = outcome.plan, outcome.trained
     options = {k: v for k, v in plan.options.items() if v is not None} | {"batch_size": trained.batch_size}
     return {

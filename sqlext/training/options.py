@@ -1,4 +1,4 @@
-"""The options of TRAIN: what each takes, and which of them have a meaning together."""
+"""The options of TRAIN: the values that each takes, and which options can be combined."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def _dropout(value: Any) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOption(Option):
-    """An option of TRAIN, declared once: TUNE, SHOW CREATE MODEL and BigDL's settings follow from it.
+    """An option of TRAIN, declared once for TUNE, SHOW CREATE MODEL and the settings of BigDL.
 
     ``tunable``: TUNE may vary it. ``bigdl``: it is a field of :class:`~sqlext.bigdl.records.TrainSettings`.
-    ``of_the_run``: it does not change what is trained, so SHOW CREATE MODEL leaves it out. ``spelled_out``: SHOW CREATE
-    MODEL shows it even when it has its default.
+    ``of_the_run``: it does not change what is trained, so SHOW CREATE MODEL omits it. ``spelled_out``: SHOW CREATE MODEL
+    shows it even if it has its default.
     """
 
     tunable: bool = False
@@ -81,12 +81,14 @@ OPTIONS: tuple[TrainOption, ...] = (
         tunable=True,
         bigdl=True,
     ),
-    TrainOption("max_runtime", _seconds, None, "training ends after the epoch in which it ran out", of_the_run=True),
+    TrainOption(
+        "max_runtime", _seconds, None, "training ends after the epoch in which this time runs out", of_the_run=True
+    ),
     TrainOption(
         "early_stop",
         boolean,
         None,
-        "publish the epoch of the lowest val_loss; default: on for arrays and columns",
+        "publish the epoch with the lowest val_loss; default: on for arrays and columns",
         tunable=True,
         bigdl=True,
     ),
@@ -98,8 +100,10 @@ OPTIONS: tuple[TrainOption, ...] = (
         tunable=True,
         bigdl=True,
     ),
-    TrainOption("min_loss", number(0), None, "training ends after an epoch whose loss is below", tunable=True),
-    TrainOption("batch_size", integer(1), None, "rows of one step; default 32", tunable=True, bigdl=True),
+    TrainOption(
+        "min_loss", number(0), None, "training ends after an epoch whose loss is below this value", tunable=True
+    ),
+    TrainOption("batch_size", integer(1), None, "rows per training step; default 32", tunable=True, bigdl=True),
     TrainOption(
         "optimizer", choice(*OPTIMIZERS), "adam", "BigDL's optimizer", tunable=True, bigdl=True, spelled_out=True
     ),
@@ -111,18 +115,25 @@ OPTIONS: tuple[TrainOption, ...] = (
         tunable=True,
         bigdl=True,
     ),
-    TrainOption("momentum", number(0, 1), None, "of sgd; default 0.9", tunable=True, bigdl=True),
+    TrainOption(
+        "momentum",
+        number(0, 1),
+        None,
+        "share of the previous step that sgd adds; default 0.9",
+        tunable=True,
+        bigdl=True,
+    ),
     TrainOption(
         "dampening",
         number(0, 1),
         None,
-        "of sgd; default: the same as momentum (BigDL's rule)",
+        "how much less a new gradient counts in sgd's momentum; default: the same as momentum (BigDL's rule)",
         tunable=True,
         bigdl=True,
     ),
     TrainOption("weight_decay", number(0), 0.0, "L2 penalty on every Linear layer", tunable=True, bigdl=True),
     TrainOption(
-        "clip_norm", number(0, above=True), None, "longest gradient of a step, by its L2 norm", tunable=True, bigdl=True
+        "clip_norm", number(0, above=True), None, "maximum L2 norm of a step's gradient", tunable=True, bigdl=True
     ),
     TrainOption(
         "learning_rate_decay",
@@ -143,18 +154,20 @@ OPTIONS: tuple[TrainOption, ...] = (
         "metric",
         choice(*CLASSIFICATION_METRICS, *REGRESSION_METRICS),
         None,
-        "of metric_value; default accuracy, rmse with TARGET",
+        "the metric of metric_value; default accuracy, or rmse with TARGET",
     ),
     TrainOption(
         "class_weights", _class_weights, None, "weights of the classes in the training criterion", tunable=True
     ),
     TrainOption("hidden", _layers, "", "widths of the hidden layers of mlp", tunable=True),
-    TrainOption("dropout", _dropout, 0.0, "share of inputs that mlp drops while it trains", tunable=True),
-    TrainOption("on_bad_row", choice("skip", "fail"), "skip", "undecodable images, NULL features or labels"),
-    TrainOption("max_bad_fraction", number(0, 1), 0.1, "more bad rows than this fail the statement"),
+    TrainOption("dropout", _dropout, 0.0, "share of inputs that mlp ignores in a training step", tunable=True),
+    TrainOption(
+        "on_bad_row", choice("skip", "fail"), "skip", "what to do with undecodable images, NULL features or labels"
+    ),
+    TrainOption("max_bad_fraction", number(0, 1), 0.1, "share of bad rows above which the statement fails"),
     TrainOption("precision", choice("auto", "f32", "bf16", "int8"), "auto", "what scoring may use for this version"),
     TrainOption("tensorboard", text, None, "folder for TensorBoard's event files", of_the_run=True),
-    TrainOption("warm_start", text, None, "model whose weights training starts from, as 'db.model@version'"),
+    TrainOption("warm_start", text, None, "model whose weights training starts from, such as 'db.model@2'"),
     TrainOption(
         "promote",
         choice("always", "if_better", "never"),
@@ -162,11 +175,18 @@ OPTIONS: tuple[TrainOption, ...] = (
         "whether the new version becomes the default",
         of_the_run=True,
     ),
-    TrainOption("async", boolean, False, "return at once; the run goes on", of_the_run=True),
-    TrainOption("seed", integer(0), 42, "fixes split, initial weights and order", bigdl=True, spelled_out=True),
+    TrainOption("async", boolean, False, "return at once and train in the background", of_the_run=True),
+    TrainOption(
+        "seed",
+        integer(0),
+        42,
+        "fixes the split, the initial weights and the order of rows",
+        bigdl=True,
+        spelled_out=True,
+    ),
 )
 
-# Options of other systems -> what to write here.
+# Options of other systems -> what to write instead.
 FOREIGN_OPTIONS = {
     "model_type": "LABEL column (classification) or TARGET column (regression), and USING for the architecture",
     "input_label_cols": "LABEL column",
@@ -188,24 +208,25 @@ FOREIGN_OPTIONS = {
 
 def check_together(
     options: Mapping[str, Any],
-    given: Iterable[RawOption],
+    raw_options: Iterable[RawOption],
     *,
     architecture: str,
     regression: bool,
     replace: bool = False,
     tuned: Collection[str] = (),
 ) -> None:
-    """Options that contradict each other or the other clauses; ``tuned`` ones get their values from TUNE.
+    """Rejects options that contradict each other or other clauses.
 
+    :param tuned: options whose values come from TUNE.
     :raises SqlExtError: INVALID_OPTION_VALUE, MOMENTUM_WITHOUT_SGD, OPTION_WITHOUT_EFFECT, at the option's position.
     """
-    written = {option.key: option for option in given}
+    written = {option.key: option for option in raw_options}
     if "optimizer" not in tuned:
         _check_optimizer(str(options["optimizer"]), written)
     if architecture == "linear":
         for key in ("hidden", "dropout"):
             if key in written and options[key]:
-                _without_effect(written[key], "it belongs to USING mlp")
+                _without_effect(written[key], "only USING mlp has it")
     if regression and "class_weights" in written:
         _without_effect(written["class_weights"], "TARGET has no classes")
     metrics = REGRESSION_METRICS if regression else CLASSIFICATION_METRICS
@@ -228,19 +249,19 @@ def check_together(
             )
 
 
-def of_a_later_release(options: Mapping[str, Any], given: Iterable[RawOption]) -> RawOption | None:
-    """The option whose value the grammar knows and no release takes yet: precision = 'int8'."""
-    return next((o for o in given if o.key == "precision" and options["precision"] == "int8"), None)
+def of_a_later_release(options: Mapping[str, Any], raw_options: Iterable[RawOption]) -> RawOption | None:
+    """The option with a value that is planned for a later release: precision = 'int8'."""
+    return next((o for o in raw_options if o.key == "precision" and options["precision"] == "int8"), None)
 
 
 def _check_optimizer(optimizer: str, written: Mapping[str, RawOption]) -> None:
-    """Options that this optimizer knows nothing of."""
+    """Rejects options that this optimizer does not have."""
     if optimizer != "sgd" and "momentum" in written:
         raise SqlExtError("MOMENTUM_WITHOUT_SGD", optimizer=optimizer, offset=written["momentum"].offset)
     for key in ("learning_rate", "learning_rate_decay", "dampening"):
         if key in written and key not in OPTIMIZERS[optimizer]:
             owners = ", ".join(name for name, keys in OPTIMIZERS.items() if key in keys)
-            _without_effect(written[key], f"optimizer '{optimizer}' has none, only {owners}")
+            _without_effect(written[key], f"optimizer '{optimizer}' does not have it; these do: {owners}")
 
 
 def _without_effect(option: RawOption, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What a finished training leaves behind: files, figures, history and partition parameters (manifest: manifest.py)."""
+"""The results of a finished training: files, figures, history and partition parameters (the manifest is in manifest.py)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sqlext.training.rows import Rows
 
 @dataclass(frozen=True)
 class Outcome:
-    """Everything that is known when the weights are there and the held-out rows are scored."""
+    """Everything that is known once the head is trained and the held-out rows are scored."""
 
     plan: TrainPlan
     request: TrainRequest
@@ -40,9 +40,9 @@ class Outcome:
     sources: list[dict[str, Any]]
     namespace: str
     sql: str
-    image_shape: tuple[int, ...] | None  # what the backbone sees; None for arrays and columns
+    image_shape: tuple[int, ...] | None  # of the backbone's input; None for arrays and columns
     waited: float = 0.0  # seconds in the queue
-    search: str = ""  # what message says of TUNE
+    search: str = ""  # the part of message about TUNE
 
     @property
     def trained(self) -> TrainedHead:
@@ -54,17 +54,17 @@ class Outcome:
 
     @cached_property
     def validated(self) -> HeldOut:
-        """The rows that the metric is over: test rows count only in EVALUATE."""
+        """The rows that the metric is measured on: test rows count only in EVALUATE."""
         return self.scored.of_split(VALIDATION)
 
     @property
     def mean(self) -> float | None:
-        """Of a regression's training targets."""
+        """The mean of a regression's training targets."""
         return self.fitted.target.mean if self.fitted.target else None
 
     @property
     def frequent_label(self) -> str | None:
-        """The training label that occurs most often; the first in sorted order when several do."""
+        """The most frequent training label; if several are, the first in sorted order."""
         return None if self.plan.regression else most_frequent(self.rows.trained)
 
     @cached_property
@@ -73,7 +73,7 @@ class Outcome:
 
     @cached_property
     def baseline(self) -> float | None:
-        """The metric, on the validation rows, of always answering the most frequent training label (the mean)."""
+        """The metric, on the validation rows, of always predicting the most frequent training label (or the mean)."""
         return baseline(self.plan.metric, self.validated, self.rows.trained, self.labels.names, self.mean)
 
     def write(self, folder: Path) -> None:
@@ -81,7 +81,7 @@ class Outcome:
         self.scored.write(folder)
 
     def figures(self) -> dict[str, Any]:
-        """Result columns of TRAIN that say how it went."""
+        """The result columns of TRAIN with counts, losses and metrics."""
         best = self.trained.history[self.trained.best_epoch - 1]
         return {
             "rows_trained": sum(self.rows.trained.values()),
@@ -100,14 +100,14 @@ class Outcome:
         }
 
     def history(self) -> Iterator[dict[str, Any]]:
-        """A row per epoch, as the model's table has them."""
+        """One row per epoch, with the columns of the model's table."""
         for epoch in self.trained.history:
             yield {k: v for k, v in asdict(epoch).items() if v is not None} | {"metric_name": self.plan.epoch_metric}
 
     def parameters(self) -> dict[str, str]:
-        """Of the partition: what SHOW MODELS and SHOW MODEL VERSIONS read without opening a file."""
+        """The parameters of the partition, which SHOW MODELS and SHOW MODEL VERSIONS read without opening a file."""
         figures = self.figures()
-        kept = (
+        stored = (
             "rows_trained",
             "rows_validated",
             "rows_tested",
@@ -119,7 +119,7 @@ class Outcome:
         )
         backbone = self.plan.backbone
         values = {
-            **{name: figures[name] for name in kept},
+            **{name: figures[name] for name in stored},
             "label_column": self.plan.label.text,
             "target_column": self.plan.label.text if self.plan.regression else None,
             "task": self.plan.task,
@@ -132,19 +132,19 @@ class Outcome:
 
     @property
     def validated_on(self) -> str:
-        """Source and VALIDATE clause: metric values compare only where these agree."""
+        """Source and VALIDATE clause: metric values can be compared only if these are the same."""
         return " ".join(text for text in self._validated_by if text)
 
     @property
     def _validated_on_shortened(self) -> str:
-        """The VALIDATE clause stays whole as long as it leaves half of the place."""
+        """The same in at most :data:`MAX_VALUE` characters; next to a source, the clause takes at most half of them."""
         source, clause = self._validated_by
         clause = _shortened(clause, MAX_VALUE // 2) if source else _shortened(clause)
         return f"{_shortened(source, MAX_VALUE - len(clause) - 1)} {clause}" if source else clause
 
     @property
     def _validated_by(self) -> tuple[str, str]:
-        """The source, '' where the clause has one of its own, and the VALIDATE clause."""
+        """The source of the validation rows ('' if the VALIDATE clause names it, or with VALIDATE NONE), and the clause."""
         validation, source = self.plan.validation, self.plan.source_text
         if validation.kind == "split":
             more = f" TEST {validation.test_fraction:g}" if validation.test_fraction else ""
@@ -154,7 +154,7 @@ class Outcome:
 
 
 def _shortened(text: str, most: int = MAX_VALUE) -> str:
-    """A long text ends in its checksum, so that two texts with the same beginning stay two."""
+    """Ends a long text with its checksum, so that two texts with the same beginning stay different."""
     if len(text) <= most:
         return text
     end = f" .. (sha256 {hashlib.sha256(text.encode()).hexdigest()[:12]})"

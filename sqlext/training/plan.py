@@ -1,4 +1,4 @@
-"""TRAIN MODEL checked against catalog and schemas before any job runs: every error that can be known now is raised now."""
+"""Checks TRAIN MODEL against the catalog and the schemas, so that every error that needs no job is raised before any job."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ KINDS = {False: "classifier", True: "regressor"}
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """What will be trained. ``backbone`` made the features (or will); ``options`` are resolved, as DESCRIBE shows them.
+    """What will be trained.
 
-    ``label`` is the column to predict: classes, or the numbers of a ``regression``. ``side`` and ``group`` are the
-    columns of VALIDATE BY and of SPLIT .. GROUP.
+    ``backbone`` computes the features or has computed them; ``options`` are resolved, as DESCRIBE shows them. ``label`` is
+    the column to predict: classes, or the numbers of a ``regression``. ``side`` and ``group`` are the columns of VALIDATE
+    BY and of SPLIT .. GROUP.
     """
 
     name: ModelName
@@ -72,17 +73,17 @@ class TrainPlan:
 
     @property
     def kind(self) -> str:
-        """As the catalog and SHOW MODELS call it."""
+        """The kind of model, in the words of the catalog and of SHOW MODELS."""
         return KINDS[self.regression]
 
     @property
     def epoch_metric(self) -> str:
-        """What BigDL measures after each epoch."""
+        """The metric that BigDL measures after each epoch."""
         return "rmse" if self.regression else "accuracy"
 
     @property
     def metric(self) -> str:
-        """What metric_value is."""
+        """The metric of the result column metric_value."""
         return str(self.options["metric"])
 
     @property
@@ -92,19 +93,19 @@ class TrainPlan:
 
     @property
     def split_seed(self) -> int:
-        """SEED of VALIDATE fixes the split; else OPTIONS seed does."""
+        """The seed of the split: SEED of VALIDATE, otherwise the option seed."""
         return self.validation.seed if self.validation.seed is not None else int(self.options["seed"])
 
     @property
     def side_sql(self) -> str | None:
-        """VALIDATE BY as SQL over the source: train, validation or test."""
+        """VALIDATE BY as SQL over the source that gives train, validation or test; None without VALIDATE BY."""
         if self.side is None:
             return None
         return side_sql(self.side.sql, boolean=isinstance(self.side.type, BooleanType))
 
 
 def existing_model(context: Context, request: TrainRequest) -> tuple[ModelName, ModelEntry | None]:
-    """The model of that name, if there is one; training onto it needs ALTER.
+    """The model's name and, if the model exists, its entry; a further version needs the ALTER right.
 
     :raises SqlExtError: DATABASE_NOT_FOUND, NOT_A_MODEL for a table or view of that name, NOT_A_CLASSIFIER for a backbone,
         MODEL_KIND_MISMATCH for a regressor where a classifier is to be trained, or the other way round.
@@ -112,7 +113,7 @@ def existing_model(context: Context, request: TrainRequest) -> tuple[ModelName, 
     name = context.model_name(request.name)
 
     with error_at(request.name.offset):
-        context.catalog.metastore.database_location(name.namespace)  # the database must exist
+        context.catalog.metastore.database_location(name.namespace)  # raises if the database does not exist
         entry = context.catalog.find(name)
     if entry is not None and entry.kind not in KINDS.values():
         raise SqlExtError("NOT_A_CLASSIFIER", model=name, kind=entry.kind, offset=request.name.offset)
@@ -123,18 +124,18 @@ def existing_model(context: Context, request: TrainRequest) -> tuple[ModelName, 
             raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=entry.kind, wanted=wanted, offset=offset)
         with error_at(request.name.offset):
             context.catalog.check(name, "ALTER")
-            if request.replace:  # the older versions go once the new one exists: whether they may is known now
+            if request.replace:  # older versions are dropped after the training; raise now if that is not allowed
                 context.catalog.replaceable(entry)
     return name, entry
 
 
 def make_plan(context: Context, request: TrainRequest, name: ModelName, existing: ModelEntry | None) -> TrainPlan:
-    """Binds source, columns, backbone and options.
+    """Resolves source, columns, backbone and options.
 
-    :raises SqlExtError: with the position of what is wrong.
+    :raises SqlExtError: with the offset of the part at fault.
     """
     wanted = request.target or request.label
-    assert request.source is not None, "TRAIN without FROM has been resolved before"
+    assert request.source is not None, "retrain.py has resolved TRAIN without FROM"
     assert wanted is not None
     source, validation = read_source(context, request.source), request.validation
     find = find_target if request.regression else find_label
@@ -146,7 +147,7 @@ def make_plan(context: Context, request: TrainRequest, name: ModelName, existing
     embedder = _embedder(context, request, features)
     options, start = resolve_defaults(request, embedded=embedder.backbone is not None), _start(context, request)
     if start is not None:
-        options["warm_start"] = str(start)  # the version that was meant, for whoever asks later
+        options["warm_start"] = str(start)  # with the version: a name without one means another version later
     if options["tensorboard"] is not None:
         with error_at(request.option_offset("tensorboard")):
             check_folder(context.spark, options["tensorboard"])
@@ -172,15 +173,15 @@ def make_plan(context: Context, request: TrainRequest, name: ModelName, existing
 
 
 def _embedder(context: Context, request: TrainRequest, features: Features) -> Embedder:
-    """An image needs a backbone, named or by default; an array may say which one made it; columns take none."""
-    given, image = request.backbone, features.kind == "image"
-    if given is not None and features.kind == "columns":
-        raise SqlExtError("BACKBONE_WITHOUT_IMAGE", columns=features.text, offset=given.name.offset)
-    if given is None and not image:
+    """An image needs a backbone, named or the default; an array may name the one that computed it; columns take none."""
+    named, image = request.backbone, features.kind == "image"
+    if named is not None and features.kind == "columns":
+        raise SqlExtError("BACKBONE_WITHOUT_IMAGE", columns=features.text, offset=named.name.offset)
+    if named is None and not image:
         return Embedder(features, None, None)
-    if given is not None:
-        reference = context.model_ref(given)
-        offset: int = given.name.offset
+    if named is not None:
+        reference = context.model_ref(named)
+        offset: int = named.name.offset
     else:
         default = str(setting(context.spark, "backbone") or setting(context.spark, "resnet"))
         reference = ModelRef.parse(default, context.catalog.current_namespace())
@@ -190,12 +191,12 @@ def _embedder(context: Context, request: TrainRequest, features: Features) -> Em
     manifest = context.catalog.read_manifest(version)
     with error_at(offset):
         choice = choose_for_embedding(context.spark, manifest) if image else None
-    # What is stored and mixed is f32; spark.sqlext.embed.precision does not change what a head is trained on.
+    # A head is trained on f32 features, whatever spark.sqlext.embed.precision says about embed().
     return Embedder(features, version, replace(choice, precision="f32") if choice else None)
 
 
 def _validation_rows(context: Context, request: TrainRequest, columns: list[ColumnOf]) -> DataFrame | None:
-    """The rows of VALIDATE FROM, with the training source's columns of the same types."""
+    """The rows of VALIDATE FROM, whose label and feature columns must have the same types as those of FROM."""
     source = request.validation.source
     if source is None:
         return None
@@ -204,13 +205,14 @@ def _validation_rows(context: Context, request: TrainRequest, columns: list[Colu
     for column in columns:
         found = find_column(rows, Name(tuple(column.text.split(".")), source.offset), source)
         if found.type.simpleString() != column.type.simpleString():
-            problem = f"is {found.type.simpleString()} in {source.text}, {column.type.simpleString()} in {request.source.text}"
+            types = found.type.simpleString(), column.type.simpleString()
+            problem = f"is {types[0]} in {source.text}, but {types[1]} in {request.source.text}"
             raise SqlExtError("COLUMN_TYPE_DIFFERS", column=column.text, problem=problem, offset=source.offset)
     return rows
 
 
 def _start(context: Context, request: TrainRequest) -> ModelVersion | None:
-    """The version that warm_start names; what it must agree in with this training is checked when labels and width are known."""
+    """The version that warm_start names; labels, width and layers are compared later, when those of this training are known."""
     text = request.options["warm_start"]
     if text is None:
         return None
@@ -221,6 +223,6 @@ def _start(context: Context, request: TrainRequest) -> ModelVersion | None:
         context.catalog.check(version.name, "SELECT")
     wanted = KINDS[request.regression]
     if version.kind != wanted:
-        reason = f"it is a {version.kind}, and this is a {wanted}"
+        reason = f"it is a {version.kind}, but this training creates a {wanted}"
         raise SqlExtError("WARM_START_MISMATCH", model=version, reason=reason, offset=offset)
     return version

@@ -1,4 +1,4 @@
-"""Whether a version may be scored in bf16: up to 500 held-out rows in both precisions, recorded with the version."""
+"""Checks whether a version may be scored in bf16, by up to 500 validation rows in both precisions; the version records it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ MAX_FLIPPED_MARGIN = 0.1
 def check(
     context: Context, plan: TrainPlan, head: Head, labels: Sequence[str], scored: HeldOut, run: RunRecorder
 ) -> dict[str, Any]:
-    """``use`` is bf16 when accuracy moves at most 0.5 points and no label flips whose top-two margin is above 0.1."""
+    """The check as the manifest records it.
+
+    ``use`` is bf16 if accuracy changes by at most 0.5 points, and no label changes whose score is more than 0.1 above the
+    second best.
+    """
     reason = _why_not(context, plan, scored)
     scored = scored.of_split(VALIDATION)
     if reason:
@@ -43,9 +47,9 @@ def _why_not(context: Context, plan: TrainPlan, scored: HeldOut) -> str | None:
     if plan.backbone is None or not plan.embedder.embeds:
         return "arrays are scored in f32"
     if plan.regression:
-        return "numbers are predicted in f32"
+        return "regressions are scored in f32"
     if plan.options["precision"] == "f32":
-        return "OPTIONS say precision = 'f32'"
+        return "the option precision is 'f32'"
     if VALIDATION not in scored.split:
         return "there are no validation rows to compare"
     if setting(context.spark, "precision") == "f32":
@@ -58,12 +62,12 @@ def _why_not(context: Context, plan: TrainPlan, scored: HeldOut) -> str | None:
 
 
 def _embedded_in_bf16(context: Context, plan: TrainPlan, hashes: list[int]) -> dict[int, Any]:
-    """row_hash -> features, of the sampled rows, through openvino in bf16."""
+    """row_hash -> features of the sampled rows, computed by openvino in bf16."""
     source = plan.validation_rows if plan.validation_rows is not None else plan.source
     picked = source.where(F.expr(plan.features.hash_sql).isin(hashes))
     low = Embedder(plan.features, plan.backbone, Choice("openvino", "bf16"))
     rows = feature_rows(context.spark, picked, plan.label, low, len(hashes)).select("row_hash", "features")
-    rows.persist()  # for one job: adaptive execution, which leaves cached plans alone, would start one per stage
+    rows.persist()  # gives one job: adaptive execution would start one per stage, but it does not touch cached plans
     try:
         found = rows.toPandas()
     finally:

@@ -1,4 +1,4 @@
-"""promote = 'if_better': the current default, scored on the new run's own validation rows."""
+"""promote = 'if_better': scores the current default on the validation rows of the new run."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from sqlext.training.rows import Rows
 
 @dataclass(frozen=True)
 class Promotion:
-    """Whether the new version becomes the default, and why (not), as message says it."""
+    """Whether the new version becomes the default, and the reason that message shows."""
 
     promote: bool
     reason: str = ""
 
 
 def decide(context: Context, plan: TrainPlan, rows: Rows, value: float | None) -> Promotion:
-    """What the option promote means for a version of that metric ``value``."""
+    """Applies the option promote to a new version whose metric is ``value``."""
     option = plan.options["promote"]
     existing = context.catalog.find(plan.name)  # read again: another run may have published meanwhile
     if existing is None or option == "always":
@@ -46,15 +46,16 @@ def decide(context: Context, plan: TrainPlan, rows: Rows, value: float | None) -
     try:
         before = default_value(context, plan, rows, default)
     except SqlExtError as error:
-        return Promotion(False, f"{default.version} cannot be scored on these rows ({error})")
+        return Promotion(False, f"version {default.version} cannot be scored on these rows ({error})")
     if before is None or value is None:
-        return Promotion(False, f"there is no {plan.metric} on these rows")
+        return Promotion(False, f"{plan.metric} is not defined on these rows")
     shown = _figures(before, value)
-    return Promotion(is_better(plan.metric, value, before), f"{default.version} scores {shown[0]}, this {shown[1]}")
+    reason = f"version {default.version} scores {shown[0]}, this version {shown[1]}"
+    return Promotion(is_better(plan.metric, value, before), reason)
 
 
 def _figures(*values: float) -> list[str]:
-    """With as many digits as it takes to tell them apart."""
+    """Formats the values with three digits, or with six if three do not distinguish them."""
     for digits in (3, 6):
         shown = [f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.{digits + 3}g}" for value in values]
         if len(set(shown)) == len(set(values)):
@@ -63,9 +64,9 @@ def _figures(*values: float) -> list[str]:
 
 
 def default_value(context: Context, plan: TrainPlan, rows: Rows, default: ModelVersion) -> float | None:
-    """The metric of the current default over this run's validation rows.
+    """The metric of the current default on this run's validation rows.
 
-    :raises SqlExtError: COLUMN_NOT_FOUND and others, when its features cannot be had from this source.
+    :raises SqlExtError: COLUMN_NOT_FOUND and others, if its features cannot be computed from this source.
     """
     manifest = context.catalog.read_manifest(default)
     head = Head.from_onnx(context.catalog.read_bytes(default, "head.onnx"))
@@ -83,21 +84,21 @@ def _id(version: ModelVersion | None) -> str | None:
 
 
 def _features(plan: TrainPlan, manifest: dict[str, Any]) -> Features:
-    """The default's features among the columns of this source; an image or array may have another name by now."""
-    given = manifest["input"]
-    if given["kind"] == plan.features.kind and given["kind"] != "columns":
+    """The default's features among the columns of this source, in which an image or array may have another name."""
+    recorded = manifest["input"]
+    if recorded["kind"] == plan.features.kind and recorded["kind"] != "columns":
         return plan.features
 
-    names = [c["name"] for c in given.get("columns") or [{"name": given["column"]}]]
+    names = [c["name"] for c in recorded.get("columns") or [{"name": recorded["column"]}]]
     source = Source(plan.source_text, plan.source_text, 0, is_query=False)
     columns = [find_column(plan.source, Name(tuple(name.split(".")), 0), source) for name in names]
-    return Features(given["kind"], tuple(ColumnOf(c.text, c.sql, c.type) for c in columns))
+    return Features(recorded["kind"], tuple(ColumnOf(c.text, c.sql, c.type) for c in columns))
 
 
 def _with_other_features(
     context: Context, plan: TrainPlan, rows: Rows, usable: DataFrame, manifest: dict[str, Any], features: Features
 ) -> DataFrame:
-    """The validation rows with the features that the default takes, made from the source once more."""
+    """The validation rows with the features that the default takes, computed again from the source."""
     recorded, backbone, choice = manifest.get("backbone"), None, None
     if recorded:
         assert plan.existing is not None
@@ -109,10 +110,10 @@ def _with_other_features(
     hashes = usable.select("row_hash").distinct()
     picked = source.withColumn("_row_hash", F.expr(plan.features.hash_sql))
     picked = picked.join(F.broadcast(hashes), picked["_row_hash"] == hashes["row_hash"], "leftsemi").drop("_row_hash")
-    made = feature_rows(
+    computed = feature_rows(
         context.spark, picked, plan.label, Embedder(features, backbone, choice), sum(rows.validated.values())
     )
     target = F.col("label").cast("double") if plan.regression else F.lit(None).cast("double")
-    return made.where("error IS NULL").select(
+    return computed.where("error IS NULL").select(
         "label_text", "row_hash", "features", target.alias("target"), F.lit(VALIDATION).alias("side")
     )

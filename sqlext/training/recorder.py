@@ -1,4 +1,4 @@
-"""A training as others see it: its record in the catalog's run store, and progress for whoever watches this process."""
+"""Makes a training visible: its record in the catalog's run store, and progress reports in this process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _JOB_CANCELLED = re.compile(r"Job \d+ cancelled|part of cancelled job group|Task
 
 
 def _training_slots(context: Context) -> threading.BoundedSemaphore:
-    """`spark.sqlext.train.maxConcurrent` places, for the life of the driver (the setting is static).
+    """The `spark.sqlext.train.maxConcurrent` slots of this driver; the setting is static.
 
     :raises SqlExtError: INVALID_SETTING.
     """
@@ -42,22 +42,25 @@ def _training_slots(context: Context) -> threading.BoundedSemaphore:
 
 
 def places(value: str | None) -> int:
-    """:raises SqlExtError: INVALID_SETTING: with no place every training would wait for ever."""
+    """The value of spark.sqlext.train.maxConcurrent.
+
+    :raises SqlExtError: INVALID_SETTING below 1: without a slot, every training would wait for ever.
+    """
     if value is None or not value.strip().isdecimal() or int(value) < 1:
-        key, accepted = "spark.sqlext.train.maxConcurrent", "an integer from 1 up"
+        key, accepted = "spark.sqlext.train.maxConcurrent", "an integer, at least 1"
         raise SqlExtError("INVALID_SETTING", setting=key, value=value, accepted=accepted)
     return int(value)
 
 
 class RunRecorder:
-    """The record of one run, kept from before the first job to the end; a context manager around the training."""
+    """The record of one run, from before its first job to its end; a context manager around the training."""
 
     def __init__(self, context: Context, plan: TrainPlan) -> None:
         self.context, self.plan = context, plan
         self.store = RunStore(context.spark)
         self.run_id = new_id()
         self.waited = 0.0
-        self.began = time.monotonic()  # when it got its place; max_runtime counts from here
+        self.began = time.monotonic()  # when the run got its slot; max_runtime counts from here
         self._phase, self._total = "reading", 0
         self._opened = self._running = self._ended = False
         self._events = ExitStack()
@@ -70,7 +73,7 @@ class RunRecorder:
         return self
 
     def open(self) -> None:
-        """Writes the record: RUNNING where a place is free, else QUEUED. Entering does it where nobody has."""
+        """Writes the record: RUNNING if a slot is free, otherwise QUEUED. Entering the context calls it, too."""
         if self._opened:
             return
         options = json.dumps({k: v for k, v in self.plan.options.items() if v is not None})
@@ -121,7 +124,7 @@ class RunRecorder:
             raise shown from None
 
     def _is_cancel(self, error: BaseException) -> bool:
-        """Whether Spark ended a job because somebody cancelled it, or the statement's own thread (JDBC `cancel()`)."""
+        """Whether the error comes from a cancelled Spark job or from an interrupt of this thread (JDBC `cancel()`)."""
         if isinstance(error, SqlExtError):
             return False
         jvm: Any = self.context.spark.sparkContext._jvm
@@ -135,7 +138,7 @@ class RunRecorder:
     def phase(self, name: str, total: int = 0) -> None:
         """Enters a phase of ``total`` rows.
 
-        :raises SqlExtError: TRAINING_CANCELLED when somebody asked for it.
+        :raises SqlExtError: TRAINING_CANCELLED if a cancel was requested.
         """
         if self.store.cancel_requested(self.run_id):
             raise self._cancelled()
@@ -148,7 +151,7 @@ class RunRecorder:
         report(self._phase, done, total)
 
     def epoch(self, epoch: Epoch, rows: int) -> bool:
-        """Records a finished epoch; False when the training is to stop."""
+        """Records a finished epoch; returns False if the training must stop."""
         row = asdict(epoch) | {"metric_name": self.plan.epoch_metric, "recorded_at": epoch.recorded_at.isoformat()}
         self.store.record_epoch(self.run_id, row)
         self.store.update(self.run_id, rows_done=rows * epoch.epoch)
@@ -158,7 +161,7 @@ class RunRecorder:
         return not self.store.cancel_requested(self.run_id)
 
     def _write_event(self, epoch: Epoch) -> None:
-        """For TensorBoard, where option tensorboard names a folder."""
+        """Writes the epoch for TensorBoard, if the option tensorboard names a folder."""
         path = self.plan.options["tensorboard"]
         if path is None:
             return
@@ -168,17 +171,17 @@ class RunRecorder:
         self._event_file.epoch(epoch, self.plan.epoch_metric)
 
     def ready(self, version: ModelVersion, figures: Mapping[str, Any]) -> None:
-        """``figures`` are result columns of TRAIN."""
-        # metric_value is of OPTIONS metric, which need not be what each epoch was measured by.
-        kept = {key: figures[key] for key in ("loss", "val_loss", "metric_name", "metric_value")}
-        self._finish("READY", version=version.version, **kept)
+        """Ends the run of a published version; ``figures`` are result columns of TRAIN."""
+        # metric_value belongs to the option metric, which may differ from the metric of the epochs.
+        recorded = {key: figures[key] for key in ("loss", "val_loss", "metric_name", "metric_value")}
+        self._finish("READY", version=version.version, **recorded)
 
     def passed_over(self, epoch: Epoch) -> None:
-        """A trial that ended well, but another one is published."""
+        """Ends the run of a trial that succeeded but is not the best: READY without a version."""
         self._finish("READY", loss=epoch.loss, val_loss=epoch.val_loss, metric_value=epoch.metric_value)
 
     def abandoned(self, error: BaseException) -> None:
-        """A trial that ended well, but nothing will be published because of ``error``."""
+        """Ends the run of a trial that succeeded, but of which nothing is published because of ``error``."""
         self._finish("CANCELLED", error=str(error).strip().split("\n", 1)[0])
 
     def _finish(self, status: str, **values: Any) -> None:

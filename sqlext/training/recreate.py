@@ -1,4 +1,4 @@
-"""The statement that makes a version again, put together from what the version keeps: the text of SHOW CREATE MODEL."""
+"""The text of SHOW CREATE MODEL: a statement that creates a version again, built from what the version stores."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _SPELLED_OUT = {option.name for option in OPTIONS if option.spelled_out}
 
 
 def statement_of(context: Context, entry: ModelEntry, version: ModelVersion) -> str:
-    """TRAIN or IMPORT that makes the version again; run where the model is, it makes a further version.
+    """The TRAIN or IMPORT statement that creates the version again; if the model exists, it adds a version.
 
-    :raises SqlExtError: STATEMENT_NOT_KEPT.
+    :raises SqlExtError: STATEMENT_NOT_KEPT if the version stores no statement.
     """
     manifest = context.catalog.read_manifest(version)
     if manifest.get("statement"):
@@ -57,18 +57,18 @@ def _trained(context: Context, entry: ModelEntry, version: ModelVersion, manifes
         f"USING {written.architecture}",
         _backbone(context, version, manifest),
         f"VALIDATE {_validation(context, written.validation, manifest, namespace)}",
-        *_said(entry, version, manifest["training"].get("clauses", {}).get("comment")),
+        *_comment(entry, version, manifest["training"].get("clauses", {}).get("comment")),
         _listed("OPTIONS", _options(manifest)),
         _listed("PROPERTIES", {**entry.properties, **(manifest.get("properties") or {})}),
     ]
     text = _statement(f"TRAIN MODEL {_dotted(version)}", clauses)
     queries = [s for s in (written.source, written.validation.source) if s is not None and s.is_query]
-    note = f"-- names without a database in the query are those of {namespace}\n" if queries else ""
+    note = f"-- unqualified names in the query belong to database {namespace}\n" if queries else ""
     return note + text
 
 
 def _source(context: Context, source: Source, namespace: str) -> str:
-    """What FROM said; a table of one name gets its database, unless it was a temporary view."""
+    """The source of FROM; the name of a table without a database gets it, but not that of a temporary view."""
     single = None if source.is_query else _SINGLE.match(source.sql)
     if single is None:
         return source.text
@@ -77,16 +77,16 @@ def _source(context: Context, source: Source, namespace: str) -> str:
 
 
 def _features(written: TrainRequest, manifest: Mapping[str, Any]) -> list[str]:
-    """As written; by rule: the columns that were found."""
+    """The columns of FEATURES; if the statement had none, the columns that were chosen by rule."""
     if written.features:
         return [_name(name) for name in written.features]
-    given = manifest["input"]
-    columns = [column["name"] for column in given.get("columns") or [{"name": given["column"]}]]
+    recorded = manifest["input"]
+    columns = [column["name"] for column in recorded.get("columns") or [{"name": recorded["column"]}]]
     return [_word(column) for column in columns]
 
 
 def _backbone(context: Context, version: ModelVersion, manifest: Mapping[str, Any]) -> str | None:
-    """The exact version, under the name that it has now."""
+    """BACKBONE with the exact version, under its current name."""
     from sqlext.catalog.backbones import recorded_backbone
 
     recorded = manifest.get("backbone")
@@ -94,7 +94,7 @@ def _backbone(context: Context, version: ModelVersion, manifest: Mapping[str, An
         return None
     try:
         name: Any = recorded_backbone(context.catalog, recorded, version).name
-    except SqlExtError:  # gone, or not to be seen: what it was called
+    except SqlExtError:  # dropped, or not visible to this user: the name that it had
         name = recorded["model"]
     return f"BACKBONE {'.'.join(map(_word, str(name).split('.')))} VERSION {recorded['version']}"
 
@@ -115,11 +115,11 @@ def _validation(context: Context, validation: Validation, manifest: Mapping[str,
 
 
 def _options(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What was chosen, by hand or by rule, besides fixed defaults. After TUNE it is what the best trial had."""
+    """The options, written or chosen by rule, that differ from fixed defaults; after TUNE, those of the best trial."""
     training = manifest["training"]
     options, figures = dict(training["options"]), training["figures"]
     if options.get("max_runtime") is not None:
-        # As far as it got, whatever the clock says; early_stop may have published an earlier epoch than the last.
+        # The published epoch, independently of the clock; with early_stop it may be earlier than the last one.
         options |= {"epochs": figures["best_epoch"], "early_stop": False}
     options["batch_size"] = figures["batch_size"]
     left_out = _OF_THE_RUN | (OF_SOME_OPTIMIZERS - OPTIMIZERS[options["optimizer"]])
@@ -132,9 +132,9 @@ def _options(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _imported(entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, Any]) -> str:
     source, labels = manifest["source"], manifest.get("labels")
-    if source.get("format") not in FORMATS:  # the folder of an EXPORT brings labels and options along
+    if source.get("format") not in FORMATS:  # the folder of an EXPORT contains labels and options
         return _statement(
-            f"IMPORT MODEL {_dotted(version)}", [f"FROM {literal(source['path'])}", *_said(entry, version)]
+            f"IMPORT MODEL {_dotted(version)}", [f"FROM {literal(source['path'])}", *_comment(entry, version)]
         )
     preprocessing = manifest["input"].get("preprocessing") or {}
     options = {k: " ".join(map(repr, v)) if isinstance(v, list) else v for k, v in preprocessing.items()}
@@ -143,7 +143,7 @@ def _imported(entry: ModelEntry, version: ModelVersion, manifest: Mapping[str, A
         f"FROM {literal(source['path'])}",
         f"FORMAT {source['format']}",
         f"LABELS ({', '.join(map(literal, labels))})" if labels else None,
-        *_said(entry, version),
+        *_comment(entry, version),
         _listed("OPTIONS", options),
     ]
     return _statement(f"IMPORT MODEL {_dotted(version)}", clauses)
@@ -156,8 +156,8 @@ def _statement(head: str, clauses: Iterable[str | None]) -> str:
     return "\n  ".join([head, *(clause for clause in clauses if clause)])
 
 
-def _said(entry: ModelEntry, version: ModelVersion, written: str | None = None) -> list[str]:
-    """The version's own comment, else the model's."""
+def _comment(entry: ModelEntry, version: ModelVersion, written: str | None = None) -> list[str]:
+    """COMMENT with the version's comment, otherwise with the model's."""
     comment = written or version.parameters.get("sqlext.comment") or entry.comment
     return [f"COMMENT {literal(comment)}"] if comment else []
 

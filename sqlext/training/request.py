@@ -1,4 +1,4 @@
-"""A training as it was asked for: what TRAIN MODEL and CREATE MODEL .. AS hand to the runners."""
+"""The request of a training, which TRAIN MODEL and CREATE MODEL .. AS pass to the runners."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sqlext.grammar.reader import Source, WrittenModel
 class Validation:
     """VALIDATE: ``kind`` is split, by, source or none.
 
-    ``fraction`` and ``test_fraction`` are the shares of rows that validate and test; ``text`` is what the user wrote
-    behind VALIDATE.
+    ``fraction`` and ``test_fraction`` are the shares of validation and test rows; ``text`` is what the user wrote after
+    VALIDATE.
     """
 
     kind: str = "split"
@@ -31,7 +31,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class TuneItem:
-    """One option that TUNE varies: over ``values`` (IN), or from ``low`` to ``high`` (BETWEEN), ``log``: in its logarithm."""
+    """An option that TUNE varies: over ``values`` (IN), or from ``low`` to ``high`` (BETWEEN); ``log``: on a log scale."""
 
     option: str
     values: tuple[Any, ...] | None = None
@@ -44,7 +44,7 @@ class TuneItem:
 
 @dataclass(frozen=True)
 class Tune:
-    """TUNE: ``method`` is grid, random or None (not said); ``direction`` is maximize, minimize or None."""
+    """TUNE: ``method`` is grid or random, ``direction`` maximize or minimize; None if the statement does not say."""
 
     items: tuple[TuneItem, ...]
     trials: int | None = None
@@ -56,10 +56,10 @@ class Tune:
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """``statement`` is TRAIN MODEL or CREATE MODEL. ``source`` None: the model is to be trained again.
+    """``statement`` is TRAIN MODEL or CREATE MODEL. If ``source`` is None, the model is to be trained again.
 
-    ``given`` are the words of the clauses that were written, with their offsets, up to ``clauses_end``. ``options`` are
-    all options with typed values, defaults included; ``raw_options`` those that were written.
+    ``given`` maps the words of the written clauses to offsets; the last clause ends at ``clauses_end``. ``options`` has
+    typed values of all options, including defaults; ``raw_options`` has the written ones.
     """
 
     statement: str
@@ -86,5 +86,5 @@ class TrainRequest:
         return self.target is not None
 
     def option_offset(self, key: str) -> int | None:
-        """Where an option's value stands; None when it was not written."""
+        """The offset of an option's value; None if the option was not written."""
         return next((option.value_offset for option in self.raw_options if option.key == key), None)

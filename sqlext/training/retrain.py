@@ -1,6 +1,6 @@
-"""TRAIN MODEL m without FROM: the statement that made the default version, put together anew and carried out.
+"""TRAIN MODEL m without FROM: repeats the statement that created the default version.
 
-What is carried out, recorded and shown is the full request, so that the version it makes can be trained again as well.
+The full request is run, recorded and shown, so that the version that it creates can be trained again, too.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ REPLACEABLE = ("OPTIONS", "COMMENT", "PROPERTIES")
 
 @contextmanager
 def full_training(context: Context, request: TrainRequest) -> Iterator[tuple[Context, TrainRequest]]:
-    """The full request, and a context whose current database is the one that the recorded statement was written in.
+    """The full request, and a context with the database that was current for the recorded statement.
 
-    A request that has a source is full: it comes back as it is.
+    A request with a source is full already and is returned unchanged.
 
-    :raises SqlExtError: MODEL_NOT_FOUND, PERMISSION_DENIED, CANNOT_TRAIN_AGAIN. What the block raises gets SHOW CREATE
-        MODEL's text in place of a position, since the text that was sent has no such place.
+    :raises SqlExtError: MODEL_NOT_FOUND, PERMISSION_DENIED, CANNOT_TRAIN_AGAIN. An error of the block loses its position,
+        which would be one in the recorded statement, and shows the text of SHOW CREATE MODEL instead.
     """
     if request.source is not None:
         yield context, request
         return
     entry, name = _entry(context, request), request.name
-    right = "SELECT" if request.if_not_exists else "ALTER"  # before any word of the old statement is shown
-    with error_at(name.offset):
+    right = "SELECT" if request.if_not_exists else "ALTER"
+    with error_at(name.offset):  # first, because later errors show the recorded statement
         context.catalog.check(entry.name, right)
     manifest = context.catalog.read_manifest(entry.default)
     written = str(manifest.get("statement") or "")
     _check(context, request, entry, manifest)
-    with _showing(context, entry):
+    with _showing_statement(context, entry):
         sql = full_text(str(entry.name), request, written)
         full = replace(read_training(sql), if_not_exists=request.if_not_exists)
         yield context.beside(sql, manifest.get("namespace")), full
 
 
 def full_text(name: str, request: TrainRequest, written: str) -> str:
-    """TRAIN MODEL with every clause of ``written``; OPTIONS, COMMENT and PROPERTIES of ``request`` replace what they name."""
+    """TRAIN MODEL with every clause of ``written``; OPTIONS, COMMENT and PROPERTIES of ``request`` replace the same keys."""
     base = read_training(written)
     clauses = _clauses(base, written)
     options = {o.key: o.value for o in base.raw_options} | {o.key: o.value for o in request.raw_options}
@@ -63,7 +63,7 @@ def full_text(name: str, request: TrainRequest, written: str) -> str:
 
 
 def _clauses(base: TrainRequest, written: str) -> dict[str, str]:
-    """Word -> the clause as it was written; AS query is FROM (query)."""
+    """Word -> the clause as written; AS query becomes FROM (query)."""
     assert base.source is not None
     starts = dict(base.given)
     ends = sorted([*starts.values(), base.clauses_end])
@@ -77,7 +77,7 @@ def _entry(context: Context, request: TrainRequest) -> ModelEntry:
         entry = context.catalog.find(name)
         if entry is None:
             near = nearest(name.name, [e.name.name for e in context.catalog.list(name.namespace)])
-            hint = f"TRAIN MODEL without FROM trains a model that is there again; a new one needs FROM. {near}"
+            hint = f"TRAIN MODEL without FROM repeats the training of an existing model; a new model needs FROM. {near}"
             raise SqlExtError("MODEL_NOT_FOUND", model=name, hint=hint.strip())
     return entry
 
@@ -86,16 +86,16 @@ def _check(context: Context, request: TrainRequest, entry: ModelEntry, manifest:
     others = {word: offset for word, offset in request.given.items() if word not in REPLACEABLE}
     if others:
         word, offset = min(others.items(), key=lambda item: item[1])
-        problem = f"without FROM only OPTIONS, COMMENT and PROPERTIES may be written, and {word} is none of them"
+        problem = f"without FROM, it takes OPTIONS, COMMENT and PROPERTIES, but not {word}"
         raise _cannot(context, entry, problem, offset)
     imported = manifest.get("imported") or manifest.get("source", {}).get("path")
     if imported or not manifest.get("statement"):
-        problem = "it was imported, not trained here" if imported else "its statement was not kept"
+        problem = "it was imported, not trained here" if imported else "its statement was not stored"
         raise _cannot(context, entry, problem, request.name.offset)
 
 
 def _created_by(context: Context, entry: ModelEntry) -> str | None:
-    """What SHOW CREATE MODEL shows of the default version; None where it keeps no request."""
+    """The text of SHOW CREATE MODEL for the default version; None if the version stores no statement."""
     try:
         return statement_of(context, entry, entry.default)
     except SqlExtError:
@@ -104,13 +104,13 @@ def _created_by(context: Context, entry: ModelEntry) -> str | None:
 
 def _cannot(context: Context, entry: ModelEntry, problem: str, offset: int) -> SqlExtError:
     text = _created_by(context, entry)
-    made = f"SHOW CREATE MODEL:\n{text}" if text else "TRAIN MODEL with FROM and a name of its own makes a new model."
+    made = f"SHOW CREATE MODEL:\n{text}" if text else "TRAIN MODEL with FROM and another name creates a new model."
     return SqlExtError("CANNOT_TRAIN_AGAIN", model=entry.name, problem=problem, made=made, offset=offset)
 
 
 @contextmanager
-def _showing(context: Context, entry: ModelEntry) -> Iterator[None]:
-    """Errors of the old statement name no place in the new one, but show the old one."""
+def _showing_statement(context: Context, entry: ModelEntry) -> Iterator[None]:
+    """Errors of the recorded statement have no position in the one that was sent; they show the recorded one instead."""
     try:
         yield
     except SqlExtError as error:

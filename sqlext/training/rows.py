@@ -1,4 +1,4 @@
-"""The rows of a training: features made once and kept, bad rows counted and left out, the rest split."""
+"""The rows of a training: computes the features once, caches them, counts and removes bad rows, and splits the others."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from sqlext.training.plan import TrainPlan
 from sqlext.training.recorder import RunRecorder
 from sqlext.training.split import split_by_hash
 
-# target: class index (NULL: a label unseen in training), or the value of a regression. side: train, validation or test.
+# target: class index (NULL for a label that no training row has), or the value of a regression. side: train, validation
+# or test.
 _COLUMNS = ("label_text", "row_hash", "features", "target", "side")
-# Bytes of a row next to its features: label, hashes and what Spark itself needs.
+# Bytes of a row in addition to its features: label, hashes and Spark's own.
 _ROW_BYTES = 256
-_GATHERED_SHARE = 8  # of spark.sqlext.train.localMaxBytes: up to this part of it, all rows lie in one partition
-_USUAL_WIDTH = 2048  # of arrays, whose width is not known before they are read
+_GATHERED_SHARE = 8  # all rows are put in one partition if they take up to 1/8 of spark.sqlext.train.localMaxBytes
+_USUAL_WIDTH = 2048  # assumed for arrays, whose width is not known before they are read
 _PARTITION_BYTES = 16 * 2**20
 _LISTED_CLASSES = (
     1000  # up to here, a row looks its class up in a list; above, a join does, whose broadcast is a job more
@@ -35,9 +36,9 @@ _LISTED_CLASSES = (
 
 @dataclass
 class Rows:
-    """Feature rows of a run. ``usable``: label_text, row_hash, features, target, side.
+    """The feature rows of a run. ``usable`` has label_text, row_hash, features, target and side.
 
-    The counters are rows by label; a regression has one entry, ''.
+    The counters have rows by label; for a regression, their only key is ''.
     """
 
     usable: DataFrame
@@ -47,7 +48,7 @@ class Rows:
     tested: Counter[str]
     skipped: int
     skipped_why: Counter[str]
-    shared: int  # held-out rows whose features are among the training rows, too
+    shared: int  # held-out rows with the same features as a training row
     cached: list[DataFrame] = field(default_factory=list)
 
     @property
@@ -66,8 +67,10 @@ def _release(cached: Iterable[DataFrame]) -> None:
 def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder) -> Rows:
     """Computes the features of every row once, caches them, counts and leaves out bad rows, and splits the rest.
 
-    Few rows are gathered in one partition, on an executor: counting, splitting and training then need no shuffle, and a
+    Few rows are gathered in one partition, on one executor: counting, splitting and training then need no shuffle, and a
     single job finds all counts. More rows stay spread over the executors and are split in a second pass.
+
+    :raises SqlExtError: NO_ROWS, TOO_MANY_BAD_ROWS, BACKBONE_WIDTH.
     """
     everything, total = _features(context, plan, labels)
     few = _are_few(context, plan, total)
@@ -112,7 +115,7 @@ def _are_few(context: Context, plan: TrainPlan, rows: int) -> bool:
 
 
 def _expected_width(context: Context, plan: TrainPlan) -> int | None:
-    """Length of the features where it is known before any of them is read."""
+    """The number of features, if it is known before any of them is read."""
     if plan.backbone is not None:
         return int(context.catalog.read_manifest(plan.backbone)["width"])
     return len(plan.features.columns) if plan.features.kind == "columns" else None
@@ -123,10 +126,13 @@ def _bytes(rows: int, width: int) -> int:
 
 
 def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFrame, int]:
-    """Feature rows of the training source and of VALIDATE FROM's, told apart by ``given_side``; ``unit`` stays together."""
+    """Feature rows of FROM and VALIDATE FROM, and their number.
+
+    ``given_side`` is the split that the statement gives a row; rows with the same ``unit`` are never split apart.
+    """
     embedder, spark = plan.embedder, context.spark
     own = plan.features.hash_sql
-    # A row without a group stands for itself.
+    # A row whose group is NULL is a group by itself.
     unit = f"CASE WHEN {plan.group.sql} IS NULL THEN {own} ELSE xxhash64({plan.group.sql}) END" if plan.group else own
     keep = {"given_side": plan.side_sql or f"'{TRAIN}'", "unit": unit}
     rows = feature_rows(spark, plan.source, plan.label, embedder, labels.rows, keep=keep)
@@ -140,7 +146,7 @@ def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFr
 
 @dataclass(frozen=True)
 class _Group:
-    """Rows alike: why they are bad, the length of their features, their label ('' in a regression) and their side."""
+    """A number of rows with the same error, number of features, label ('' in a regression) and split."""
 
     error: str | None
     width: int
@@ -149,12 +155,12 @@ class _Group:
     rows: int
 
     def wrong(self, width: int) -> str | None:
-        """Why the rows cannot be used, if the features should have ``width`` numbers."""
+        """Why the rows are bad, if the features should have ``width`` numbers; None for good rows."""
         return self.error or (f"not {width} values" if self.width != width else None)
 
 
 def _groups(plan: TrainPlan, everything: DataFrame) -> list[_Group]:
-    """All that is counted, in one pass: where the rows have not been read before, it makes their features."""
+    """All counts in one pass, which also computes and caches the features if they are not cached yet."""
     grouped = everything.groupBy("error", F.size("features").alias("width"), _key(plan), "side")
     return [_Group(row.error, row.width, row.key, row.side, row["count"]) for row in grouped.count().collect()]
 
@@ -164,7 +170,7 @@ def _key(plan: TrainPlan) -> Column:
 
 
 def _width(context: Context, plan: TrainPlan, groups: list[_Group]) -> int:
-    """Length of the features: the backbone's, the number of columns, or what most rows have."""
+    """The number of features: that of the backbone, otherwise that of most good rows."""
     good: Counter[int] = Counter()
     for group in groups:
         if group.error is None:
@@ -189,7 +195,7 @@ def _width(context: Context, plan: TrainPlan, groups: list[_Group]) -> int:
 
 
 def _reasons(groups: list[_Group], width: int) -> Counter[str]:
-    """Why rows are bad -> how many."""
+    """Reason -> number of bad rows."""
     bad: Counter[str] = Counter()
     for group in groups:
         if reason := group.wrong(width):
@@ -198,9 +204,9 @@ def _reasons(groups: list[_Group], width: int) -> Counter[str]:
 
 
 def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> Counter[str]:
-    """Reason -> rows.
+    """Reason -> number of bad rows.
 
-    :raises SqlExtError: TOO_MANY_BAD_ROWS when OPTIONS allow fewer.
+    :raises SqlExtError: TOO_MANY_BAD_ROWS if max_bad_fraction or on_bad_row allows fewer.
     """
     bad = _reasons(groups, width)
     allowed = 0.0 if plan.options["on_bad_row"] == "fail" else float(plan.options["max_bad_fraction"])
@@ -220,11 +226,11 @@ def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> 
 
 
 def _with_target(context: Context, plan: TrainPlan, labels: Labels, rows: DataFrame) -> DataFrame:
-    """Adds ``target``: the value, or the index of the class (NULL where training knows none)."""
+    """Adds ``target``: the value of a regression, or the index of the class (NULL for a label that no training row has)."""
     if plan.regression:
         return rows.withColumn("target", F.col("label").cast("double"))
     if len(labels.names) <= _LISTED_CLASSES:
-        # F.array_position of PySpark 3.4 looks for a constant only.
+        # F.array_position of PySpark 3.4 accepts only a constant to look for.
         position = F.call_udf("array_position", F.array(*map(F.lit, labels.names)), F.col("label_text"))
         return rows.withColumn("target", F.when(position > 0, (position - 1).cast("double")))
     index = [(name, float(i)) for i, name in enumerate(labels.names)]
@@ -249,14 +255,14 @@ def _split_gathered(plan: TrainPlan, everything: DataFrame) -> DataFrame:
 
 
 def _split(plan: TrainPlan, rows: DataFrame, partitions: int) -> DataFrame:
-    """Adds ``side``. Labels and hashes alone are ranked: the windows' shuffles carry no features."""
+    """Adds ``side``. Only labels and hashes are ranked, so that the shuffles of the windows carry no features."""
     slim = rows.select(_ranked(plan).alias("label"), "unit")
     split = _split_by_hash(plan, slim, partitions=partitions)
     return rows.drop("side").join(split.select("unit", "side").distinct(), "unit")
 
 
 def _ranked(plan: TrainPlan) -> Column:
-    """What the shares of the split hold within: a class; a regression has none."""
+    """The class, within which the split keeps its shares; a constant for a regression."""
     return F.lit("") if plan.regression else F.col("label_text")
 
 
@@ -275,7 +281,7 @@ def _split_by_hash(
 
 
 def _counts(groups: Iterable[_Group]) -> dict[str, Counter[str]]:
-    """Good rows by side, then by label."""
+    """Rows by split, then by label."""
     counts: dict[str, Counter[str]] = {side: Counter() for side in (TRAIN, VALIDATION, TEST)}
     for group in groups:
         counts[group.side][str(group.key)] += group.rows
@@ -283,7 +289,7 @@ def _counts(groups: Iterable[_Group]) -> dict[str, Counter[str]]:
 
 
 def _shared(plan: TrainPlan, rows: DataFrame) -> int:
-    """Held-out rows with the features of a training row: none after a split of the rows by their hash."""
+    """The number of held-out rows with the same features as a training row; a split by the features' hash leaves none."""
     if plan.validation.kind == "none" or (plan.validation.kind == "split" and plan.group is None):
         return 0
     trains = F.col("side") == TRAIN
@@ -295,6 +301,6 @@ def _shared(plan: TrainPlan, rows: DataFrame) -> int:
 
 def _need_training_rows(plan: TrainPlan, labels: Labels, rows: Rows) -> None:
     missing = [name for name in labels.names if not rows.trained[name]]
-    reason = f"all rows of class '{missing[0]}' are bad rows or held out" if missing else "none is left to train on"
+    reason = f"all rows of class '{missing[0]}' are bad or held out" if missing else "all are bad or held out"
     if missing or not rows.trained:
         raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)

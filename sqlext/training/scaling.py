@@ -1,4 +1,4 @@
-"""Scaling of features and targets by the training rows: trained on scaled numbers, answered in the user's own units."""
+"""Scales features and targets by the training rows, so that BigDL sees scaled numbers and users see their own units."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scaling:
-    """How features and target are scaled; None: they stay as they are."""
+    """How features and target are scaled; None means not scaled. ``mean`` and ``std`` have shape (width,)."""
 
     mean: Floats | None = None
     std: Floats | None = None
@@ -27,7 +27,7 @@ class Scaling:
 
     @classmethod
     def of(cls, rows: DataFrame, *, features: bool, target: bool) -> Scaling:
-        """The scaling by the training rows among ``rows``, found in one pass; none is made where neither is wanted."""
+        """The scaling by the training rows among ``rows``, in one pass; no pass if neither is to be scaled."""
         wanted = [
             *([_summary().alias("features")] if features else []),
             *(
@@ -58,7 +58,7 @@ def _summary() -> Column:
 
 
 def _moments(summary: Row) -> tuple[Floats, Floats]:
-    """Mean and standard deviation (1 for a constant feature) of each feature, (width,) each."""
+    """Mean and standard deviation (1 for a constant feature) of each feature, both of shape (width,)."""
     mean, std = (np.asarray(summary[key].toArray(), dtype=np.float32) for key in ("mean", "std"))
     return mean, np.where(std > 0, std, np.float32(1))
 
@@ -85,7 +85,7 @@ class TargetScale:
         return rows.withColumn("target", (F.col("target") - self.mean) / self.std)
 
     def in_units(self, epoch: Epoch) -> Epoch:
-        """An epoch on the scaled target -> losses in the target's units squared, rmse in its units."""
+        """Converts an epoch on the scaled target: losses to the target's squared units, rmse to its units."""
         square = self.std**2
         return replace(
             epoch,
@@ -95,25 +95,25 @@ class TargetScale:
         )
 
     def fold(self, weights: Sequence[Floats]) -> list[Floats]:
-        """The last layer answers in the target's own units."""
+        """Weights whose last layer predicts in the target's units instead of scaled ones."""
         *others, weight, bias = weights
-        own = bias.astype(np.float64) * self.std + self.mean
-        return [*others, (weight.astype(np.float64) * self.std).astype(np.float32), own.astype(np.float32)]
+        shifted = bias.astype(np.float64) * self.std + self.mean
+        return [*others, (weight.astype(np.float64) * self.std).astype(np.float32), shifted.astype(np.float32)]
 
     def unfold(self, weights: Sequence[Floats]) -> list[Floats]:
         """The reverse of :meth:`fold`."""
         *others, weight, bias = weights
-        own = (bias.astype(np.float64) - self.mean) / self.std
-        return [*others, (weight.astype(np.float64) / self.std).astype(np.float32), own.astype(np.float32)]
+        shifted = (bias.astype(np.float64) - self.mean) / self.std
+        return [*others, (weight.astype(np.float64) / self.std).astype(np.float32), shifted.astype(np.float32)]
 
 
 def start_weights(head: Head, scaling: Scaling) -> list[Floats]:
-    """The weights with which scaled rows get the answers that ``head`` gives for the rows as they are."""
+    """The weights that predict for rows scaled by ``scaling`` what ``head`` predicts for the unscaled rows."""
     mean, std, target = scaling.mean, scaling.std, scaling.target
-    own = [np.float64(0) if v is None else v.astype(np.float64) for v in (head.mean, mean)]
-    wide = [np.float64(1) if v is None else v.astype(np.float64) for v in (head.std, std)]
+    means = [np.float64(0) if v is None else v.astype(np.float64) for v in (head.mean, mean)]
+    stds = [np.float64(1) if v is None else v.astype(np.float64) for v in (head.std, std)]
     first, bias, *rest = head.weights
-    weight = first.astype(np.float64) / wide[0]
-    shifted = bias.astype(np.float64) + weight @ np.broadcast_to(own[1] - own[0], (head.width,))
-    weights = [(weight * wide[1]).astype(np.float32), shifted.astype(np.float32), *rest]
+    weight = first.astype(np.float64) / stds[0]
+    shifted = bias.astype(np.float64) + weight @ np.broadcast_to(means[1] - means[0], (head.width,))
+    weights = [(weight * stds[1]).astype(np.float32), shifted.astype(np.float32), *rest]
     return weights if target is None else target.unfold(weights)

@@ -1,4 +1,4 @@
-"""Which rows train, validate and test: decided by hashes, so that the same rows always give the same split."""
+"""Splits rows into training, validation and test rows by hashes, so that the same rows always give the same split."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def split_by_hash(
 ) -> DataFrame:
     """Adds ``side STRING`` (train, validation, test) to rows with ``label`` and ``unit BIGINT``.
 
-    A unit is what stays together: the hash of a row's features, or of its group. Within each class, rows are ranked by
-    hash(seed, unit); the first round(fraction * n) validate, at least one of each class with two units or more, the next
-    round(test * n) test, and never do all of them. Units stay on one side across classes, too.
+    ``unit`` is the hash of a row's features or of its group; rows with the same unit get the same side, across classes,
+    too. Within each class, rows are ranked by hash(seed, unit): the first round(fraction * n) rows validate (at least one
+    if the class has two units or more), the next round(test * n) rows test, and at least one row trains.
 
-    :param apart: columns whose values are split independently of each other.
-    :param partitions: of the two shuffles; default: Spark's own. Rows that are in one partition are not shuffled.
+    :param apart: rows are split separately for each combination of values in these columns.
+    :param partitions: of two explicit shuffles; None leaves shuffles to Spark, which needs none for a single partition.
     """
     by_class = Window.partitionBy("label", *apart)
     order = by_class.orderBy("_rank").rangeBetween(Window.unboundedPreceding, Window.currentRow)
@@ -40,7 +40,7 @@ def split_by_hash(
     )
     validating = F.greatest(F.round(F.lit(fraction) * F.col("_n")), F.lit(1.0))
     testing = F.round(F.lit(test) * F.col("_n"))
-    # `_first`: a class whose first rank alone is more than its share (many identical rows) still validates.
+    # `_first`: a class validates even if the rows of its first rank (many identical rows) are more than its share.
     side = (
         F.when((F.col("_n") == 1) | F.col("_last"), F.lit(0))
         .when((F.col("_upto") <= validating) | F.col("_first"), F.lit(2))
@@ -55,12 +55,14 @@ def split_by_hash(
 
 
 def _shuffled(rows: DataFrame, partitions: int | None, column: str) -> DataFrame:
-    """An explicit shuffle: a window's own takes spark.sql.shuffle.partitions, where adaptive execution is off (in cached plans)."""
+    """Shuffles explicitly: a window's own shuffle has spark.sql.shuffle.partitions, which adaptive execution does not
+    reduce in cached plans.
+    """
     return rows if partitions is None else rows.repartition(partitions, column)
 
 
 def side_sql(column: str, *, boolean: bool) -> str:
-    """VALIDATE BY: a BOOLEAN or STRING column as a side; another value stays as it is, NULL stays NULL."""
+    """SQL that turns the BOOLEAN or STRING column of VALIDATE BY into a side; unknown strings and NULL stay what they are."""
     if boolean:
         return f"CASE WHEN {column} THEN '{VALIDATION}' WHEN NOT {column} THEN '{TRAIN}' END"
     return f"lower(trim({column}))"

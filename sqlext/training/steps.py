@@ -1,7 +1,7 @@
-"""The steps of a training, which TRAIN takes once and TUNE for every trial: rows, fit and score, publish.
+"""The steps of a training: read the rows, fit and score, publish. TUNE fits and scores once per trial.
 
 Phases: reading (labels), embedding (features, once), training (BigDL), checking (precision), publishing (files first, one
-metastore call last). Each reports rows done of rows total; a failure in any of them leaves every published version alone.
+metastore call last). Each phase reports its rows; a failure in any of them changes no published version.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from sqlext.training.suspicious import suspicious_columns
 
 
 def read_rows(context: Context, plan: TrainPlan, run: RunRecorder) -> tuple[Labels, Rows]:
-    """The classes and the feature rows, which stay cached until they are released."""
+    """The classes and the feature rows, which are cached until :meth:`Rows.release`."""
     run.phase("reading")
     labels = read_labels(plan)
     return labels, prepare(context, plan, labels, run)
@@ -42,7 +42,7 @@ def read_rows(context: Context, plan: TrainPlan, run: RunRecorder) -> tuple[Labe
 
 @dataclass(frozen=True)
 class Trained:
-    """A head with its answers for the held-out rows."""
+    """A head with its predictions for the held-out rows."""
 
     labels: Labels
     rows: Rows
@@ -50,7 +50,7 @@ class Trained:
     scored: HeldOut
 
     def quality(self, metric: str) -> float | None:
-        """On the validation rows: test rows count only in EVALUATE."""
+        """A metric on the validation rows; test rows count only in EVALUATE."""
         return quality(metric, self.scored.of_split(VALIDATION), self.labels.names)
 
     @property
@@ -75,10 +75,10 @@ def publish(
     started: float,
     search: str = "",
 ) -> ResultRow:
-    """Checks what has been trained, makes a version of it and returns TRAIN's row.
+    """Checks the trained head, publishes it as a version and returns TRAIN's row.
 
-    :param started: of the monotonic clock.
-    :param search: what message says of TUNE.
+    :param started: when the statement started, on the monotonic clock.
+    :param search: the part of message about TUNE.
     """
     catalog = context.catalog
     with catalog.draft(plan.name, plan.kind, request.comment, request.properties, run_id=run.run_id) as draft:
@@ -93,7 +93,7 @@ def publish(
 
 
 def _outcome(context: Context, plan: TrainPlan, request: TrainRequest, trained: Trained, run: RunRecorder) -> Outcome:
-    """Decides what the held-out rows decide, while the feature rows are still kept."""
+    """Decides precision and promotion on the held-out rows, while the feature rows are still cached."""
     labels, rows, fitted, scored = trained.labels, trained.rows, trained.fitted, trained.scored
     return Outcome(
         plan=plan,
@@ -120,7 +120,7 @@ def _image_shape(context: Context, plan: TrainPlan) -> tuple[int, ...] | None:
 
 
 def _sources(context: Context, plan: TrainPlan) -> list[dict[str, Any]]:
-    """The tables and folders that were read, with their files as they are now."""
+    """The tables and folders that were read, with the current state of their files."""
     jvm = java_classes(context.spark)
     found = [json.loads(jvm.org.apache.spark.sql.sqlext.SourceFiles.json(plan.source._jdf))]
     if plan.validation_rows is not None:

@@ -19,16 +19,16 @@ def trained(outcome: Outcome, entry: ModelEntry, version: ModelVersion) -> str:
     parts += _data(outcome)
     parts.append(outcome.search)
     skipped = outcome.rows.skipped_why
-    if skipped:  # the last of all, so that the SELECT can be copied
+    if skipped:  # at the end, so that the SELECT can be copied
         parts.append(f"skipped {reasons(skipped)}: {bad_rows_query(outcome.plan, skipped, outcome.rows.width)}")
     return "; ".join(part for part in parts if part)
 
 
 def _default(outcome: Outcome, entry: ModelEntry, version: ModelVersion) -> str:
-    """Why the default stayed, and the ALTER that changes it."""
+    """Why the default stayed and the ALTER that changes it, or why if_better made this version the default."""
     if entry.default.version == version.version:
         reason = outcome.promotion.reason
-        return f"is the default now: {reason}" if reason else ""
+        return f"is now the default: {reason}" if reason else ""
     why = "pinned" if entry.default.pinned else outcome.promotion.reason
     change = f"ALTER MODEL {version.name} SET DEFAULT VERSION LATEST changes it"
     return f"default stays {entry.default.version}: {why} ({change})"
@@ -47,7 +47,7 @@ def _quality(outcome: Outcome) -> str:
     name = outcome.plan.metric
     value, base = outcome.metric_value, outcome.baseline
     return (
-        f"{name} {value:.3f}" + (f", without a model {base:.3f}; " if base is not None else "; ") + _accuracy(outcome)
+        f"{name} {value:.3f}" + (f" ({base:.3f} without a model); " if base is not None else "; ") + _accuracy(outcome)
     )
 
 
@@ -55,7 +55,7 @@ def _no_metric(outcome: Outcome) -> str:
     if outcome.rows.validated:
         return f"{outcome.plan.metric} is not defined on these rows"
     kind = outcome.plan.validation.kind
-    why = {"none": "VALIDATE NONE", "split": "rows with identical features stay on one side"}
+    why = {"none": "VALIDATE NONE", "split": "rows with identical features are not split apart"}
     return f"no validation rows ({why.get(kind, 'VALIDATE ' + outcome.plan.validation.text)})"
 
 
@@ -65,10 +65,10 @@ def _accuracy(outcome: Outcome) -> str:
     low, high = wilson_interval(accuracy, scored.rows)
     share = outcome.rows.validated[frequent] / scored.rows
     text = (
-        f"accuracy {accuracy:.3f} on {scored.rows} rows ({low:.3f} to {high:.3f}, Wilson 95 %); "
-        f"always '{frequent}' would give {share:.3f}"
+        f"accuracy {accuracy:.3f} on {scored.rows} rows (95 % Wilson interval {low:.3f} to {high:.3f}); "
+        f"always predicting '{frequent}' would give {share:.3f}"
     )
-    return text + (": the model is not shown to be better than that" if share >= low else "")
+    return text + (": these rows do not show that the model is better" if share >= low else "")
 
 
 def _regression(outcome: Outcome) -> str:
@@ -78,12 +78,12 @@ def _regression(outcome: Outcome) -> str:
     if base is None:
         return text
     better = value > base if name == "r2" else value < base
-    text += f"; always the mean {_number(outcome.mean)} would give {_number(base)}"
-    return text + ("" if better else ": the model is not better than that")
+    text += f"; always predicting the mean {_number(outcome.mean)} would give {_number(base)}"
+    return text + ("" if better else ": the model is not better")
 
 
 def _number(value: float | None) -> str:
-    """Six digits, without an exponent where the number is large."""
+    """Six digits; large numbers have no exponent."""
     return "" if value is None else f"{value:.0f}" if abs(value) >= 1e6 else f"{value:.6g}"
 
 
@@ -98,7 +98,7 @@ def _placement(outcome: Outcome) -> str:
     waited = f", after {outcome.waited:.0f} s in the queue" if outcome.waited >= 0.5 else ""
     asked = outcome.plan.options["batch_size"]
     if asked is not None and trained.batch_size < asked:
-        waited += f", batch_size lowered from {asked} to {trained.batch_size}, the rows that train"
+        waited += f", batch_size lowered from {asked} to {trained.batch_size}, the number of training rows"
     return where + waited + ended.get(trained.stopped or "", "") + (f" ({trained.note})" if trained.note else "")
 
 
@@ -106,7 +106,7 @@ def _placement(outcome: Outcome) -> str:
 
 
 def _columns(plan: TrainPlan) -> str:
-    """The columns used and left out."""
+    """The columns that are used, and those that are left out."""
     used, left = [c.text for c in plan.features.columns], list(plan.features.left_out)
     text = f"features: {first_few(used, _MOST_COLUMNS)}"
     return text + (f" (left out: {first_few(left, _MOST_COLUMNS)})" if left else "")
@@ -115,20 +115,20 @@ def _columns(plan: TrainPlan) -> str:
 def _data(outcome: Outcome) -> list[str]:
     plan, parts = outcome.plan, list(outcome.warnings)
     if plan.validation.kind == "split" and plan.validation.fraction > 0.5:
-        parts.append(f"SPLIT {plan.validation.fraction:g} is the share that validates; the smaller rest trained")
+        parts.append(f"SPLIT {plan.validation.fraction:g} is the share of validation rows; only the other rows trained")
     if outcome.rows.shared:
         what = "held-out" if outcome.rows.tested else VALIDATION
-        parts.append(f"{outcome.rows.shared} {what} rows have the features of a training row")
+        parts.append(f"{outcome.rows.shared} {what} rows have the same features as a training row")
     if plan.architecture == "mlp" and not plan.hidden:
         parts.append("USING mlp without hidden layers is linear: OPTIONS (hidden = '256,64') adds two")
     if not plan.regression:
         unseen = sorted(set(outcome.rows.held_out) - set(outcome.labels.names))
         if unseen:
-            parts.append(f"validation labels unseen in training: {', '.join(map(repr, unseen[:5]))}")
+            parts.append(f"held-out labels that no training row has: {', '.join(map(repr, unseen[:5]))}")
         parts += [
             f"labels that look alike: {', '.join(repr(n) for n in names)}" for names in outcome.labels.lookalikes[:3]
         ]
     if plan.options["precision"] == "bf16" and outcome.precision["use"] != "bf16":
-        reason = outcome.precision.get("reason", "the recorded check did not pass")
+        reason = outcome.precision.get("reason", "bf16 gave other results than f32 on validation rows")
         parts.append(f"scores in f32, not bf16: {reason}")
     return parts

@@ -1,4 +1,4 @@
-"""Numeric features that are probably no features: row numbers, and copies of what is to be predicted."""
+"""Warns of numeric columns that are probably not features: row numbers, and copies of the column to predict."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from pyspark.sql import functions as F
 
 from sqlext.training.plan import TrainPlan
 
-_CLOSE = 0.1  # what an approximate count may be off
-_SAME = 0.999999  # correlation with the target
+_CLOSE = 0.1  # relative error allowed for approximate counts
+_SAME = 0.999999  # correlation above which a column is a copy of the target
 
 
 def suspicious_columns(plan: TrainPlan, rows: DataFrame) -> list[str]:
-    """A sentence for each numeric column that is unique per row, or a 1:1 image of the label, in feature rows (rows.py).
+    """A warning for each numeric column that is different in each row, or that maps one-to-one to the label.
 
-    Only whole numbers are taken for row numbers: measured values are unique by themselves.
+    Only whole numbers can be row numbers: measured values are usually all different.
+
+    :param rows: feature rows (rows.py).
     """
     if plan.features.kind != "columns":
         return []
     names = [column.text for column in plan.features.columns]
-    found = rows.select(F.count(F.lit(1)).alias("rows"), *_looks(plan, len(names))).first()
+    found = rows.select(F.count(F.lit(1)).alias("rows"), *_statistics(plan, len(names))).first()
     assert found is not None
     unique = [
         i for i in range(len(names)) if found[f"whole_{i}"] and found[f"distinct_{i}"] >= (1 - _CLOSE) * found.rows
@@ -30,29 +32,30 @@ def suspicious_columns(plan: TrainPlan, rows: DataFrame) -> list[str]:
     exact = _exact(rows, sorted({*unique, *copies})) if unique or (copies and not plan.regression) else {}
     sentences = []
     for i, name in enumerate(names):
-        if i in copies and (plan.regression or _is_image(exact, i)):
+        if i in copies and (plan.regression or _is_one_to_one(exact, i)):
             what = "target" if plan.regression else "label"
-            sentences.append(f"{name} is a 1:1 image of the {what} {plan.label.text}")
+            sentences.append(f"{name} maps one-to-one to the {what} {plan.label.text}: is it a copy?")
         elif i in unique and exact[f"values_{i}"] == found.rows > 2:
-            sentences.append(f"{name} is unique per row: is it a row number?")
+            sentences.append(f"{name} is different in each row: is it a row number?")
     return sentences
 
 
-def _looks(plan: TrainPlan, width: int) -> list[Any]:
-    """One pass over all columns: roughly how many values, whether whole, and how like the target."""
-    looks = []
+def _statistics(plan: TrainPlan, width: int) -> list[Any]:
+    """For one pass over all columns: approximate numbers of values, whether all are whole, correlation with the target."""
+    statistics = []
     for i in range(width):
         value = F.col("features")[i]
-        looks.append(F.approx_count_distinct(value, 0.03).alias(f"distinct_{i}"))
-        looks.append(F.min(value == F.floor(value)).alias(f"whole_{i}"))
+        statistics.append(F.approx_count_distinct(value, 0.03).alias(f"distinct_{i}"))
+        statistics.append(F.min(value == F.floor(value)).alias(f"whole_{i}"))
         if plan.regression:
-            looks.append(F.abs(F.corr(value.cast("double"), F.col("target"))).alias(f"like_{i}"))
+            statistics.append(F.abs(F.corr(value.cast("double"), F.col("target"))).alias(f"like_{i}"))
     if not plan.regression:
-        looks.append(F.approx_count_distinct("label_text", 0.03).alias("labels"))
-    return looks
+        statistics.append(F.approx_count_distinct("label_text", 0.03).alias("labels"))
+    return statistics
 
 
 def _copies(plan: TrainPlan, found: Any, width: int) -> list[int]:
+    """Columns that may be copies: by correlation with the target, or by about as many values as there are labels."""
     if plan.regression:
         return [i for i in range(width) if (found[f"like_{i}"] or 0) > _SAME]
     near = _CLOSE * found.labels + 1
@@ -62,6 +65,7 @@ def _copies(plan: TrainPlan, found: Any, width: int) -> list[int]:
 
 
 def _exact(rows: DataFrame, columns: list[int]) -> dict[str, int]:
+    """Exact counts of values and of value-label pairs, only for ``columns``: they are expensive."""
     counts = [F.count_distinct("label_text").alias("labels")]
     for i in columns:
         value = F.col("features")[i]
@@ -72,5 +76,5 @@ def _exact(rows: DataFrame, columns: list[int]) -> dict[str, int]:
     return {key: int(value) for key, value in found.asDict().items()}
 
 
-def _is_image(exact: dict[str, int], i: int) -> bool:
+def _is_one_to_one(exact: dict[str, int], i: int) -> bool:
     return exact[f"values_{i}"] == exact[f"pairs_{i}"] == exact["labels"]

@@ -1,4 +1,4 @@
-"""TRAIN MODEL from its request to its result row: planned, checked, carried out at once, by TUNE or in the background."""
+"""Runs TRAIN MODEL from its request to its result row: plans and checks it, then trains at once, by TUNE or in the background."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ from sqlext.training.tune import tune
 
 
 def train(context: Context, request: TrainRequest) -> ResultRow:
-    """Carries out TRAIN MODEL, or submits it, and returns its one row."""
-    with full_training(context, request) as (there, full):
-        return _train(there, full)
+    """Runs TRAIN MODEL, or submits it with OPTIONS (async = true), and returns its one row.
+
+    :raises SqlExtError: every planning error with its position, BIGDL_MISSING, and errors of the training itself.
+    """
+    with full_training(context, request) as (full_context, full_request):
+        return _train(full_context, full_request)
 
 
 def _train(context: Context, request: TrainRequest) -> ResultRow:
@@ -59,7 +62,7 @@ def _carry_out(context: Context, plan: TrainPlan, request: TrainRequest, run: Ru
 
 
 def _check_publishing(context: Context, plan: TrainPlan, request: TrainRequest) -> None:
-    """What publishing would refuse (a right, a property, the database's folder) is refused before the first job."""
+    """Raises before the first job what publishing would raise: about rights, properties or the database's folder."""
     with error_at(request.given.get("PROPERTIES")):
         check_properties(request.properties)
     with error_at(request.given.get("COMMENT")):

@@ -1,7 +1,7 @@
-"""TUNE as a list of trials: each is the request with its own options, checked before any job.
+"""Expands TUNE to a list of trials: each is the request with its own options, checked before any job.
 
-GRID takes every combination of IN (..); RANDOM draws from IN and BETWEEN, seeded by OPTIONS seed, so that the same
-statement tries the same.
+GRID takes every combination of IN (..); RANDOM draws from IN and BETWEEN with the option seed, so that the same statement
+has the same trials.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlext.grammar.options import Option, resolve
 from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together, of_a_later_release
 from sqlext.training.request import TrainRequest, Tune, TuneItem
 
-MOST = 1000  # trials of one statement
+MOST = 1000  # maximum number of trials of one statement
 DEFAULT_TRIALS = 10
 VAL_LOSS = "val_loss"
 TUNABLE = tuple(option.name for option in OPTIONS if option.tunable)
@@ -53,9 +53,9 @@ class Trial:
 
 
 def goal_of(request: TrainRequest) -> Goal:
-    """What MAXIMIZE, MINIMIZE or option metric asks for; default accuracy, rmse.
+    """The goal that MAXIMIZE, MINIMIZE or the option metric sets; by default accuracy, or rmse for a regression.
 
-    :raises SqlExtError: INVALID_TUNE for an unknown metric, or the wrong direction.
+    :raises SqlExtError: INVALID_TUNE for an unknown metric or the wrong direction.
     """
     tune = _tune(request)
     known = (*(REGRESSION_METRICS if request.regression else CLASSIFICATION_METRICS), VAL_LOSS)
@@ -64,9 +64,9 @@ def goal_of(request: TrainRequest) -> Goal:
         raise _invalid(f"cannot rank by {metric}. {nearest(metric, known, limit=10)}", tune.offset)
     lower = metric in LOWER_IS_BETTER or metric == VAL_LOSS
     if tune.direction is not None and (tune.direction == "minimize") != lower:
-        right = "MINIMIZE" if lower else "MAXIMIZE"
+        right, better = ("MINIMIZE", "lower") if lower else ("MAXIMIZE", "higher")
         raise _invalid(
-            f"has the better {metric} at the {'lower' if lower else 'higher'} end: write {right} {metric}", tune.offset
+            f"ranks trials by {metric}, of which {better} values are better: write {right} {metric}", tune.offset
         )
     return Goal(metric, lower)
 
@@ -74,7 +74,8 @@ def goal_of(request: TrainRequest) -> Goal:
 def trials_of(request: TrainRequest) -> list[Trial]:
     """The trials in the order in which they run.
 
-    :raises SqlExtError: INVALID_TUNE, UNKNOWN_OPTION, INVALID_OPTION_VALUE and its kin, at the item's position.
+    :raises SqlExtError: INVALID_TUNE, UNKNOWN_OPTION, INVALID_OPTION_VALUE and other errors of options, at the item's
+        position.
     """
     tune = _tune(request)
     if request.validation.kind == "none":
@@ -112,14 +113,14 @@ def _checked(item: TuneItem) -> TuneItem:
         hint = _written_here(item.option) or nearest(item.option, TUNABLE)
         raise SqlExtError("UNKNOWN_OPTION", option=item.option, hint=hint, offset=item.offset)
     if item.option not in TUNABLE:
-        raise _invalid(f"cannot vary {item.option}; it varies {', '.join(TUNABLE)}", item.offset)
+        raise _invalid(f"cannot vary {item.option}; it can vary {', '.join(TUNABLE)}", item.offset)
     if item.values is not None:
         return TuneItem(item.option, tuple(_read(option, v, item) for v in item.values), offset=item.offset)
     return _range(option, item)
 
 
 def _written_here(option: str) -> str:
-    """What another system's option is called here; '' where it is not known."""
+    """A hint with our name of another system's option; '' if the option is not known."""
     key = FOREIGN_OPTIONS.get(option, "").partition(" = ")[0]
     return f"Write {key}." if key else ""
 
@@ -127,11 +128,11 @@ def _written_here(option: str) -> str:
 def _range(option: Option, item: TuneItem) -> TuneItem:
     low, high = (_read(option, value, item) for value in (item.low, item.high))
     if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in (low, high)):
-        raise _invalid(f"takes {item.option} by IN (..): BETWEEN is for numbers", item.value_offset)
+        raise _invalid(f"varies {item.option} with IN (..): BETWEEN is for numbers", item.value_offset)
     if low >= high:
         raise _invalid(f"has an empty range: {item.option} BETWEEN {low} AND {high}", item.value_offset)
     if item.log and low <= 0:
-        raise _invalid(f"draws LOG ranges above 0 only: {item.option} begins at {low}", item.value_offset)
+        raise _invalid(f"needs LOG ranges above 0: that of {item.option} begins at {low}", item.value_offset)
     return TuneItem(item.option, None, low, high, item.log, item.offset, item.value_offset)
 
 
@@ -150,11 +151,11 @@ def _read(option: Option, value: Any, item: TuneItem) -> Any:
 def _grid(tune: Tune, items: list[TuneItem], request: TrainRequest) -> Iterator[tuple[Any, ...]]:
     ranges = [item for item in items if item.values is None]
     if ranges:
-        problem = f"BY GRID takes IN (..); {ranges[0].option} BETWEEN has no end of values: write BY RANDOM"
+        problem = f"BY GRID needs IN (..), but {ranges[0].option} has BETWEEN: write BY RANDOM"
         raise _invalid(problem, ranges[0].offset)
     size = math.prod(len(item.values or ()) for item in items)
     if size > MOST and (tune.trials or size) > MOST:
-        raise _invalid(f"has {size:,} combinations; at most {MOST:,} trials run: write TRIALS n", tune.offset)
+        raise _invalid(f"has {size:,} combinations, but runs at most {MOST:,} trials: write TRIALS n", tune.offset)
     combinations = itertools.product(*(item.values or () for item in items))
     if tune.trials is None or tune.trials >= size:
         return iter(combinations)
@@ -163,7 +164,7 @@ def _grid(tune: Tune, items: list[TuneItem], request: TrainRequest) -> Iterator[
 
 
 def _drawn(tune: Tune, items: list[TuneItem], seed: int) -> Iterator[tuple[Any, ...]]:
-    """Draws that may repeat; enough of them, so that few combinations are all met."""
+    """Random values, which may repeat; enough of them that a small number of combinations all occur."""
     if (tune.trials or 0) > MOST:
         raise _invalid(f"runs at most {MOST:,} trials", tune.offset)
     generator = random.Random(seed)  # noqa: S311
@@ -181,23 +182,23 @@ def _draw(generator: random.Random, item: TuneItem) -> Any:
 
 
 def _trial(request: TrainRequest, tune: Tune, values: tuple[Any, ...]) -> Trial:
-    """The request with these options; what has no meaning for the trial's own optimizer is left out of it."""
+    """The request with these options, without tuned options that the trial's optimizer does not have."""
     tried = {item.option: value for item, value in zip(tune.items, values, strict=True)}
     optimizer = tried.get("optimizer", request.options["optimizer"])
     if "optimizer" in tried:
         unknown = OF_SOME_OPTIMIZERS - OPTIMIZERS[optimizer]
         tried = {key: value for key, value in tried.items() if key not in unknown}
-    kept = [o for o in request.raw_options if o.key not in tried]
-    where = {item.option: item for item in tune.items}
-    chosen = [RawOption(key, _raw(value), where[key].offset, where[key].value_offset) for key, value in tried.items()]
-    options = resolve([*kept, *chosen], OPTIONS)
-    trial = replace(request, raw_options=(*kept, *chosen), options=options, tune=None)
+    untuned = [o for o in request.raw_options if o.key not in tried]
+    items = {item.option: item for item in tune.items}
+    chosen = [RawOption(key, _raw(value), items[key].offset, items[key].value_offset) for key, value in tried.items()]
+    options = resolve([*untuned, *chosen], OPTIONS)
+    trial = replace(request, raw_options=(*untuned, *chosen), options=options, tune=None)
     _check(trial, tune)
     return Trial(trial, tried)
 
 
 def _check(trial: TrainRequest, tune: Tune) -> None:
-    """Options that contradict each other; those written in OPTIONS for another optimizer than the trial's are let pass."""
+    """Rejects options that contradict each other, but lets OPTIONS name those of another optimizer than the trial's."""
     tuned = {item.option for item in tune.items}
     check_together(
         trial.options,
@@ -212,7 +213,7 @@ def _check(trial: TrainRequest, tune: Tune) -> None:
 
 
 def _raw(value: Any) -> Any:
-    """As the option's reader takes it again."""
+    """The value in the form that the option's reader accepts."""
     if isinstance(value, dict):
         return json.dumps(value)
     return value

@@ -1,7 +1,7 @@
-"""TUNE carried out: several trainings over the same rows, each a run of its own, and the best one published.
+"""Runs TUNE: several trainings on the same rows, each a separate run, of which the best is published.
 
-Classes, features and the split are made once, by the first run. A trial that fails is a FAILED run and does not end the
-others; a cancel of any of them ends the request, and nothing is published. Test rows decide nothing.
+The first run computes classes, features and split for all. A trial that fails is a FAILED run and does not end the others;
+a cancel of any trial ends the statement, and nothing is published. Test rows are not used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sqlext.training.trials import VAL_LOSS, Goal, Trial
 
 @dataclass(frozen=True)
 class Tried:
-    """A trial that ended well; ``value`` is what it is ranked by."""
+    """A trial that succeeded; ``value`` is the metric that ranks it."""
 
     trial: Trial
     plan: TrainPlan
@@ -33,10 +33,10 @@ class Tried:
 
 
 def tune(context: Context, plan: TrainPlan, trials: Sequence[Trial], goal: Goal, first: RunRecorder) -> ResultRow:
-    """Carries out the trials and returns TRAIN's row for the best.
+    """Runs the trials and returns TRAIN's row for the best.
 
     :param plan: of the first trial, whose run is ``first``.
-    :raises SqlExtError: TUNE_FAILED when no trial can be ranked; TRAINING_CANCELLED.
+    :raises SqlExtError: TUNE_FAILED if no trial can be ranked; TRAINING_CANCELLED.
     """
     started = time.monotonic()
     with first:
@@ -44,12 +44,12 @@ def tune(context: Context, plan: TrainPlan, trials: Sequence[Trial], goal: Goal,
     try:
         search = _Search(context, goal, labels, rows)
         for trial in trials:
-            own = _plan_of(plan, trial)
-            search.attempt(trial, own, first if trial is trials[0] else RunRecorder(context, own))
+            trial_plan = _plan_of(plan, trial)
+            search.attempt(trial, trial_plan, first if trial is trials[0] else RunRecorder(context, trial_plan))
         best = search.best_of(len(trials))
         with best.run:
-            said = search.sentence(len(trials))
-            return publish(context, best.plan, best.trial.request, best.trained, best.run, started, said)
+            sentence = search.sentence(len(trials))
+            return publish(context, best.plan, best.trial.request, best.trained, best.run, started, sentence)
     finally:
         rows.release()
 
@@ -62,7 +62,7 @@ def _plan_of(plan: TrainPlan, trial: Trial) -> TrainPlan:
 
 
 class _Search:
-    """The trials so far: the best of them, and why others failed."""
+    """The trials so far: the best one, and why others failed."""
 
     def __init__(self, context: Context, goal: Goal, labels: Labels, rows: Rows) -> None:
         self.context, self.goal, self.labels, self.rows = context, goal, labels, rows
@@ -72,7 +72,7 @@ class _Search:
     def attempt(self, trial: Trial, plan: TrainPlan, run: RunRecorder) -> None:
         """Runs one trial.
 
-        :raises SqlExtError: TRAINING_CANCELLED; every other failure is noted.
+        :raises SqlExtError: TRAINING_CANCELLED; other failures are only noted.
         """
         try:
             with run:
@@ -94,13 +94,14 @@ class _Search:
         return trained.quality(self.goal.metric)
 
     def _rank(self, tried: Tried) -> None:
-        best, over = self.best, tried
+        """Keeps the better of this trial and the best so far; ends the run of the other."""
+        best, other = self.best, tried
         if self.goal.better(tried.value, best.value if best else None):
             self.best = tried
             if best is None:
                 return
-            over = best
-        over.run.passed_over(over.trained.published_epoch)
+            other = best
+        other.run.passed_over(other.trained.published_epoch)
 
     def _give_up(self, error: BaseException) -> None:
         if self.best is not None:
@@ -109,14 +110,12 @@ class _Search:
     def best_of(self, trials: int) -> Tried:
         """:raises SqlExtError: TUNE_FAILED."""
         if self.best is None:
-            reason = (
-                self.failures[0] if self.failures else f"there are no validation rows to measure {self.goal.metric} on"
-            )
+            reason = self.failures[0] if self.failures else f"{self.goal.metric} is not defined on the validation rows."
             raise SqlExtError("TUNE_FAILED", trials=trials, reason=reason)
         return self.best
 
     def sentence(self, trials: int) -> str:
-        """What TRAIN's message says of the search."""
+        """The part of TRAIN's message about the search."""
         assert self.best is not None
         assert self.best.value is not None
         text = f"best of {trials} trials by {self.goal.metric} ({self.best.value:.4g}): {self.best.trial}"

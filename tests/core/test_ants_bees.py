@@ -1,4 +1,4 @@
-"""The tutorial's data in SQL: ants and bees on ResNet-50, with the controls that would catch a toy."""
+"""The tutorial's data in SQL: ants and bees on ResNet-50, with shuffled labels as the control."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def antbee(spark: SparkSession, bugs: str) -> Row:
 
 @pytest.fixture(scope="module")
 def embedded(spark: SparkSession, bugs: str) -> str:
-    """The photographs' features: what TRAIN on images computes, once for all seeds."""
+    """The features of the photographs, as TRAIN on images computes them, computed once for all seeds."""
     for part in ("train", "val"):
         spark.sql(
             f"CREATE TABLE bugs.{part}_emb STORED AS PARQUET AS SELECT label, embed_resnet(image) AS features FROM bugs.{part}"
@@ -78,7 +78,7 @@ def test_accuracy_over_five_seeds(spark: SparkSession, antbee: Row, embedded: st
     assert min(accuracies) >= 0.935
 
 
-def test_shuffled_labels_teach_nothing(spark: SparkSession, embedded: str) -> None:
+def test_shuffled_labels_give_chance_accuracy(spark: SparkSession, embedded: str) -> None:
     spark.sql(
         "CREATE TABLE bugs.shuffled STORED AS PARQUET AS SELECT f.features, l.label FROM "
         "(SELECT features, row_number() OVER (ORDER BY xxhash64(features)) AS i FROM bugs.train_emb) f JOIN "
@@ -102,7 +102,7 @@ def test_features_are_2048_numbers(spark: SparkSession, bugs: str) -> None:
 
 
 def test_engines_agree_on_photographs(spark: SparkSession, antbee: Row) -> None:
-    """f32 engines: the same label and a score within 1e-3; bf16 within what its recorded check allows."""
+    """All engines in f32 give the same labels, and scores within 1e-3 of each other."""
     answers = {}
     for engine in ("onnxruntime", "openvino", "bigdl"):
         spark.conf.set("spark.sqlext.engine", engine)
@@ -116,8 +116,8 @@ def test_engines_agree_on_photographs(spark: SparkSession, antbee: Row) -> None:
             spark.conf.unset("spark.sqlext.precision")
         answers[engine] = {r.k: (r.p.label, r.p.score) for r in rows}
     reference = answers.pop("onnxruntime")
-    for engine, given in answers.items():
-        worst = max(abs(given[k][1] - reference[k][1]) for k in reference)
+    for engine, scored in answers.items():
+        worst = max(abs(scored[k][1] - reference[k][1]) for k in reference)
         print(f"\nants/bees, {engine} against onnxruntime, both f32: largest difference of a score {worst:.1e}")
-        assert {k: v[0] for k, v in given.items()} == {k: v[0] for k, v in reference.items()}
+        assert {k: v[0] for k, v in scored.items()} == {k: v[0] for k, v in reference.items()}
         assert worst < 1e-3

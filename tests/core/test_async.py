@@ -1,4 +1,4 @@
-"""OPTIONS (async = true), and what a second session sees of a training that runs."""
+"""OPTIONS (async = true), and what a second session sees of a running training."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def db(spark: SparkSession) -> Iterator[str]:
 
 
 def soon(find: Callable[[], T], holds: Callable[[T], bool]) -> T:
-    """The run as soon as it is as it should be."""
+    """What ``find`` returns, as soon as ``holds`` is true for it."""
     end = time.monotonic() + 120
     while not holds(run := find()):
         assert time.monotonic() < end, run
@@ -71,19 +71,19 @@ def test_a_second_session_sees_and_cancels_what_runs(spark: SparkSession, db: st
 
 
 def test_cancel_training_ends_a_train_that_somebody_waits_for(spark: SparkSession, db: str) -> None:
-    """Two sessions: one waits for its TRAIN, the other sees it run by statements alone and cancels it."""
+    """One session waits for its TRAIN; another one, which only uses statements, sees it run and cancels it."""
     waiting, other = spark.newSession(), spark.newSession()
-    first = one(spark, f"TRAIN MODEL {db}.kept FROM {db}.t LABEL y OPTIONS (epochs = 1)")
+    first = one(spark, f"TRAIN MODEL {db}.watched FROM {db}.t LABEL y OPTIONS (epochs = 1)")
     errors: list[AnalysisException] = []
 
     def train() -> None:
         with pytest.raises(AnalysisException) as caught:
-            waiting.sql(f"TRAIN MODEL {db}.kept FROM {db}.t LABEL y OPTIONS (epochs = 1000000, early_stop = false)")
+            waiting.sql(f"TRAIN MODEL {db}.watched FROM {db}.t LABEL y OPTIONS (epochs = 1000000, early_stop = false)")
         errors.append(caught.value)
 
     def shown() -> Row:
-        rows = other.sql(f"SHOW TRAINING RUNS IN {db} FOR MODEL kept").collect()
-        return rows[0]  # the newest; the record of the first training until the second one has one
+        rows = other.sql(f"SHOW TRAINING RUNS IN {db} FOR MODEL watched").collect()
+        return rows[0]  # the newest record: of the first training until the second one has started
 
     thread = InheritableThread(target=train)
     thread.start()
@@ -94,10 +94,10 @@ def test_cancel_training_ends_a_train_that_somebody_waits_for(spark: SparkSessio
     curve = other.sql(f"SHOW TRAINING HISTORY FOR RUN '{seen.run_id}'").collect()
     assert [row.epoch for row in curve] == list(range(1, len(curve) + 1)) and len(curve) >= seen.epoch
     assert (curve[seen.epoch - 1].loss, curve[seen.epoch - 1].val_loss) == (seen.loss, seen.val_loss)
-    assert {(row.model, row.version) for row in curve} == {("kept", None)}
+    assert {(row.model, row.version) for row in curve} == {("watched", None)}
 
     cancelled = one(other, f"CANCEL TRAINING '{seen.run_id}'")
-    assert (cancelled.model, cancelled.version, cancelled.status) == (f"{db}.kept", None, "CANCELLING")
+    assert (cancelled.model, cancelled.version, cancelled.status) == (f"{db}.watched", None, "CANCELLING")
     assert cancelled.message == f"asked to stop in phase training; SHOW TRAINING RUNS IN {db} shows when it has stopped"
     thread.join(60)
     (error,) = errors
@@ -106,7 +106,7 @@ def test_cancel_training_ends_a_train_that_somebody_waits_for(spark: SparkSessio
     assert (ended.run_id, ended.status, ended.version) == (seen.run_id, "CANCELLED", None)
     assert ended.finished_at is not None and ended.epoch >= seen.epoch
     assert other.sql(f"SHOW TRAINING HISTORY FOR RUN '{seen.run_id}'").count() == ended.epoch
-    assert [(v.version, v.is_default) for v in other.sql(f"SHOW MODEL VERSIONS {db}.kept").collect()] == [(1, True)]
+    assert [(v.version, v.is_default) for v in other.sql(f"SHOW MODEL VERSIONS {db}.watched").collect()] == [(1, True)]
     with pytest.raises(
         AnalysisException, match=rf"RUN_HAS_ENDED.*{seen.run_id} .*has already ended.*CANCELLED.*pos 16"
     ):
@@ -125,12 +125,12 @@ def test_planning_errors_come_at_once_and_later_ones_are_in_the_record(spark: Sp
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", ""])
-def test_no_place_at_all_is_an_invalid_setting(value: str) -> None:
-    with pytest.raises(SqlExtError, match="maxConcurrent.*an integer from 1 up"):
+def test_a_setting_without_slots_is_invalid(value: str) -> None:
+    with pytest.raises(SqlExtError, match="maxConcurrent.*an integer, at least 1"):
         places(value)
 
 
-def test_what_finds_no_place_waits_and_can_be_cancelled(spark: SparkSession, db: str) -> None:
+def test_a_training_without_a_slot_waits_and_can_be_cancelled(spark: SparkSession, db: str) -> None:
     slots = _training_slots(Context(spark, ""))
     for _ in range(4):
         assert slots.acquire(timeout=60)

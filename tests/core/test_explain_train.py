@@ -1,4 +1,4 @@
-"""EXPLAIN TRAIN MODEL and EXPLAIN CREATE MODEL: what would be trained, and every planning error with its position."""
+"""EXPLAIN TRAIN MODEL and EXPLAIN CREATE MODEL: what would be trained, and planning errors with their positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECTIONS = ("Source", "Columns", "Classes", "Network", "Batch", "Memory", "Optio
 
 @pytest.fixture(scope="module")
 def db(spark: SparkSession) -> Iterator[str]:
-    """Database `plans` with t (60 rows, three of them not usable) and a database current elsewhere."""
+    """Database `plans` with t (60 rows, three of them bad); it is not the current database."""
     spark.sql("CREATE DATABASE plans")
     spark.sql(
         "CREATE TABLE plans.t AS SELECT id, IF(id = 7, NULL, array(1.0D * (id % 2), 1e-3 * id)) AS x, "
@@ -32,13 +32,13 @@ def plan(spark: SparkSession, sql: str) -> str:
 
 
 def section(text: str, title: str) -> dict[str, str]:
-    """key -> value of a section."""
+    """The keys and values of a section."""
     body = text.split(f"== {title} ==\n")[1].split("\n\n")[0]
     return {line.split("  ")[0].strip(): line.split("  ", 1)[1].strip() for line in body.splitlines()}
 
 
 def jobs(spark: SparkSession, sql: str) -> int:
-    """Spark jobs that a statement runs."""
+    """The number of Spark jobs that a statement runs."""
     context = spark.sparkContext
     context.setJobGroup("explained", "explained")
     spark.sql(sql).collect()
@@ -49,7 +49,7 @@ def jobs(spark: SparkSession, sql: str) -> int:
 def test_the_short_form_says_what_would_happen_and_runs_no_job(spark: SparkSession, db: str) -> None:
     sql = f"EXPLAIN TRAIN MODEL {db}.m FROM {db}.t FEATURES x LABEL y OPTIONS (epochs = 7)"
     found = section(plan(spark, sql), "TRAIN MODEL")
-    assert found["model"] == "plans.m, a new model: version 1"
+    assert found["model"] == "plans.m: version 1 of a new model"
     assert (found["source"], found["features"], found["label"]) == ("plans.t", "x, standardised", "y")
     assert "epochs = 7, optimizer = adam, learning_rate = 0.01, early_stop = true" in found["options"]
     assert jobs(spark, sql) == 0
@@ -72,7 +72,7 @@ def test_formatted_adds_its_sections(spark: SparkSession, db: str) -> None:
     assert (batch["rows"], batch["batch_size"]) == ("about 46 train, 12 validate, 0 test", "10")
     assert batch["steps"] == "5 per epoch, at most 35 in 7 epochs"
     options = section(text, "Options")
-    assert options["epochs"] == "7  (given; default auto)"
+    assert options["epochs"] == "7  (in OPTIONS; default auto)"
     assert (options["seed"], options["optimizer"], options["max_runtime"]) == ("42", "adam", "not set")
     assert spark.sql(f"SHOW MODELS IN {db}").count() == 0
     extended = plan(spark, f"EXPLAIN EXTENDED TRAIN MODEL {db}.m FROM {db}.t LABEL y")
@@ -87,7 +87,7 @@ def test_columns_and_a_target(spark: SparkSession, db: str) -> None:
     )
     assert section(text, "Target")["mean"] == "49"
     columns = section(text, "Columns")
-    assert (columns["target"], columns["warning"]) == ("z double", "id is a 1:1 image of the target z")
+    assert (columns["target"], columns["warning"]) == ("z double", "id maps one-to-one to the target z: is it a copy?")
     assert "note" in columns["left out"]
     network = section(text, "Network")
     assert (network["Linear(2 -> 4)"], network["Linear(4 -> 1)"]) == (
@@ -97,7 +97,7 @@ def test_columns_and_a_target(spark: SparkSession, db: str) -> None:
     assert network["criterion"] == "mean squared error"
 
 
-def test_images_name_their_backbone_and_what_does_not_decode(spark: SparkSession, shop: str) -> None:
+def test_images_show_their_backbone_and_the_undecodable_rows(spark: SparkSession, shop: str) -> None:
     source = "(SELECT image, species FROM shop.images UNION ALL SELECT CAST('no' AS BINARY), 'daisy')"
     text = plan(spark, f"EXPLAIN FORMATTED TRAIN MODEL {shop}.m FROM {source} LABEL species BACKBONE models.small")
     assert section(text, "Source")["unusable rows"].startswith("1 of the first 81: 1 x ")
@@ -134,7 +134,9 @@ def test_existing_models(spark: SparkSession, db: str) -> None:
     exists = one(spark, f"CREATE MODEL IF NOT EXISTS {db}.made LABEL y AS (SELECT x, y FROM {db}.t)")
     assert (exists.status, exists.version) == ("EXISTS", 1)
     text = plan(spark, f"EXPLAIN CREATE OR REPLACE MODEL {db}.made LABEL y AS SELECT x, y FROM {db}.t")
-    assert section(text, "CREATE MODEL")["model"].startswith("plans.made: a version after 1; the older ones go")
+    assert section(text, "CREATE MODEL")["model"].startswith(
+        "plans.made: a new version after 1; older versions are removed"
+    )
     assert "version 1; nothing would be trained" in plan(
         spark, f"EXPLAIN TRAIN MODEL IF NOT EXISTS {db}.made FROM {db}.t LABEL y"
     )

@@ -1,4 +1,4 @@
-"""TRAIN MODEL .. TARGET: numbers in their own units, whatever BigDL was given."""
+"""TRAIN MODEL .. TARGET: results are in the target's units, although BigDL trains on scaled numbers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_result_row(prices: Row) -> None:
     assert (prices.task, prices.classes, prices.metric_name) == ("regression", None, "rmse")
     assert (prices.rows_trained, prices.rows_validated, prices.rows_tested) == (210, 60, 30)
     assert 1500 < prices.metric_value < 2700 < 10_000 < prices.baseline_value
-    assert f"rmse {prices.metric_value:.6g} on 60 rows; always the mean " in prices.message
+    assert f"rmse {prices.metric_value:.6g} on 60 rows; always predicting the mean " in prices.message
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
@@ -84,13 +84,13 @@ def test_losses_and_files_are_in_the_targets_units(spark: SparkSession, prices: 
     assert history[prices.best_epoch - 1].metric_value == pytest.approx(prices.metric_value, rel=1e-4)
 
 
-def test_a_start_from_the_version_before_and_no_promotion(spark: SparkSession, prices: Row) -> None:
+def test_warm_start_and_promotion(spark: SparkSession, prices: Row) -> None:
     row = one(
         spark,
         "TRAIN MODEL prices FROM houses FEATURES (area, rooms) TARGET price VALIDATE SPLIT 0.2 TEST 0.1 OPTIONS (metric = 'r2', "
         "promote = 'never', warm_start = 'prices@1', epochs = 1, early_stop = false, learning_rate = 1e-9, standardize = false)",
     )
-    assert row.loss == pytest.approx(prices.loss, rel=1e-4)  # other scaling, the same function
+    assert row.loss == pytest.approx(prices.loss, rel=1e-4)  # the same function, in spite of another scaling
     assert 0.9 < row.metric_value < 1
     assert not row.is_default
     assert row.message.startswith("default stays 1: promote = 'never' (ALTER MODEL")
@@ -99,13 +99,15 @@ def test_a_start_from_the_version_before_and_no_promotion(spark: SparkSession, p
         spark,
         "TRAIN MODEL prices FROM houses FEATURES (rooms) TARGET price OPTIONS (promote = 'if_better', epochs = 2, min_loss = 1e12)",
     )
-    assert worse.message.startswith("default stays 1: 1 scores ")  # the default's features are made anew for these rows
+    assert worse.message.startswith(
+        "default stays 1: version 1 scores "
+    )  # the default has other features, which are computed again for these rows
     assert "ended by min_loss after epoch 1" in worse.message
     with pytest.raises(AnalysisException, match="MODEL_KIND_MISMATCH"):
         spark.sql("TRAIN MODEL prices FROM houses FEATURES (rooms) LABEL area")
 
 
-def test_targets_that_are_no_numbers_are_skipped_and_listed(spark: SparkSession, houses: str) -> None:
+def test_nan_and_null_targets_are_skipped_and_listed(spark: SparkSession, houses: str) -> None:
     spark.sql(
         "CREATE TABLE odd AS SELECT area, price FROM houses UNION ALL SELECT 1.0D, double('NaN') UNION ALL SELECT 1.0D, NULL"
     )
@@ -127,7 +129,7 @@ def test_scaling_folds_and_unfolds() -> None:
     assert Head(tuple(again)).logits(x) * 7_000 + 100_000 == pytest.approx(own.logits(x), rel=1e-5)
 
 
-def test_epochs_are_told_in_units() -> None:
+def test_epochs_are_converted_to_the_targets_units() -> None:
     from datetime import UTC, datetime
 
     epoch = TargetScale(5.0, 10.0).in_units(Epoch(1, 4, 0.5, None, 0.7, 0.1, 10.0, datetime.now(UTC)))

@@ -1,4 +1,4 @@
-"""SHOW CREATE MODEL: its text, run again, makes the same model."""
+"""SHOW CREATE MODEL: its text, run again, creates the same model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_trained_model(spark: SparkSession, database: str) -> None:
     assert "\n  VALIDATE SPLIT 0.3 SEED 9\n  COMMENT 'it\\'s \\\\ mine'\n  OPTIONS (\n    batch_size = 7,\n" in text
     assert text.endswith("\n  PROPERTIES (\n    'team.a' = 'x y')")
     assert "promote" not in text
-    spark.sql("USE default")  # the text stands on its own
+    spark.sql("USE default")  # the text does not depend on the current database
     try:
         again = one(spark, text)
     finally:
@@ -47,7 +47,7 @@ def test_a_trained_model(spark: SparkSession, database: str) -> None:
 
 
 def test_columns_weights_and_groups(spark: SparkSession, database: str) -> None:
-    """What was left out is found by rule, and spelled out; JSON and a group survive."""
+    """Columns that were chosen by rule are listed; JSON and a group are preserved."""
     spark.sql("CREATE TABLE t AS SELECT id % 5 AS grp, sin(id) AS a, cos(id) * 1e3 AS b, id % 2 AS y FROM range(60)")
     first = one(
         spark,
@@ -84,11 +84,11 @@ def test_with_dropout_the_mean_of_five_runs_is_the_same(spark: SparkSession, dat
     again = [one(spark, text).metric_value for _ in range(5)]
     print(f"\nwith dropout, accuracies as written {first}, by SHOW CREATE MODEL's text {again}")
     assert sum(again) / 5 == pytest.approx(sum(first) / 5, abs=0.015)
-    assert min(first) > 0.75  # of the more frequent class: half
+    assert min(first) > 0.75  # the more frequent class is half of the rows
 
 
-def test_what_is_left_of_a_run_with_an_end_and_a_start(spark: SparkSession, database: str) -> None:
-    """The epoch that early_stop published, the version that warm_start meant, the version's own comment and properties."""
+def test_max_runtime_warm_start_comments_and_properties(spark: SparkSession, database: str) -> None:
+    """The text has the epoch that was published, the version of warm_start, and the version's own comment and properties."""
     spark.sql("CREATE TABLE t AS SELECT array(rand(1), rand(2)) AS x, CAST(rand(5) > 0.5 AS INT) AS y FROM range(60)")
     spark.sql("TRAIN MODEL start FROM t LABEL y OPTIONS (epochs = 1)")
     row = one(
@@ -131,7 +131,7 @@ def test_a_query_and_a_renamed_backbone(spark: SparkSession, database: str, shop
     spark.sql("ALTER MODEL bb RENAME TO other")
     text = shown(spark, "m VERSION 1")
     assert text.startswith(
-        f"-- names without a database in the query are those of {database}\nTRAIN MODEL {database}.m\n"
+        f"-- unqualified names in the query belong to database {database}\nTRAIN MODEL {database}.m\n"
     )
     assert f"\n  BACKBONE {database}.other VERSION 1\n" in text
     again = one(spark, text)

@@ -1,4 +1,4 @@
-"""The split by hash: shares, classes, duplicates, determinism."""
+"""The split by hash: its shares within classes, duplicate rows, and determinism."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_shares_hold_within_each_class(spark: SparkSession) -> None:
     assert validating == {"a": 2, "b": 1, "c": 0, "d": 20}
 
 
-def test_seed_decides_and_order_does_not(spark: SparkSession) -> None:
+def test_the_seed_changes_the_split_and_the_order_does_not(spark: SparkSession) -> None:
     sql = "SELECT id AS x, 'a' AS label FROM range(0, 100, 1, {})"
     assert sides(spark, sql.format(1), 0.3) == sides(spark, sql.format(7), 0.3)
     assert sides(spark, sql.format(1), 0.3, 1) != sides(spark, sql.format(1), 0.3, 2)

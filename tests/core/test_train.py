@@ -77,14 +77,14 @@ def test_same_seed_same_model(spark: SparkSession, shop: str) -> None:
     assert (first.rows_trained, first.rows_validated) == (95, 25)  # 24 per class; round(0.2 * 24) = 5 of each validate
 
 
-def test_without_clauses_the_only_array_and_no_backbone_is_standardised(spark: SparkSession, database: str) -> None:
+def test_without_clauses_the_only_array_is_used_and_standardised(spark: SparkSession, database: str) -> None:
     spark.sql(
         "CREATE TABLE numbers AS SELECT array(1e5 * (id % 3) + id, 1.0D * (id % 7), 4.0D) AS x, id % 3 AS y FROM range(90)"
     )
     row = one(spark, "TRAIN MODEL m FROM numbers LABEL y")
     assert row.metric_value == 1.0
     assert row.classes == 3
-    assert row.best_epoch <= row.epochs <= 100  # early stop is on without a backbone
+    assert row.best_epoch <= row.epochs <= 100  # early_stop is on without a backbone
     answer = one(spark, "SELECT classify('m', array(2e5, 1.0D, 4.0D)) a, classify('m', array(1.0D)) b")
     assert (answer.a, answer.b) == ("2", None)
     manifest = ModelCatalog(spark).read_manifest(ModelCatalog(spark).resolve(ModelRef.parse("m", database)))
@@ -129,7 +129,7 @@ def test_bad_rows_are_skipped_counted_and_listed(spark: SparkSession, database: 
 
 
 def test_the_select_of_skipped_rows_lists_them_all(spark: SparkSession, database: str) -> None:
-    """Other lengths, infinite numbers, labels that are no numbers, vectors, the rows of VALIDATE FROM, a name in quotes."""
+    """Features of other lengths, infinite values, NaN labels, vectors, rows of VALIDATE FROM, a column name in quotes."""
     from pyspark.ml.linalg import Vectors
 
     good = "SELECT array(1.0D * (id % 2), 1e-3 * id) AS `the x`, 1.0D * (id % 2) AS y, id FROM range(40)"
@@ -168,8 +168,8 @@ def test_versions_promotion_and_replacement(spark: SparkSession, database: str) 
         spark, train.format(", promote = 'if_better', metric = 'log_loss', learning_rate = 0.3, batch_size = 500")
     )
     assert (better.version, better.is_default, better.batch_size) == (4, True, 32)
-    assert better.message.startswith("is the default now: 3 scores ")
-    assert "batch_size lowered from 500 to 32, the rows that train" in better.message
+    assert better.message.startswith("is now the default: version 3 scores ")
+    assert "batch_size lowered from 500 to 32, the number of training rows" in better.message
     (run,) = (r for r in spark.sql("SHOW TRAINING RUNS FOR MODEL m").collect() if r.version == 4)
     assert (run.metric_name, run.metric_value) == ("log_loss", better.metric_value)
     spark.sql("ALTER MODEL m SET ALIAS prod = 3")
@@ -199,7 +199,7 @@ def test_validate_none_and_split_above_half(spark: SparkSession, database: str) 
         spark.sql("TRAIN MODEL m FROM t LABEL y VALIDATE NONE OPTIONS (early_stop = true)")
     row = one(spark, "TRAIN MODEL n FROM t LABEL y VALIDATE SPLIT 0.75 OPTIONS (epochs = 2)")
     assert (row.rows_trained, row.rows_validated) == (10, 30)
-    assert "the smaller rest trained" in row.message
+    assert "only the other rows trained" in row.message
 
 
 def test_early_stop_publishes_the_best_epoch(spark: SparkSession, database: str) -> None:
@@ -236,6 +236,6 @@ def test_partitioned_table_orc_view_and_files(
         row = one(spark, f"TRAIN MODEL m FROM {source} LABEL species BACKBONE models.small OPTIONS (epochs = 3)")
         assert row.rows_trained == 65
         values.add(round(row.val_loss, 5))
-    assert len(values) == 1  # the same rows split and train alike wherever they lie
+    assert len(values) == 1  # the same rows give the same split and model from any kind of source
     count = one(spark, f"SELECT count(classify('m', content)) AS n FROM binaryFile.`{flower_files}/val/*`")
     assert count.n == 40

@@ -1,4 +1,4 @@
-"""TRAIN MODEL m without FROM: the default version's statement once more."""
+"""TRAIN MODEL m without FROM: repeats the statement of the default version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlext.catalog import ModelCatalog, ModelRef
 from tests.support.results import one
 
 
-def test_the_same_again(spark: SparkSession, database: str) -> None:
+def test_training_without_from_repeats_the_statement(spark: SparkSession, database: str) -> None:
     spark.sql("CREATE TABLE t AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(40)")
     made = one(
         spark,
@@ -26,7 +26,7 @@ def test_the_same_again(spark: SparkSession, database: str) -> None:
     third = one(spark, f"TRAIN MODEL {database}.m OPTIONS (epochs = 3, promote = 'never') COMMENT 'third'")
     assert (third.version, third.epochs, third.is_default) == (3, 3, False)
     fourth = one(spark, f"TRAIN OR REPLACE MODEL {database}.m")
-    assert (fourth.version, fourth.epochs, fourth.is_default) == (4, 2, True)  # as version 2, the default, was
+    assert (fourth.version, fourth.epochs, fourth.is_default) == (4, 2, True)  # like version 2, which was the default
     assert fourth.val_loss == pytest.approx(more.val_loss, abs=1e-6)
     assert one(spark, f"TRAIN MODEL IF NOT EXISTS {database}.m").status == "EXISTS"
     catalog = ModelCatalog(spark)
@@ -36,7 +36,7 @@ def test_the_same_again(spark: SparkSession, database: str) -> None:
 
 
 def assert_shows_what_created(spark: SparkSession, model: str, error: AnalysisException) -> None:
-    """The message holds SHOW CREATE MODEL's text, every clause spelled out."""
+    """The message contains the text of SHOW CREATE MODEL, which has every clause."""
     text = one(spark, f"SHOW CREATE MODEL {model}").createmodel_stmt
     assert "\n  OPTIONS (\n" in text
     assert f"SHOW CREATE MODEL:\n{text}" in str(error)
@@ -52,12 +52,12 @@ def test_what_cannot_be_trained_again_shows_its_statement(spark: SparkSession, d
         with pytest.raises(AnalysisException, match=r"SOURCE_NOT_FOUND.*passing") as caught:
             spark.sql(sql)
         assert_shows_what_created(spark, "m", caught.value)
-    with pytest.raises(AnalysisException, match="CANNOT_TRAIN_AGAIN.*LABEL is none of them") as caught:
+    with pytest.raises(AnalysisException, match="CANNOT_TRAIN_AGAIN.*but not LABEL") as caught:
         spark.sql("TRAIN MODEL m LABEL y")
     assert "line 1 pos 14" in str(caught.value)
     assert_shows_what_created(spark, "m", caught.value)
     with pytest.raises(AnalysisException, match="CANNOT_TRAIN_AGAIN.*imported") as caught:
         spark.sql("TRAIN MODEL models.small")
     assert_shows_what_created(spark, "models.small", caught.value)
-    with pytest.raises(AnalysisException, match="MODEL_NOT_FOUND.*a new one needs FROM"):
+    with pytest.raises(AnalysisException, match="MODEL_NOT_FOUND.*a new model needs FROM"):
         spark.sql("TRAIN MODEL nothing OPTIONS (epochs = 1)")

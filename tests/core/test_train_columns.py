@@ -1,4 +1,4 @@
-"""TRAIN MODEL on numeric columns and ML vectors: which columns, how they are scaled, what message says of them."""
+"""TRAIN MODEL on numeric columns and ML vectors: which columns are used, how they are scaled, what message reports."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def test_columns_of_any_scale_train_without_options(spark: SparkSession, numbers
 
 @pytest.fixture(scope="module")
 def trained(spark: SparkSession, numbers: str) -> Row:
-    """By FEATURES left out: FLOAT, DOUBLE and DECIMAL columns but label and split."""
+    """A model without FEATURES: the FLOAT, DOUBLE and DECIMAL columns except label and split."""
     return one(spark, "TRAIN MODEL m FROM t LABEL y VALIDATE BY part COMMENT 'c' PROPERTIES (Team = 'fruit')")
 
 
-def test_columns_left_out_are_found_by_rule_and_named(spark: SparkSession, trained: Row) -> None:
+def test_without_features_columns_are_chosen_by_rule_and_named(spark: SparkSession, trained: Row) -> None:
     assert "features: row_number, a, b, constant, copy (left out: n, whole, flag, path, shop, held)" in trained.message
-    assert "row_number is unique per row: is it a row number?" in trained.message
+    assert "row_number is different in each row: is it a row number?" in trained.message
     assert "labels that look alike: ' Yes', 'yes'" in trained.message
-    assert "a is unique" not in trained.message  # measured values are unique by themselves
+    assert " a is different" not in trained.message  # measured values are usually all different
     saved = manifest(spark, "m")
     assert saved["input"]["kind"] == "columns"
     assert saved["input"]["columns"][2] == {"name": "b", "type": "decimal(20,6)"}
@@ -82,7 +82,7 @@ def test_validate_by_a_column(spark: SparkSession, trained: Row, numbers: str) -
     assert "INVALID_VALIDATION_COLUMN" in error(spark, "TRAIN MODEL x FROM t FEATURES (a) LABEL y VALIDATE BY n")
 
 
-def test_the_held_out_rows_say_which_split_they_are_of(spark: SparkSession, trained: Row, numbers: str) -> None:
+def test_held_out_rows_have_their_split(spark: SparkSession, trained: Row, numbers: str) -> None:
     catalog = ModelCatalog(spark)
     version = catalog.resolve(ModelRef.parse("numbers.m@1", "default"))
     rows = spark.read.parquet(f"{version.model_folder}/held_out.parquet")
@@ -113,8 +113,8 @@ def test_copies_of_the_label_are_named(spark: SparkSession, numbers: str) -> Non
         spark,
         "TRAIN MODEL copies FROM (SELECT copy, a, copy > 10 AS y FROM t) FEATURES (copy, a) LABEL y OPTIONS (epochs = 1)",
     )
-    assert "copy is a 1:1 image of the label y" in row.message
-    assert "a is a 1:1" not in row.message
+    assert "copy maps one-to-one to the label y: is it a copy?" in row.message
+    assert " a maps one-to-one" not in row.message
 
 
 def test_an_ml_vector(spark: SparkSession, numbers: str) -> None:
@@ -140,7 +140,7 @@ def test_an_ml_vector(spark: SparkSession, numbers: str) -> None:
     [
         ("FEATURES (path) LABEL y", "read_image(path)"),
         ("FEATURES (a, path) LABEL y", "string is neither"),
-        ("FEATURES (a, y) LABEL y", "what the model is to predict"),
+        ("FEATURES (a, y) LABEL y", "the column that the model predicts"),
         ("FEATURES (a, A) LABEL y", "names it twice"),
         ("FEATURES (a, array_column) LABEL y", "COLUMN_NOT_FOUND"),
         ("FEATURES (a) LABEL b", "write TARGET b instead of LABEL"),
@@ -148,7 +148,7 @@ def test_an_ml_vector(spark: SparkSession, numbers: str) -> None:
         ("FEATURES (a) LABEL y BACKBONE models.small", "BACKBONE_WITHOUT_IMAGE"),
         (
             'FEATURES (a) LABEL y OPTIONS (class_weights = \'{"no": 1, "maybe": 2}\')',
-            "no weight for ' Yes', 'yes'; no such label as 'maybe'",
+            "no weight for ' Yes', 'yes'; no such label: 'maybe'",
         ),
         ("FEATURES (a) LABEL y OPTIONS (warm_start = 'm@1')", "WARM_START_MISMATCH"),
     ],
@@ -160,7 +160,7 @@ def test_errors_say_what_to_write(spark: SparkSession, trained: Row, clauses: st
 def test_columns_are_not_clear(spark: SparkSession, numbers: str) -> None:
     message = error(spark, "TRAIN MODEL x FROM (SELECT n, path, y FROM t) LABEL y")
     assert "FEATURES_NOT_CLEAR" in message
-    assert "n bigint, path string; if path holds paths of pictures" in message
+    assert "n bigint, path string; if path holds paths of image files" in message
     assert "FROM (SELECT read_image(path) AS image, .. FROM ..)" in message
     many = "(SELECT id AS y, array(1D * id) AS x FROM range(10001))"
     assert "more than 10,000 distinct values" in error(spark, f"TRAIN MODEL x FROM {many} LABEL y")
@@ -168,4 +168,6 @@ def test_columns_are_not_clear(spark: SparkSession, numbers: str) -> None:
         spark, "TRAIN MODEL x FROM (SELECT array(a) u, array(a) v, y FROM t) LABEL y"
     )
     images = "(SELECT CAST('x' AS BINARY) AS image, a, y FROM t)"
-    assert "an image stands alone" in error(spark, f"TRAIN MODEL x FROM {images} FEATURES (image, a) LABEL y")
+    assert "an image must be the only feature column" in error(
+        spark, f"TRAIN MODEL x FROM {images} FEATURES (image, a) LABEL y"
+    )

@@ -1,4 +1,4 @@
-"""How many Spark jobs and tasks a TRAIN starts: few for few rows, whatever spark.sql.shuffle.partitions is."""
+"""The number of Spark jobs and tasks of a TRAIN: few rows take few, whatever spark.sql.shuffle.partitions is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.results import one
 
 OPTIONS = "OPTIONS (epochs = 2, early_stop = false)"
 NUMBERS = f"TRAIN OR REPLACE MODEL m FROM points FEATURES (a, b, c) LABEL label {OPTIONS}"
-# What else shuffles: a regression with test rows, groups that stay together, rows of two sources, a source that aggregates.
+# Other plans with shuffles: a regression with test rows, groups that stay together, two sources, a split by a column.
 OTHERS = {
     "regression": f"TRAIN MODEL r FROM points FEATURES (a, b) TARGET c VALIDATE SPLIT 0.2 TEST 0.1 {OPTIONS}",
     "group": f"TRAIN MODEL g FROM points FEATURES (a, b, c) LABEL label VALIDATE SPLIT 0.2 GROUP part {OPTIONS}",
@@ -29,7 +29,7 @@ OTHERS = {
 
 @dataclass(frozen=True)
 class Started:
-    """What a statement returned, and the jobs and tasks that it took."""
+    """What a statement returned, and the numbers of its jobs and tasks."""
 
     row: Row
     jobs: int
@@ -63,7 +63,7 @@ def points(spark: SparkSession, database: str) -> str:
 
 @pytest.fixture
 def many_shuffle_partitions(spark: SparkSession) -> Iterator[None]:
-    """Spark's own default, which every cluster has that nobody has tuned."""
+    """Spark's default, which clusters have unless somebody tunes them."""
     before = spark.conf.get("spark.sql.shuffle.partitions")
     spark.conf.set("spark.sql.shuffle.partitions", "200")
     yield
@@ -75,17 +75,17 @@ def test_numbers_take_seven_jobs_of_one_or_two_tasks(
 ) -> None:
     started = run(spark, NUMBERS)
     assert (started.row.rows_trained, started.row.rows_validated) == (320, 80)
-    # labels (two), features and counts, scaling, training, held-out rows, suspicious columns
+    # labels (two jobs), features and counts, scaling, training, held-out rows, suspicious columns
     assert started.jobs <= 7
     assert started.tasks <= 2 * started.jobs
 
 
 def test_images_take_five_jobs(spark: SparkSession, shop: str, many_shuffle_partitions: None) -> None:
-    options = OPTIONS.replace(")", ", precision = 'f32')")  # else CPUs with bf16 take one job more
+    options = OPTIONS.replace(")", ", precision = 'f32')")  # with bf16 there would be one more job
     started = run(spark, f"TRAIN MODEL shop.few FROM shop.images LABEL species BACKBONE models.small {options}")
     spark.sql("DROP MODEL shop.few")
     assert started.row.rows_trained + started.row.rows_validated == 80
-    # labels (two), features and counts, training, held-out rows
+    # labels (two jobs), features and counts, training, held-out rows
     assert started.jobs <= 5
     assert started.tasks <= 20
 
@@ -107,7 +107,7 @@ def test_images_of_a_join_are_embedded_by_few_tasks(spark: SparkSession, shop: s
 
 
 def _published(spark: SparkSession) -> tuple[Head, list[tuple[Any, ...]]]:
-    """The head of model m, and the held-out rows with their sides."""
+    """The head of model m, and its held-out rows with their split."""
     catalog = ModelCatalog(spark)
     version = catalog.resolve(ModelRef.parse("m", spark.catalog.currentDatabase()))
     head = Head.from_onnx(catalog.read_bytes(version, "head.onnx"))
@@ -115,7 +115,7 @@ def _published(spark: SparkSession) -> tuple[Head, list[tuple[Any, ...]]]:
     return head, [tuple(row) for row in rows]
 
 
-def test_many_rows_are_split_as_few_are(
+def test_many_rows_are_split_like_few_rows(
     spark: SparkSession, points: str, many_shuffle_partitions: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few, (head, held_out) = run(spark, NUMBERS), _published(spark)

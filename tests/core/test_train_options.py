@@ -1,4 +1,4 @@
-"""Options of TRAIN that change the training: mlp, optimizers, class weights, ends, metrics, promotion; queries that run meanwhile."""
+"""Options that change the training (mlp, optimizers, class weights, ends, metrics, promotion), and concurrent queries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.results import one
 
 @pytest.fixture(scope="module")
 def world(spark: SparkSession) -> Iterator[SparkSession]:
-    """Table `rare` (75 rows, 6 of class 'b' among the others) and `ring` (no line separates its classes)."""
+    """Tables `rare` (75 rows, 6 of them of class 'b') and `ring` (no line separates its classes)."""
     spark.sql("CREATE DATABASE options")
     spark.sql("USE options")
     spark.sql(
@@ -31,7 +31,7 @@ def world(spark: SparkSession) -> Iterator[SparkSession]:
 
 
 def recall(spark: SparkSession, model: str) -> float:
-    """Of class 'b' over all of `rare`."""
+    """The recall of class 'b' over all of `rare`."""
     rows = spark.sql(f"SELECT classify('{model}', array(u, v)) AS p FROM rare WHERE y = 'b'").collect()
     return sum(r.p == "b" for r in rows) / len(rows)
 
@@ -59,7 +59,7 @@ def test_mlp_learns_what_no_line_separates(world: SparkSession) -> None:
     assert saved["sources"][0]["bytes"] > 0 < saved["sources"][0]["latest_modification"]
 
 
-@pytest.mark.slow  # tests/core/test_bigdl_training.py trains with each of them below SQL
+@pytest.mark.slow  # tests/core/test_bigdl_training.py trains with each of them without SQL
 def test_every_optimizer_trains(world: SparkSession) -> None:
     weights = set()
     for optimizer in OPTIMIZERS:
@@ -83,15 +83,15 @@ def test_ends_and_the_seed_of_the_split(world: SparkSession) -> None:
         [r.row_hash for r in world.read.parquet(f"{v.model_folder}/held_out.parquet").orderBy("row_hash").collect()]
         for v in ModelCatalog(world).get(ModelRef.parse("ends", "options").name).versions
     ]
-    assert held_out[0] != held_out[1]  # OPTIONS seed fixes the split, too, where SEED is not given
+    assert held_out[0] != held_out[1]  # without SEED, the option seed also fixes the split
 
 
-def test_identical_features_on_both_sides_are_counted(world: SparkSession) -> None:
+def test_held_out_rows_with_the_features_of_training_rows_are_counted(world: SparkSession) -> None:
     row = one(
         world,
         "TRAIN MODEL shared FROM rare LABEL y VALIDATE FROM (SELECT * FROM rare WHERE u > 0.5) OPTIONS (epochs = 1)",
     )
-    assert f"{row.rows_validated} validation rows have the features of a training row" in row.message
+    assert f"{row.rows_validated} validation rows have the same features as a training row" in row.message
 
 
 @pytest.fixture
@@ -109,10 +109,10 @@ def test_a_query_that_has_started_keeps_its_version(world: SparkSession, two: Ro
     assert {r.version for r in world.sql(query).collect()} == {newer.version}
 
 
-def test_rename_train_anew_drop_and_the_renamed_one_scores(world: SparkSession, two: Row) -> None:
-    world.sql("ALTER MODEL busy RENAME TO kept")
+def test_a_renamed_model_scores_after_its_old_name_was_trained_and_dropped(world: SparkSession, two: Row) -> None:
+    world.sql("ALTER MODEL busy RENAME TO renamed")
     world.sql("TRAIN MODEL busy FROM ring LABEL y OPTIONS (epochs = 1)")
     world.sql("DROP MODEL busy")
-    rows = world.sql("SELECT predict('kept', array(u, v)).version AS version FROM ring").collect()
+    rows = world.sql("SELECT predict('renamed', array(u, v)).version AS version FROM ring").collect()
     assert {r.version for r in rows} == {two.version}
-    world.sql("DROP MODEL kept")
+    world.sql("DROP MODEL renamed")

@@ -1,4 +1,4 @@
-"""TUNE before anything runs: which trials there are, and what is refused where."""
+"""TUNE before anything runs: the list of trials, and the errors with their positions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_grid_is_every_combination_in_order() -> None:
     assert len(trials("(epochs IN (1, 2, 2)) TRIALS 30")) == 2  # a combination runs once
 
 
-def test_random_draws_are_those_of_the_seed() -> None:
+def test_the_seed_fixes_random_draws() -> None:
     ranges = "(learning_rate BETWEEN 1e-4 AND 1e-1 LOG, epochs BETWEEN 1 AND 50, dropout BETWEEN 0 AND 0.5)"
     first = trials(ranges)
     assert len(first) == 10
@@ -41,12 +41,12 @@ def test_random_draws_are_those_of_the_seed() -> None:
     rates = sorted(t.tried["learning_rate"] for t in trials(f"{ranges} TRIALS 200"))
     assert rates[0] >= 1e-4
     assert rates[-1] <= 1e-1
-    assert rates[100] < 0.01  # the middle of the logarithms is 0.003, of the numbers 0.05
+    assert rates[100] < 0.01  # the median is about 0.003 on the log scale; it would be 0.05 on a linear one
     assert all(isinstance(t.tried["epochs"], int) and 1 <= t.tried["epochs"] <= 50 for t in first)
     assert len(trials("(epochs IN (1, 2, 3)) TRIALS 9 BY RANDOM")) == 3
 
 
-def test_options_that_a_trials_optimizer_has_not_are_left_out_of_it() -> None:
+def test_a_trial_omits_options_that_its_optimizer_does_not_have() -> None:
     found = trials("(optimizer IN ('adam', 'sgd'), momentum IN (0.5, 0.9))")
     assert [str(t) for t in found] == [
         "optimizer = 'adam'",
@@ -55,7 +55,7 @@ def test_options_that_a_trials_optimizer_has_not_are_left_out_of_it() -> None:
     ]
 
 
-def test_what_is_best() -> None:
+def test_the_goal_ranks_trials() -> None:
     assert (goal_of(parsed("(epochs IN (1))")).metric, goal_of(parsed("(epochs IN (1))")).lower) == ("accuracy", False)
     goal = goal_of(parsed("(epochs IN (1)) MINIMIZE log_loss"))
     assert (goal.better(0.1, 0.2), goal.better(0.2, 0.1), goal.better(None, 0.1), goal.better(0.5, None)) == (
@@ -77,7 +77,7 @@ def test_what_is_best() -> None:
         ("(seed IN (1, 2))", "INVALID_TUNE", "seed IN", "cannot vary seed"),
         ("(epochs IN (1, 0))", "INVALID_OPTION_VALUE", "(1, 0)", "from 1"),
         ("(optimizer BETWEEN 'a' AND 'b')", "INVALID_OPTION_VALUE", "'a'", "'adam'"),
-        ("(early_stop BETWEEN false AND true)", "INVALID_TUNE", "false AND", r"by IN \(\.\.\)"),
+        ("(early_stop BETWEEN false AND true)", "INVALID_TUNE", "false AND", r"with IN \(\.\.\)"),
         ("(epochs BETWEEN 5 AND 5)", "INVALID_TUNE", "5 AND", "empty range"),
         ("(weight_decay BETWEEN 0 AND 1 LOG)", "INVALID_TUNE", "0 AND", "above 0"),
         ("(epochs IN (1), dropout BETWEEN 0 AND 0.5) BY GRID", "INVALID_TUNE", "dropout BETWEEN", "BY RANDOM"),

@@ -1,4 +1,4 @@
-"""TUNE: trials over the same rows, each a run of its own, the best one published."""
+"""TUNE: trials on the same rows, each a separate run, of which the best is published."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.results import one
 
 @pytest.fixture(scope="module")
 def db(spark: SparkSession) -> Iterator[str]:
-    """Database `tuned` with t: 60 rows of two classes that a line parts."""
+    """Database `tuned` with t: 60 rows of two classes that a line separates."""
     spark.sql("CREATE DATABASE tuned")
     spark.sql("CREATE TABLE tuned.t AS SELECT id, array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(60)")
     yield "tuned"
@@ -45,7 +45,7 @@ def test_the_best_trial_is_published_and_all_are_runs(spark: SparkSession, db: s
         f"TRAIN MODEL {db}.m FROM {source} LABEL y {validate} OPTIONS ({options}) "
         "TUNE (class_weights IN ('auto', '{\"0\": 1}'), learning_rate IN (1e-9, 0.3)) MINIMIZE log_loss",
     )
-    assert len(read.read_text()) == 2 * once  # the rows of all trials are made once
+    assert len(read.read_text()) == 2 * once  # all trials together read the rows once
     assert (row.version, row.status, row.rows_trained, row.rows_validated, row.rows_tested) == (1, "READY", 42, 12, 6)
     assert "best of 4 trials by log_loss" in row.message
     assert "): class_weights = 'auto', learning_rate = 0.3; 2 failed, the first with class_weights = " in row.message
@@ -75,7 +75,7 @@ def test_the_best_trial_is_published_and_all_are_runs(spark: SparkSession, db: s
     assert (again.version, again.rows_trained, again.rows_tested) == (2, 42, 6)
     assert (again.loss, again.val_loss) == pytest.approx((row.loss, row.val_loss), abs=1e-6)
     text = one(spark, f"EXPLAIN TRAIN MODEL {db}.m FROM {db}.t FEATURES x LABEL y TUNE (epochs IN (1, 2))").plan
-    assert "2 trials, the greatest accuracy is published: epochs = 1; epochs = 2" in text
+    assert "2 trials, the one with the highest accuracy is published: epochs = 1; epochs = 2" in text
 
 
 def test_nothing_is_published_when_none_succeeds_or_one_is_cancelled(spark: SparkSession, db: str) -> None:

@@ -1,7 +1,7 @@
-"""EXPLAIN TRAIN MODEL: what a training would do, from the catalog, the schemas and, with FORMATTED, a look at the rows.
+"""EXPLAIN TRAIN MODEL: what a training would do, from the catalog, the schemas and, with FORMATTED, some of the rows.
 
-Nothing is trained and nothing is written. EXPLAIN alone runs no Spark job; FORMATTED and EXTENDED read the label column
-and the first pictures, of at most :data:`ROWS` and :data:`SAMPLE` rows.
+EXPLAIN trains nothing and writes nothing. Without a mode it runs no Spark job; FORMATTED and EXTENDED read the label
+column and the first features, of at most :data:`ROWS` and :data:`SAMPLE` rows (rows.py).
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ def explain(context: Context, request: TrainRequest, mode: str) -> str:
 
     :raises SqlExtError: every planning error of TRAIN MODEL, with its position.
     """
-    with full_training(context, request) as (there, full):
-        return _explain(there, full, mode)
+    with full_training(context, request) as (full_context, full_request):
+        return _explain(full_context, full_request, mode)
 
 
 def _explain(context: Context, request: TrainRequest, mode: str) -> str:
     name, existing = existing_model(context, request)
     if existing is not None and request.if_not_exists:
-        return f"== {request.statement} ==\n{name} exists, version {existing.default.version}; nothing would be trained"
+        version = existing.default.version
+        return f"== {request.statement} ==\n{name} exists, its default is version {version}; nothing would be trained"
     trials = trials_of(request) if request.tune is not None else []
     plan = make_plan(context, trials[0].request if trials else request, name, existing)
     text = _section(request.statement, _summary(plan, request, _outcome(request, name, existing), trials))
@@ -61,12 +62,12 @@ def _section(title: str, lines: Lines) -> str:
 
 
 def _outcome(request: TrainRequest, name: ModelName, existing: ModelEntry | None) -> str:
-    """What becomes of the name."""
+    """Which version the model would get, and whether it would become the default."""
     if existing is None:
-        return f"{name}, a new model: version 1"
-    text = f"{name}: a version after {existing.latest.version}"
+        return f"{name}: version 1 of a new model"
+    text = f"{name}: a new version after {existing.latest.version}"
     if request.replace:
-        return f"{text}; the older ones go, but for aliased ones"
+        return f"{text}; older versions are removed, except aliased and pinned ones"
     promote = request.options["promote"]
     if existing.default.pinned:
         return f"{text}; default stays {existing.default.version}: pinned"
@@ -82,14 +83,14 @@ def _outcome(request: TrainRequest, name: ModelName, existing: ModelEntry | None
 
 def _summary(plan: TrainPlan, request: TrainRequest, outcome: str, trials: Sequence[Trial]) -> Lines:
     used = plan.features.text
-    made = f" by {plan.backbone}" if plan.backbone is not None else ", standardised" if plan.standardize else ""
+    treated = f" by {plan.backbone}" if plan.backbone is not None else ", standardised" if plan.standardize else ""
     architecture = plan.architecture + (f" ({plan.options['hidden']})" if plan.hidden else "")
     options = ("epochs", "optimizer", "learning_rate", "early_stop", "seed")
     shown = ", ".join(f"{key} = {_text(plan.options[key])}" for key in options)
     return [
         ("model", outcome),
         ("source", plan.source_text),
-        ("features", used + made),
+        ("features", used + treated),
         *([("left out", ", ".join(plan.features.left_out))] if plan.features.left_out else []),
         ("target" if plan.regression else "label", plan.label.text),
         ("validate", plan.validation.text),
@@ -101,9 +102,9 @@ def _summary(plan: TrainPlan, request: TrainRequest, outcome: str, trials: Seque
 
 def _search(request: TrainRequest, trials: Sequence[Trial]) -> str:
     goal = goal_of(request)
-    order = "least" if goal.lower else "greatest"
+    order = "lowest" if goal.lower else "highest"
     shown = first_few([str(trial) for trial in trials], SHOWN_TRIALS, "; ")
-    return f"{len(trials)} trials, the {order} {goal.metric} is published: {shown}"
+    return f"{len(trials)} trials, the one with the {order} {goal.metric} is published: {shown}"
 
 
 def _columns(plan: TrainPlan, found: Found) -> Lines:
@@ -116,13 +117,13 @@ def _columns(plan: TrainPlan, found: Found) -> Lines:
 
 
 def _options(plan: TrainPlan, request: TrainRequest) -> Lines:
-    """Every option with its value, and where that comes from."""
-    given = {option.key for option in request.raw_options}
+    """Every option with its value and, for options in the statement, the default."""
+    written = {option.key for option in request.raw_options}
     lines = []
     for option in OPTIONS:
         value = _text(plan.options[option.name])
         default = "auto" if option.default is None else _text(option.default)
-        lines.append((option.name, f"{value}  (given; default {default})" if option.name in given else value))
+        lines.append((option.name, f"{value}  (in OPTIONS; default {default})" if option.name in written else value))
     return lines
 
 

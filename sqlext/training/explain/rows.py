@@ -1,4 +1,4 @@
-"""What EXPLAIN FORMATTED TRAIN MODEL sees of the rows: labels of a bounded part, and whether a sample can be used."""
+"""The rows that EXPLAIN FORMATTED TRAIN MODEL reads: labels of a bounded number, and whether those of a sample are good."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from sqlext.training.plan import TrainPlan
 from sqlext.training.suspicious import suspicious_columns
 
 Lines = list[tuple[str, str]]
-ROWS = 1_000_000  # of the source, for labels
-SAMPLE = 200  # rows whose features are looked at
-SHOWN = 20  # classes
+ROWS = 1_000_000  # most rows whose labels are read
+SAMPLE = 200  # most rows whose features are read
+SHOWN = 20  # most classes that are listed
 
 
 @dataclass(frozen=True)
 class Found:
-    """``rows`` is the source's count, at most :data:`ROWS` (``capped``: there are more).
+    """``rows`` is the source's number of rows, at most :data:`ROWS`; ``capped`` says whether it has more.
 
-    ``labels`` counts rows by label (empty: regression), ``sides`` by VALIDATE BY, ``target`` is least, mean and greatest.
+    ``labels`` counts rows by label (empty for a regression) and ``sides`` by VALIDATE BY; ``target`` is minimum, mean and
+    maximum.
     """
 
     rows: int
@@ -44,7 +45,7 @@ class Found:
         return len(self.labels) or None
 
     def source_lines(self, plan: TrainPlan) -> Lines:
-        count = f"more than {ROWS:,}; the figures below are of the first {ROWS:,}" if self.capped else f"{self.rows:,}"
+        count = f"more than {ROWS:,}; the figures below cover the first {ROWS:,}" if self.capped else f"{self.rows:,}"
         bad = f"{sum(self.bad.values())} of the first {self.sampled}"
         return [
             ("from", plan.source_text),
@@ -56,7 +57,7 @@ class Found:
     def label_lines(self) -> Lines:
         null = ("NULL", f"{self.null_labels:,} rows, skipped")
         if self.target is not None:
-            names = ("least", "mean", "greatest")
+            names = ("minimum", "mean", "maximum")
             return [*((n, f"{v:g}") for n, v in zip(names, self.target, strict=True)), null]
         listed = [(name, f"{count:,} rows") for name, count in list(self.labels.items())[:SHOWN]]
         more = [("..", f"{len(self.labels) - SHOWN:,} more classes")] if len(self.labels) > SHOWN else []
@@ -64,9 +65,9 @@ class Found:
 
 
 def look(context: Context, plan: TrainPlan) -> Found:
-    """A few short jobs.
+    """Reads labels and a sample of the features in a few short jobs.
 
-    :raises SqlExtError: what TRAIN says of labels that are no classes.
+    :raises SqlExtError: the errors of :func:`~sqlext.training.labels.read_labels`.
     """
     head = replace(plan, source=plan.source.limit(ROWS + 1), validation_rows=None)
     known = read_labels(head)
@@ -87,7 +88,7 @@ def look(context: Context, plan: TrainPlan) -> Found:
 
 
 def _by_label(plan: TrainPlan, names: tuple[str, ...]) -> dict[str, int]:
-    """Rows of each class, in the order of the classes."""
+    """The number of rows of each class, in the order of the classes."""
     text = F.expr(plan.label.sql).cast("string").alias("text")
     counted = {row["text"]: row["count"] for row in plan.source.groupBy(text).count().collect()}
     return {name: counted[name] for name in names}
@@ -107,7 +108,7 @@ def _sides(plan: TrainPlan) -> Counter[str]:
 
 
 def _sample(context: Context, plan: TrainPlan) -> tuple[int, Counter[str], int | None]:
-    """Rows looked at, why some cannot be used, and the length of their features where no backbone makes them."""
+    """The number of rows read, why some are bad, and the number of features, which is None if a backbone computes them."""
     rows = plan.source.limit(SAMPLE)
     if plan.embedder.embeds:
         error = F.expr(f"sqlext_image_error({plan.features.columns[0].sql})").alias("error")
@@ -125,7 +126,7 @@ def _numbers(context: Context, plan: TrainPlan, rows: DataFrame) -> DataFrame:
 
 
 def _warnings(context: Context, plan: TrainPlan) -> list[str]:
-    """Numeric columns that are probably no features."""
+    """Warnings of numeric columns that are probably not features."""
     if plan.features.kind != "columns":
         return []
     known = _numbers(context, plan, plan.source).where("error IS NULL")

@@ -1,4 +1,4 @@
-"""How large a training is, as EXPLAIN FORMATTED TRAIN MODEL tells: parameters, steps, bytes."""
+"""The size of a training for EXPLAIN FORMATTED TRAIN MODEL: parameters, steps and bytes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sqlext.training.explain.rows import Found
 from sqlext.training.plan import TrainPlan
 
 Lines = list[tuple[str, str]]
-_FLOAT = 4
-# Numbers that an optimizer keeps per weight, beside weight and gradient.
+_FLOAT = 4  # bytes
+# Numbers that an optimizer stores per weight, in addition to weight and gradient.
 _STATE = {"sgd": 1, "adam": 2, "adagrad": 1, "adadelta": 2, "adamax": 2, "rmsprop": 1, "ftrl": 2, "lbfgs": 20}
 
 
@@ -24,8 +24,8 @@ def network(context: Context, plan: TrainPlan, found: Found) -> Lines:
     if plan.backbone is not None:
         manifest = context.catalog.read_manifest(plan.backbone)
         parameters = re.match(r"[\d,]+ parameters", str(manifest.get("details", {}).get("network", "")))
-        size = parameters[0] if parameters else "parameters not known"
-        role = "" if plan.embedder.embeds else "; made the arrays, is not run"
+        size = parameters[0] if parameters else "unknown number of parameters"
+        role = "" if plan.embedder.embeds else "; it computed the arrays and will not run"
         lines.append(("backbone", f"{plan.backbone}: {size}, frozen{role}"))
     spec = head(context, plan, found)
     shapes = spec.shapes[::2]
@@ -36,7 +36,7 @@ def network(context: Context, plan: TrainPlan, found: Found) -> Lines:
 
 
 def batch(context: Context, plan: TrainPlan, found: Found) -> Lines:
-    """Batch size as it will be fitted, and the steps that follow from it."""
+    """The batch size that will be used, the steps per epoch, and where training runs."""
     trained, validated, tested = rows_of(plan, found)
     placement = place_head(context.spark, trained + validated, head(context, plan, found), plan.settings)
     steps = -(-trained // placement.batch_size) if trained else 0
@@ -51,27 +51,27 @@ def batch(context: Context, plan: TrainPlan, found: Found) -> Lines:
 
 
 def memory(context: Context, plan: TrainPlan, found: Found) -> Lines:
-    """Bytes of the features, which are kept for the run, and of the weights."""
+    """Estimated bytes of the features, which are cached for the run, and of the weights."""
     trained, validated, tested = rows_of(plan, found)
     spec = head(context, plan, found)
     features = _FLOAT * spec.width * (trained + validated + tested)
     weights = _FLOAT * _parameters(spec) * (2 + _STATE[plan.settings.optimizer])
     limit = context.setting("train.localMaxBytes")
     return [
-        ("features", f"about {byte_size(features)}, kept on the executors (memory, then disk) during the run"),
-        ("training", f"about {byte_size(2 * features + weights)} of heap; one task takes features up to {limit}"),
+        ("features", f"about {byte_size(features)}, cached on the executors (memory, then disk) during the run"),
+        ("training", f"about {byte_size(2 * features + weights)} of heap; features up to {limit} train in one task"),
         ("driver", "none of the rows"),
     ]
 
 
 def head(context: Context, plan: TrainPlan, found: Found) -> HeadSpec:
-    """What will be trained, as far as the sample tells."""
+    """The head that will be trained, judging by the rows that were read."""
     classes = None if plan.regression else found.classes
     return HeadSpec(_width(context, plan, found), classes, plan.hidden, float(plan.options["dropout"]))
 
 
 def rows_of(plan: TrainPlan, found: Found) -> tuple[int, int, int]:
-    """Rows that train, validate and test, about: what cannot be used is not known before it is decoded."""
+    """Approximate numbers of training, validation and test rows: bad rows are only known once all rows are decoded."""
     known = found.rows - found.null_labels
     validation = plan.validation
     if plan.validation_rows is not None:
