@@ -7,7 +7,6 @@ embedding, removes the rest, frees the batch axis and flattens both outputs to N
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from sqlext.errors import SqlExtError
 from sqlext.networks.embedding import find_embedding, scores_kind_of
 from sqlext.networks.onnx_file import first_line, invalid, parse, tidy
 from sqlext.networks.scores import VALUE
@@ -201,7 +199,10 @@ def _finish(model: onnx.ModelProto, source: str, outputs: list[str], kind: str) 
         width = (shapes.get(name) or [None, None])[1]
         model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]))
     helper.set_model_props(model, {"scores_kind": kind})
-    _must(lambda: onnx.checker.check_model(model), "cutting it to its outputs failed")
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:
+        raise invalid(f"cutting it to its outputs failed: {first_line(error)}") from None
     return _described(model, kind)
 
 
@@ -228,15 +229,6 @@ def _parameters(graph: onnx.GraphProto) -> int:
     statistics = {name for node in graph.node if node.op_type == "BatchNormalization" for name in node.input[3:5]}
     trained = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and t.name not in statistics]
     return sum(int(np.prod(list(t.dims), dtype=np.int64)) for t in trained)
-
-
-def _must(check: Callable[[], object], what: str) -> None:
-    try:
-        check()
-    except SqlExtError:
-        raise
-    except Exception as error:
-        raise invalid(f"{what}: {first_line(error)}") from None
 
 
 def _shown(shape: list[int | None] | None) -> str:

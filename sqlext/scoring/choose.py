@@ -40,11 +40,9 @@ def choose(spark: SparkSession, manifest: dict[str, Any], backbone: ModelVersion
             "bigdl" if engine == "bigdl" and _check_bigdl(spark, manifest, manifest) else "onnxruntime", "f32"
         )
     network = manifest if manifest["kind"] == "backbone" else ModelCatalog(spark).read_manifest(backbone)
-    if precision == "auto":
+    automatic = precision == "auto"
+    if automatic:
         precision = "bf16" if manifest.get("precision", {}).get("use") == "bf16" else "f32"
-        automatic = True
-    else:
-        automatic = False
     return _engine(spark, engine, precision, automatic, network, manifest)
 
 

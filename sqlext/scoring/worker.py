@@ -80,7 +80,7 @@ def _rows(values: pd.Series | pd.DataFrame) -> list[Any]:
     if isinstance(values, pd.DataFrame):
         records: list[dict[Any, Any]] = values.to_dict("records")
         return [record if record.get("data") is not None else None for record in records]
-    return [None if value is None else value for value in values]
+    return list(values)
 
 
 def _identity(value: Any) -> Any:

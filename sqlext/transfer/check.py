@@ -70,7 +70,7 @@ def check(
     with ThreadPoolExecutor(1, "sqlext-check") as pool:
         # The conversion in the JVM uses only one core, so the Python engines compile and run at the same time.
         running = pool.submit(_run, network.to_bytes(), batch)
-        in_bigdl = _run_in_bigdl(convert, batch[:BIGDL_PICTURES]) if convert else None
+        in_bigdl = forward(convert(), batch[:BIGDL_PICTURES]) if convert else None
         engines, results = running.result()
     if in_bigdl is not None:
         results["bigdl"] = in_bigdl
@@ -94,10 +94,6 @@ def _run(network: bytes, batch: Array) -> tuple[dict[str, str | None], dict[str,
         except SqlExtError as error:
             engines[name] = str(error.values.get("reason", error))
     return engines, results
-
-
-def _run_in_bigdl(convert: Callable[[], Any], batch: Array) -> Outputs:
-    return forward(convert(), batch)
 
 
 def _compare(network: Network, results: dict[str, Outputs]) -> dict[str, float]:
