@@ -78,7 +78,7 @@ def test_each_right_is_asked_for(guard: Path, tmp_path: Path) -> None:
     assert seen.pop("open") == {"SELECT": None, "ALTER": None, "DROP": None, "CREATE": None}
     for model, answers in seen.items():
         right = model.removeprefix("no_").upper()
-        refusal = f"No {right} on default.{model}: user has no {right.lower()} on {model}"
+        refusal = f"No {right} permission on default.{model}: user has no {right.lower()} on {model}"
         assert answers == {r: refusal if r == right else None for r in ("SELECT", "ALTER", "DROP", "CREATE")}
     assert len(seen) == 4
 
