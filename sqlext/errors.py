@@ -32,7 +32,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "ALIAS_NOT_FOUND": ("42704", "Model {model} has no alias '{alias}'. {hint}"),
     "ALIASED_VERSION": (
         "2BP01",
-        "Version {version} of {model} cannot be dropped because it has the alias {aliases}. Move or unset the alias first.",
+        "Version {version} of {model} cannot be dropped because it has an alias: {aliases}. Move or unset it first (ALTER MODEL).",
     ),
     "BACKBONE_IN_USE": (
         "2BP01",
@@ -76,7 +76,10 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "42704",
         "Training run '{run_id}' was not found. SHOW TRAINING RUNS lists the runs of a database.",
     ),
-    "STATEMENT_NOT_KEPT": ("0A000", "The statement that created {model} was not recorded, so it cannot be shown."),
+    "STATEMENT_NOT_KEPT": (
+        "0A000",
+        "The statement that created {model} was not stored, so SHOW CREATE MODEL cannot show it.",
+    ),
     "VERSION_CONFLICT": (
         "40001",
         "{version} could not be changed: concurrent changes interfered with all {attempts} attempts. Run the statement again.",
@@ -95,7 +98,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "UNKNOWN_OPTION": ("42616", "Unknown option {option}. {hint}"),
     "INVALID_OPTION_VALUE": ("22023", "Option {option} = {value} is invalid: expected {accepted}."),
     "MOMENTUM_WITHOUT_SGD": ("22023", "Option momentum is only for optimizer 'sgd', not for '{optimizer}'."),
-    "OPTION_WITHOUT_EFFECT": ("22023", "Option {option} has no effect here: {reason}."),
+    "OPTION_WITHOUT_EFFECT": ("22023", "Option {option} has no effect in this statement: {reason}."),
     "FEATURE_NOT_AVAILABLE": ("0A000", "{feature} is not available in this release."),
     "UNKNOWN_ARCHITECTURE": ("42616", "Unknown architecture {architecture}. Available: {known}."),
     "UNKNOWN_FORMAT": ("42616", "Unknown format: {format}. Available: {formats}."),
@@ -119,7 +122,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "BACKBONE needs an image column, or an array column with embeddings of this backbone, but the features are columns of "
         "numbers ({columns}).",
     ),
-    "WARM_START_MISMATCH": ("42809", "This training cannot start from {model}: {reason}."),
+    "WARM_START_MISMATCH": ("42809", "warm_start cannot use the weights of {model}: {reason}."),
     "INVALID_LABEL": ("42K09", "Column {column} cannot be used as LABEL: {problem}."),
     "TOO_FEW_CLASSES": (
         "22023",
@@ -128,7 +131,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "NO_ROWS": ("22023", "{source} has no usable rows: {reason}."),
     "TOO_MANY_BAD_ROWS": (
         "22023",
-        "{bad} of {rows} rows of {source} cannot be used ({reasons}); OPTIONS allow {allowed}. This query shows them: {query}",
+        "{bad} of {rows} rows of {source} cannot be used ({reasons}), but the options allow {allowed}. This query shows the rows: {query}",
     ),
     "UNKNOWN_LABEL": ("22023", "Model {model} has no label '{label}'. {hint}"),
     "NO_HELD_OUT_ROWS": (
@@ -180,7 +183,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "{function} cannot be called inside a lambda function because it scores batches of rows. Turn the elements into rows: "
         "SELECT {function}(.., x) FROM (SELECT explode(xs) AS x FROM ..).",
     ),
-    "INVALID_ARGUMENTS": ("42605", "Invalid call of {function}: {signature} {problem}."),
+    "INVALID_ARGUMENTS": ("42605", "Invalid call: {signature} {problem}."),
     "NOT_AN_IMPORT": (
         "42809",
         "{model} is a trained {kind}, to which IMPORT cannot add a version. Choose another name for the new model.",
@@ -201,7 +204,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     ),
     "EXPORT_HAS_ITS_OWN": (
         "42601",
-        "The {clause} clause is only for network files, but without FORMAT, IMPORT reads a folder that EXPORT MODEL wrote. Leave {clause} "
+        "The {clause} clause is only for network files, but IMPORT reads '{path}' as a folder that EXPORT MODEL wrote. Leave {clause} "
         "out, or add FORMAT {formats} if '{path}' is a network file.",
     ),
     "IS_A_FOLDER": (
@@ -225,7 +228,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     ),
     "TRAINING_TOO_LARGE": (
         "53000",
-        "The features ({size}) do not fit into one executor (at most {limit}, a tenth of its heap), and BigDL cannot train on "
+        "The features take {size}, but one executor can train on at most {limit} (a tenth of its heap), and BigDL cannot train on "
         "all executors: {problem}.",
     ),
     # --- sessions -----------------------------------------------------------------------------------------------
@@ -249,7 +252,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     ),
     "PINNED_THREADS_NEEDED": (
         "0A000",
-        "bigdl-sqlext needs PySpark's pinned threads. Unset PYSPARK_PIN_THREAD and restart the program.",
+        "bigdl-sqlext needs PySpark's pinned thread mode. Unset PYSPARK_PIN_THREAD and restart the program.",
     ),
     "SERVER_NOT_STARTED": ("08001", "The Thrift server cannot listen on {host}:{port}: {reason}."),
     "NO_PYTHON_BACKEND": (

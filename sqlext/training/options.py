@@ -226,7 +226,7 @@ def check_together(
     if architecture == "linear":
         for key in ("hidden", "dropout"):
             if key in written and options[key]:
-                _without_effect(written[key], "only USING mlp has it")
+                _without_effect(written[key], "only USING mlp has this option")
     if regression and "class_weights" in written:
         _without_effect(written["class_weights"], "TARGET has no classes")
     metrics = REGRESSION_METRICS if regression else CLASSIFICATION_METRICS

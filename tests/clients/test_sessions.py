@@ -39,7 +39,7 @@ REFUSALS = {
     "pinned threads": (
         "import sqlext; sqlext.session()",
         {"PYSPARK_PIN_THREAD": "false"},
-        "needs PySpark's pinned threads. Unset PYSPARK_PIN_THREAD",
+        "needs PySpark's pinned thread mode. Unset PYSPARK_PIN_THREAD",
     ),
 }
 

@@ -301,7 +301,7 @@ def test_versions_that_are_needed_are_not_dropped(catalog: ModelCatalog, name: M
     for _ in range(3):
         publish(catalog, name)
     catalog.set_alias(name, "prod", 1)
-    assert "has the alias prod" in str(refused(lambda: catalog.drop_version(name, 1)))
+    assert "has an alias: prod" in str(refused(lambda: catalog.drop_version(name, 1)))
     error = refused(lambda: catalog.drop_version(name, 3))
     assert error.error_class == "DEFAULT_VERSION_DROP"
     assert f"(DROP MODEL {name})" in str(error)

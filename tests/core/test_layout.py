@@ -130,6 +130,7 @@ def test_options_equal_the_code(statement: object) -> None:
     for row, option in zip(rows, options, strict=True):
         assert row[1] == accepted(option), f"{page.name}: {option.name} takes: {accepted(option)}"
         default = "" if option.default is None else str(option.default)
+        default = default.lower() if isinstance(option.default, bool) else default
         assert row[2] and row[2].startswith(default), (
             f"{page.name}: say what the default of {option.name} is{default and f', {default}'}"
         )
