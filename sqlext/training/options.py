@@ -51,8 +51,11 @@ def _class_weights(value: Any) -> str | dict[str, float]:
 
 
 def _dropout(value: Any) -> float:
-    share = number(0, 1)(value)
-    if share == 1:
+    try:
+        share = number(0, 1)(value)
+    except ValueError:
+        share = 1
+    if share == 1:  # a layer without any of its inputs learns nothing
         raise ValueError("a number from 0 to below 1")
     return share
 
