@@ -71,7 +71,7 @@ class SqlFunction(ABC):
             raise self.invalid(call, f"takes at least {count} arguments, got {len(call.arguments)}")
 
     def invalid(self, call: Call, problem: str) -> SqlExtError:
-        return SqlExtError("INVALID_ARGUMENTS", function=call.function, problem=problem, signature=self.signature)
+        return SqlExtError("INVALID_ARGUMENTS", problem=problem, signature=self.signature)
 
     def expect_image(self, call: Call, image: Argument) -> None:
         """Accepts an image or an untyped NULL."""
@@ -204,7 +204,7 @@ class TableFunction(ABC):
         """Returns the current rows, when a query runs."""
 
     def invalid(self, call: Call, problem: str) -> SqlExtError:
-        return SqlExtError("INVALID_ARGUMENTS", function=call.function, problem=problem, signature=self.signature)
+        return SqlExtError("INVALID_ARGUMENTS", problem=problem, signature=self.signature)
 
 
 def scan(path: str, schema: Mapping[str, str], columns: list[str]) -> dict[str, Any]:

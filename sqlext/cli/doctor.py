@@ -123,7 +123,6 @@ def environment() -> Iterator[Check]:
 
 
 def java() -> Check:
-
     try:
         home = find_java()
     except SqlExtError as error:
@@ -150,7 +149,6 @@ def package(name: str, distribution: str, wanted: str) -> Check:
 
 
 def bigdl() -> Check:
-
     check = package("BigDL", "bigdl-dllib-spark3", "2.5.0b20240324")
     if check.status == OK and not any(jar.is_file() for jar in bigdl_jars()):
         return Check(

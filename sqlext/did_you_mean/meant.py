@@ -34,7 +34,6 @@ def one_line(*parts: str) -> str:
 
 
 def is_ours(sql: str) -> bool:
-
     routed = route(sql)
     try:
         return routed is not None and len(sql) <= 160 and parse_statement(routed.sql) is not None

@@ -62,7 +62,6 @@ def create(reader: TokenReader) -> SqlExtError | None:
 
 
 def alter(reader: TokenReader) -> SqlExtError | None:
-
     offset, between = between_words(reader, "ALTER")
     if reader.take("VERSIONS"):
         problem = f"Versions are changed through their model: ALTER MODEL name and one of {ALTERATION_FORMS}."

@@ -37,7 +37,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def local_defaults(master: str) -> dict[str, str]:
-    """:data:`LOCAL_DEFAULTS` and as many shuffle partitions as the local ``master`` has cores, at least two."""
+    """:data:`LOCAL_DEFAULTS`, and as many shuffle partitions as ``local[n]`` has cores or else this process, at least two."""
     cores = re.fullmatch(r"local\[(\d+)[^\]]*\]", master)
     count = int(cores[1]) if cores else available_cores()
     return {**LOCAL_DEFAULTS, "spark.sql.shuffle.partitions": str(max(2, count))}
@@ -45,7 +45,8 @@ def local_defaults(master: str) -> dict[str, str]:
 
 def available_cores() -> int:
     """The cores that this process may use: in a container those of its CPU quota (rounded up), not those of the host."""
-    count = len(os.sched_getaffinity(0))
+    # Only Linux reports the cores of a process.
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota()
     return count if quota is None else max(1, min(count, math.ceil(quota)))
 

@@ -23,7 +23,7 @@ case class BigDLForward(key: Expression, features: Expression, replacement: Expr
 object BigDLForward {
   private def call(key: Expression, features: Expression): Expression = {
     if (!key.foldable) throw Errors.analysis("INVALID_ARGUMENTS",
-      "function" -> "sqlext_bigdl_forward", "signature" -> "sqlext_bigdl_forward(key, features)",
+      "signature" -> "sqlext_bigdl_forward(key, features)",
       "problem" -> "needs key as a constant string")
     val name = String.valueOf(key.eval())
     BigDLModuleCall(features, name, BigDLModels.broadcast(name))

@@ -45,7 +45,7 @@ object BigDLModels {
 
   def broadcast(key: String): Broadcast[Seq[BigDLModuleFiles]] = Option(registered.get(key)).map(_.broadcast)
     .getOrElse(throw Errors.analysis("INVALID_ARGUMENTS",
-      "function" -> "sqlext_bigdl_forward", "signature" -> "sqlext_bigdl_forward(key, features)",
+      "signature" -> "sqlext_bigdl_forward(key, features)",
       "problem" -> s"knows no modules '$key'"))
 
   // --- in an executor --------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ object BigDLTraining {
   }
 }
 
-/** BigDL's LocalOptimizer inside one executor task. Rows reach it through a shuffle, never through the driver. */
+/** BigDL's LocalOptimizer inside one executor task. Rows in several partitions reach it through a shuffle, never through the driver. */
 private[sqlext] object OneTask {
 
   def train(rows: DataFrame, request: TrainRequest, start: Option[Array[Float]]): Trained =

@@ -7,10 +7,9 @@ import org.apache.spark.sql.types.AbstractDataType
 
 /** Calls of functions that the JVM evaluates. A wrong number or type of arguments is the same error as for Python's functions. */
 object NativeCalls {
-  def checked(f: Language.Function, name: String, build: Seq[Expression] => Expression)(
+  def checked(f: Language.Function, build: Seq[Expression] => Expression)(
       arguments: Seq[Expression]): Expression = if (f.parameters.isEmpty) build(arguments) else {
-    def invalid(problem: String) = Errors.analysis("INVALID_ARGUMENTS",
-      "function" -> name, "signature" -> f.signature, "problem" -> problem)
+    def invalid(problem: String) = Errors.analysis("INVALID_ARGUMENTS", "signature" -> f.signature, "problem" -> problem)
     val count = f.parameters.size
     if (arguments.size != count)
       throw invalid(s"takes $count argument${if (count == 1) "" else "s"}, got ${arguments.size}")

@@ -50,7 +50,7 @@ object SqlFunctions {
     // Lazy, since a native function may need a jar that is not installed.
     case Some(expression) =>
       lazy val build = FunctionRegistryBase.build[Expression](name, None)(ClassTag(Class.forName(expression)))._2
-      NativeCalls.checked(f, name, build(_))
+      NativeCalls.checked(f, build(_))
     case None => bind(f.name, name, _)
   }
 
