@@ -16,7 +16,7 @@ from sqlext.text import byte_size
 
 DEFAULT_BATCH = 32
 # Features may take one tenth of an executor's heap: while rows are read they exist twice, and half of the heap is Spark's.
-_SHARE_OF_HEAP = 10
+SHARE_OF_HEAP = 10
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def place(
     :param threads: cores of a local master; ignored for other masters.
     :raises SqlExtError: TRAINING_TOO_LARGE if neither path is possible; it names the setting to change.
     """
-    size, fits = 4 * rows * width, heap // _SHARE_OF_HEAP
+    size, fits = 4 * rows * width, heap // SHARE_OF_HEAP
     if size <= min(local_max, fits):
         return Placement(0, 1, min(batch_size, rows))
     problem = _unfit(conf)

@@ -141,22 +141,25 @@ def _request(run: str, name: str, head: HeadSpec, settings: TrainSettings, place
     }
 
 
+def executor_heap(spark: SparkSession) -> int:
+    """Bytes of an executor's heap; in local mode, executors share the driver's."""
+    conf, jvm = spark.sparkContext.getConf(), java_classes(spark)
+    if conf.get("spark.master", "").startswith("local"):
+        return int(jvm.java.lang.Runtime.getRuntime().maxMemory())
+    return (
+        int(jvm.org.apache.spark.network.util.JavaUtils.byteStringAsMb(conf.get("spark.executor.memory", "1g"))) << 20
+    )
+
+
 def place_head(spark: SparkSession, rows: int, head: HeadSpec, settings: TrainSettings) -> Placement:
     """Where a head would train on this cluster, and with which batch size.
 
     :raises SqlExtError: TRAINING_TOO_LARGE.
     """
     context = spark.sparkContext
-    jvm = java_classes(spark)
     conf = dict(context.getConf().getAll())
-    sizes = jvm.org.apache.spark.network.util.JavaUtils
     local_max = setting_bytes(spark, "train.localMaxBytes")
-    local = conf.get("spark.master", "").startswith("local")
-    heap = (
-        jvm.java.lang.Runtime.getRuntime().maxMemory()
-        if local
-        else sizes.byteStringAsMb(conf.get("spark.executor.memory", "1g")) * 2**20
-    )
+    heap = executor_heap(spark)
     # L-BFGS estimates curvature from changes of the gradient, which is wrong if the batches differ: one batch has all rows.
     batch_size = settings.batch_size or (rows if settings.optimizer == "lbfgs" else DEFAULT_BATCH)
     return place(rows, head.width, batch_size, conf, local_max=local_max, heap=heap, threads=context.defaultParallelism)

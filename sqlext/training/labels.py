@@ -81,7 +81,7 @@ def _is_class(label: Any) -> bool:
 def _need_rows(plan: TrainPlan, total: int, known: int) -> None:
     if not known:
         rows = "of the training rows" if plan.side else f"of its {total} rows"
-        reason = f"none {rows} has a value in column {plan.label.text}" if total else "it is empty"
+        reason = f"none {rows} has a usable value in column {plan.label.text}" if total else "it is empty"
         raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)
 
 

@@ -64,9 +64,9 @@ def _dropout(value: Any) -> float:
 class TrainOption(Option):
     """An option of TRAIN, declared once for TUNE, SHOW CREATE MODEL and the settings of BigDL.
 
-    ``tunable``: TUNE may vary it. ``bigdl``: it is a field of :class:`~sqlext.bigdl.records.TrainSettings`.
-    ``of_the_run``: it does not change what is trained, so SHOW CREATE MODEL omits it. ``spelled_out``: SHOW CREATE MODEL
-    shows it even if it has its default.
+    ``tunable``: TUNE may vary it. ``bigdl``: its value goes to :class:`~sqlext.bigdl.records.TrainSettings` unchanged (fit.py
+    sets the fields that depend on the rows). ``of_the_run``: it does not change what is trained, so SHOW CREATE MODEL omits
+    it. ``spelled_out``: SHOW CREATE MODEL shows it even if it has its default.
     """
 
     tunable: bool = False

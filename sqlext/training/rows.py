@@ -10,6 +10,8 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from sqlext.bigdl.placement import SHARE_OF_HEAP
+from sqlext.bigdl.training import executor_heap
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
@@ -26,8 +28,9 @@ from sqlext.training.split import split_by_hash
 _COLUMNS = ("label_text", "row_hash", "features", "target", "side")
 # Bytes of a row in addition to its features: label, hashes and Spark's own.
 _ROW_BYTES = 256
-_GATHERED_SHARE = 8  # all rows are put in one partition if they take up to 1/8 of spark.sqlext.train.localMaxBytes
-_USUAL_WIDTH = 2048  # assumed for arrays, whose width is not known before they are read
+_GATHERED_SHARE = 8  # all rows are put in one partition if they take up to 1/8 of what one task may train on
+# Assumed for arrays, whose width is not known before they are read: more than most, so that wide ones do not fill an executor.
+_UNKNOWN_WIDTH = 8192
 _PARTITION_BYTES = 16 * 2**20
 _LISTED_CLASSES = (
     1000  # up to here, a row looks its class up in a list; above, a join does, whose broadcast is a job more
@@ -68,11 +71,14 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
     """Computes the features of every row once, caches them, counts and leaves out bad rows, and splits the rest.
 
     Few rows are gathered in one partition, on one executor: counting, splitting and training then need no shuffle, and a
-    single job finds all counts. More rows stay spread over the executors and are split in a second pass.
+    single job finds all counts by label and split. More rows stay spread over the executors and are split in a second pass.
 
     :raises SqlExtError: NO_ROWS, TOO_MANY_BAD_ROWS, BACKBONE_WIDTH.
     """
     everything, total = _features(context, plan, labels)
+    # All sessions of a driver share Spark's cache, which compares plans: without a column of its own, a training of the same
+    # rows would use this cache entry and lose it when this run ends.
+    everything = everything.withColumn("run", F.lit(run.run_id))
     few = _are_few(context, plan, total)
     everything = _with_target(context, plan, labels, everything.repartition(1) if few else everything)
     splits = plan.validation.kind == "split"
@@ -110,8 +116,8 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
 
 def _are_few(context: Context, plan: TrainPlan, rows: int) -> bool:
     """Whether all feature rows together are small: well below what one task may train on."""
-    width = _expected_width(context, plan) or _USUAL_WIDTH
-    return _bytes(rows, width) <= setting_bytes(context.spark, "train.localMaxBytes") // _GATHERED_SHARE
+    one_task = min(setting_bytes(context.spark, "train.localMaxBytes"), executor_heap(context.spark) // SHARE_OF_HEAP)
+    return _bytes(rows, _expected_width(context, plan) or _UNKNOWN_WIDTH) <= one_task // _GATHERED_SHARE
 
 
 def _expected_width(context: Context, plan: TrainPlan) -> int | None:

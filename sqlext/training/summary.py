@@ -114,8 +114,10 @@ def _columns(plan: TrainPlan) -> str:
 
 def _data(outcome: Outcome) -> list[str]:
     plan, parts = outcome.plan, list(outcome.warnings)
-    if plan.validation.kind == "split" and plan.validation.fraction > 0.5:
-        parts.append(f"SPLIT {plan.validation.fraction:g} is the share of validation rows; only the other rows trained")
+    split = plan.validation
+    if split.kind == "split" and split.fraction > 0.5:
+        trained = 1 - split.fraction - split.test_fraction
+        parts.append(f"SPLIT {split.fraction:g} is the share of validation rows; only {trained:g} of the rows trained")
     if outcome.rows.shared:
         what = "held-out" if outcome.rows.tested else VALIDATION
         parts.append(f"{outcome.rows.shared} {what} rows have the same features as a training row")

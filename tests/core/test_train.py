@@ -199,7 +199,7 @@ def test_validate_none_and_split_above_half(spark: SparkSession, database: str) 
         spark.sql("TRAIN MODEL m FROM t LABEL y VALIDATE NONE OPTIONS (early_stop = true)")
     row = one(spark, "TRAIN MODEL n FROM t LABEL y VALIDATE SPLIT 0.75 OPTIONS (epochs = 2)")
     assert (row.rows_trained, row.rows_validated) == (10, 30)
-    assert "only the other rows trained" in row.message
+    assert "only 0.25 of the rows trained" in row.message
 
 
 def test_early_stop_publishes_the_best_epoch(spark: SparkSession, database: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,15 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from sqlext.catalog import ModelCatalog, ModelRef
+from sqlext.context import Context
 from sqlext.networks.head import Head
+from sqlext.statements import parse_statement
 from sqlext.training import features
 from sqlext.training import rows as training_rows
+from sqlext.training.labels import read_labels
+from sqlext.training.plan import existing_model, make_plan
+from sqlext.training.recorder import RunRecorder
+from sqlext.training.rows import prepare
 from tests.support.results import one
 
 OPTIONS = "OPTIONS (epochs = 2, early_stop = false)"
@@ -128,3 +135,19 @@ def test_many_rows_are_split_like_few_rows(
     assert many.row.loss == pytest.approx(few.row.loss, abs=1e-6)
     assert many.jobs > few.jobs
     assert many.tasks < 60
+
+
+def test_a_training_that_ends_leaves_the_rows_of_another(spark: SparkSession, points: str) -> None:
+    """Two trainings of the same rows at once: Spark would find the second one's rows in the cache entry of the first."""
+    sql = NUMBERS.replace("OR REPLACE ", "")
+    request = parse_statement(sql).request  # type: ignore[attr-defined]
+    context = Context(spark, sql)
+    plan = make_plan(context, request, *existing_model(context, request))
+    labels = read_labels(plan)
+    with suppress(LookupError), RunRecorder(context, plan) as one_run, RunRecorder(context, plan) as other_run:
+        first, second = (prepare(context, plan, labels, run) for run in (one_run, other_run))
+        first.release()
+        assert "InMemoryRelation" in second.usable._jdf.queryExecution().withCachedData().toString()
+        assert second.usable.count() == 400
+        second.release()
+        raise LookupError("the runs end here")  # their records read FAILED
