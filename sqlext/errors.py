@@ -100,7 +100,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "MOMENTUM_WITHOUT_SGD": ("22023", "Option momentum is only for optimizer 'sgd', not for '{optimizer}'."),
     "OPTION_WITHOUT_EFFECT": ("22023", "Option {option} has no effect in this statement: {reason}."),
     "FEATURE_NOT_AVAILABLE": ("0A000", "{feature} is not available in this release."),
-    "UNKNOWN_ARCHITECTURE": ("42616", "USING {architecture} is unknown. Available: {known}."),
+    "UNKNOWN_ARCHITECTURE": ("42616", "Unknown architecture {architecture}. Available: {known}."),
     "UNKNOWN_FORMAT": ("42616", "Unknown format: {format}. Available: {formats}."),
     # --- data ---------------------------------------------------------------------------------------------------
     "SOURCE_NOT_FOUND": ("42P01", "{source} cannot be read: {reason}"),
