@@ -56,7 +56,7 @@ lint: $(READY)  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 types: $(READY)  ## check types on the built package, where the three folders share one import root
-	rm -rf build/types && $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target build/types .
+	rm -rf build/types build/lib && $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target build/types .
 	MYPYPATH=build/types $(BIN)/mypy -p sqlext
 
 bench: $(READY)  ## measure scoring, training and ordinary SQL on this machine

@@ -32,9 +32,8 @@ _GATHERED_SHARE = 8  # all rows are put in one partition if they take up to 1/8 
 # Assumed for arrays, whose width is not known before they are read: more than most, so that wide ones do not fill an executor.
 _UNKNOWN_WIDTH = 8192
 _PARTITION_BYTES = 16 * 2**20
-_LISTED_CLASSES = (
-    1000  # up to here, a row looks its class up in a list; above, a join does, whose broadcast is a job more
-)
+# Up to this many classes, a row finds its class in an array; more are joined, and the broadcast of a join is one more job.
+_LISTED_CLASSES = 1000
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What earlier releases stored still reads, and gives the answers that it gave then (tests/stored.py says what is where)."""
+"""Models that earlier releases stored can still be read and return the same answers (tests/support/stored.py lists the files)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FORMATS = sorted(folder.name for folder in STORED.iterdir())
 
 @pytest.fixture(params=FORMATS)
 def stored(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Iterator[Stored]:
-    """One of the stored formats, put back as a copied warehouse with a restored metastore."""
+    """Restores one of the stored formats: copies its files into the warehouse and creates its tables in the metastore."""
     found = Stored(STORED / request.param)
     for database in DATABASES:
         spark.sql(f"CREATE DATABASE {database}")
@@ -47,7 +47,7 @@ def stored(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) 
 
 
 def place_files(spark: SparkSession, copied: Path) -> None:
-    """Copies the databases' folders to where the session has its own; paths in them follow."""
+    """Copies the databases' folders into the session's warehouse and rewrites the paths in them."""
     here = warehouse_of(spark)
     for file in copied.rglob("*.json"):
         file.write_text(file.read_text(encoding="utf-8").replace(WAREHOUSE, here), encoding="utf-8")
@@ -55,7 +55,7 @@ def place_files(spark: SparkSession, copied: Path) -> None:
 
 
 def restore_table(spark: SparkSession, name: str, table: Mapping[str, Any]) -> None:
-    """The table and its partitions by Spark's own means: nothing of the package has a part in it."""
+    """Creates the table and its partitions with Spark only, without code of this package."""
     here = warehouse_of(spark)
     spark.sql("\n".join(table["ddl"]).replace(WAREHOUSE, here))
     for partition in table["partitions"]:
@@ -66,7 +66,7 @@ def restore_table(spark: SparkSession, name: str, table: Mapping[str, Any]) -> N
 
 
 def set_parameters(spark: SparkSession, name: str, number: int, values: dict[str, str]) -> None:
-    """Gives a partition these parameters, for which SQL has no words."""
+    """Sets the parameters of a partition, which SQL cannot do."""
     catalog: Any = spark._jsparkSession.sharedState().externalCatalog()
     python: Any = spark._jvm.org.apache.spark.api.python.PythonUtils  # type: ignore[union-attr]
     database, table = name.split(".")
@@ -78,7 +78,7 @@ def set_parameters(spark: SparkSession, name: str, number: int, values: dict[str
 
 
 def differences(spark: SparkSession, recorded: Mapping[str, list[dict[str, Any]]]) -> list[str]:
-    """What is answered otherwise than recorded, in words. Columns that a later release has added do not count."""
+    """Describes each answer that differs from the recorded one. Columns that later releases added are ignored."""
     found = []
     for sql, expected in recorded.items():
         try:
@@ -120,7 +120,7 @@ def test_every_answer_is_what_it_was(spark: SparkSession, stored: Stored) -> Non
 
 
 def test_bigdl_predicts_the_same(spark: SparkSession, stored: Stored) -> None:
-    """It reads files that the other engines do not."""
+    """BigDL reads files that the other engines do not use."""
     with settings(spark, engine="bigdl"):
         found = differences(spark, of_functions(stored.answers()))
         with pytest.raises(AnalysisException, match=r"ENGINE_CANNOT_SCORE.*Erf"):
@@ -160,7 +160,7 @@ def test_work_goes_on_with_what_is_stored(spark: SparkSession, stored: Stored, t
     with pytest.raises(AnalysisException, match="CANNOT_TRAIN_AGAIN"):  # it was not trained here
         spark.sql(f"TRAIN MODEL {SHOP}.carried OPTIONS (epochs = 1)")
 
-    # The exported folder keeps the paths of the place that it comes from: its checksums would show a change.
+    # The exported folder still has its original paths: rewriting them would change its checksums.
     imported = one(spark, f"IMPORT MODEL {SHOP}.arrived FROM 'file:{tmp_path}/export'")
     assert (imported.status, imported.version, imported.format) == ("IMPORTED", 1, "FOLDER")
     shown = {row.model: row.backbone for row in spark.sql(f"SHOW MODELS IN {SHOP}").collect()}

@@ -1,4 +1,4 @@
-"""The number of Spark jobs and tasks of a TRAIN: few rows take few, whatever spark.sql.shuffle.partitions is."""
+"""The numbers of Spark jobs and tasks of a TRAIN on few rows are small, for any spark.sql.shuffle.partitions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.results import one
 
 OPTIONS = "OPTIONS (epochs = 2, early_stop = false)"
 NUMBERS = f"TRAIN OR REPLACE MODEL m FROM points FEATURES (a, b, c) LABEL label {OPTIONS}"
-# Other plans with shuffles: a regression with test rows, groups that stay together, two sources, a split by a column.
+# Other plans that used to shuffle: a regression with test rows, groups that stay together, two sources, a split by a column.
 OTHERS = {
     "regression": f"TRAIN MODEL r FROM points FEATURES (a, b) TARGET c VALIDATE SPLIT 0.2 TEST 0.1 {OPTIONS}",
     "group": f"TRAIN MODEL g FROM points FEATURES (a, b, c) LABEL label VALIDATE SPLIT 0.2 GROUP part {OPTIONS}",
@@ -70,7 +70,7 @@ def points(spark: SparkSession, database: str) -> str:
 
 @pytest.fixture
 def many_shuffle_partitions(spark: SparkSession) -> Iterator[None]:
-    """Spark's default, which clusters have unless somebody tunes them."""
+    """Sets Spark's default number of shuffle partitions, which most clusters have."""
     before = spark.conf.get("spark.sql.shuffle.partitions")
     spark.conf.set("spark.sql.shuffle.partitions", "200")
     yield

@@ -1,12 +1,12 @@
-"""Models as a release stored them, and what it answered: the folders of ``tests/fixtures/stored``, one per format version.
+"""Models as a release stored them, and its answers: the folders of ``tests/fixtures/stored``, one per format version.
 
     inputs.json      the rows of the tables that the models were trained on
     metastore.json   the models' tables: DDL, and location and parameters of each partition
-    files.tar.xz     warehouse/: the folders of two databases, without the tables that are no models
+    files.tar.xz     warehouse/: the folders of two databases, only with the tables of models
                      export/: a folder that EXPORT MODEL wrote
-    answers.json     statement or query -> the rows that it gave
+    answers.json     statement or query -> the rows that it returned
 
-``tools/stored_models/write.py`` writes such a folder. Both it and the test read answers with this module, so that they compare.
+``tools/stored_models/write.py`` writes such a folder. Both it and the test read answers with this module, so that the answers can be compared.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pyspark.sql import Row, SparkSession
 STORED = Path(__file__).parents[1] / "fixtures" / "stored"
 SHOP, MODELS = DATABASES = ("old_shop", "old_models")
 WAREHOUSE = "/warehouse"
-"""The warehouse's path in stored files and answers, whatever the real one is."""
+"""Replaces the warehouse's real path in stored files and answers."""
 
 _BINARY = "binary:"  # JSON has no bytes
 _FIGURES = re.compile(r"[0-9a-f]{64}|\d[\d,]*")
@@ -65,7 +65,7 @@ def create_inputs(spark: SparkSession, inputs: Mapping[str, Mapping[str, Any]]) 
 
 
 def binary(content: bytes) -> str:
-    """A cell of ``inputs.json`` for the bytes of a file."""
+    """Encodes the bytes of a file as a cell of ``inputs.json``."""
     return _BINARY + base64.b64encode(content).decode()
 
 
@@ -77,7 +77,7 @@ def _value(cell: Any) -> Any:
 
 @contextmanager
 def settings(spark: SparkSession, **more: str) -> Iterator[None]:
-    """The session's settings under which answers are the same on every machine and on every day."""
+    """Sets the session so that answers are the same on every machine and every day."""
     # bf16 rounds differently; an engine that is named must be one that IMPORT found fit; PURGE lists runs older than `runs.keep`.
     given = {"engine": "onnxruntime", "precision": "f32", "runs.keep": "0s", **more}
     try:
@@ -90,7 +90,7 @@ def settings(spark: SparkSession, **more: str) -> Iterator[None]:
 
 
 def answer(spark: SparkSession, sql: str) -> list[dict[str, Any]]:
-    """The rows of a statement or query as JSON holds them, without what depends on machine, time and wording."""
+    """Returns the rows of a statement or query as JSON values, without the parts that depend on machine, time or wording."""
     warehouse = warehouse_of(spark)
     described = sql.startswith("DESCRIBE MODEL")
     rows = [{k: _plain(v, warehouse) for k, v in row.asDict().items()} for row in spark.sql(sql).collect()]
@@ -104,7 +104,7 @@ def answer(spark: SparkSession, sql: str) -> list[dict[str, Any]]:
 
 
 def _figures(text: str | None) -> str | None:
-    """The numbers and checksums in a sentence, whose words may change from release to release."""
+    """Returns only the numbers and checksums of a sentence, because its wording may change between releases."""
     return None if text is None else " ".join(_FIGURES.findall(text))
 
 

@@ -1,4 +1,4 @@
-"""What the models are trained on: drawn pictures and a table of numbers, the same whenever they are made."""
+"""The training data: drawn pictures and a table of numbers, the same in every run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLOURS = ("#c03020", "#2060c0", "#e0b020", "#30a050")
 
 
 def inputs() -> dict[str, dict[str, Any]]:
-    """Tables by name: `schema` and `rows`."""
+    """Returns the tables by name, each with `schema` and `rows`."""
     houses = [[i, 40.0 + 3 * (i % 17), 1 + i % 5, 0.5 * (i % 23), _price(i), i % 3 == 0, _split(i)] for i in range(40)]
     return {
         "pictures": {"schema": "id INT, picture BINARY, shape STRING, size DOUBLE", "rows": list(_pictures())},
@@ -35,7 +35,7 @@ def _split(i: int) -> str:
 
 
 def _pictures() -> Iterator[list[Any]]:
-    """PNG: decoders of JPEG differ in the last bit. One of them cannot be decoded."""
+    """Draws PNG files, because JPEG decoders differ in the last bit. One file cannot be decoded."""
     for i in range(30):
         shape, width = ("circle", "cross", "square")[i % 3], 5 + i % 4
         yield [i, binary(_png(shape, width, COLOURS[i % 4], COLOURS[(i + 1 + i // 4) % 4])), shape, float(width)]

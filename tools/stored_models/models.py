@@ -1,4 +1,4 @@
-"""The models: tiny, and together with every form of what is stored."""
+"""The models: each is tiny, and together they cover every stored form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build
 from tests.support.stored import MODELS, SHOP, WAREHOUSE
 
 PREPROCESSING = f"image_size = {SIDE}, resize = 'squash:{SIDE}', mean = '0.5 0.5 0.5', std = '0.25 0.25 0.25'"
-# About 4 KB in each form, which is enough for every kind of layer.
+# A network of about 4 KB that has every kind of layer.
 WEIGHTS = RESIDUAL_WEIGHTS | {
     "w1": (4, 3, 3, 3),
     **dict.fromkeys(("scale1", "shift1", "mean1", "var1", "b2"), (4,)),
@@ -23,7 +23,7 @@ WEIGHTS = RESIDUAL_WEIGHTS | {
     "b4": (5,),
 }
 CLASSES = ", ".join(f"'class {i}'" for i in range(5))
-# Longer than a value in the metastore: such a statement is only in the manifest.
+# Longer than the metastore allows for a value, so that only the manifest stores the statement.
 LONG_COMMENT = f"/* {' '.join(['every word of this'] * 220)} */"
 
 
@@ -31,7 +31,7 @@ SHAPES = f"TRAIN MODEL {SHOP}.shapes FROM {SHOP}.pictures FEATURES (picture) LAB
 
 
 def create_models(spark: SparkSession, place: Path) -> None:
-    """Networks are read from ``place``, and exports go there."""
+    """Creates all models. Networks are read from ``place``, and exports are written to it."""
     networks, exports = place / "networks", place / "exports"
     networks.mkdir()
     exports.mkdir()
@@ -44,7 +44,7 @@ def create_models(spark: SparkSession, place: Path) -> None:
 
 
 def import_networks(spark: SparkSession, networks: Path) -> None:
-    """Two versions of a backbone, of which the second does not become the default, and a network that BigDL cannot run."""
+    """Creates two versions of a backbone, the second of them not the default, and a network that BigDL cannot run."""
     for seed in (1, 2):
         path = write_network(networks / f"tiny{seed}.onnx", RESIDUAL, seed)
         spark.sql(
@@ -63,7 +63,7 @@ def write_network(path: Path, nodes: str, seed: int) -> Path:
 
 
 def train_on_pictures(spark: SparkSession) -> None:
-    """A classifier with comment, properties, aliases, a pin and a dropped version, and a regressor."""
+    """Creates a classifier with comment, properties, aliases, a pin and a dropped version, and a regressor."""
     run, shapes = spark.sql, f"{SHAPES} VALIDATE SPLIT 0.25 TEST 0.2 SEED 3"
     run(
         f"{shapes} COMMENT 'shapes of the shop\\'s pictures' PROPERTIES (team = 'vision', `release` = 007) "
@@ -87,7 +87,7 @@ def train_on_pictures(spark: SparkSession) -> None:
 
 
 def train_on_arrays(spark: SparkSession) -> None:
-    """A renamed model, whose folder keeps the old name."""
+    """Creates a renamed model, whose folder still has the old name."""
     run = spark.sql
     run(
         f"CREATE TABLE {SHOP}.embedded STORED AS PARQUET AS SELECT id, shape, embed('{MODELS}.tiny', picture) AS features "
@@ -101,7 +101,7 @@ def train_on_arrays(spark: SparkSession) -> None:
 
 
 def train_on_columns(spark: SparkSession) -> None:
-    """A regressor whose default is neither its first nor its last version, a classifier without held-out rows, the best of two trials."""
+    """Creates a regressor whose default is its second of three versions, a classifier without held-out rows, and the best of two trials."""
     run = spark.sql
     run(
         f"TRAIN MODEL {SHOP}.price FROM {SHOP}.houses FEATURES (area, rooms, age) TARGET price VALIDATE BY part "
@@ -121,7 +121,7 @@ def train_on_columns(spark: SparkSession) -> None:
 
 
 def move(spark: SparkSession, networks: Path, export: Path) -> None:
-    """Exports, and what importing them gives: a folder, BigDL's form, and a network whose output is a value."""
+    """Exports models and imports them again: a folder, BigDL files, and a network whose output is a value."""
     run = spark.sql
     run(f"EXPORT MODEL {SHOP}.shapes TO 'file:{export}'")
     listing = export / "sqlext-export.json"

@@ -1,4 +1,4 @@
-"""Where things are on this machine, and a name for it in what is stored."""
+"""The paths of this machine, and the name that replaces them in stored files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def entries(spark: SparkSession) -> list[ModelEntry]:
 
 
 def hide_paths(spark: SparkSession) -> None:
-    """Names the warehouse WAREHOUSE in manifests and records of runs: before an export lists their checksums."""
+    """Replaces the path of the warehouse by WAREHOUSE in manifests and run records. An export lists their checksums, so call it first."""
     here = warehouse(spark)
     for database in DATABASES:
         for file in (here / f"{database}.db").rglob("*.json"):

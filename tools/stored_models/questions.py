@@ -11,7 +11,7 @@ from tests.support.stored import DATABASES, MODELS, SHOP
 
 
 def statements(spark: SparkSession) -> list[str]:
-    """What is compared, and what the models predict."""
+    """Returns the statements and queries to record."""
     found = [f"{what} IN {database}" for database in DATABASES for what in ("SHOW MODELS", "SHOW TRAINING RUNS")]
     for entry in entries(spark):
         found.append(f"SHOW MODEL VERSIONS {entry.name}")

@@ -1,4 +1,4 @@
-"""Runs that did not end well: a failed one, a cancelled one, and one whose driver is gone."""
+"""Runs without a published version: one failed, one was cancelled, and one lost its driver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONG_TRAINING = (
 
 
 def leave_lost_run(spark: SparkSession) -> tuple[Path, bytes]:
-    """Cancels a run; returns its file and what was in it while it ran, which is what a killed driver leaves."""
+    """Cancels a run. Returns its file and the content while it ran, as a killed driver would leave it."""
     run_id = spark.sql(f"TRAIN MODEL {SHOP}.lost FROM {LONG_TRAINING}").collect()[0].run_id
     soon(spark, run_id, lambda row: (row.epoch or 0) >= 1)
     file = warehouse(spark) / f"{SHOP}.db" / "_sqlext" / "runs" / f"{run_id}.json"
@@ -51,7 +51,7 @@ def leave_failed_run(spark: SparkSession) -> None:
 
 
 def soon(spark: SparkSession, run_id: str, holds: Callable[[Row], bool]) -> Row:
-    """The run's row as soon as it is as wanted."""
+    """Waits until the run's row has the wanted values, and returns it."""
     end = time.monotonic() + 180
     while time.monotonic() < end:
         (row,) = (r for r in spark.sql(f"SHOW TRAINING RUNS IN {SHOP}").collect() if r.run_id == run_id)

@@ -1,4 +1,4 @@
-"""Writes models of this release, and the answers that it gives, to ``tests/fixtures/stored/format-<format version>``.
+"""Writes models of this release, and the answers that it returns, to ``tests/fixtures/stored/format-<format version>``.
 
     .venv/bin/python tools/stored_models/write.py
 
@@ -42,7 +42,7 @@ USER = "analyst"
 
 
 def metastore(spark: SparkSession) -> dict[str, Any]:
-    """Table name -> its DDL, and its partitions with location and parameters."""
+    """Maps each table name to its DDL and its partitions, with their locations and parameters."""
     here = str(warehouse(spark))
 
     def described(entry: ModelEntry) -> dict[str, Any]:
@@ -98,19 +98,19 @@ def _as_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _by_line(*, rows: list[list[Any]], **more: Any) -> str:
-    """JSON with a line for each row, so that a change is easy to see."""
+    """Formats JSON with one line per row, so that diffs are readable."""
     lines = ",".join("\n  " + json.dumps(row, ensure_ascii=False) for row in rows)
     return json.dumps(more, ensure_ascii=False)[:-1] + f', "rows": [{lines}]}}'
 
 
 def write(file: Path, parts: dict[str, str]) -> None:
-    """An object of values that are JSON already."""
+    """Formats an object whose values are JSON texts."""
     text = ",\n".join(f"{json.dumps(key)}: {value}" for key, value in parts.items())
     file.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
 
 
 def check_paths(folder: Path, here: Path) -> None:
-    """:raises SystemExit: where a file names a path of this machine."""
+    """:raises SystemExit: if a file contains a path of this machine."""
     private = [str(path).encode() for path in (here.parent, ROOT)]
     for file in folder.rglob("*"):
         if file.is_file() and any(path in file.read_bytes() for path in private):
@@ -132,7 +132,7 @@ def main() -> None:
     time.tzset()
     with tempfile.TemporaryDirectory(prefix="stored-models-") as folder:
         spark = sqlext.session(master="local[2]", warehouse=Path(folder, "warehouse"))
-        # Below the warehouse, so that one replacement hides all paths.
+        # Inside the warehouse, so that one replacement hides all paths.
         place = warehouse(spark) / "files"
         place.mkdir()
         for database in DATABASES:
