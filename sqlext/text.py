@@ -30,8 +30,10 @@ def first_few(names: Sequence[str], most: int, separator: str = ", ") -> str:
 
 def byte_size(count: int) -> str:
     """A number of bytes for people: '84 KB'."""
-    for unit, power in (("GB", 3), ("MB", 2), ("KB", 1)):
-        if count >= 1024**power:
-            value = count / 1024**power
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
-    return f"{count} bytes"
+    if count < 1024:
+        return f"{count} bytes"
+    value, units = count / 1024, ["KB", "MB", "GB"]
+    # The rounded value decides, so that no size is printed as '1024 KB' or '10.0 KB'.
+    while round(value) >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{value:.1f} {units[0]}" if round(value, 1) < 10 else f"{value:.0f} {units[0]}"

@@ -81,7 +81,24 @@ def test_a_value_in_a_table(value: object, shown: str) -> None:
     assert text(value) == shown
 
 
-@pytest.mark.parametrize(("count", "shown"), [(3, "3 bytes"), (1536, "1.5 KB"), (86_016, "84 KB"), (3 << 20, "3.0 MB")])
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (3, "3 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KB"),
+        (1536, "1.5 KB"),
+        (10_188, "9.9 KB"),
+        (10_189, "10 KB"),  # 9.9502
+        (86_016, "84 KB"),
+        (1_048_063, "1023 KB"),  # 1023.499
+        (1_048_064, "1.0 MB"),  # 1023.5, which rounds to 1024
+        (1_048_575, "1.0 MB"),
+        (3 << 20, "3.0 MB"),
+        ((1 << 30) - 1, "1.0 GB"),
+        (2000 << 30, "2000 GB"),
+    ],
+)
 def test_sizes(count: int, shown: str) -> None:
     assert byte_size(count) == shown
 
