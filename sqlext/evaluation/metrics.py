@@ -155,12 +155,8 @@ def confusion(expected: Sequence[str], predicted: Sequence[str], labels: Sequenc
 
 
 def in_order(labels: Sequence[str], found: Sequence[str]) -> list[str]:
-    """Returns the model's labels in their own order (2 before 10) and the other labels that occur.
-
-    The others are sorted in if the model's labels are in the order of their names; otherwise they follow at the end.
-    """
-    others = sorted(set(found) - set(labels))
-    return sorted([*labels, *others]) if list(labels) == sorted(labels) else [*labels, *others]
+    """Returns the model's labels in their own order (2 before 10), then the other labels that occur, sorted as text."""
+    return [*labels, *sorted(set(found) - set(labels))]
 
 
 def most_frequent(labels: Iterable[str]) -> str:

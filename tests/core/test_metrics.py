@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from sqlext.evaluation.metrics import classification, most_frequent, wilson_interval
+from sqlext.evaluation.metrics import classification, confusion, most_frequent, per_class, wilson_interval
 
 
 def drawn(rows: int, classes: int) -> tuple[list[str], np.ndarray, list[str]]:
@@ -52,6 +52,17 @@ def test_impossible_scores_are_clipped() -> None:
     found = classification(["a"], ["b"], np.array([[0.0, 1.0]]), ["a", "b"])
     assert found.log_loss == pytest.approx(-np.log(1e-15))
     assert found.roc_auc is None
+
+
+@pytest.mark.parametrize("labels", [["b", "d"], ["d", "b"], ["2", "10"]])
+def test_labels_that_the_model_never_saw_come_last(labels: list[str]) -> None:
+    """Whatever the order of the model's labels: one that would sort before them, one between and one after."""
+    expected, predicted = ["e", "a", labels[1], "c", labels[0], "a"], [labels[0]] * 6
+    order = [*labels, "a", "c", "e"]
+    found = per_class(expected, predicted, labels)
+    assert [(m.label, m.support) for m in found] == [(label, expected.count(label)) for label in order]
+    cells = confusion(expected, predicted, labels)
+    assert cells == [(e, p, expected.count(e) * (p == labels[0])) for e in order for p in labels]
 
 
 def test_wilson_interval_of_the_worked_example() -> None:
