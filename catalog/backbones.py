@@ -10,33 +10,37 @@ from sqlext.catalog.reader import CatalogReader
 from sqlext.errors import SqlExtError
 
 
-def require_backbone(catalog: CatalogReader, reference: ModelRef) -> ModelVersion:
-    """The version that a BACKBONE clause or embed() names; the caller needs SELECT on it.
+def require_backbone(
+    catalog: CatalogReader, reference: ModelRef, *, place: str | None = None, setting: str | None = None
+) -> ModelVersion:
+    """The version that a BACKBONE clause, embed() or a setting names; the caller needs SELECT on it.
 
+    :param place: where the statement or function can name a backbone.
+    :param setting: the key of the setting that ``reference`` comes from, if it comes from one.
     :raises SqlExtError: BACKBONE_NOT_FOUND with the existing backbones (or the IMPORT to run), NOT_A_BACKBONE,
         PERMISSION_DENIED.
     """
     entry = catalog.find(reference.name)
-    if entry is None:
-        raise SqlExtError("BACKBONE_NOT_FOUND", model=reference.name, hint=_what_to_do(catalog, reference.name))
-    if entry.kind != "backbone":
-        raise SqlExtError(
-            "NOT_A_BACKBONE", model=reference.name, kind=entry.kind, hint=_what_to_do(catalog, reference.name)
-        )
+    if entry is None or entry.kind != "backbone":
+        hint = _what_to_do(catalog, reference.name, place, setting)
+        if entry is None:
+            raise SqlExtError("BACKBONE_NOT_FOUND", model=reference.name, hint=hint)
+        raise SqlExtError("NOT_A_BACKBONE", model=reference.name, kind=entry.kind, hint=hint)
     version = catalog.resolve(reference)
     catalog.check(version.name, "SELECT")
     return version
 
 
-def _what_to_do(catalog: CatalogReader, wanted: ModelName) -> str:
+def _what_to_do(catalog: CatalogReader, wanted: ModelName, place: str | None, setting: str | None) -> str:
     existing = [str(entry.name) for entry in catalog.everywhere() if entry.kind == "backbone"]
     if existing:
-        return (
-            f"Available backbones: {', '.join(sorted(existing)[:10])}; name one in BACKBONE or in spark.sqlext.resnet."
-        )
+        places = " or in ".join(filter(None, (place, setting)))
+        return f"Available backbones: {', '.join(sorted(existing)[:10])}; name one in {places}."
+    origin = f" The name {wanted} comes from {setting}." if setting else ""
     return (
         f"No backbone has been imported yet. Run IMPORT MODEL {wanted} FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX "
-        f"(docs/backbones.md describes where to get one) or, to try things out, IMPORT MODEL {wanted} FROM 'sqlext:small' FORMAT ONNX."
+        "(docs/backbones.md describes where to get one) or, to try things out, "
+        f"IMPORT MODEL {wanted} FROM 'sqlext:small' FORMAT ONNX.{origin}"
     )
 
 

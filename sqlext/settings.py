@@ -97,6 +97,12 @@ def setting(spark: SparkSession, name: str) -> str | None:
     return spark.conf.get(PREFIX + name, default)  # type: ignore[arg-type]
 
 
+def backbone_of_settings(spark: SparkSession) -> tuple[str, str]:
+    """The backbone of TRAIN without BACKBONE, and the key of the setting that names it."""
+    name = "backbone" if setting(spark, "backbone") else "resnet"
+    return str(setting(spark, name)), PREFIX + name
+
+
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 

@@ -33,8 +33,13 @@ class Embed(SqlFunction):
         return bind_embedding(self, call, self.constant_string(call, 0, "a backbone"), call.arguments[1])
 
 
-def bind_embedding(function: SqlFunction, call: Call, backbone: str, image: Argument) -> Binding:
-    """Binds the embedding of ``image`` to the version that ``backbone`` refers to now."""
+def bind_embedding(
+    function: SqlFunction, call: Call, backbone: str, image: Argument, *, setting: str | None = None
+) -> Binding:
+    """Binds the embedding of ``image`` to the version that ``backbone`` refers to now.
+
+    :param setting: the key of the setting that ``backbone`` comes from; None: it is the first argument.
+    """
     from sqlext.catalog.backbones import require_backbone
     from sqlext.catalog.facade import ModelCatalog
     from sqlext.scoring.choose import choose_for_embedding
@@ -42,6 +47,7 @@ def bind_embedding(function: SqlFunction, call: Call, backbone: str, image: Argu
 
     function.expect_image(call, image)
     catalog = ModelCatalog(call.spark)
-    version = require_backbone(catalog, ModelRef.parse(backbone, call.namespace))
+    place = None if setting else f"the first argument of {function.name}"
+    version = require_backbone(catalog, ModelRef.parse(backbone, call.namespace), place=place, setting=setting)
     choice = choose_for_embedding(call.spark, catalog.read_manifest(version))
     return Binding(embedding_steps(call.spark, version, image, choice), "embedded.embedding")

@@ -27,4 +27,5 @@ class EmbedResnet(SqlFunction):
 
     def bind(self, call: Call) -> Binding:
         self.expect(call, 1)
-        return bind_embedding(self, call, str(setting(call.spark, "resnet")), call.arguments[0])
+        backbone = str(setting(call.spark, "resnet"))
+        return bind_embedding(self, call, backbone, call.arguments[0], setting="spark.sqlext.resnet")

@@ -22,7 +22,7 @@ from sqlext.cli.common import open_session, session_options
 from sqlext.errors import SqlExtError
 from sqlext.jvm.build import LANGUAGE
 from sqlext.jvm.language import language
-from sqlext.settings import setting
+from sqlext.settings import backbone_of_settings
 from sqlext.spark.conf import available_cores
 from sqlext.spark.jars import JAR as file
 from sqlext.spark.jars import bigdl_jars
@@ -231,7 +231,7 @@ def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
     from sqlext.catalog.facade import ModelCatalog
 
     try:
-        name = setting(spark, "backbone") or setting(spark, "resnet") or ""
+        name, _ = backbone_of_settings(spark)
         catalog = ModelCatalog(spark)
         entry = catalog.find(ModelName.of(tuple(name.split(".")), catalog.current_namespace()))
     except SqlExtError as error:

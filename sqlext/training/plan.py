@@ -17,7 +17,7 @@ from sqlext.context import Context
 from sqlext.errors import SqlExtError, error_at
 from sqlext.grammar.notes import Name
 from sqlext.scoring.choose import choose_for_embedding
-from sqlext.settings import setting
+from sqlext.settings import backbone_of_settings
 from sqlext.sources import ColumnOf, find_column, find_label, find_side, find_target, read_source
 from sqlext.training.columns import Features, find_features
 from sqlext.training.defaults import resolve_defaults, settings_of
@@ -179,15 +179,16 @@ def _embedder(context: Context, request: TrainRequest, features: Features) -> Em
         raise SqlExtError("BACKBONE_WITHOUT_IMAGE", columns=features.text, offset=named.name.offset)
     if named is None and not image:
         return Embedder(features, None, None)
+    key: str | None = None
     if named is not None:
         reference = context.model_ref(named)
         offset: int = named.name.offset
     else:
-        default = str(setting(context.spark, "backbone") or setting(context.spark, "resnet"))
+        default, key = backbone_of_settings(context.spark)
         reference = ModelRef.parse(default, context.catalog.current_namespace())
         offset = request.name.offset
     with error_at(offset):
-        version = require_backbone(context.catalog, reference)
+        version = require_backbone(context.catalog, reference, place="BACKBONE", setting=key)
     manifest = context.catalog.read_manifest(version)
     with error_at(offset):
         choice = choose_for_embedding(context.spark, manifest) if image else None

@@ -92,4 +92,5 @@ def test_without_bigdls_jar_the_rest_works_and_reports_it(tmp_path: Path) -> Non
         assert refused.startswith("BACKBONE_NOT_FOUND")
         assert "Run IMPORT MODEL models.resnet50 FROM 'file:/path/to/resnet50.onnx' FORMAT ONNX" in refused
         assert "docs/backbones.md" in refused
+        assert "The name models.resnet50 comes from spark.sqlext.resnet." in refused
     assert "spark.sqlext.engin is not a setting of bigdl-sqlext. Did you mean spark.sqlext.engine?" in done.stderr

@@ -131,11 +131,30 @@ def test_embed_resnet_follows_its_setting(spark: SparkSession, flowers: Row) -> 
         spark.sql("SET spark.sqlext.resnet = models.small")
         row = one(spark, "SELECT embed_resnet(image) AS a, embed('models.small', image) AS b FROM shop.holdout LIMIT 1")
         assert row.a == row.b
-        spark.sql("SET spark.sqlext.resnet = models.nowhere")
-        with pytest.raises(AnalysisException, match=r"BACKBONE_NOT_FOUND.*models\.nowhere.*models\.small"):
-            spark.sql("SELECT embed_resnet(image) FROM shop.holdout")
     finally:
         spark.sql("RESET spark.sqlext.resnet")
+
+
+@pytest.mark.parametrize(
+    ("setting", "sql", "place"),
+    [
+        ("resnet", "SELECT embed_resnet(image) FROM shop.holdout", "spark.sqlext.resnet"),
+        ("resnet", "TRAIN MODEL shop.m FROM shop.images LABEL species", "BACKBONE or in spark.sqlext.resnet"),
+        ("backbone", "TRAIN MODEL shop.m FROM shop.images LABEL species", "BACKBONE or in spark.sqlext.backbone"),
+        ("backbone", "SELECT embed('models.nowhere', image) FROM shop.holdout", "the first argument of embed"),
+    ],
+)
+def test_a_missing_backbone_is_reported_with_the_place_that_names_it(
+    spark: SparkSession, shop: str, setting: str, sql: str, place: str
+) -> None:
+    spark.sql(f"SET spark.sqlext.{setting} = models.nowhere")
+    try:
+        with pytest.raises(AnalysisException) as caught:
+            spark.sql(sql)
+    finally:
+        spark.sql(f"RESET spark.sqlext.{setting}")
+    expected = f"Backbone models.nowhere was not found. Available backbones: models.small; name one in {place}."
+    assert expected in str(caught.value)
 
 
 def test_columns_are_named_as_written(spark: SparkSession, flowers: Row) -> None:
