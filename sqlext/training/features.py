@@ -46,6 +46,7 @@ def feature_rows(
     embedder: Embedder,
     rows: int,
     *,
+    regression: bool,
     keep: Mapping[str, str] | None = None,
 ) -> DataFrame:
     """Rows with label, label_text STRING, row_hash BIGINT, features ARRAY<FLOAT>, error STRING, and the columns of ``keep``.
@@ -64,30 +65,41 @@ def feature_rows(
         *[F.expr(sql).alias(name) for name, sql in further.items()],
     )
     columns = ["label", "label_text", "row_hash", *further]
-    of_numbers = isinstance(label.type, (FloatType, DoubleType))
+    bad_label = _bad_label(label, regression=regression)
     if not embedder.embeds:
-        return frame.select(*columns, F.col("raw").alias("features"), _error(_array_error(), of_numbers=of_numbers))
+        return frame.select(*columns, F.col("raw").alias("features"), _error(bad_label, _array_error()))
     frame = frame.withColumn("raw", F.when(F.col("label").isNotNull(), F.col("raw")))
     frame = _spread(spark, frame, rows)
     assert embedder.backbone is not None
     assert embedder.choice is not None
     steps = embedding_steps(spark, embedder.backbone, Argument(features.columns[0].type, "raw"), embedder.choice)
     embedded = apply_steps(frame, steps)
-    return embedded.select(
-        *columns, F.col("embedded.embedding").alias("features"), _error(F.col("embedded.error"), of_numbers=of_numbers)
-    )
+    embedding = F.col("embedded.embedding").alias("features")
+    return embedded.select(*columns, embedding, _error(bad_label, F.col("embedded.error")))
 
 
-def _error(error: Column, *, of_numbers: bool) -> Column:
+def _bad_label(label: ColumnOf, *, regression: bool) -> Column:
+    test = not_finite("label", as_float=regression) if isinstance(label.type, (FloatType, DoubleType)) else "false"
+    return F.expr(test)
+
+
+def not_finite(number: str, *, as_float: bool) -> str:
+    """SQL that is true for NaN and infinity.
+
+    :param as_float: whether a DOUBLE that becomes infinite as a FLOAT counts, too. It does for features and for the target of
+        a regression, because heads compute in FLOAT; any finite DOUBLE can be the name of a class.
+    """
+    return f"isnan({number}) OR abs({f'float({number})' if as_float else number}) = float('inf')"
+
+
+def _error(bad_label: Column, error: Column) -> Column:
     """The column ``error``: a NULL label comes first, then a label or target that is not finite, then ``error``."""
-    number = F.col("label").cast("double")
-    target = F.isnan(number) | (F.abs(number) == float("inf"))
-    why = F.when(F.col("label").isNull(), F.lit(NULL_LABEL))
-    return (why.when(target, F.lit(NO_NUMBER)) if of_numbers else why).otherwise(error).alias("error")
+    why = F.when(F.col("label").isNull(), F.lit(NULL_LABEL)).when(bad_label, F.lit(NO_NUMBER))
+    return why.otherwise(error).alias("error")
 
 
 def _array_error() -> Column:
-    bad = F.expr("exists(raw, x -> x IS NULL OR isnan(x) OR abs(x) = float('infinity'))")
+    bad = F.expr(f"exists(raw, x -> x IS NULL OR {not_finite('x', as_float=False)})")
     return (
         F.when(F.col("raw").isNull() | (F.size("raw") == 0), F.lit("no features"))
         .when(bad, F.lit("NULL, NaN or infinite value in the features"))

@@ -110,9 +110,8 @@ def _with_other_features(
     hashes = usable.select("row_hash").distinct()
     picked = source.withColumn("_row_hash", F.expr(plan.features.hash_sql))
     picked = picked.join(F.broadcast(hashes), picked["_row_hash"] == hashes["row_hash"], "leftsemi").drop("_row_hash")
-    computed = feature_rows(
-        context.spark, picked, plan.label, Embedder(features, backbone, choice), sum(rows.validated.values())
-    )
+    embedder, count = Embedder(features, backbone, choice), sum(rows.validated.values())
+    computed = feature_rows(context.spark, picked, plan.label, embedder, count, regression=plan.regression)
     target = F.col("label").cast("double") if plan.regression else F.lit(None).cast("double")
     return computed.where("error IS NULL").select(
         "label_text", "row_hash", "features", target.alias("target"), F.lit(VALIDATION).alias("side")

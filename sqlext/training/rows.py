@@ -140,12 +140,14 @@ def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFr
     # A row whose group is NULL is a group by itself.
     unit = f"CASE WHEN {plan.group.sql} IS NULL THEN {own} ELSE xxhash64({plan.group.sql}) END" if plan.group else own
     keep = {"given_side": plan.side_sql or f"'{TRAIN}'", "unit": unit}
-    rows = feature_rows(spark, plan.source, plan.label, embedder, labels.rows, keep=keep)
+    rows = feature_rows(spark, plan.source, plan.label, embedder, labels.rows, regression=plan.regression, keep=keep)
     if plan.validation_rows is None:
         return rows, labels.rows
     count = labels.validation_rows
     keep = {"given_side": f"'{VALIDATION}'", "unit": own}
-    extra = feature_rows(spark, plan.validation_rows, plan.label, embedder, count, keep=keep)
+    extra = feature_rows(
+        spark, plan.validation_rows, plan.label, embedder, count, regression=plan.regression, keep=keep
+    )
     return rows.unionByName(extra), labels.rows + count
 
 

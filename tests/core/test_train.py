@@ -149,6 +149,22 @@ def test_the_select_of_skipped_rows_lists_them_all(spark: SparkSession, database
     assert row.rows_skipped == spark.sql(row.message[row.message.index("SELECT") :]).count() == 4
 
 
+def test_large_numbers_are_listed_only_if_they_are_skipped(spark: SparkSession, database: str) -> None:
+    """Any finite DOUBLE can be a class; a feature must be finite as a FLOAT."""
+    spark.sql(
+        "CREATE TABLE t AS SELECT id, id % 2 AS x, 3.4028235e38D * (id % 2) AS z, IF(id % 2 = 0, 1e39D, 2D) AS y FROM range(40) "
+        "UNION ALL SELECT -1, 1, 1D, double('inf') UNION ALL SELECT -2, 1, -1e39D, 2D UNION ALL SELECT -3, 1, 3.41e38D, 2D"
+    )
+    for features in ("(x, z)", "(a)"):
+        row = one(
+            spark,
+            f"TRAIN MODEL m FROM (SELECT *, array(x, z) AS a FROM t) FEATURES {features} LABEL y OPTIONS (epochs = 1)",
+        )
+        assert (row.classes, row.rows_trained + row.rows_validated, row.rows_skipped) == (2, 40, 3)
+        listed = spark.sql(row.message[row.message.index("SELECT") :]).collect()
+        assert {r.id for r in listed} == {-1, -2, -3}
+
+
 def test_versions_promotion_and_replacement(spark: SparkSession, database: str) -> None:
     spark.sql("CREATE TABLE t AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(40)")
     train = "TRAIN MODEL m FROM t LABEL y OPTIONS (epochs = 2, early_stop = false{})"
