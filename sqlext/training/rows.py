@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
@@ -21,7 +22,7 @@ from sqlext.training.features import feature_rows, watching
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
 from sqlext.training.recorder import RunRecorder
-from sqlext.training.split import split_by_hash
+from sqlext.training.split import split_by_hash, split_for_every_class
 
 # target: class index (NULL for a label that no training row has), or the value of a regression. side: train, validation
 # or test.
@@ -90,11 +91,12 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
         width = _width(context, plan, groups)
         bad = _bad_rows(plan, groups, width, total)
         usable = everything.where(F.col("error").isNull() & (F.size("features") == width))
-        if splits and not few:
-            usable = _split(plan, usable, partitions=-(-_bytes(total, width) // _PARTITION_BYTES))
-            cached.insert(0, usable.persist(StorageLevel.MEMORY_AND_DISK))
-            groups = _groups(plan, usable)
         counted = _counts(group for group in groups if group.wrong(width) is None)
+        partitions = -(-_bytes(total, width) // _PARTITION_BYTES)
+        if splits and not few:
+            usable, counted = _split(plan, usable, split_by_hash, partitions, cached)
+        if splits and _held_out_only(counted):
+            usable, counted = _split(plan, usable, split_for_every_class, partitions, cached)
         rows = Rows(
             usable=usable.select(*_COLUMNS),
             width=width,
@@ -258,14 +260,26 @@ def _split_gathered(plan: TrainPlan, everything: DataFrame) -> DataFrame:
     """
     usable_width = F.when(F.col("error").isNull(), F.size("features"))
     rows = everything.withColumn("label", _ranked(plan)).withColumn("usable_width", usable_width)
-    return _split_by_hash(plan, rows, apart=("usable_width",))
+    return split_by_hash(rows, **_shares(plan), apart=("usable_width",))
 
 
-def _split(plan: TrainPlan, rows: DataFrame, partitions: int) -> DataFrame:
-    """Adds ``side``. Only labels and hashes are ranked, so that the shuffles of the windows carry no features."""
+def _split(
+    plan: TrainPlan, rows: DataFrame, split: Callable[..., DataFrame], partitions: int, cached: list[DataFrame]
+) -> tuple[DataFrame, dict[str, Counter[str]]]:
+    """Replaces ``side``, caches the rows and adds them to ``cached``. Returns them and their counts.
+
+    Only labels and hashes are ranked, so that the shuffles of the windows carry no features.
+    """
     slim = rows.select(_ranked(plan).alias("label"), "unit")
-    split = _split_by_hash(plan, slim, partitions=partitions)
-    return rows.drop("side").join(split.select("unit", "side").distinct(), "unit")
+    sides = split(slim, **_shares(plan), partitions=partitions).select("unit", "side").distinct()
+    usable = rows.drop("side").join(sides, "unit").persist(StorageLevel.MEMORY_AND_DISK)
+    cached.insert(0, usable)
+    return usable, _counts(_groups(plan, usable))
+
+
+def _held_out_only(counted: dict[str, Counter[str]]) -> set[str]:
+    """The classes that have usable rows but no training row; only classes that share units can have none."""
+    return (set(counted[VALIDATION]) | set(counted[TEST])) - set(counted[TRAIN])
 
 
 def _ranked(plan: TrainPlan) -> Column:
@@ -273,18 +287,9 @@ def _ranked(plan: TrainPlan) -> Column:
     return F.lit("") if plan.regression else F.col("label_text")
 
 
-def _split_by_hash(
-    plan: TrainPlan, rows: DataFrame, *, apart: tuple[str, ...] = (), partitions: int | None = None
-) -> DataFrame:
-    validation = plan.validation
-    return split_by_hash(
-        rows,
-        validation.fraction,
-        plan.split_seed,
-        test=validation.test_fraction,
-        apart=apart,
-        partitions=partitions,
-    )
+def _shares(plan: TrainPlan) -> dict[str, Any]:
+    split = plan.validation
+    return {"fraction": split.fraction, "seed": plan.split_seed, "test": split.test_fraction}
 
 
 def _counts(groups: Iterable[_Group]) -> dict[str, Counter[str]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pyspark.sql import SparkSession
+import random
+from collections import defaultdict
+
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sqlext.training.split import split_by_hash
+from sqlext.training.split import split_by_hash, split_for_every_class
 
 
 def sides(spark: SparkSession, sql: str, fraction: float, seed: int = 42) -> list[tuple[str, int, bool]]:
@@ -48,3 +51,44 @@ def test_test_rows_come_after_validation_rows_and_do_not_move_them(spark: SparkS
         x for x, side in tested.items() if side == "validation"
     }
     assert sorted(x < 40 for x, side in tested.items() if side == "test") == [False] * 18 + [True] * 12
+
+
+def by_class(split: DataFrame) -> dict[str, dict[int, str]]:
+    """Class -> unit -> side; fails if a unit has two sides."""
+    found: dict[str, dict[int, str]] = defaultdict(dict)
+    sides: dict[int, str] = {}
+    for row in split.collect():
+        assert sides.setdefault(row.unit, row.side) == row.side
+        found[row.label][row.unit] = row.side
+    return found
+
+
+def test_classes_that_share_units_are_split_so_that_each_has_a_training_row(spark: SparkSession) -> None:
+    units = [r.id for r in spark.sql("SELECT id FROM range(3) ORDER BY xxhash64(42, id)").collect()]
+    first, second, third = units
+    pairs = [(label, unit) for label, of in (("a", units[:2]), ("b", units[1:])) for unit in of]
+    rows = spark.createDataFrame(pairs, "label STRING, unit LONG").coalesce(1)
+    # Class b holds out `second`, which is all that class a trains on.
+    assert set(by_class(split_by_hash(rows, 0.5, 42))["a"].values()) == {"validation"}
+    found = by_class(split_for_every_class(rows, 0.5, 42))
+    assert found["a"] == {first: "validation", second: "train"}
+    assert found["b"] == {second: "train", third: "validation"}  # `third` is held out in place of `second`
+
+
+def test_a_split_changes_only_if_a_class_has_no_training_row(spark: SparkSession) -> None:
+    """In 100 sets of six classes that share up to eight units; no unit belongs to two of the sets."""
+    draw = random.Random(5)
+    pairs = [
+        (f"{world} {name}", 100 * world + unit)
+        for world in range(100)
+        for name in "abcdef"
+        for unit in draw.choices(range(8), k=draw.randint(1, 6))
+    ]
+    rows = spark.createDataFrame(pairs, "label STRING, unit LONG").coalesce(1)
+    before = by_class(split_by_hash(rows, 0.3, 42, test=0.2))
+    after = by_class(split_for_every_class(rows, 0.3, 42, test=0.2))
+    assert all("train" in sides.values() for sides in after.values())
+    wrong = {label.split()[0] for label, sides in before.items() if "train" not in sides.values()}
+    assert 10 < len(wrong) < 90
+    changed = {label.split()[0] for label in before if before[label] != after[label]}
+    assert changed == wrong

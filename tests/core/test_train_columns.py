@@ -108,6 +108,25 @@ def test_groups_stay_together(spark: SparkSession, numbers: str) -> None:
     assert row.rows_trained + row.rows_validated + row.rows_tested == 200
 
 
+@pytest.mark.parametrize(("features", "rows"), [("a", 10), ("array(a)", 300)])  # in one partition; spread
+def test_classes_that_share_a_group_have_training_rows(
+    spark: SparkSession, numbers: str, features: str, rows: int
+) -> None:
+    """Class no has the groups that rank first and second, class yes those that rank second and third.
+
+    Each class would hold out its first group: class no would train on none.
+    """
+    ranked = [r.id for r in spark.sql("SELECT id FROM range(3) ORDER BY xxhash64(42, xxhash64(id))").collect()]
+    values = ", ".join(f"({ranked[i]}L, '{y}')" for i, y in ((0, "no"), (1, "no"), (1, "yes"), (2, "yes")))
+    source = f"SELECT shop, y, {features} AS x FROM VALUES {values} AS t(shop, y) CROSS JOIN (SELECT randn(1) AS a FROM range({rows}))"
+    row = one(
+        spark, f"TRAIN MODEL shared FROM ({source}) LABEL y VALIDATE SPLIT 0.5 GROUP shop SEED 42 OPTIONS (epochs = 1)"
+    )
+    assert (row.rows_trained, row.rows_validated, row.rows_tested) == (2 * rows, 2 * rows, 0)
+    held_out = spark.sql("SELECT label, count(*) AS n FROM sqlext_held_out('numbers.shared') GROUP BY label")
+    assert {r.label: r.n for r in held_out.collect()} == {"no": rows, "yes": rows}
+
+
 def test_copies_of_the_label_are_named(spark: SparkSession, numbers: str) -> None:
     row = one(
         spark,
