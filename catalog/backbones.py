@@ -32,7 +32,7 @@ def require_backbone(
 
 
 def _what_to_do(catalog: CatalogReader, wanted: ModelName, place: str | None, setting: str | None) -> str:
-    existing = [str(entry.name) for entry in catalog.everywhere() if entry.kind == "backbone"]
+    existing = [str(entry.name) for entry in catalog.everywhere([]) if entry.kind == "backbone"]
     if existing:
         places = " or in ".join(filter(None, (place, setting)))
         return f"Available backbones: {', '.join(sorted(existing)[:10])}; name one in {places}."

@@ -10,10 +10,11 @@ import json
 import posixpath
 from dataclasses import dataclass
 
-from sqlext.catalog.entry import ModelEntry, ModelVersion
+from sqlext.catalog.entry import BACKBONE, ModelEntry, ModelVersion
 from sqlext.catalog.layout import DROPPED, MANIFEST
 from sqlext.catalog.names import ModelName
 from sqlext.catalog.reader import CatalogReader
+from sqlext.catalog.users import backbone_users
 from sqlext.errors import SqlExtError
 
 
@@ -96,7 +97,11 @@ def is_ours(catalog: CatalogReader, version: ModelVersion) -> bool:
 
 
 def _refuse_in_use(catalog: CatalogReader, entry: ModelEntry, versions: tuple[ModelVersion, ...]) -> None:
-    users = {user for v in versions for user in catalog.users_of(v) if user != entry.name}
-    if users:
-        names = ", ".join(str(user) for user in sorted(users))
-        raise SqlExtError("BACKBONE_IN_USE", model=entry.name, users=names)
+    if entry.kind != BACKBONE or not versions:
+        return
+    users = backbone_users(catalog)
+    if names := {user for v in versions for user in users.of(v) if user != entry.name}:
+        raise SqlExtError("BACKBONE_IN_USE", model=entry.name, users=", ".join(map(str, sorted(names))))
+    if users.unread:
+        unknown = f"whether a model needs the backbone {entry.name} is therefore unknown, and it was not dropped"
+        raise users.unread[0].denied(unknown)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -30,6 +32,20 @@ _RIGHTS = {
     "ALTER": "ALTER TABLE {table} SET TBLPROPERTIES ('sqlext.kind' = '')",
     "DROP": "DROP TABLE {table}",
 }
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A database or table that the metastore lists, but that it does not let the caller read."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} cannot be read ({self.reason})"
+
+    def denied(self, consequence: str) -> SqlExtError:
+        return SqlExtError("PERMISSION_DENIED", right="SELECT", model=self.name, reason=f"{self.reason}; {consequence}")
 
 
 class Metastore:
@@ -192,6 +208,15 @@ class Metastore:
 
     def _seq(self, values: Iterable[Any]) -> Any:
         return self._jvm.org.apache.spark.api.python.PythonUtils.toSeq(list(values))
+
+
+@contextmanager
+def noting(unread: MutableSequence[Unread], name: object) -> Iterator[None]:
+    """Adds ``name`` to ``unread`` if the metastore refuses to read it in the block."""
+    try:
+        yield
+    except (Py4JJavaError, PySparkException) as error:
+        unread.append(Unread(str(name), java_message(error)))
 
 
 def java_message(error: Exception) -> str:

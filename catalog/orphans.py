@@ -12,6 +12,7 @@ from sqlext.catalog.entry import path_of
 from sqlext.catalog.files import FileInfo
 from sqlext.catalog.history import FILE as HISTORY
 from sqlext.catalog.layout import DROPPED, MANIFEST
+from sqlext.catalog.metastore import Unread, noting
 from sqlext.catalog.purge import KEPT, PURGED, WOULD_PURGE, Purged
 from sqlext.catalog.reader import CatalogReader
 from sqlext.catalog.runs import READY, RunStore
@@ -45,15 +46,16 @@ def purge_orphans(
 
     A folder is removed only if it and its parent have names as we choose them, it contains only files that we write, and its
     manifest has the same model_id as its parent's name. A manifest may be missing: a crash during the upload leaves none.
-    Other folders are listed and stay.
+    Other folders are listed and stay. So do all folders if a database or table cannot be read, which may own them.
     """
     database_folder = catalog.metastore.database_location(namespace)
-    now, owned = now or datetime.now(UTC), _owned(catalog)
+    unread: list[Unread] = []
+    now, owned = now or datetime.now(UTC), _owned(catalog, unread)
     rows = []
     for folder in _unowned(catalog, database_folder, owned):
         if not matches(folder.name) or now - _touched(catalog, folder) < _DAY:
             continue
-        reason = _not_ours(catalog, folder)
+        reason = f"unknown whether a model owns it: {unread[0]}" if unread else _not_ours(catalog, folder)
         status = KEPT if reason else WOULD_PURGE if dry_run else PURGED
         message = f"{reason}: {folder.path}" if reason else f"no partition owns {folder.path}"
         size = catalog.files.size(folder.path)
@@ -64,11 +66,12 @@ def purge_orphans(
     return rows
 
 
-def _owned(catalog: CatalogReader) -> set[str]:
+def _owned(catalog: CatalogReader, unread: list[Unread]) -> set[str]:
     """The folders of all model tables and their partitions, in all databases, without scheme and host."""
     found: set[str] = set()
-    for name, table in catalog.model_tables_everywhere():
-        found |= {_path_only(path_of(thing)) for thing in (table, *catalog.metastore.partitions(name))}
+    for name, table in catalog.model_tables_everywhere(unread):
+        with noting(unread, name):
+            found |= {_path_only(path_of(thing)) for thing in (table, *catalog.metastore.partitions(name))}
     return found
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlext.catalog.drop import is_ours
 from sqlext.catalog.entry import BACKBONE, ModelEntry, ModelVersion
 from sqlext.catalog.facade import ModelCatalog
+from sqlext.catalog.users import BackboneUsers
 from sqlext.errors import SqlExtError
 
 PURGED, KEPT, WOULD_PURGE = "PURGED", "KEPT", "WOULD PURGE"
@@ -43,21 +42,11 @@ class Purged:
     size_bytes: int | None
 
 
-def backbones_in_use(catalog: ModelCatalog) -> dict[str, list[str]]:
-    """The names of the models that need each backbone version, by its id, among the models that the caller can see."""
-    users: defaultdict[str, set[str]] = defaultdict(set)
-    for entry in catalog.everywhere():
-        for version in entry.versions:
-            if version.backbone_id:
-                users[version.backbone_id].add(str(entry.name))
-    return {version_id: sorted(names) for version_id, names in users.items()}
-
-
 def purge_model(
     catalog: ModelCatalog,
     entry: ModelEntry,
     rule: Rule,
-    users: Mapping[str, Sequence[str]],
+    users: BackboneUsers,
     now: datetime | None = None,
 ) -> list[Purged]:
     """Purges one model. Returns a row per version, newest first, then one per partition that is not a version.
@@ -74,11 +63,13 @@ def purge_model(
     return rows + [Purged(own, None, KEPT, f"not a version of this model: {path}", None) for path in entry.foreign]
 
 
-def _protections(entry: ModelEntry, version: ModelVersion, users: Mapping[str, Sequence[str]]) -> list[str]:
+def _protections(entry: ModelEntry, version: ModelVersion, users: BackboneUsers) -> list[str]:
     reasons = ["the default"] if version is entry.default else []
     reasons += [f"alias {alias}" for alias in sorted(version.aliases)]
-    if version.kind == BACKBONE and users.get(version.id):
-        reasons.append(f"backbone of {', '.join(users[version.id])}")
+    if names := users.of(version):
+        reasons.append(f"backbone of {', '.join(map(str, names))}")
+    elif version.kind == BACKBONE and users.unread:
+        reasons.append(f"unknown whether a model needs it: {users.unread[0]}")
     return reasons
 
 

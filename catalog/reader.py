@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sqlext.catalog.entry import BACKBONE, FORMAT_VERSION, MODEL_ID, ModelEntry, ModelVersion, entry
+from sqlext.catalog.entry import FORMAT_VERSION, MODEL_ID, ModelEntry, ModelVersion, entry
 from sqlext.catalog.files import Files
 from sqlext.catalog.layout import MANIFEST, release
-from sqlext.catalog.metastore import Metastore
+from sqlext.catalog.metastore import Metastore, Unread, noting
 from sqlext.catalog.names import DEFAULT, LATEST, ModelName, ModelRef, name_pattern
 from sqlext.errors import SqlExtError, nearest
 
@@ -122,16 +122,17 @@ class CatalogReader:
         location = self.metastore.database_location(name.namespace) if right == "CREATE" else ""
         self.metastore.check(name, right, f"{location}/{name.name}")
 
-    def users_of(self, version: ModelVersion) -> Sequence[ModelName]:
-        """The models, among those that the caller can see, that need this backbone version; empty for other kinds."""
-        if version.kind != BACKBONE:
-            return []
-        return sorted(e.name for e in self.everywhere() if any(v.backbone_id == version.id for v in e.versions))
+    def everywhere(self, unread: MutableSequence[Unread]) -> Iterator[ModelEntry]:
+        """The models of all databases, without those that the metastore hides from the caller.
 
-    def everywhere(self) -> Iterable[ModelEntry]:
-        """The models of all databases."""
-        for namespace in self.metastore.databases():
-            yield from self.list(namespace)
+        :param unread: gets the databases and tables that cannot be read.
+        """
+        for name, table in self.model_tables_everywhere(unread):
+            found = None
+            with noting(unread, name):
+                found = entry(name, table, self.metastore.partitions(name))
+            if found is not None:
+                yield found
 
     def find_version(self, version_id: str, hint: ModelName | None = None) -> ModelVersion | None:
         """The version with the id ``<model_id>@<version>``, whatever its model is called now; ``hint`` is tried first."""
@@ -142,16 +143,39 @@ class CatalogReader:
         found = None if hint is None else self.find(hint)
         return next((v for v in found.versions if v.version == int(number)), None) if found else None
 
-    def _holders(self, model_id: str) -> Iterable[ModelName]:
-        for name, table in self.model_tables_everywhere():
+    def _holders(self, model_id: str) -> Iterator[ModelName]:
+        """The model with this id.
+
+        :raises SqlExtError: PERMISSION_DENIED if it was not found and may be in a database or table that cannot be read.
+        """
+        unread: list[Unread] = []
+        for name, table in self.model_tables_everywhere(unread):
             if table["properties"][MODEL_ID] == model_id:
                 yield name
+        if unread:
+            raise unread[0].denied(f"the model with the id {model_id} was not found elsewhere")
 
-    def model_tables_everywhere(self) -> Iterable[tuple[ModelName, dict[str, Any]]]:
-        """The model tables of all databases as JSON, including those without a version."""
+    def model_tables_everywhere(self, unread: MutableSequence[Unread]) -> Iterator[tuple[ModelName, dict[str, Any]]]:
+        """The model tables of all databases as JSON, including those without a version.
+
+        :param unread: gets the databases and tables that cannot be read.
+        """
         for namespace in self.metastore.databases():
-            for table in self._model_tables(namespace, None):
-                yield ModelName(namespace, table["identifier"]["table"]), table
+            tables: Sequence[dict[str, Any]] = []
+            with noting(unread, namespace):
+                tables = self._tables(namespace, unread)
+            for table in tables:
+                if MODEL_ID in table["properties"]:
+                    yield ModelName(namespace, table["identifier"]["table"]), table
+
+    def _tables(self, namespace: str, unread: MutableSequence[Unread]) -> Sequence[dict[str, Any]]:
+        """All tables of a database, sorted by name; ``unread`` gets those that are listed but not returned."""
+        names = self.metastore.table_names(namespace)
+        tables = self.metastore.tables(namespace, names) if names else []
+        if missing := set(names) - {table["identifier"]["table"] for table in tables}:
+            missing &= set(self.metastore.table_names(namespace))  # the others were dropped in the meantime
+            unread.extend(Unread(f"{namespace}.{name}", "the metastore does not return it") for name in sorted(missing))
+        return sorted(tables, key=lambda table: str(table["identifier"]["table"]))
 
     # --- files of a version -----------------------------------------------------------------------------------
 

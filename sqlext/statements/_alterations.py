@@ -199,10 +199,11 @@ class Purge(Alteration):
         return cls(clauses, offset)
 
     def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
-        from sqlext.catalog.purge import backbones_in_use, purge_model
+        from sqlext.catalog.purge import purge_model
+        from sqlext.catalog.users import BackboneUsers, backbone_users
 
         context.catalog.check(entry.name, "DROP")
-        users = backbones_in_use(context.catalog) if entry.kind == "backbone" else {}
+        users = backbone_users(context.catalog) if entry.kind == "backbone" else BackboneUsers()
         found = purge_model(context.catalog, entry, self.clauses.rule(), users)
         runs = purge_runs(context, entry.name.namespace, lambda name: name == entry.name.name, dry_run=False)
         return purge_rows([*found, *runs])

@@ -97,10 +97,11 @@ class PurgeModels(Statement):
         return purge_rows([*found, *purge_runs(context, namespace, matches, dry_run=self.dry_run)])
 
     def _versions(self, context: Context, namespace: str) -> list[Purged]:
-        from sqlext.catalog.purge import backbones_in_use, keep_model, purge_model
+        from sqlext.catalog.purge import keep_model, purge_model
+        from sqlext.catalog.users import backbone_users
 
         catalog, found = context.catalog, []
-        users = backbones_in_use(catalog)
+        users = backbone_users(catalog)
         for entry in catalog.list(namespace, self.pattern):
             try:
                 catalog.check(entry.name, "DROP")

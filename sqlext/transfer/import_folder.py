@@ -209,7 +209,7 @@ def _backbone(context: Context, folder: ExportFolder) -> tuple[ModelVersion | No
 
 def _same_backbone(context: Context, content: str, name: str) -> ModelVersion | None:
     """Returns a backbone version with this content that the caller may read, preferably one with this name."""
-    for entry in sorted(context.catalog.everywhere(), key=lambda entry: str(entry.name) != name):
+    for entry in sorted(context.catalog.everywhere([]), key=lambda entry: str(entry.name) != name):
         same = same_content(entry, content) if entry.kind == BACKBONE_KIND else None
         if same is None:
             continue

@@ -72,13 +72,13 @@ TRAIN = "TRAIN MODEL shop.flowers FROM shop.images FEATURES (image) LABEL specie
 )
 def test_errors_name_the_thing_and_lose_nothing(spark: SparkSession, flowers: Row, sql: str, says: str) -> None:
     catalog = ModelCatalog(spark)
-    before = [e.versions for e in catalog.everywhere()]
+    before = [e.versions for e in catalog.everywhere([])]
     with pytest.raises(AnalysisException, match=re.compile(says, re.DOTALL)) as caught:
         spark.sql(sql)
     text = str(caught.value)
     assert "Traceback" not in text
     assert "\tat " not in text
-    assert [e.versions for e in catalog.everywhere()] == before
+    assert [e.versions for e in catalog.everywhere([])] == before
 
 
 def test_no_onnx_file(spark: SparkSession, tmp_path: Path, database: str) -> None:

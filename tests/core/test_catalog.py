@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sqlext.catalog import ModelCatalog, ModelName, ModelRef
+from sqlext.catalog.users import backbone_users
 from sqlext.errors import SqlExtError
 from tests.support.catalog_models import RECORDED, epochs, folders, local, publish
 
@@ -323,7 +324,7 @@ def test_a_backbone_in_use(spark: SparkSession, catalog: ModelCatalog, name: Mod
     backbone = publish(catalog, ModelName(name.namespace, "net"), kind="backbone")
     publish(catalog, backbone.name, kind="backbone")
     publish(catalog, name, backbone_id=backbone.id)
-    assert catalog.users_of(backbone) == [name]
+    assert backbone_users(catalog).of(backbone) == [name]
     assert str(name) in str(refused(lambda: catalog.drop_version(backbone.name, 1)))
     assert refused(lambda: catalog.drop_model(backbone.name)).error_class == "BACKBONE_IN_USE"
     spark.sql(f"ALTER TABLE {backbone.name} RENAME TO {name.namespace}.renamed")
