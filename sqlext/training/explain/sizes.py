@@ -60,7 +60,7 @@ def memory(context: Context, plan: TrainPlan, found: Found) -> Lines:
     return [
         ("features", f"about {byte_size(features)}, cached on the executors (memory, then disk) during the run"),
         ("training", f"about {byte_size(2 * features + weights)} of heap; features up to {limit} train in one task"),
-        ("driver", "none of the rows"),
+        ("driver", "collects none of the training rows"),
     ]
 
 
