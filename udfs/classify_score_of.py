@@ -20,8 +20,8 @@ class ClassifyScoreOf(ModelFunction):
     Arguments:
       * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
       * label - one of the model's labels: a constant, or a column
-      * features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
-        column names, or the columns themselves in trained order
+      * features - an image (BINARY or image struct), an array or ML vector as long as the features in training, a STRUCT
+        with the names of the feature columns of the training, or these columns themselves, in the order of the training
     """
     wanted = CLASSIFIER
     examples = """

@@ -18,8 +18,8 @@ class ClassifyTopk(ModelFunction):
     arguments = """
     Arguments:
       * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
-      * features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
-        column names, or the columns themselves in trained order
+      * features - an image (BINARY or image struct), an array or ML vector as long as the features in training, a STRUCT
+        with the names of the feature columns of the training, or these columns themselves, in the order of the training
       * k - a constant whole number from 1
     """
     wanted = CLASSIFIER
