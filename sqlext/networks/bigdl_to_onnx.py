@@ -8,14 +8,14 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper, shape_inference
 
-from sqlext.networks.bigdl_file import BigDLFile, Module
+from sqlext.networks.bigdl_file import BigDLFile
 from sqlext.networks.bigdl_layers import LAYERS, ReadLayer, UnsupportedLayerError
+from sqlext.networks.bigdl_pb2 import BigDLModule, InputDataFormat
 from sqlext.networks.onnx_file import first_line, invalid
 from sqlext.text import first_few
 
 INPUT = "image"
 _GRAPHS = ("StaticGraph", "DynamicGraph", "Graph", "Model")
-_NHWC = 1
 _DEEPEST = 60  # levels of nested containers
 _SHOWN = 5  # layers of each type that an error names
 
@@ -79,7 +79,7 @@ class _GraphBuilder:
         self.seen: Counter[str] = Counter()
         self._names: set[str] = {INPUT}
 
-    def outputs(self, module: Module, inputs: list[str], depth: int) -> list[str]:
+    def outputs(self, module: BigDLModule, inputs: list[str], depth: int) -> list[str]:
         """The names of the tensors that a module returns for ``inputs``."""
         if depth > _DEEPEST:
             raise invalid(f"its containers are nested more than {_DEEPEST} deep")
@@ -96,7 +96,7 @@ class _GraphBuilder:
             return self.outputs(parts[0], inputs, depth + 1)  # a Keras-style layer that wraps one of BigDL's
         return [self._layer(module, kind, inputs)]
 
-    def _graph(self, module: Module, inputs: list[str], depth: int) -> list[str]:
+    def _graph(self, module: BigDLModule, inputs: list[str], depth: int) -> list[str]:
         """Each module names the modules that it reads. They are visited without recursion, since chains can be long."""
         by_name = {_name(part): part for part in module.subModules}
         starts = self.file.attribute(module, "inputNames") or []
@@ -123,7 +123,7 @@ class _GraphBuilder:
             stack.pop()
         return [tensor for name in wanted for tensor in done[name]]
 
-    def _branches(self, module: Module, kind: str, inputs: list[str], depth: int) -> list[str]:
+    def _branches(self, module: BigDLModule, kind: str, inputs: list[str], depth: int) -> list[str]:
         found = [tensor for part in module.subModules for tensor in self.outputs(part, inputs, depth + 1)]
         if kind == "ConcatTable":
             return found
@@ -133,13 +133,13 @@ class _GraphBuilder:
         self.nodes.append(helper.make_node("Concat", found, [name], name=name, axis=axis))
         return [name]
 
-    def _layer(self, module: Module, kind: str, inputs: list[str]) -> str:
+    def _layer(self, module: BigDLModule, kind: str, inputs: list[str]) -> str:
         self.seen[kind] += 1
         layer = ReadLayer(self.file, module, self._unique(_name(module)), inputs, self.nodes, self.weights)
         try:
             if kind not in LAYERS:
                 raise UnsupportedLayerError("")
-            if self.file.attribute(module, "format", 0) == _NHWC or not inputs:
+            if self.file.attribute(module, "format", InputDataFormat.NCHW) == InputDataFormat.NHWC or not inputs:
                 raise UnsupportedLayerError("channels last")
             return LAYERS[kind](layer)
         except UnsupportedLayerError as reason:
@@ -166,5 +166,5 @@ def _listed(names: list[str]) -> str:
     return first_few([f"'{name}'" for name in names], _SHOWN)
 
 
-def _name(module: Module) -> str:
+def _name(module: BigDLModule) -> str:
     return str(module.name or f"{str(module.moduleType).rpartition('.')[2]}{module.namePostfix}")
