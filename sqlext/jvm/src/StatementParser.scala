@@ -41,10 +41,12 @@ class StatementParser(session: SparkSession, spark: ParserInterface) extends Par
       val sql = substituted(text)
       try { Hub.call(session, "near_miss", Map("sql" -> sql), sql); None } catch {
         case e: SqlExtParseException => Some(e)
+        // A fault on our side must not hide Spark's error.
         case _: SqlExtRuntimeException => None
       }
     }
 
+  // SparkSqlParser substitutes ${variables} inside its own parse method, which our statements do not reach.
   private def substituted(sql: String): String =
     SQLConf.withExistingConf(session.sessionState.conf)(new VariableSubstitution().substitute(sql))
 
