@@ -28,6 +28,7 @@ def integer(low: int, high: int = MAX_INT) -> Callable[[Any], int]:
     accepted = f"an integer from {low} to {high}"
 
     def read(value: Any) -> int:
+        # A bool is an int in Python, but TRUE is not 1 in an option.
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             raise ValueError(accepted)
         try:
@@ -47,6 +48,7 @@ def number(low: float, high: float | None = None, *, above: bool = False) -> Cal
 
     def read(value: Any) -> float:
         try:
+            # NaN fails every comparison below, and with it the text 'nan'.
             result = float("nan") if isinstance(value, bool) else float(value)
         except (TypeError, ValueError, OverflowError):
             raise ValueError(accepted) from None

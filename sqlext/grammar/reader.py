@@ -164,6 +164,7 @@ class TokenReader:
     def later(self, feature: str, offset: int) -> None:
         """Notes that the statement uses a part of the grammar that no release supports yet, and lets reading continue."""
         error = SqlExtError("FEATURE_NOT_AVAILABLE", feature=feature, offset=offset)
+        # Raised after the statement is read to its end, because a syntax error is reported first.
         self.not_available = self.not_available or error
 
     def identifier(self, what: str) -> str:
@@ -179,6 +180,7 @@ class TokenReader:
         offset, first, token = self.offset, self._index, self.peek()
         if token is not None and token.token_type in STRINGS:
             self._index += 1
+            # In a literal, back-ticks are only text: '`db`.`model`' must name the same model as 'db.model'.
             parts = token.text.replace("`", "").split(".")
         else:
             parts = [self.identifier(what)]
