@@ -45,6 +45,7 @@ def recorded_backbone(catalog: CatalogReader, recorded: dict[str, Any], model: M
 
     :raises SqlExtError: BACKBONE_MISSING; another version is never used in its place.
     """
+    # SELECT on the backbone is not checked: whoever may use the head may use it with its backbone.
     hint = ModelName.of(recorded["model"].split("."), model.name.namespace)
     found = catalog.find_version(f"{recorded['model_id']}@{recorded['version']}", hint=hint)
     if found is not None:

@@ -54,6 +54,7 @@ class Draft:
 
 
 def new_id() -> str:
+    # orphans.py recognises the folders of models by these 12 hexadecimal digits.
     return uuid.uuid4().hex[:12]
 
 

@@ -31,6 +31,7 @@ def drop_model(catalog: CatalogReader, name: ModelName) -> Dropped:
     entry = catalog.get(name)
     catalog.check(name, "DROP")
     _refuse_in_use(catalog, entry, entry.versions)
+    # Before the table is dropped: a folder that cannot be read is an error while nothing has changed yet.
     ours = [v for v in entry.versions if is_ours(catalog, v)]
     kept = [v.location for v in entry.versions if v not in ours]
     catalog.metastore.drop_table(name)
@@ -55,6 +56,7 @@ def drop_version(catalog: CatalogReader, name: ModelName, number: int) -> Droppe
     if not others and not entry.foreign:
         return drop_model(catalog, name)
     _refuse_in_use(catalog, entry, (version,))
+    # If only partitions of a user's INSERT remain, no version exists to which the alias or the default could move.
     if version.aliases and others:
         aliases = ", ".join(sorted(version.aliases))
         raise SqlExtError("ALIASED_VERSION", model=name, version=number, aliases=aliases)
@@ -91,6 +93,7 @@ def is_ours(catalog: CatalogReader, version: ModelVersion) -> bool:
         manifest = json.loads(catalog.files.read(f"{version.model_folder}/{MANIFEST}"))
     except (FileNotFoundError, ValueError):
         return False
+    # ALTER TABLE can point a partition to any folder; what another version or another model wrote is not deleted.
     own_name = posixpath.basename(version.location).endswith(f"-{version.run_id}")
     return own_name and (manifest.get("model_id"), manifest.get("run_id")) == (version.model_id, version.run_id)
 

@@ -167,6 +167,8 @@ def _holders(own: Iterable[tuple[int, Mapping[str, Any]]]) -> tuple[dict[str, in
     for number, partition in own:
         for key, when in partition["parameters"].items():
             if key == PINNED or key.startswith(ALIAS):
+                # set_alias writes the new holder before it removes the old one, so a crash in between leaves two. The times are
+                # texts of equal length in UTC, which sort like the times themselves.
                 latest[key] = max(latest.get(key, ("", 0)), (when, number))
     aliases = {k.removeprefix(ALIAS): number for k, (_, number) in latest.items() if k != PINNED}
     return aliases, latest[PINNED][1] if PINNED in latest else None

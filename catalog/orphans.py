@@ -19,6 +19,7 @@ from sqlext.catalog.runs import READY, RunStore
 _MODEL = re.compile(r"(\w+)-([0-9a-f]{12})")
 _VERSION = re.compile(r"v(\d+)-(\w+)")
 _OURS = {HISTORY, "_model"}
+# A publish that is still running owns no partition yet; no upload takes a day.
 _DAY = timedelta(days=1)
 
 
@@ -73,6 +74,8 @@ def _owned(catalog: CatalogReader) -> set[str]:
 
 
 def _path_only(path: str) -> str:
+    # The metastore and the file system may write the same place differently (file:/ and file:///, a host with and without its
+    # port). To compare only paths can at worst keep a folder.
     return re.sub(r"^[A-Za-z][\w+.-]*:(//[^/]*)?", "", path)
 
 
@@ -96,6 +99,7 @@ def _touched(catalog: CatalogReader, folder: _Folder) -> datetime:
 
 def _not_ours(catalog: CatalogReader, folder: _Folder) -> str | None:
     """Why a folder may not come from an interrupted publish or drop of ours; None if it does."""
+    # A leading dot marks temporary files of ours (files.py) and Hadoop's checksums.
     others = {i.name for i in catalog.files.list(folder.path) if not i.name.startswith(".")} - _OURS
     if others:
         return f"it contains {', '.join(sorted(others)[:3])}, which no training writes"

@@ -89,6 +89,7 @@ class Publication:
         try:
             return policy(self._attempt)
         except Exception as error:
+            # If the metastore was asked, the partition may exist although the answer was lost, and its files must stay.
             if not self.committing:
                 self._discard()
             if isinstance(error, _RacedError):
@@ -98,6 +99,7 @@ class Publication:
     def _attempt(self) -> int:
         name = self.draft.name
         table = self._adopt()
+        # Folders of unfinished publishes count as well, so that two trainings that upload at once rarely want the same number.
         number = 1 + max(self._taken() | self._begun(), default=0)
         self._place(number)
         self.catalog.after("publish.uploaded")
@@ -141,6 +143,7 @@ class Publication:
         if self.folder != target:
             self.files.make_folder(self.draft.folder, self.database_folder)
         if self.folder is None:
+            # Set before the upload, so that a part of it is removed if it fails.
             self.folder = target
             self.files.upload(self.draft.root / "version", target)
             self.files.share_all(target, self.database_folder)
@@ -150,6 +153,7 @@ class Publication:
             self.files.rename(before, target)
             # If the race was for the model's name, our folder for the model is now empty. Otherwise this has no effect.
             self.files.delete(posixpath.dirname(before))
+        # Last: a folder without a manifest is recognised as an upload that did not end (orphans.py).
         if self.written_for != self.draft.model_id:
             self.files.write(f"{target}/_model/{MANIFEST}", self._manifest())
             self.written_for = self.draft.model_id
@@ -162,6 +166,7 @@ class Publication:
                 self.draft.name, number, self.folder, self._partition_parameters()
             )
         except PySparkException:
+            # The model was dropped during the upload: the next attempt creates it again, under a new id.
             if self.metastore.table(self.draft.name) is not None:
                 raise
             created = False
@@ -188,6 +193,7 @@ class Publication:
         return {
             **short_enough,
             **requested,
+            # After the requested ones, so that no caller can replace what the catalog relies on.
             RUN_ID: self.draft.run_id,
             PROMOTED: "true" if self.promote else "false",
             FORMAT: str(FORMAT_VERSION),

@@ -94,6 +94,7 @@ def pin(catalog: CatalogReader, name: ModelName, number: int) -> None:
 def follow_latest(catalog: CatalogReader, name: ModelName) -> ModelVersion:
     """SET DEFAULT VERSION LATEST: the newest version becomes the default, until a later one is promoted."""
     latest = catalog.get(name).latest
+    # In this order the default never moves to an older version in between.
     set_parameters(catalog, latest, {PROMOTED: "true"})
     _remove(catalog, name, PINNED)
     return latest
@@ -108,9 +109,11 @@ def _remove(catalog: CatalogReader, name: ModelName, key: str, besides: int | No
 def _parameters(catalog: CatalogReader, version: ModelVersion) -> dict[str, str]:
     for partition in catalog.metastore.partitions(version.name):
         if partition["parameters"].get(RUN_ID) == version.run_id:
+            # Hive changes this parameter with each write, so that what is read back would never equal what was written.
             return {k: v for k, v in partition["parameters"].items() if k != "transient_lastDdlTime"}
     raise SqlExtError("MODEL_VERSION_NOT_FOUND", model=version.name, version=version.version, hint="It was dropped.")
 
 
 def _now() -> str:
+    # Always with microseconds: entry.py compares these texts, which must have the same length.
     return datetime.now(UTC).isoformat(timespec="microseconds")
