@@ -117,11 +117,13 @@ class _ModuleBuilder:
             nodes[layer.output] = self.factory.createNode(module, [nodes[name] for name in layer.inputs])
         graph = self.factory.createModel([start], [nodes[name] for name in layers.outputs])
         graph.setName("network")
+        # In training mode, batch normalisation would use the statistics of the batch and change the stored ones.
         return graph.evaluate()
 
     def _module(self, layer: Layer, tensors: dict[int, Any], in_place: bool) -> BigDLModule:
         """``tensors``: the arrays in the JVM, keyed by the ``id()`` of the Python array."""
         arguments = [tensors[id(a.value)] if isinstance(a, Weight) else a for a in layer.arguments]
+        # Whether to work in place is the only argument of ReLU and CAddTable.
         module = getattr(self.factory, layer.create)(*([True] if in_place else arguments))
         module.setName(layer.name)
         if layer.weights:
@@ -146,6 +148,7 @@ class _ModuleBuilder:
     def array(self, jtensor: Any) -> Array:
         """The inverse of :meth:`tensors`, for a single array."""
         shape = list(jtensor.shape())
+        # Py4J would fetch a Java array of floats with one round trip per number; bytes come in one piece.
         buffer = self._buffers.allocate(4 * int(np.prod(shape)))
         buffer.asFloatBuffer().put(jtensor.storage())
         return np.frombuffer(buffer.array(), ">f4").astype(np.float32).reshape(shape)

@@ -78,6 +78,7 @@ def register_versions(spark: SparkSession, versions: Sequence[ModelVersion], *, 
     """
     chain = (spark.sparkContext.applicationId, *(version.id for version in versions), str(embedding))
     # Random, so that users without rights on a model cannot reach it by guessing its key.
+    # setdefault is atomic, so two queries that are analysed at once get the same key.
     key = _keys.setdefault(chain, f"{'>'.join(version.id for version in versions)}:{secrets.token_hex(16)}")
     if not is_registered(spark, key):
         catalog = ModelCatalog(spark)

@@ -50,6 +50,7 @@ _runs: dict[str, _Run] = {}
 def on_epoch(record: Mapping[str, Any]) -> bool:
     """Called by the JVM for each finished epoch (backend method "epoch"). Returns False to end the training."""
     run = _runs.get(record["run"])
+    # A run for which nobody waits any more ends at its next epoch.
     return run is not None and run.report(_epoch(record))
 
 
@@ -147,6 +148,7 @@ def executor_heap(spark: SparkSession) -> int:
     if conf.get("spark.master", "").startswith("local"):
         return int(jvm.java.lang.Runtime.getRuntime().maxMemory())
     return (
+        # A number without a unit means MiB in this setting; elsewhere it means bytes.
         int(jvm.org.apache.spark.network.util.JavaUtils.byteStringAsMb(conf.get("spark.executor.memory", "1g"))) << 20
     )
 
@@ -206,6 +208,7 @@ def _epoch(record: Mapping[str, Any]) -> Epoch:
 @contextmanager
 def _cached(rows: DataFrame) -> Iterator[None]:
     """Caches the rows, which are read two or three times: for the count, for training and, distributed, for validation."""
+    # Any cached part of the plan counts: rows.py caches the rows before they are scaled.
     if "InMemoryRelation" in rows._jdf.queryExecution().withCachedData().toString():
         yield
         return

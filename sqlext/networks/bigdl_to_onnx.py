@@ -45,6 +45,7 @@ def convert(file: BigDLFile, width: int | None = None) -> bytes:
         [onnx.ValueInfoProto(name=name) for name in names],
         builder.weights,
     )
+    # Fixed versions: onnx's own default is the newest that it knows, and the bytes would change with its release.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     model = _with_output_sizes(model)
     return bytes(model.SerializeToString(deterministic=True))
@@ -81,6 +82,7 @@ class _GraphBuilder:
 
     def outputs(self, module: BigDLModule, inputs: list[str], depth: int) -> list[str]:
         """The names of the tensors that a module returns for ``inputs``."""
+        # A hostile file could otherwise nest containers until Python's stack is full.
         if depth > _DEEPEST:
             raise invalid(f"its containers are nested more than {_DEEPEST} deep")
         kind, parts = str(module.moduleType).rpartition(".")[2], list(module.subModules)
@@ -146,6 +148,7 @@ class _GraphBuilder:
             self.unknown.setdefault(f"{kind}, {reason}" if str(reason) else kind, []).append(_name(module))
         except (TypeError, ValueError, IndexError):
             self.unknown.setdefault(f"{kind}, its settings cannot be read", []).append(_name(module))
+        # Goes on as if the layer had no effect, so that one error lists all layers that are not supported.
         return inputs[0] if inputs else INPUT
 
     def copy_of_input(self) -> str:

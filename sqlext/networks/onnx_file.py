@@ -72,6 +72,7 @@ def tidy(model: onnx.ModelProto) -> None:
     _name_nodes(graph)
     graph.doc_string = model.doc_string = ""
     del model.metadata_props[:]
+    # Shapes in the file would contradict a batch axis that is freed; shape inference computes them again.
     del graph.value_info[:]
     for node in graph.node:
         node.doc_string = ""
