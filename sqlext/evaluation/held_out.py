@@ -112,6 +112,7 @@ def score(usable: DataFrame, head: Head, labels: Sequence[str], *, regression: b
     ).toPandas()
     # A fixed order, whatever the partitions were, so that equal runs write equal files.
     frame = frame.sort_values(["split", "row_hash", "label_text"], ascending=[False, True, True], ignore_index=True)
+    # The reshape is for frames without rows, which would have one axis.
     outputs = np.array(frame["output"].tolist(), dtype=np.float32).reshape(len(frame), head.outputs)
     empty = np.full(len(frame), np.nan)
     row_hash, split = frame["row_hash"].to_numpy(dtype=np.int64), frame["split"].tolist()

@@ -108,6 +108,7 @@ def _scored(
         with error_at(source.offset):
             steps = prediction_steps(context.spark, candidate.version, arguments[i])
         field = "value" if candidate.is_regressor else "label"
+        # The steps of the next candidate replace the column `scored`, so its fields are taken out at once.
         rows = apply_steps(rows, steps).withColumn(f"predicted_{i}", F.col(f"scored.{field}"))
         if not candidate.is_regressor:
             rows = rows.withColumn(f"scores_{i}", F.col("scored.scores"))
@@ -123,6 +124,7 @@ def _needed_columns(frame: DataFrame, compared: Sequence[Compared]) -> tuple[Dat
         names.setdefault(column.sql, f"given_{len(names)}")
         types[column.sql] = column
     answers = [F.expr(one.answer).alias(f"expected_{i}") for i, one in enumerate(compared)]
+    # An image is needed if one of the models has an answer for its row.
     known = F.coalesce(*[F.expr(one.answer).cast("string") for one in compared]).isNotNull()
     features = [
         (F.when(known, F.expr(sql)) if is_image(types[sql].type) else F.expr(sql)).alias(name)

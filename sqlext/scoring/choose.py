@@ -77,6 +77,7 @@ def _engine(
             )
             raise SqlExtError("ENGINE_CANNOT_SCORE", engine=engine, model=model["model"], reason=reason)
     if engine == "auto":
+        # In f32, onnxruntime was never slower than openvino on the CPUs that were measured.
         engine = next((e for e in ("onnxruntime", "openvino") if e in usable), "bigdl")
         if engine == "bigdl":
             _check_bigdl(spark, network, model)
@@ -110,6 +111,7 @@ def executors_have_bf16(spark: SparkSession) -> bool:
         if str(context.master).startswith("local"):
             answers = [cpu_has_bf16()]
         else:
+            # Spark cannot send a task to a certain executor; with twice as many tasks as cores, probably each gets one.
             slots = max(context.defaultParallelism, 1) * 2
             answers = context.parallelize(range(slots), slots).map(cpu_has_bf16).collect()
         _capable[context.applicationId] = all(answers)

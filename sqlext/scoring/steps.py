@@ -93,6 +93,7 @@ def _release_idle(spark: SparkSession) -> None:
     busy = {id(b.network) for b in _bound.values() if time.monotonic() - b.used_at < idle}
     for bound in _bound.values():
         if bound.network is not None and id(bound.network) not in busy:
+            # Not destroy(): a query that is planned already can still fetch it.
             bound.network.unpersist()
 
 
@@ -236,6 +237,7 @@ def _spec(
     inputs = catalog.read_manifest(network)["input"] if network else {}
     head = None if manifest["kind"] == "backbone" else Head.from_onnx(catalog.read_bytes(model, "head.onnx"))
     return ScoringSpec(
+        # The id tells a model from an earlier one of the same name and version.
         key=f"{model}:{model.model_id}:{choice.engine}:{choice.precision}",  # EXPLAIN shows it
         network_key=network.id if network else None,
         preprocessing=inputs.get("preprocessing"),

@@ -127,6 +127,7 @@ def _head(context: Context, name: ModelName, part: Part, folder: ExportFolder) -
     _check_head(folder, manifest)
 
     def write(to: Path) -> Written:
+        # In write(), which is not called for a folder whose content exists already: then no backbone is imported either.
         backbone, notes = _backbone(context, folder)
         for file in folder.files(MODEL):
             (to / file).parent.mkdir(parents=True, exist_ok=True)
@@ -201,6 +202,7 @@ def _backbone(context: Context, folder: ExportFolder) -> tuple[ModelVersion | No
         if existing is not None:
             context.catalog.check(name, "ALTER")
         incoming = _network(context, name, part, network, folder)
+        # An existing backbone may have stored embeddings, which would not fit another default.
         version, notes = publish(context, name, incoming, promote=existing is None)
     except SqlExtError as error:
         raise SqlExtError("BACKBONE_NOT_PLACED", backbone=part.name, reason=error) from None
@@ -214,6 +216,7 @@ def _same_backbone(context: Context, content: str, name: str) -> ModelVersion | 
         if same is None:
             continue
         try:
+            # Otherwise whoever has a folder could use a model without the right to it.
             context.catalog.check(entry.name, "SELECT")
         except SqlExtError:
             continue

@@ -96,6 +96,7 @@ def _chain(graph: onnx.GraphProto) -> Head:
     nodes, current, scaling, weights = list(graph.node), graph.input[0].name, [], []
     if nodes[0].op_type in ("Sub", "Add"):
         scaling = [arrays[node.input[1]].reshape(-1).astype(np.float32) for node in nodes[:2]]
+        # BigDL's files hold the scaling as an addition of -mean and a multiplication by 1/std (sqlext/bigdl/operators.py).
         if [node.op_type for node in nodes[:2]] == ["Add", "Mul"]:
             scaling = [-scaling[0], np.float32(1) / scaling[1]]
         elif [node.op_type for node in nodes[:2]] != ["Sub", "Div"]:

@@ -67,6 +67,7 @@ def import_version(
     :raises SqlExtError: BACKBONE_IN_USE and PERMISSION_DENIED for OR REPLACE, and the errors of publishing.
     """
     catalog, format = context.catalog, request.format or FOLDER
+    # First: OR REPLACE that is not allowed must not publish anything.
     older = _replaceable(context, request, existing)
     same = same_content(existing, incoming.content)
     if same is not None and existing is not None:
@@ -105,6 +106,7 @@ def same_content(existing: ModelEntry | None, wanted: str) -> ModelVersion | Non
 
 def fingerprint(file: NetworkFile, labels: tuple[str, ...] | None) -> str:
     """Returns a hash of the stored graph, its preprocessing and its labels: other options make another fingerprint."""
+    # Each part is hashed separately, so that no bytes can move from one part to the next.
     parts = [file.network.to_bytes(), json.dumps(file.preprocessing.to_dict()).encode(), json.dumps(labels).encode()]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
