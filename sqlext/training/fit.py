@@ -142,6 +142,7 @@ def _start(
     head = Head.from_onnx(context.catalog.read_bytes(version, "head.onnx"))
     shapes = [w.shape for w in head.weights]
     reason = None
+    # Also in another order: output i of the old head must mean class i of this training.
     if list(manifest.get("labels") or ()) != list(labels.names):
         reason = (
             f"its labels are {first_few(manifest['labels'], 5)}, those of this training {first_few(labels.names, 5)}"

@@ -35,6 +35,7 @@ def _training_slots(context: Context) -> threading.BoundedSemaphore:
     :raises SqlExtError: INVALID_SETTING.
     """
     global _slots
+    # Two trainings that start at once must not create two sets of slots.
     with _slots_lock:
         if _slots is None:
             _slots = threading.BoundedSemaphore(places(setting(context.spark, "train.maxConcurrent")))
@@ -97,6 +98,8 @@ class RunRecorder:
 
     def _wait_for(self, slots: threading.BoundedSemaphore) -> None:
         started = time.monotonic()
+        # With a timeout, since a run that waits can be cancelled, too. If it is, it holds no
+        # slot, and Python does not call __exit__.
         while not slots.acquire(timeout=_WAIT):
             if self.store.cancel_requested(self.run_id):
                 error = self._cancelled()

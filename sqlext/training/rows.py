@@ -92,6 +92,7 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
         usable = everything.where(F.col("error").isNull() & (F.size("features") == width))
         if splits and not few:
             usable = _split(plan, usable, partitions=-(-_bytes(total, width) // _PARTITION_BYTES))
+            # Released first, because it is computed from the other.
             cached.insert(0, usable.persist(StorageLevel.MEMORY_AND_DISK))
             groups = _groups(plan, usable)
         counted = _counts(group for group in groups if group.wrong(width) is None)

@@ -39,6 +39,7 @@ def tune(context: Context, plan: TrainPlan, trials: Sequence[Trial], goal: Goal,
     :raises SqlExtError: TUNE_FAILED if no trial can be ranked; TRAINING_CANCELLED.
     """
     started = time.monotonic()
+    # The slot is free again after this block, so that other trainings get their turn between trials.
     with first:
         labels, rows = read_rows(context, plan, first)
     try:

@@ -69,6 +69,7 @@ def look(context: Context, plan: TrainPlan) -> Found:
 
     :raises SqlExtError: the errors of :func:`~sqlext.training.labels.read_labels`.
     """
+    # One more row than is counted shows that the source has more.
     head = replace(plan, source=plan.source.limit(ROWS + 1), validation_rows=None)
     known = read_labels(head)
     labels = Counter({} if plan.regression else _by_label(head, known.names))
