@@ -22,4 +22,5 @@ class ImageInfo(PictureFunction):
       > SELECT i.width, i.height, i.format FROM (SELECT _FUNC_(image) AS i FROM shop.new_images);
        500	375	JPEG
     """
+    # A struct of NULLs would not be NULL.
     result = f"CASE WHEN inspected.error IS NULL THEN named_struct({_FIELDS}) END"

@@ -41,6 +41,7 @@ def plan_graph(model: onnx.ModelProto) -> Plan:
     for proto in model.graph.node:
         node = Node(result, proto, {a.name: helper.get_attribute_value(a) for a in proto.attribute})
         try:
+            # Another domain, such as com.microsoft, may use the name of an operator for something different.
             if proto.op_type not in OPERATORS or proto.domain:
                 raise Unsupported("")
             OPERATORS[proto.op_type](node)

@@ -107,6 +107,7 @@ def reduce_mean(node: Node) -> None:
 
 
 def relu(node: Node) -> None:
+    # Whether it may work in place is known only when the graph is complete (onnx_to_bigdl.overwriting).
     node.add("createReLU", False)
 
 

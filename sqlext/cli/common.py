@@ -36,6 +36,7 @@ class StatementFailed(Exception):
 
 def session_options(command: F) -> F:
     """--warehouse, --master and --conf."""
+    # click lists the option first that was added last.
     for option in (
         click.option("--conf", "conf", multiple=True, metavar="KEY=VALUE", help="A Spark setting; may be repeated."),
         click.option("--master", metavar="URL", help="Spark master; default: local[*], all cores of this machine."),
@@ -57,6 +58,7 @@ def open_session(warehouse: str | None, master: str | None, conf: tuple[str, ...
     """Starts the command's session; if that fails, prints one line and exits with status 1."""
     from sqlext.cli.progress import showing
 
+    # Also for a cluster's master: Spark's own progress bar would be drawn over ours.
     options = {"spark.ui.showConsoleProgress": "false"} | settings(conf)
     _log_to_file()
     try:
@@ -166,4 +168,5 @@ def run_all(spark: SparkSession, statements: Iterable[Statement], form: str, str
             if result.columns:
                 sections.append(section(result, statement.text, note=note))
     finally:
+        # Also after an error: the page shows the results before it.
         stream.write(page("sqlext sql", sections))

@@ -56,6 +56,7 @@ def command(
         click.echo("interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:  # `sqlext sql .. | head`: the reader has closed the pipe
+        # Otherwise Python would report the closed pipe once more when it exits.
         sys.stderr.close()
         sys.exit(0)
     finally:

@@ -40,6 +40,7 @@ class CancelTraining(Statement):
 
         store = RunStore(context.spark)
         run = store.find(self.run_id)
+        # A model whose first training runs has no table yet, and so nothing on which a right could be checked.
         if context.catalog.metastore.table(run.name) is not None:
             context.catalog.check(run.name, "ALTER")
         run = store.request_cancel(self.run_id)

@@ -126,6 +126,7 @@ def _format_of(clauses: _Clauses) -> str | None:
     path = clauses.path.lower()
     if path.endswith(".onnx") or path.startswith("sqlext:"):
         return "ONNX"
+    # A folder of an EXPORT contains its labels and options.
     for clause, offset in clauses.own.items():
         formats = " or ".join(FORMATS)
         raise SqlExtError("EXPORT_HAS_ITS_OWN", clause=clause, path=clauses.path, formats=formats, offset=offset)

@@ -100,6 +100,7 @@ class PurgeModels(Statement):
         from sqlext.catalog.purge import backbones_in_use, keep_model, purge_model
 
         catalog, found = context.catalog, []
+        # Once for all models, since it reads the models of all databases.
         users = backbones_in_use(catalog)
         for entry in catalog.list(namespace, self.pattern):
             try:

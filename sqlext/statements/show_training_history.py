@@ -87,6 +87,7 @@ def _of_run(context: Context, run_id: str) -> list[ResultRow]:
     from sqlext.catalog.runs import RunStore
 
     run = RunStore(context.spark).find(run_id)
+    # A model whose first training runs has no table yet, and so nothing on which a right could be checked.
     if context.catalog.metastore.table(run.name) is not None:
         context.catalog.check(run.name, "SELECT")
     return run_history_rows(run)

@@ -73,6 +73,7 @@ def default_value(context: Context, plan: TrainPlan, rows: Rows, default: ModelV
     labels = list(manifest.get("labels") or ())
     usable = rows.usable.where(F.col("side") == VALIDATION)
     features = _features(plan, manifest)
+    # With the same columns and backbone, the default takes the features that this run has cached.
     if features.hash_sql != plan.features.hash_sql or default.backbone_id != _id(plan.backbone):
         usable = _with_other_features(context, plan, rows, usable, manifest, features)
     scored = score(usable.where(F.size("features") == head.width), head, labels, regression=plan.regression)

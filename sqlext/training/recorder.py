@@ -128,6 +128,7 @@ class RunRecorder:
 
     def _is_cancel(self, error: BaseException) -> bool:
         """Whether the error comes from a cancelled Spark job or from an interrupt of this thread (JDBC `cancel()`)."""
+        # An error that names its cause stays what it is, even if the thread was interrupted as well.
         if isinstance(error, SqlExtError):
             return False
         jvm: Any = self.context.spark.sparkContext._jvm

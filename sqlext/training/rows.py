@@ -79,6 +79,7 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
     # rows would use this cache entry and lose it when this run ends.
     everything = everything.withColumn("run", F.lit(run.run_id))
     few = _are_few(context, plan, total)
+    # repartition, since coalesce(1) has no shuffle: Spark would also compute all features in one task.
     everything = _with_target(context, plan, labels, everything.repartition(1) if few else everything)
     splits = plan.validation.kind == "split"
     everything = _split_gathered(plan, everything) if splits and few else _as_given(everything)

@@ -83,6 +83,7 @@ def graph_of(catalog: ModelCatalog, version: ModelVersion) -> tuple[onnx.ModelPr
         features = {key: manifest[key] for key in OF_A_HEAD if manifest.get(key) is not None}
         layers = onnx.load_from_string(head.to_onnx())
         for node in layers.graph.node:
+            # BigDL's layers get the names of nodes, which a stored head leaves empty.
             node.name = node.output[0]
         return layers, Described(labels, {}, features, regression=labels is None)
     backbone = recorded_backbone(catalog, manifest["backbone"], version)

@@ -22,6 +22,7 @@ class StatementParser(session: SparkSession, spark: ParserInterface) extends Par
     case None => try spark.parsePlan(sql) catch { case e: ParseException => throw nearMiss(sql).getOrElse(e) }
     // Without more words a head may mean something to Spark: DESCRIBE MODEL describes a table called model.
     case Some(s) if s.isBare => try spark.parsePlan(sql) catch { case _: ParseException => ours(s) }
+    // Before Spark's parser, which would read DESCRIBE MODEL m as column m of a table called model.
     case Some(s) => ours(s)
   }
 
