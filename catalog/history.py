@@ -14,6 +14,7 @@ from pyarrow import parquet
 from sqlext.catalog.files import Files
 
 FILE = "history.parquet"
+# The columns of the model's table (metastore.py), by whose names Spark, Hive and Trino read the file.
 COLUMNS = {
     "run_id": "string",
     "epoch": "int32",

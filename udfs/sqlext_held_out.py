@@ -12,6 +12,7 @@ from sqlext.udfs.base import Call, TableFunction, TableRow, scan
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+# As in evaluation/held_out.py, which cannot be imported here: it loads pandas and PySpark.
 FILE = "held_out.parquet"
 
 

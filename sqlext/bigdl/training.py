@@ -120,6 +120,7 @@ def _glue(spark: SparkSession) -> Any:
 
 
 def _train(spark: SparkSession, rows: DataFrame, request: dict[str, Any], initial: bytearray | None) -> Any:
+    # In this order: the JVM reads them by position (Scala: BigDLTraining.read).
     columns = rows.selectExpr("CAST(features AS ARRAY<FLOAT>)", "CAST(target AS DOUBLE)", "validates")
     return _glue(spark).train(columns._jdf, json.dumps(request), initial)
 

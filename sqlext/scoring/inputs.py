@@ -53,6 +53,7 @@ class TrainedInput:
     def of(cls, manifest: dict[str, Any]) -> TrainedInput:
         recorded = manifest.get("input") or {}
         imported = manifest["kind"] == "backbone"
+        # An imported network records only `column`.
         columns = recorded.get("columns") or ([{"name": recorded["column"]}] if recorded.get("column") else [])
         return cls(
             "image" if imported else recorded.get("kind") or "array",

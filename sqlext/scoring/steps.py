@@ -33,6 +33,7 @@ from sqlext.spark.conf import setting_bytes
 from sqlext.spark.hub import register_udf, scored_column
 from sqlext.spark.types import is_array, is_image, is_image_struct
 
+# PySpark matches the fields by name with the columns of the DataFrames that worker.py returns.
 PREDICTION = "struct<label:string,score:double,value:double,error:string,version:int,scores:array<double>>"
 EMBEDDING = "struct<embedding:array<float>,error:string>"
 TENSOR = "struct<tensor:array<float>,error:string>"

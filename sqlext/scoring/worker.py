@@ -187,6 +187,7 @@ def _features(values: Iterable[Any], spec: ScoringSpec) -> list[Floats | str]:
     def one(value: Any) -> Floats | str:
         if value is None:
             return NO_FEATURES
+        # A NULL element becomes NaN.
         array = np.asarray(value, dtype=np.float32)
         if array.shape != (spec.width,):
             return f"expected {spec.width} values, got {array.size}"

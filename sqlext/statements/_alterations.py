@@ -49,6 +49,7 @@ class RenameTo(Alteration):
         from sqlext.catalog import alter
 
         to = ModelName.of(self.to.parts, entry.name.namespace)
+        # Spark's ALTER TABLE .. RENAME cannot move a table to another database.
         if to.namespace != entry.name.namespace:
             raise SqlExtError("RENAME_ACROSS_DATABASES", model=entry.name, to=to, offset=self.offset)
         alter.rename(context.catalog, entry.name, to)

@@ -106,6 +106,7 @@ class PurgeModels(Statement):
             try:
                 catalog.check(entry.name, "DROP")
             except SqlExtError as error:
+                # PURGE of many models does not end at the first one that the user may not drop.
                 found += keep_model(entry, str(error))
             else:
                 found += purge_model(catalog, entry, self.versions.rule(dry_run=self.dry_run), users)

@@ -22,6 +22,7 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         },
         "width": outcome.rows.width,
         "backbone": {
+            # Name and location are for people and as hints; the backbone is found by its id and version.
             "model": str(backbone.name),
             "model_id": backbone.model_id,
             "version": backbone.version,

@@ -73,6 +73,7 @@ def import_version(
     if same is not None and existing is not None:
         notes = [*_default_stays(same, existing), f"version {same.version} {incoming.same}"]
         return _row(same, existing, "EXISTS", notes, format)
+    # OR REPLACE removes the older versions except pinned and aliased ones, so the new version takes their place.
     promote = existing is None or request.replace or request.options["promote"] == "always"
     version, notes = publish(context, name, incoming, promote=promote)
     for replaced in older:

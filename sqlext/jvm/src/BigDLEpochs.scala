@@ -108,7 +108,7 @@ class EpochEnd(request: TrainRequest, attempt: Int, work: EpochWork) extends Tri
 
   /** The best epoch has the lowest validation loss or, without validation rows, the lowest training loss. */
   private def keepBest(epoch: Epoch): Unit =
-    // A val_loss that is not finite is None, too. It must not be replaced by the training loss, which is on another scale.
+    // A val_loss that is not finite is None, too. It must not be replaced by the training loss, which is about other rows.
     epoch.valLoss.orElse(if (work.validates) None else epoch.loss)
       .filter(value => best.forall(value < _._1))
       .foreach(value => best = Some((value, epoch.epoch, work.weights())))
