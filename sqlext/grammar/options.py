@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +67,11 @@ def boolean(value: Any) -> bool:
     raise ValueError("true or false")
 
 
-def choice(*values: str) -> Callable[[Any], str]:
+def choice(*values: str, planned: Collection[str] = ()) -> Callable[[Any], str]:
+    """A reader of one of ``values``; it also reads ``planned`` ones, but its error does not propose them."""
+
     def read(value: Any) -> str:
-        if str(value).lower() not in values:
+        if str(value).lower() not in (*values, *planned):
             raise ValueError(
                 " or ".join([", ".join(f"'{v}'" for v in values[:-1]), f"'{values[-1]}'"]).removeprefix(" or ")
             )

@@ -162,7 +162,7 @@ class TokenReader:
             self.fail(what)
 
     def later(self, feature: str, offset: int) -> None:
-        """Notes that the statement uses a part of the grammar that no release supports yet, and lets reading continue."""
+        """Notes that the statement uses a word of ``planned.py``, and lets reading continue."""
         error = SqlExtError("FEATURE_NOT_AVAILABLE", feature=feature, offset=offset)
         # Raised after the statement is read to its end, because a syntax error is reported first.
         self.not_available = self.not_available or error

@@ -11,6 +11,7 @@ from typing import Any
 from sqlext.bigdl.optimizers import OPTIMIZERS
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.names import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from sqlext.grammar import planned
 from sqlext.grammar.notes import RawOption
 from sqlext.grammar.options import MAX_INT, Option, boolean, choice, integer, number, text
 from sqlext.settings import duration_seconds
@@ -168,7 +169,12 @@ OPTIONS: tuple[TrainOption, ...] = (
         "on_bad_row", choice("skip", "fail"), "skip", "what to do with undecodable images, NULL features or labels"
     ),
     TrainOption("max_bad_fraction", number(0, 1), 0.1, "share of bad rows above which the statement fails"),
-    TrainOption("precision", choice("auto", "f32", "bf16", "int8"), "auto", "what scoring may use for this version"),
+    TrainOption(
+        "precision",
+        choice("auto", "f32", "bf16", planned=planned.OPTION_VALUES["precision"]),
+        "auto",
+        "what scoring may use for this version",
+    ),
     TrainOption("tensorboard", text, None, "folder for TensorBoard's event files", of_the_run=True),
     TrainOption("warm_start", text, None, "model whose weights training starts from, such as 'db.model@2'"),
     TrainOption(
@@ -250,11 +256,6 @@ def check_together(
                 accepted=accepted,
                 offset=written[key].value_offset,
             )
-
-
-def of_a_later_release(options: Mapping[str, Any], raw_options: Iterable[RawOption]) -> RawOption | None:
-    """The option with a value that is planned for a later release: precision = 'int8'."""
-    return next((o for o in raw_options if o.key == "precision" and options["precision"] == "int8"), None)
 
 
 def _check_optimizer(optimizer: str, written: Mapping[str, RawOption]) -> None:
