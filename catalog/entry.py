@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
+from sqlext.catalog.layout import MODEL_FOLDER
 from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError
 from sqlext.networks.scores import VALUE
@@ -70,7 +71,7 @@ class ModelVersion:
 
     @property
     def model_folder(self) -> str:
-        return f"{self.location}/_model"
+        return f"{self.location}/{MODEL_FOLDER}"
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"

@@ -10,15 +10,14 @@ from datetime import UTC, datetime, timedelta
 
 from sqlext.catalog.entry import path_of
 from sqlext.catalog.files import FileInfo
-from sqlext.catalog.history import FILE as HISTORY
-from sqlext.catalog.layout import DROPPED, MANIFEST
+from sqlext.catalog.layout import DROPPED, HISTORY, MANIFEST, MODEL_FOLDER
 from sqlext.catalog.purge import KEPT, PURGED, WOULD_PURGE, Purged
 from sqlext.catalog.reader import CatalogReader
 from sqlext.catalog.runs import READY, RunStore
 
 _MODEL = re.compile(r"(\w+)-([0-9a-f]{12})")
 _VERSION = re.compile(r"v(\d+)-(\w+)")
-_OURS = {HISTORY, "_model"}
+_OURS = {HISTORY, MODEL_FOLDER}
 # A publish that is still running owns no partition yet; no upload takes a day.
 _DAY = timedelta(days=1)
 
@@ -93,7 +92,7 @@ def _unowned(catalog: CatalogReader, database_folder: str, owned: set[str]) -> I
 
 def _touched(catalog: CatalogReader, folder: _Folder) -> datetime:
     """The last time at which anything in the folder was written."""
-    inside = [*catalog.files.list(folder.path), *catalog.files.list(f"{folder.path}/_model")]
+    inside = [*catalog.files.list(folder.path), *catalog.files.list(f"{folder.path}/{MODEL_FOLDER}")]
     return datetime.fromtimestamp(max(info.modified_ms for info in [folder.info, *inside]) / 1000, UTC)
 
 
@@ -104,7 +103,7 @@ def _not_ours(catalog: CatalogReader, folder: _Folder) -> str | None:
     if others:
         return f"it contains {', '.join(sorted(others)[:3])}, which no training writes"
     try:
-        manifest = json.loads(catalog.files.read(f"{folder.path}/_model/{MANIFEST}"))
+        manifest = json.loads(catalog.files.read(f"{folder.path}/{MODEL_FOLDER}/{MANIFEST}"))
     except (FileNotFoundError, ValueError):
         return None  # the crash came before the manifest
     return None if manifest.get("model_id") == folder.model_id else "its manifest belongs to another model"

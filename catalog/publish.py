@@ -33,9 +33,8 @@ from sqlext.catalog.entry import (
     path_of,
     version_number,
 )
-from sqlext.catalog.history import FILE as HISTORY
 from sqlext.catalog.history import write_history
-from sqlext.catalog.layout import DROPPED, MANIFEST, release
+from sqlext.catalog.layout import DROPPED, HISTORY, MANIFEST, MODEL_FOLDER, release
 from sqlext.catalog.reader import CatalogReader
 from sqlext.errors import SqlExtError
 
@@ -79,7 +78,7 @@ class Publication:
         """
         rows = list(history)
         if rows:
-            write_history(rows, self.draft.run_id, self.draft.root / "version" / HISTORY)
+            write_history(rows, self.draft.run_id, self.draft.version_folder / HISTORY)
         policy = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_RacedError),
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
@@ -145,7 +144,7 @@ class Publication:
         if self.folder is None:
             # Set before the upload, so that a part of it is removed if it fails.
             self.folder = target
-            self.files.upload(self.draft.root / "version", target)
+            self.files.upload(self.draft.version_folder, target)
             self.files.share_all(target, self.database_folder)
             self.catalog.after("publish.uploading")
         elif self.folder != target:
@@ -155,7 +154,7 @@ class Publication:
             self.files.delete(posixpath.dirname(before))
         # Last: a folder without a manifest is recognised as an upload that did not end (orphans.py).
         if self.written_for != self.draft.model_id:
-            self.files.write(f"{target}/_model/{MANIFEST}", self._manifest())
+            self.files.write(f"{target}/{MODEL_FOLDER}/{MANIFEST}", self._manifest())
             self.written_for = self.draft.model_id
 
     def _commit(self, number: int) -> None:

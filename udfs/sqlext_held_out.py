@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sqlext.catalog.layout import HELD_OUT
 from sqlext.catalog.names import ModelRef
 from sqlext.text import string_literal
 from sqlext.udfs.base import Call, TableFunction, TableRow, scan
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-# As in evaluation/held_out.py, which cannot be imported here: it loads pandas and PySpark.
-FILE = "held_out.parquet"
 
 
 class SqlextHeldOut(TableFunction):
@@ -59,7 +57,7 @@ class SqlextHeldOut(TableFunction):
         catalog = ModelCatalog(call.spark)
         version = catalog.resolve(ModelRef.parse(str(model.value), call.namespace))
         catalog.check(version.name, "SELECT")
-        if FILE not in catalog.read_manifest(version).get("files", {}):
+        if HELD_OUT not in catalog.read_manifest(version).get("files", {}):
             return {}
         # The file of the version that the name refers to now: a running query reads it even if the model changes.
         own = {
@@ -69,7 +67,7 @@ class SqlextHeldOut(TableFunction):
         }
         stored = {name: kind for name, kind in self.OUTPUT.items() if name not in own}
         columns = [f"{sql} AS {name}" for name, sql in own.items()] + list(stored)
-        return scan(f"{version.model_folder}/{FILE}", stored, columns)
+        return scan(f"{version.model_folder}/{HELD_OUT}", stored, columns)
 
     def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
         """Only a version without held-out rows gets here; Spark scans the file of the others."""

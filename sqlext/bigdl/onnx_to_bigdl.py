@@ -18,15 +18,15 @@ from py4j.protocol import DEFAULT_JVM_ID, DEFAULT_JVM_NAME
 
 from sqlext.bigdl.layers import Array, Layer, Node, Plan, Unsupported, Weight
 from sqlext.bigdl.operators import OPERATORS
+from sqlext.catalog.layout import BIGDL_FILES
 from sqlext.networks.graph import Network
 from sqlext.networks.wiring import shapes_of
 
-__all__ = ["FILES", "OPERATORS", "BigDLModule", "convert", "forward", "plan", "save", "unsupported"]
+__all__ = ["OPERATORS", "BigDLModule", "convert", "forward", "plan", "save", "unsupported"]
 
 BigDLModule = Any  # a Py4J reference to BigDL's AbstractModule
 # Layers that write their output into a separate buffer, which the next layer may overwrite.
 OWN_BUFFER = {"createSpatialConvolution", "createSpatialBatchNormalization", "createCAddTable", "createLinear"}
-FILES = ("model.bigdl", "model.bigdl.weights")
 
 
 def plan(network: Network) -> Plan:
@@ -77,7 +77,7 @@ def build(layers: Plan, jvm: Any) -> BigDLModule:
 
 def save(module: BigDLModule, folder: Path) -> None:
     """Writes model.bigdl and model.bigdl.weights in BigDL's protobuf format: the same bytes for the same network."""
-    definition, weights = (str((folder / name).resolve()) for name in FILES)
+    definition, weights = (str((folder / name).resolve()) for name in BIGDL_FILES)
     _jvm(module).org.apache.spark.sql.sqlext.BigDLFiles.save(module, definition, weights)
 
 

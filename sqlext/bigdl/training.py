@@ -24,6 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sqlext.bigdl.installed import missing
 from sqlext.bigdl.placement import DEFAULT_BATCH, Placement, place
 from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
+from sqlext.catalog.layout import BIGDL_FILES
 from sqlext.errors import SqlExtError
 from sqlext.spark.conf import setting_bytes
 from sqlext.spark.java_classes import java_classes
@@ -104,8 +105,8 @@ def save_head(
     They are BigDL's protobuf: the same bytes for the same weights. BigDL by itself can read them with
     ``Model.loadModel(definition, weights)``; the module returns log-probabilities, or the value of a regression.
     """
-    definition = folder / "model.bigdl"
-    _glue(spark).save(json.dumps(_head(head)), _flat(weights), str(definition), f"{definition}.weights")
+    definition, weights_file = (str(folder / name) for name in BIGDL_FILES)
+    _glue(spark).save(json.dumps(_head(head)), _flat(weights), definition, weights_file)
 
 
 def _flat(weights: list[np.ndarray[Any, np.dtype[np.float32]]] | None) -> bytearray | None:

@@ -16,10 +16,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
+from sqlext.catalog.layout import HELD_OUT
 from sqlext.evaluation.names import TRAIN, VALIDATION
 from sqlext.networks.head import Head, softmax
-
-FILE = "held_out.parquet"
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class HeldOut:
         }
         schema = _schema()
         arrays = [pa.array(columns[f.name], f.type, from_pandas=True) for f in schema]  # NaN becomes NULL
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / FILE)
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / HELD_OUT)
 
 
 def _schema() -> pa.Schema:
@@ -139,4 +138,4 @@ def _forward(head: Head) -> Callable[..., Any]:
     return pandas_udf(outputs, "array<float>")  # type: ignore[call-overload, no-any-return]
 
 
-__all__ = ["FILE", "VALIDATION", "HeldOut", "score"]
+__all__ = ["VALIDATION", "HeldOut", "score"]

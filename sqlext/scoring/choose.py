@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from sqlext.bigdl.installed import missing
 from sqlext.catalog.entry import ModelVersion
 from sqlext.catalog.facade import ModelCatalog
+from sqlext.catalog.layout import BIGDL_FILES
 from sqlext.engines import ENGINES
 from sqlext.errors import SqlExtError
 from sqlext.scoring.worker import cpu_has_bf16
@@ -90,7 +91,7 @@ def _engine(
 
 def _check_bigdl(spark: SparkSession, network: dict[str, Any], model: dict[str, Any]) -> bool:
     reason = missing(spark)
-    if reason is None and "model.bigdl" not in network.get("files", {}):
+    if reason is None and BIGDL_FILES[0] not in network.get("files", {}):
         reason = network.get("engines", {}).get("bigdl") or "the network was imported without BigDL"
     if reason is not None:
         raise SqlExtError("ENGINE_CANNOT_SCORE", engine="bigdl", model=model["model"], reason=reason.rstrip("."))

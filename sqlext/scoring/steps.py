@@ -22,6 +22,7 @@ from sqlext.bigdl.scoring import register_versions
 from sqlext.catalog.backbones import recorded_backbone
 from sqlext.catalog.entry import ModelVersion, predicts_a_value
 from sqlext.catalog.facade import ModelCatalog
+from sqlext.catalog.layout import HEAD, NETWORK
 from sqlext.errors import SqlExtError
 from sqlext.networks.head import Head
 from sqlext.scoring import worker
@@ -102,7 +103,7 @@ def _network(spark: SparkSession, version: ModelVersion) -> Broadcast[bytes]:
     _forget_other_applications(spark)
     key = version.id
     if key not in _networks:
-        data = ModelCatalog(spark).local_copy(version, "network.onnx").read_bytes()
+        data = ModelCatalog(spark).local_copy(version, NETWORK).read_bytes()
         _networks[key] = spark.sparkContext.broadcast(data)
     return _networks[key]
 
@@ -236,7 +237,7 @@ def _spec(
     trained = TrainedInput.of(manifest)
     network = model if manifest["kind"] == "backbone" else backbone
     inputs = catalog.read_manifest(network)["input"] if network else {}
-    head = None if manifest["kind"] == "backbone" else Head.from_onnx(catalog.read_bytes(model, "head.onnx"))
+    head = None if manifest["kind"] == "backbone" else Head.from_onnx(catalog.read_bytes(model, HEAD))
     return ScoringSpec(
         # The id tells a model from an earlier one of the same name and version.
         key=f"{model}:{model.model_id}:{choice.engine}:{choice.precision}",  # EXPLAIN shows it

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
 from sqlext.bigdl.training import train_head
+from sqlext.catalog.layout import HEAD
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.names import TEST, VALIDATION
@@ -139,7 +140,7 @@ def _start(
     if version is None:
         return None
     manifest = context.catalog.read_manifest(version)
-    head = Head.from_onnx(context.catalog.read_bytes(version, "head.onnx"))
+    head = Head.from_onnx(context.catalog.read_bytes(version, HEAD))
     shapes = [w.shape for w in head.weights]
     reason = None
     # Also in another order: output i of the old head must mean class i of this training.

@@ -12,6 +12,7 @@ from typing import Any
 from sqlext.bigdl import onnx_to_bigdl
 from sqlext.bigdl.installed import missing
 from sqlext.catalog.entry import BACKBONE, ModelEntry, ModelVersion
+from sqlext.catalog.layout import NETWORK
 from sqlext.catalog.names import ModelName
 from sqlext.context import Context, ResultRow
 from sqlext.errors import error_at
@@ -136,7 +137,7 @@ def write_network(context: Context, file: NetworkFile, folder: Path) -> CheckRes
         return module
 
     checked = check(file.network, file.preprocessing, None if reason else convert, bigdl_reason=reason)
-    (folder / "network.onnx").write_bytes(file.network.to_bytes())
+    (folder / NETWORK).write_bytes(file.network.to_bytes())
     return checked
 
 
