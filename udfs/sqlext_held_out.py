@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlext.catalog.layout import HELD_OUT
-from sqlext.catalog.names import ModelRef
 from sqlext.text import string_literal
-from sqlext.udfs.base import Call, TableFunction, TableRow, scan
+from sqlext.udfs.base import MODEL, Call, TableFunction, TableRow, argument_list, scan
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,10 +22,7 @@ class SqlextHeldOut(TableFunction):
     name = "sqlext_held_out"
     signature = "sqlext_held_out(model)"
     usage = "_FUNC_(model) - Returns the rows that training held out, with their labels and predictions."
-    arguments = """
-    Arguments:
-      * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
-    """
+    arguments = argument_list(MODEL)
     examples = """
     Examples:
       > SELECT label, predicted_label, count(*) FROM _FUNC_('shop.flowers') GROUP BY 1, 2;
@@ -45,18 +41,8 @@ class SqlextHeldOut(TableFunction):
     }
 
     def bind(self, call: Call) -> dict[str, Any]:
-        from pyspark.sql.types import StringType
-
-        from sqlext.catalog.facade import ModelCatalog
-
-        if len(call.arguments) != 1:
-            raise self.invalid(call, f"takes 1 argument, got {len(call.arguments)}")
-        model = call.arguments[0]
-        if not model.constant or not isinstance(model.type, StringType) or model.value is None:
-            raise self.invalid(call, "needs a model name as a constant string")
-        catalog = ModelCatalog(call.spark)
-        version = catalog.resolve(ModelRef.parse(str(model.value), call.namespace))
-        catalog.check(version.name, "SELECT")
+        self.expect(call, 1)
+        catalog, version = self.version(call)
         if HELD_OUT not in catalog.read_manifest(version).get("files", {}):
             return {}
         # The file of the version that the name refers to now: a running query reads it even if the model changes.
