@@ -14,7 +14,7 @@ from sqlext.bigdl.training import train_head
 from sqlext.catalog.layout import HEAD
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
-from sqlext.evaluation.names import TEST, VALIDATION
+from sqlext.evaluation.names import VALIDATION
 from sqlext.networks.head import Head
 from sqlext.text import first_few
 from sqlext.training.labels import Labels
@@ -44,8 +44,7 @@ def fit(
         :func:`~sqlext.bigdl.training.train_head`.
     """
     spec = _spec(plan, labels, rows.width)
-    used = rows.usable.where(F.col("target").isNotNull() & (F.col("side") != TEST))
-    scaling = Scaling.of(used, features=plan.standardize, target=plan.regression)
+    scaling = rows.scaling(features=plan.standardize, target=plan.regression)
     target = scaling.target
     start = _start(context, plan, request, labels, spec, scaling)
     trained_rows = sum(rows.trained.values())
@@ -57,7 +56,7 @@ def fit(
 
     trained = train_head(
         context.spark,
-        scaling.scale(used).select("features", "target", (F.col("side") == VALIDATION).alias("validates")),
+        scaling.scale(rows.used).select("features", "target", (F.col("side") == VALIDATION).alias("validates")),
         spec,
         settings,
         on_epoch,

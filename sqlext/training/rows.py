@@ -21,6 +21,7 @@ from sqlext.training.features import feature_rows, watching
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
 from sqlext.training.recorder import RunRecorder
+from sqlext.training.scaling import Scaling
 from sqlext.training.split import split_by_hash
 
 # target: class index (NULL for a label that no training row has), or the value of a regression. side: train, validation
@@ -52,6 +53,18 @@ class Rows:
     skipped_why: Counter[str]
     shared: int  # held-out rows with the same features as a training row
     cached: list[DataFrame] = field(default_factory=list)
+    _scalings: dict[bool, Scaling] = field(default_factory=dict)
+
+    @property
+    def used(self) -> DataFrame:
+        """The rows that the training of the head reads: test rows, and labels that no training row has, are left out."""
+        return self.usable.where(F.col("target").isNotNull() & (F.col("side") != TEST))
+
+    def scaling(self, *, features: bool, target: bool) -> Scaling:
+        """The scaling by the training rows. It is computed once, because the trials of TUNE have the same rows."""
+        if features not in self._scalings:
+            self._scalings[features] = Scaling.of(self.used, features=features, target=target)
+        return self._scalings[features]
 
     @property
     def held_out(self) -> Counter[str]:
