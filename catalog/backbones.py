@@ -40,6 +40,16 @@ def _what_to_do(catalog: CatalogReader, wanted: ModelName) -> str:
     )
 
 
+def record_of(backbone: ModelVersion) -> dict[str, Any]:
+    """What the manifest of a head says about its backbone; :func:`recorded_backbone` reads it."""
+    return {
+        "model": str(backbone.name),
+        "model_id": backbone.model_id,
+        "version": backbone.version,
+        "location": backbone.location,
+    }
+
+
 def recorded_backbone(catalog: CatalogReader, recorded: dict[str, Any], model: ModelVersion) -> ModelVersion:
     """The exact backbone version that a head was trained on, found by its id, so that a rename does not matter.
 

@@ -39,13 +39,18 @@ def drop_model(catalog: CatalogReader, name: ModelName) -> Dropped:
     for version in ours:
         catalog.files.delete(version.location, recursive=True)
         catalog.after("drop_model.folder")
-    for mark in catalog.files.list(f"{entry.location}/{DROPPED}"):
-        if mark.name.isdigit():
-            catalog.files.delete(f"{entry.location}/{DROPPED}/{mark.name}")
-    catalog.files.delete(f"{entry.location}/{DROPPED}")
-    catalog.files.delete(entry.location)  # without effect if other files are in it
+    delete_model_folder(catalog, entry.location)
     numbers = tuple(v.version for v in entry.versions)
     return Dropped(name, numbers, sum(v.size_bytes for v in ours), (*kept, *entry.foreign))
+
+
+def delete_model_folder(catalog: CatalogReader, folder: str) -> None:
+    """Deletes a model's folder and the marks of its dropped versions, if nothing else is in it."""
+    for mark in catalog.files.list(f"{folder}/{DROPPED}"):
+        if mark.name.isdigit():
+            catalog.files.delete(f"{folder}/{DROPPED}/{mark.name}")
+    catalog.files.delete(f"{folder}/{DROPPED}")
+    catalog.files.delete(folder)  # without effect if other files are in it
 
 
 def drop_version(catalog: CatalogReader, name: ModelName, number: int) -> Dropped:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from sqlext.catalog.drop import delete_model_folder
 from sqlext.catalog.entry import path_of
 from sqlext.catalog.files import FileInfo
 from sqlext.catalog.layout import DROPPED, HISTORY, MANIFEST, MODEL_FOLDER
@@ -111,13 +112,8 @@ def _not_ours(catalog: CatalogReader, folder: _Folder) -> str | None:
 
 def _remove_model_folder(catalog: CatalogReader, folder: str, owned: set[str]) -> None:
     """Removes the empty folder of a model whose table does not exist, with its marks of dropped versions."""
-    if _path_only(folder) in owned or any(info.name != DROPPED for info in catalog.files.list(folder)):
-        return
-    for mark in catalog.files.list(f"{folder}/{DROPPED}"):
-        if mark.name.isdigit():
-            catalog.files.delete(f"{folder}/{DROPPED}/{mark.name}")
-    catalog.files.delete(f"{folder}/{DROPPED}")
-    catalog.files.delete(folder)  # without effect if other files are in it
+    if _path_only(folder) not in owned and all(info.name == DROPPED for info in catalog.files.list(folder)):
+        delete_model_folder(catalog, folder)
 
 
 def purge_runs(

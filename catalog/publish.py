@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import tenacity
 from pyspark.errors.exceptions.base import PySparkException
 
 from sqlext.catalog.drafts import MAX_VALUE, Draft, check_properties, folder_of, identity, new_id
@@ -36,6 +35,7 @@ from sqlext.catalog.entry import (
 from sqlext.catalog.history import write_history
 from sqlext.catalog.layout import DROPPED, HISTORY, MANIFEST, MODEL_FOLDER, release
 from sqlext.catalog.reader import CatalogReader
+from sqlext.catalog.versions import retrying
 from sqlext.errors import SqlExtError
 
 _FOLDER = re.compile(r"v(\d+)-(.+)")
@@ -79,14 +79,8 @@ class Publication:
         rows = list(history)
         if rows:
             write_history(rows, self.draft.run_id, self.draft.version_folder / HISTORY)
-        policy = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_RacedError),
-            stop=tenacity.stop_after_attempt(_ATTEMPTS),
-            wait=tenacity.wait_random(0, 0.1),
-            reraise=True,
-        )
         try:
-            return policy(self._attempt)
+            return retrying(_RacedError, _ATTEMPTS)(self._attempt)
         except Exception as error:
             # If the metastore was asked, the partition may exist although the answer was lost, and its files must stay.
             if not self.committing:

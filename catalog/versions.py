@@ -27,6 +27,16 @@ def lock_of(model_id: str) -> threading.Lock:
     return _locks[model_id]
 
 
+def retrying(lost: type[Exception], attempts: int) -> tenacity.Retrying:
+    """Calls a function again, after a short random wait, while it raises ``lost``; the last of these errors is raised."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(lost),
+        stop=tenacity.stop_after_attempt(attempts),
+        wait=tenacity.wait_random(0, 0.1),
+        reraise=True,
+    )
+
+
 class _LostError(Exception):
     """The parameters read back are not those that were written."""
 
@@ -39,12 +49,6 @@ def set_parameters(
     :raises SqlExtError: MODEL_VERSION_NOT_FOUND if it was dropped, VERSION_CONFLICT after many lost races.
     """
     removed = set(unset)
-    policy = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(_LostError),
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
-        wait=tenacity.wait_random(0, 0.1),
-        reraise=True,
-    )
 
     def attempt() -> None:
         before = _parameters(catalog, version)
@@ -58,7 +62,7 @@ def set_parameters(
 
     with _locks[version.model_id]:
         try:
-            policy(attempt)
+            retrying(_LostError, ATTEMPTS)(attempt)
         except _LostError:
             raise SqlExtError("VERSION_CONFLICT", version=version, attempts=ATTEMPTS) from None
 

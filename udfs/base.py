@@ -92,6 +92,8 @@ class Function(ABC):
 
         text = self.constant_string(call, 0, "a model name")
         catalog = ModelCatalog(call.spark)
+        # The plan of a query that scores contains no relation for the model, so an
+        # authorization extension sees only this check.
         version = catalog.resolve(ModelRef.parse(text, call.namespace))
         catalog.check(version.name, "SELECT")
         return catalog, version

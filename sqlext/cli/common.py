@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
@@ -68,6 +69,22 @@ def open_session(warehouse: str | None, master: str | None, conf: tuple[str, ...
             return session(master=master, warehouse=warehouse, conf=options)
     except Exception as error:
         fail(describe(error).lines())
+
+
+@contextmanager
+def command_session(warehouse: str | None, master: str | None, conf: tuple[str, ...]) -> Iterator[SparkSession]:
+    """The session of a command that runs statements: a failed statement or Ctrl-C ends the command; the session stops."""
+    spark = open_session(warehouse, master, conf)
+    try:
+        yield spark
+    except StatementFailed as failure:
+        fail(failure.lines)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    finally:
+        with suppress(Exception):
+            spark.stop()
 
 
 def state_folder() -> Path:

@@ -147,26 +147,27 @@ def _suffix(struct: bool) -> str:
 
 def inspection_steps(spark: SparkSession, image: Argument) -> tuple[Step, ...]:
     """Returns one step, `inspected`, with the fields of INSPECTION."""
-    struct = is_image_struct(image.type)
-    key = _register(
-        spark,
-        f"inspect_image{_suffix(struct)}",
-        lambda: _Bound(scalar_udf(worker.inspect_images, INSPECTION, "inspect_image", struct_input=struct)),
-    )
-    return (Step("inspected", key, (image_sql(image),)),)
+    return _picture_step(spark, "inspected", image, worker.inspect_images, INSPECTION, "inspect_image")
 
 
 def thumbnail_steps(spark: SparkSession, image: Argument, side: Argument) -> tuple[Step, ...]:
     """Returns one step, `thumbnail`, with the field of THUMBNAIL."""
+    longest = f"CAST({side.sql} AS INT)"
+    return _picture_step(spark, "thumbnail", image, worker.data_urls, THUMBNAIL, "image_data_url", longest)
+
+
+def _picture_step(
+    spark: SparkSession, name: str, image: Argument, function: Callable[..., Any], returns: str, udf: str, *others: str
+) -> tuple[Step, ...]:
+    """Returns one step, ``name``: ``function`` of a picture and of ``others``, which are SQL, without any network."""
     struct = is_image_struct(image.type)
+    inputs = 1 + len(others)
     key = _register(
         spark,
-        f"image_data_url{_suffix(struct)}",
-        lambda: _Bound(
-            scalar_udf(worker.data_urls, THUMBNAIL, "image_data_url", struct_input=struct, inputs=2),
-        ),
+        f"{udf}{_suffix(struct)}",
+        lambda: _Bound(scalar_udf(function, returns, udf, struct_input=struct, inputs=inputs)),
     )
-    return (Step("thumbnail", key, (image_sql(image), f"CAST({side.sql} AS INT)")),)
+    return (Step(name, key, (image_sql(image), *others)),)
 
 
 def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument, choice: Choice) -> tuple[Step, ...]:

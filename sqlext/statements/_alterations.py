@@ -155,12 +155,8 @@ class UnsetProperties(Alteration):
     def read(cls, reader: TokenReader) -> UnsetProperties:
         if_exists = reader.take("IF", "EXISTS")
         offset = reader.offset
-        reader.need("(")
-        keys = [str(reader.name("a property"))]
-        while reader.take(","):
-            keys.append(str(reader.name("a property")))
-        reader.need(")")
-        return cls(tuple(keys), if_exists, offset)
+        keys = reader.parenthesised_list(reader.name, "a property")
+        return cls(tuple(map(str, keys)), if_exists, offset)
 
     def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
         from sqlext.catalog import alter

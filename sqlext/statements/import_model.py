@@ -154,9 +154,4 @@ def _labels(reader: TokenReader, clauses: _Clauses) -> None:
     if reader.take("FROM"):
         clauses.labels_from = reader.name("a table name")
         return
-    reader.need("(")
-    labels = [reader.string("a label in quotes")]
-    while reader.take(","):
-        labels.append(reader.string("a label in quotes"))
-    reader.need(")")
-    clauses.labels = tuple(labels)
+    clauses.labels = tuple(reader.parenthesised_list(reader.string, "a label in quotes"))

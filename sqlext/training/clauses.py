@@ -126,14 +126,7 @@ def _check(request: TrainRequest) -> None:
     if request.validation.stratified and request.regression:
         problem = "STRATIFIED needs the classes of LABEL; TARGET has none."
         raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=request.validation.offset)
-    check_together(
-        request.options,
-        request.raw_options,
-        architecture=request.architecture,
-        regression=request.regression,
-        replace=request.replace,
-        tuned={item.option for item in request.tune.items} if request.tune else (),
-    )
+    check_together(request, tuned={item.option for item in request.tune.items} if request.tune else ())
 
 
 def read_clauses(reader: TokenReader, clauses: Clauses, *, ends: Callable[[TokenReader], bool] | None = None) -> None:
@@ -308,9 +301,5 @@ def _tune_item(reader: TokenReader) -> TuneItem:
         reader.need("AND")
         high = reader.literal("a number")
         return TuneItem(option, None, low, high, reader.take("LOG"), offset, value_offset)
-    reader.need("(")
-    values = [reader.literal("a value")]
-    while reader.take(","):
-        values.append(reader.literal("a value"))
-    reader.need(")")
+    values = reader.parenthesised_list(reader.literal, "a value")
     return TuneItem(option, tuple(values), offset=offset, value_offset=value_offset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlext.grammar import planned
 from sqlext.grammar.notes import RawOption
 from sqlext.grammar.options import MAX_INT, Option, boolean, choice, integer, number, text
 from sqlext.settings import duration_seconds
+from sqlext.training.request import TrainRequest
 
 _WIDTH = re.compile(r"\d{1,10}", re.ASCII)
 
@@ -215,24 +216,17 @@ FOREIGN_OPTIONS = {
 }
 
 
-def check_together(
-    options: Mapping[str, Any],
-    raw_options: Iterable[RawOption],
-    *,
-    architecture: str,
-    regression: bool,
-    replace: bool = False,
-    tuned: Collection[str] = (),
-) -> None:
+def check_together(request: TrainRequest, *, tuned: Collection[str] = ()) -> None:
     """Rejects options that contradict each other or other clauses.
 
     :param tuned: options whose values come from TUNE.
     :raises SqlExtError: INVALID_OPTION_VALUE, MOMENTUM_WITHOUT_SGD, OPTION_WITHOUT_EFFECT, at the option's position.
     """
-    written = {option.key: option for option in raw_options}
+    options, regression = request.options, request.regression
+    written = {option.key: option for option in request.raw_options}
     if "optimizer" not in tuned:
         _check_optimizer(str(options["optimizer"]), written)
-    if architecture == "linear":
+    if request.architecture == "linear":
         for key in ("hidden", "dropout"):
             if key in written and options[key]:
                 _without_effect(written[key], "only USING mlp has this option")
@@ -243,7 +237,7 @@ def check_together(
         ("metric", lambda v: v in metrics, f"{', '.join(metrics)} with {'TARGET' if regression else 'LABEL'}"),
         (
             "promote",
-            lambda v: not (replace and v != "always"),
+            lambda v: not (request.replace and v != "always"),
             "'always' with OR REPLACE, which removes the older versions",
         ),
     ]

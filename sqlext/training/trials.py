@@ -200,14 +200,7 @@ def _trial(request: TrainRequest, tune: Tune, values: tuple[Any, ...]) -> Trial:
 def _check(trial: TrainRequest, tune: Tune) -> None:
     """Rejects options that contradict each other, but lets OPTIONS name those of another optimizer than the trial's."""
     tuned = {item.option for item in tune.items}
-    check_together(
-        trial.options,
-        trial.raw_options,
-        architecture=trial.architecture,
-        regression=trial.regression,
-        replace=trial.replace,
-        tuned=tuned if "optimizer" in tuned else (),
-    )
+    check_together(trial, tuned=tuned if "optimizer" in tuned else ())
 
 
 def _raw(value: Any) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sqlext.catalog.backbones import record_of
 from sqlext.catalog.entry import BACKBONE as BACKBONE_KIND
 from sqlext.catalog.entry import KINDS, ModelEntry, ModelVersion
 from sqlext.catalog.layout import MANIFEST, NETWORK
@@ -168,12 +169,7 @@ def _moved(
         **{key: manifest.get(key) for key in ("run_id", "release", "created_by", "created_at")},
     }
     if backbone is not None:
-        moved["backbone"] = {
-            "model": str(backbone.name),
-            "model_id": backbone.model_id,
-            "version": backbone.version,
-            "location": backbone.location,
-        }
+        moved["backbone"] = record_of(backbone)
         moved["details"] = {**moved.get("details", {}), "backbone": str(backbone)}
     return moved
 
