@@ -12,7 +12,7 @@ from hashlib import sha256
 from PIL import Image
 
 START, END = b"\xff\xd8", b"\xff\xd9"
-_DQT, _SOS, _DRI, _ADOBE = 0xDB, 0xDA, 0xDD, 0xEE
+_DQT, _SOS, _DRI = 0xDB, 0xDA, 0xDD
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7}
 _PROGRESSIVE = {0xC2, 0xCA}
 _OTHER = {
@@ -20,8 +20,9 @@ _OTHER = {
     **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "a hierarchical JPEG"),
     0xF7: "JPEG-LS",
 }
-# Markers whose segments are needed for the pixels: frames, tables and scans, and how the colours are stored (APP0, APP14).
-_NEEDED = _FRAMES | {0xC4, 0xCC, _DQT, _DRI, _SOS, 0xE0, _ADOBE}
+# Markers whose segments are needed for the pixels: frames, tables and scans, and how the colours are stored (APP0, APP14),
+# with the length of a body that is not cut.
+_NEEDED = dict.fromkeys(_FRAMES | {0xC4, 0xCC, _DQT, _DRI, _SOS}, 1) | {0xE0: 14, 0xEE: 12}
 # The next marker after a scan: neither a stuffed byte nor a restart marker nor a fill byte.
 _MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
 _UNSEEN = 99  # the bit position of a coefficient that no scan has begun
@@ -58,7 +59,7 @@ def structure(data: bytes) -> Jpeg:
     """Reads the segments up to the end of the image, or as far as they go."""
     jpeg = Jpeg()
     for marker, body, scan in _segments(data):
-        if marker in _NEEDED:
+        if len(body) >= _NEEDED.get(marker, 1 << 16):
             jpeg.needed.append(b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2, "big") + body + scan)
         if marker in _FRAMES and len(body) >= 6 and not jpeg.frame:
             jpeg.frame, jpeg.bits = marker, body[0]

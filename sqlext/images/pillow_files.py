@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from sqlext.images import jpeg, other_files, repair
+from sqlext.images.file_kinds import CONVERT
 from sqlext.images.picture import UPRIGHT, ImageInfo, turned, turned_size
 from sqlext.images.reasons import ImageError, check_size, reason
 
@@ -96,14 +97,17 @@ def _opened(data: bytes) -> Image.Image:
 
 def _why(data: bytes, error: Exception, kind: str | None) -> ImageError:
     if jpeg.is_jpeg(data) and (other := jpeg.unsupported(data)):
-        return ImageError(f"unsupported image: {other}; {other_files.CONVERT}")
+        return ImageError(f"unsupported image: {other}; {CONVERT}")
+    known = kind or other_files.decoded_format(data)
+    if known and repair.is_cut(data):
+        return ImageError(f"truncated {known}")
     if not isinstance(error, UnidentifiedImageError):
-        return reason(error, kind)
+        return reason(error, known)
     if named := other_files.by_signature(data):
         return ImageError(named)
-    if known := other_files.decoded_format(data):
-        state = "corrupt" if repair.has_pixels(data) else "truncated"
-        return ImageError(f"{state} {known}: its header cannot be read")
+    if known:
+        unknown = f"unsupported image: {known}; {CONVERT}"
+        return ImageError(f"corrupt {known}: its header cannot be read" if known in FORMATS else unknown)
     return ImageError(other_files.by_content(data) or f"not an image: none of {', '.join(FORMATS)}")
 
 

@@ -31,9 +31,13 @@ def only_pixels(data: bytes) -> Iterator[bytes]:
         yield from _webp(data)
 
 
-def has_pixels(data: bytes) -> bool:
-    """Whether a PNG or JPEG reaches its pixels; False means that it ends before."""
-    return b"IDAT" in data or (jpeg.is_jpeg(data) and bool(jpeg.structure(data).scans))
+def is_cut(data: bytes) -> bool:
+    """Whether a file ends before its pixels begin, or, if its header says its length, before that."""
+    if data.startswith(PNG):
+        return b"IDAT" not in data
+    if jpeg.is_jpeg(data):
+        return not jpeg.structure(data).scans
+    return data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data)
 
 
 def _png(data: bytes, texts: bool) -> bytes:

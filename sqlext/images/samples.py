@@ -51,7 +51,8 @@ def _of_full_range(samples: Samples, bits: int) -> Bytes:
         return samples.astype(np.uint8, copy=False)
     if bits > 8:
         return (samples >> (bits - 8)).astype(np.uint8)
-    return np.rint(np.arange(1 << bits) * (255 / ((1 << bits) - 1))).astype(np.uint8)[samples]
+    greys: Bytes = np.rint(np.arange(1 << bits) * (255 / ((1 << bits) - 1))).astype(np.uint8)
+    return greys[samples]
 
 
 def _range(samples: Samples, missing: float | None) -> tuple[float, float]:
@@ -68,7 +69,8 @@ def _range(samples: Samples, missing: float | None) -> tuple[float, float]:
 
 
 def _numbers(samples: Samples, missing: float | None, instead: float) -> NDArray[np.float64]:
-    values = samples.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # NaN of some kinds warns, and nobody reads a worker's console
+        values = samples.astype(np.float64)
     gone = np.isnan(values)
     if missing is not None:
         # The mark is written as text; a float32 sample equals it only after the same rounding.

@@ -79,17 +79,17 @@ def _pixels(data: bytes, page: Page) -> Image.Image:
 def _coloured(samples: Samples, page: Page) -> Bytes:
     """8-bit grey or RGB from samples (height, width, depth)."""
     kind, bits = page.photometric, page.bits
-    colours = samples[..., : tags.COLOURS[kind]]
+    stored = samples[..., : tags.COLOURS[kind]]
     if kind in (tags.CIE_LAB, tags.ICC_LAB):
-        return from_lab(colours, bits, kind == tags.CIE_LAB)
+        return from_lab(stored, bits, kind == tags.CIE_LAB)
     if kind == tags.PALETTE:
-        return _of_palette(colours[..., 0], page)
-    colours = in_bytes(colours, bits, page.missing)
+        return _of_palette(stored[..., 0], page)
+    colours: Bytes = in_bytes(stored, bits, page.missing)
     if kind == tags.CMYK:
         inks = Image.frombytes("CMYK", (colours.shape[1], colours.shape[0]), np.ascontiguousarray(colours).tobytes())
         return np.asarray(inks.convert("RGB"))
     if kind == tags.WHITE_IS_ZERO:
-        colours = 255 - colours
+        colours = np.invert(colours)
     if samples.shape[2] > colours.shape[2] and page.number(tags.EXTRA_SAMPLES, 0) == 1:
         colours = without_alpha(colours, in_bytes(samples[..., colours.shape[2]], bits, page.missing))
     return colours if kind == tags.RGB else colours[..., 0]

@@ -152,7 +152,8 @@ def _values(data: bytes, order: str, kind: int, count: int, inline: bytes) -> ND
     values: NDArray[Any] = np.frombuffer(inline[: min(size, len(inline) // item.itemsize * item.itemsize)], item)
     if kind in _RATIONALS:
         pairs = values[: len(values) // 2 * 2].astype(np.float64)
-        return pairs[::2] / np.where(pairs[1::2] == 0, 1, pairs[1::2])
+        fractions: NDArray[Any] = pairs[::2] / np.where(pairs[1::2] == 0, 1, pairs[1::2])
+        return fractions
     return values
 
 
@@ -170,7 +171,7 @@ def _check(page: Page) -> None:
     """Refuses what has no meaning as a picture, or one that is not known."""
     bits, formats = page.tags.get(BITS, np.array([1])), page.tags.get(SAMPLE_FORMAT, np.array([1]))
     if len(set(bits.tolist())) > 1 or len(set(formats.tolist())) > 1:
-        raise _unsupported(f"samples of different sizes or types ({', '.join(map(str, bits.tolist()))} bits)")
+        raise _unsupported(f"samples of different sizes or types ({', '.join(map(str, bits.tolist()[:5]))} bits)")
     if not page.kind:
         raise _unsupported(f"complex numbers of {page.bits} bits as samples")
     if page.photometric not in COLOURS:

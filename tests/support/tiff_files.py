@@ -5,7 +5,7 @@ from __future__ import annotations
 import lzma
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Samples = NDArray[Any]
 # Compression -> how one strip or tile is packed. LZW: a clear code after every 200 bytes keeps all codes at 9 bits.
-PACK = {
+PACK: dict[int, Callable[[bytes], bytes]] = {
     1: lambda block: block,
     5: lambda block: _lzw(block),
     8: zlib.compress,
@@ -149,7 +149,7 @@ def _predicted(block: Samples, predictor: int, order: str) -> Samples:
 
 def _bytes(block: Samples, bits: int, order: str, predictor: int) -> bytes:
     if bits % 8 == 0 or predictor == 3:
-        return block.astype(block.dtype.newbyteorder(order)).tobytes()
+        return block.astype(block.dtype.newbyteorder("<" if order == "<" else ">")).tobytes()
     flat = block.reshape(len(block), -1, 1)
     digits = (flat >> np.arange(bits - 1, -1, -1)) & 1
     return np.packbits(digits.reshape(len(block), -1).astype(np.uint8), axis=1).tobytes()
