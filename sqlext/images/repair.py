@@ -37,7 +37,20 @@ def is_cut(data: bytes) -> bool:
         return b"IDAT" not in data
     if jpeg.is_jpeg(data):
         return not jpeg.structure(data).scans
-    return data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if data[:4] == b"RIFF":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    return data[4:8] == b"ftyp" and _boxes_end(data) > len(data)
+
+
+def _boxes_end(data: bytes) -> int:
+    """Where the last box of a file that consists of boxes, such as AVIF, should end."""
+    at = 0
+    while 0 <= at <= len(data) - 8:
+        length = int.from_bytes(data[at : at + 4], "big")
+        if length < 8:  # it reaches to the end of the file, or is too long for any picture
+            break
+        at += length
+    return at
 
 
 def _png(data: bytes, texts: bool) -> bytes:

@@ -118,8 +118,8 @@ def first_page(data: bytes) -> Page:
     page = _page(data, None)
     for tags in [page, *_sub_pages(data, page)]:
         # The first page of a camera's raw file is a thumbnail; decoding it would look like success.
-        if DNG_VERSION in tags.tags or tags.photometric in SENSOR:
-            raise ImageError("unsupported image: a camera's raw file (DNG, NEF, ARW, ..); convert it to JPEG or TIFF")
+        if DNG_VERSION in tags.tags or tags.photometric in SENSOR or data[8:10] == b"CR":
+            raise ImageError("unsupported image: a camera's raw file (CR2, DNG, NEF, ..); convert it to JPEG or TIFF")
     check_size(*page.size)
     _check(page)
     return page

@@ -45,7 +45,7 @@ ZEROS = bytes(60)
 # name -> (the value, words of the reason)
 NAMED: dict[str, tuple[bytes, tuple[str, ...]]] = {
     # pictures of other formats
-    "AVIF, cut": (encoded("AVIF")[:300], ("AVIF",)),
+    "AVIF, cut": (encoded("AVIF")[:300], ("truncated AVIF",)),
     "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', ("SVG",)),
     "SVG with a prolog": (
         b'<?xml version="1.0"?>\n<!-- made by hand -->\n<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "">',
@@ -70,13 +70,13 @@ NAMED: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "QOI": (b"qoif\0\0\0\x10" + ZEROS, ("QOI",)),
     "FITS": (b"SIMPLE  =                    T", ("FITS",)),
     "PNG of iOS": (PNG[:8] + b"\0\0\0\4CgBI\x50\0\x20\2" + PNG[8:], ("CgBI",)),
-    "CR2": (b"II*\0\x10\0\0\0CR\2\0" + struct.pack("<HHHIII", 1, 262, 3, 1, 32803, 0), ("raw file",)),
+    "CR2": (b"II*\0\x10\0\0\0CR\2\0\0\0\0\0" + struct.pack("<HHHIII", 1, 262, 3, 1, 6, 0), ("raw file",)),
     "CR3": (boxes(b"crx "), ("raw file (CR3)",)),
     "ORF": (b"IIRO" + ZEROS, ("raw file",)),
     "RW2": (b"IIU\0" + ZEROS, ("raw file",)),
     "RAF": (b"FUJIFILMCCD-RAW 0201" + ZEROS, ("raw file",)),
     "JPEG of 12 bits": (frame(0xC1, 12), ("12 bits per sample",)),
-    "lossless JPEG": (frame(0xC3), ("lossless JPEG",)),
+    "lossless JPEG of 16 bits": (frame(0xC3, 16), ("lossless JPEG",)),
     "JPEG-LS": (frame(0xF7), ("JPEG-LS",)),
     "hierarchical JPEG": (frame(0xC5), ("hierarchical JPEG",)),
     # other files
@@ -158,7 +158,8 @@ NAMED: dict[str, tuple[bytes, tuple[str, ...]]] = {
 @pytest.mark.parametrize("name", NAMED)
 def test_the_kind_is_named(name: str) -> None:
     value, words = NAMED[name]
-    for function in (decode, info):
+    # Pillow reads the headers of some kinds of JPEG whose pixels it cannot decode.
+    for function in (decode,) if value[:3] == JPEG[:3] else (decode, info):
         with pytest.raises(ImageError) as error:
             function(value)
         reason = str(error.value)

@@ -118,6 +118,27 @@ def pam(samples: Array, largest: int, kind: bytes) -> bytes:
     return head % (width, height, depth, largest, kind) + samples.tobytes()
 
 
+def lossless_jpeg(grey: Array) -> bytes:
+    """A lossless JPEG: each sample as its difference to the one on its left (the first of a row: above it)."""
+    before = np.concatenate([grey[:, :1], grey[:, :-1]], axis=1).astype(int)
+    before[1:, 0], before[0, 0] = grey[:-1, 0], 128
+    digits = ""
+    for difference in (grey - before).ravel().tolist():
+        length = abs(difference).bit_length()
+        digits += f"{length:04b}" + (f"{difference % ((1 << length) - (difference < 0)):0{length}b}" if length else "")
+    digits += "1" * (-len(digits) % 8)
+    data = int(digits, 2).to_bytes(len(digits) // 8, "big").replace(b"\xff", b"\xff\0")
+    segments = {
+        0xC3: struct.pack(">BHHB", 8, *grey.shape, 1) + bytes([1, 0x11, 0]),
+        0xC4: bytes([0, 0, 0, 0, 9, *[0] * 12]) + bytes(range(9)),  # nine codes of four bits
+        0xDA: bytes([1, 1, 0, 1, 0, 0]),
+    }
+    head = b"".join(
+        b"\xff" + bytes([kind]) + struct.pack(">H", len(body) + 2) + body for kind, body in segments.items()
+    )
+    return b"\xff\xd8" + head + data + b"\xff\xd9"
+
+
 def by_pillow(picture: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
     picture.save(out, kind, **options)
@@ -354,6 +375,7 @@ TABLE: dict[str, Row] = {
         RAMP,
         0,
     ),
+    "lossless JPEG": (lambda: lossless_jpeg(RAMP[:, ::7]), RAMP[:, ::7], 0),
     "CMYK JPEG with Adobe's marker": (
         lambda: by_pillow(Image.new("CMYK", (WIDTH, HEIGHT), (10, 100, 200, 60)), "JPEG", quality=100),
         np.tile(np.array([187, 119, 42], np.uint8), (HEIGHT, WIDTH, 1)),
