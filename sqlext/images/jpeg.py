@@ -25,6 +25,9 @@ _OTHER = {
 _NEEDED = dict.fromkeys(_FRAMES | {0xC4, 0xCC, _DQT, _DRI, _SOS}, 1) | {0xE0: 14, 0xEE: 12}
 # The next marker after a scan: neither a stuffed byte nor a restart marker nor a fill byte.
 _MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+# Zero bytes that the data of a scan may end with; more of them are padding.
+_OWN_ZEROS = 2
+_MANY = 64
 _UNSEEN = 99  # the bit position of a coefficient that no scan has begun
 # Continuations of a scan that differ from its first bit on; none of their bytes is a marker.
 _FILLERS = (b"", b"\x00" * 64, b"\xaa" * 64, b"\x55" * 64)
@@ -32,13 +35,13 @@ _FILLERS = (b"", b"\x00" * 64, b"\xaa" * 64, b"\x55" * 64)
 
 @dataclass
 class Scan:
-    """One scan: its components, its band of coefficients and bit position, and the restart markers in its data."""
+    """One scan: its components, its band of coefficients, their bit position, and its data."""
 
     components: bytes
     first: int
     last: int
     low_bit: int
-    restarts: int = 0
+    data: bytes
 
 
 @dataclass
@@ -57,7 +60,7 @@ class Jpeg:
 
 def structure(data: bytes) -> Jpeg:
     """Reads the segments up to the end of the image, or as far as they go."""
-    jpeg = Jpeg()
+    jpeg, complete = Jpeg(), 0
     for marker, body, scan in _segments(data):
         if len(body) >= _NEEDED.get(marker, 1 << 16):
             jpeg.needed.append(b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2, "big") + body + scan)
@@ -70,10 +73,12 @@ def structure(data: bytes) -> Jpeg:
         elif marker == _SOS and body and len(body) >= 4 + 2 * body[0]:
             count = body[0]
             first, last, bits = body[1 + 2 * count : 4 + 2 * count]
-            restarts = len(re.findall(rb"\xff[\xd0-\xd7]", scan))
-            jpeg.scans.append(Scan(body[1 : 1 + 2 * count : 2], first, last, bits & 15, restarts))
+            jpeg.scans.append(Scan(body[1 : 1 + 2 * count : 2], first, last, bits & 15, scan))
+            complete = len(jpeg.needed)
         elif marker == END[1]:
             jpeg.ended = True
+    if not jpeg.ended:
+        jpeg.needed = jpeg.needed[:complete]  # tables for a scan that is missing
     return jpeg
 
 
@@ -104,6 +109,11 @@ def is_jpeg(data: bytes) -> bool:
     return data.startswith(START + b"\xff")
 
 
+def lacks_end(data: bytes) -> bool:
+    """Whether a JPEG has no mark of its end, so that its pixels may not be complete."""
+    return is_jpeg(data) and not data.endswith(END) and not structure(data).ended
+
+
 def unsupported(data: bytes) -> str | None:
     """The kind of JPEG that no decoder here reads."""
     jpeg = structure(data)
@@ -111,6 +121,8 @@ def unsupported(data: bytes) -> str | None:
         return _OTHER[jpeg.frame]
     if jpeg.frame and jpeg.bits != 8:
         return f"a JPEG with {jpeg.bits} bits per sample instead of 8"
+    if jpeg.frame and len(jpeg.factors) not in (1, 3, 4):
+        return f"a JPEG with {len(jpeg.factors)} channels"
     return None
 
 
@@ -122,11 +134,40 @@ def only_pixels(data: bytes) -> Iterator[bytes]:
     jpeg = structure(data)
     if not jpeg.scans:
         return
-    rebuilt = START + b"".join(jpeg.needed)
     if jpeg.ended:
-        yield rebuilt + END
-    elif _all_scans(jpeg) and _complete(rebuilt.rstrip(b"\xff"), jpeg):
-        yield rebuilt.rstrip(b"\xff") + END
+        yield START + b"".join(jpeg.needed) + END
+        return
+    if not _all_scans(jpeg):
+        return
+    for tail in _tails(jpeg.scans[-1].data):
+        if _complete(jpeg, tail) and not _superfluous(jpeg, tail):
+            yield _file(jpeg.needed, tail)
+            return
+
+
+def _file(segments: list[bytes], tail: bytes) -> bytes:
+    """A file of these segments, with other data for its last scan."""
+    last = segments[-1]
+    return START + b"".join(segments[:-1]) + last[: 2 + int.from_bytes(last[2:4], "big")] + tail + END
+
+
+def _tails(data: bytes) -> Iterator[bytes]:
+    """The data of a scan without the bytes with which a file was filled up; zeros may also be the end of the picture."""
+    data = data.rstrip(b"\xff")
+    stripped = data.rstrip(b"\0")
+    if len(data) - len(stripped) > _OWN_ZEROS:
+        yield stripped + data[len(stripped) :][:_OWN_ZEROS]
+    yield data
+
+
+def _superfluous(jpeg: Jpeg, tail: bytes) -> bool:
+    """Whether the picture is complete without the last bytes: something else was written where the rest of it belongs."""
+    shorter = tail[:-_MANY]
+    return bool(shorter) and _restarts(shorter) == _restarts(tail) and _complete(jpeg, shorter)
+
+
+def _restarts(data: bytes) -> int:
+    return len(re.findall(rb"\xff[\xd0-\xd7]", data))
 
 
 def _all_scans(jpeg: Jpeg) -> bool:
@@ -140,7 +181,7 @@ def _all_scans(jpeg: Jpeg) -> bool:
     if any(any(bits) for bits in coefficients.values()):
         return False
     last = jpeg.scans[-1]
-    return not jpeg.interval or last.restarts == (_units(jpeg, last) - 1) // jpeg.interval
+    return not jpeg.interval or _restarts(last.data) == (_units(jpeg, last) - 1) // jpeg.interval
 
 
 def _units(jpeg: Jpeg, scan: Scan) -> int:
@@ -154,35 +195,34 @@ def _units(jpeg: Jpeg, scan: Scan) -> int:
     return -(-jpeg.size[0] // (8 * across)) * -(-jpeg.size[1] // (8 * down))
 
 
-def _complete(cut: bytes, jpeg: Jpeg) -> bool:
-    """Whether the data end after the last pixel.
+def _complete(jpeg: Jpeg, tail: bytes) -> bool:
+    """Whether the data of the last scan reach to the last pixel.
 
     libjpeg fills missing pixels without an error. But what follows the last pixel cannot change the picture, so different
     continuations give the same pixels only if none is missing. Other quantisation tables make each difference visible.
     """
-    for seen in (cut, *_magnified(cut, jpeg)):
-        first = _digest(seen + _FILLERS[0] + END)
-        if any(_digest(seen + filler + END) != first for filler in _FILLERS[1:]):
+    for segments in (jpeg.needed, *_magnified(jpeg)):
+        first = _digest(_file(segments, tail + _FILLERS[0]))
+        if any(_digest(_file(segments, tail + filler)) != first for filler in _FILLERS[1:]):
             return False
     return True
 
 
-def _magnified(cut: bytes, jpeg: Jpeg) -> Iterator[bytes]:
-    """The same data with tables that show only details or only means, and without the crop to the size of the picture."""
+def _magnified(jpeg: Jpeg) -> Iterator[list[bytes]]:
+    """The same segments with tables that show only details or only means, and without the crop to the picture's size."""
     step = (8, 8)
     if len(jpeg.scans[-1].components) > 1:
         step = (8 * max(h for h, _ in jpeg.factors.values()), 8 * max(v for _, v in jpeg.factors.values()))
     width, height = (-(-side // each) * each for side, each in zip(jpeg.size, step, strict=True))
     for mean, detail in ((0, 32), (1, 0), (8, 0)):
-        parts = [START]
+        segments = []
         for segment in jpeg.needed:
-            marker, body = segment[1], segment[4:]
-            if marker == _DQT:
-                segment = _flat_tables(body, mean, detail)
-            elif marker == jpeg.frame:
+            if segment[1] == _DQT:
+                segment = _flat_tables(segment[4:], mean, detail)
+            elif segment[1] == jpeg.frame:
                 segment = segment[:5] + struct.pack(">HH", height, width) + segment[9:]
-            parts.append(segment)
-        yield b"".join(parts).rstrip(b"\xff")
+            segments.append(segment)
+        yield segments
 
 
 def _flat_tables(body: bytes, mean: int, detail: int) -> bytes:

@@ -69,6 +69,8 @@ def _read(data: bytes, use: Callable[[Image.Image], Result]) -> Result:
     try:
         image = _opened(data)
         kind = image.format
+        if use is _pixels and jpeg.lacks_end(data):
+            raise OSError("truncated")  # Pillow may take what follows the file for pixels
         return use(image)
     except (ImageError, Image.DecompressionBombError, MemoryError) as error:
         raise reason(error, kind) from None

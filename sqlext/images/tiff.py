@@ -73,7 +73,8 @@ def info(data: bytes) -> ImageInfo:
 def _pixels(data: bytes, page: Page) -> Image.Image:
     if page.photometric == tags.YCBCR:
         return Image.fromarray(_of_ycbcr(data, page))
-    return Image.fromarray(_coloured(_samples(data, page), page)).convert("RGB")
+    picture = Image.fromarray(_coloured(_samples(data, page), page))
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _coloured(samples: Samples, page: Page) -> Bytes:
@@ -174,7 +175,8 @@ def _unpacked(data: bytes, page: Page, blocks: Blocks) -> Iterator[tuple[int, By
         part = range(first, min(first + at_once, len(blocks.offsets)))
         packed = [_packed(data, page, blocks, index) for index in part]
         heights = [blocks.rows(index) for index in part]
-        rows = _with_pillow(packed, blocks, sum(heights), page)
+        plain = page.compression == 1 and page.number(tags.FILL_ORDER, 1) == 1
+        rows = _joined(packed, blocks) if plain else _with_pillow(packed, blocks, sum(heights), page)
         ends = np.cumsum(heights).tolist()
         yield from ((index, rows[end - high : end]) for index, end, high in zip(part, ends, heights, strict=True))
 
@@ -187,6 +189,10 @@ def _packed(data: bytes, page: Page, blocks: Blocks, index: int) -> bytes:
     if not packed or (len(packed) < size and size < 1 << 62):
         raise ImageError("truncated TIFF")
     return packed
+
+
+def _joined(packed: list[bytes], blocks: Blocks) -> Bytes:
+    return np.frombuffer(packed[0] if len(packed) == 1 else b"".join(packed), np.uint8).reshape(-1, blocks.row)
 
 
 def _with_pillow(packed: list[bytes], blocks: Blocks, height: int, page: Page) -> Bytes:

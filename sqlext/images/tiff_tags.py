@@ -29,9 +29,8 @@ OTHER_COLOURS = SENSOR | {
 }
 # Compressions that give back the bytes of the samples, and those whose data are pictures of their own kind.
 OF_BYTES = {1, 5, 8, 32773, 32946, 34925, 50000}
-FAX, JPEG = {2, 3, 4, 32771}, 7
+FAX, JPEG = {2, 3, 4, 32771}, {6, 7}
 OTHER_COMPRESSIONS = {
-    6: "old-style JPEG",
     34661: "JBIG",
     34676: "SGI LogLuv",
     34677: "SGI LogLuv",
@@ -51,6 +50,7 @@ _TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 5: "u4", 6: "i1", 7: "u1", 8: "i2"
     18: "u8",
 }
 _RATIONALS = (5, 10)
+_CR2 = b"\x10\0\0\0CR\2\0"
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def first_page(data: bytes) -> Page:
     page = _page(data, None)
     for tags in [page, *_sub_pages(data, page)]:
         # The first page of a camera's raw file is a thumbnail; decoding it would look like success.
-        if DNG_VERSION in tags.tags or tags.photometric in SENSOR or data[8:10] == b"CR":
+        if DNG_VERSION in tags.tags or tags.photometric in SENSOR or data[4:12] == _CR2:
             raise ImageError("unsupported image: a camera's raw file (CR2, DNG, NEF, ..); convert it to JPEG or TIFF")
     check_size(*page.size)
     _check(page)
@@ -184,7 +184,7 @@ def _check(page: Page) -> None:
 def _check_compression(page: Page) -> None:
     if page.compression in OF_BYTES or page.compression in FAX:
         return
-    if page.compression == JPEG:
+    if page.compression in JPEG:
         if page.bits != 8:
             raise _unsupported(f"JPEG compression of {page.bits}-bit samples")
         return
@@ -201,8 +201,10 @@ def _check_bits(page: Page) -> None:
         raise _unsupported(f"{bits}-bit samples")
     coded = page.photometric in (PALETTE, CMYK, YCBCR, CIE_LAB, ICC_LAB)
     eight = page.photometric in (YCBCR, CIE_LAB, ICC_LAB)
-    if coded and (kind == "f" or bits > 16 or (eight and bits not in ((8,) if page.photometric == YCBCR else (8, 16)))):
-        raise _unsupported(f"{bits}-bit {'floating-point ' if kind == 'f' else ''}samples in this colour system")
+    if coded and (kind != "u" or bits > 16 or (eight and bits not in ((8,) if page.photometric == YCBCR else (8, 16)))):
+        raise _unsupported(
+            f"{bits}-bit {'' if kind == 'u' else 'signed or floating-point '}samples in this colour system"
+        )
 
 
 def _check_channels(page: Page) -> None:

@@ -144,6 +144,18 @@ def test_complete_pixels_decode(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["smooth", "noise", "progressive"])
+def test_padding_does_not_pass_for_pixels(name: str) -> None:
+    """A file that was not written completely is often filled with zeros, or with what was on the disk before."""
+    data = JPEGS[name]
+    half, rest = data[: len(data) * 2 // 3], RANDOM.integers(0, 255, 9000, np.uint8).tobytes()
+    for filling in (bytes(9000), b"\xff" * 9000, rest, bytes(500) + rest):
+        with pytest.raises(ImageError, match="JPEG"):
+            decode(half + filling)
+    for filling in (bytes(300), b"\xff" * 300):
+        assert np.array_equal(np.asarray(decode(data[:-2] + filling)), pixels(data))
+
+
 @pytest.mark.parametrize("name", JPEGS)
 def test_a_jpeg_that_lacks_pixels_is_truncated(name: str) -> None:
     """Every cut in front of the end either loses pixels or none; libjpeg would fill lost pixels without an error."""

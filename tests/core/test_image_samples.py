@@ -145,6 +145,15 @@ def by_pillow(picture: Image.Image, kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
+def old_jpeg() -> bytes:
+    """A TIFF with a whole JPEG file as its strip, as TIFF 6.0 describes it."""
+    strip = by_pillow(Image.fromarray(blocks(48, 32)), "JPEG", quality=98, subsampling=0)
+    size = len(strip)
+    more = {259: (3, 6), 513: (4, 8), 514: (4, size), 273: (4, 8), 279: (4, size), 530: (3, [1, 1])}
+    written = tiff(blocks(48, 32), 6, tags=more)
+    return written[:8] + strip + written[8 + size :]
+
+
 def scaled(low: float, high: float, kind: str) -> Array:
     """The ramp between two numbers."""
     return (low + RAMP / 255 * (high - low)).astype(kind)
@@ -256,6 +265,7 @@ TABLE: dict[str, Row] = {
         blocks(48, 32),
         12,
     ),
+    "old-style JPEG in TIFF": (old_jpeg, blocks(48, 32), 12),
     "fax group 4": (
         lambda: by_pillow(Image.fromarray(HALF * 255).convert("1"), "TIFF", compression="group4"),
         HALF * 255,
