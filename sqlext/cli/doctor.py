@@ -227,7 +227,7 @@ def functions(spark: SparkSession) -> Check:
 
 
 def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
-    """The model that embed_resnet() and TRAIN without BACKBONE use."""
+    """The model that TRAIN without BACKBONE uses, and embed_resnet(), too, unless spark.sqlext.backbone is set."""
     from sqlext.catalog.facade import ModelCatalog
 
     try:
@@ -246,6 +246,7 @@ def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
 
 def memory(backbone: ModelEntry | None) -> Check:
     """The memory of the Python workers, in addition to the JVM's: one worker per core, each with a compiled network."""
+    # 100 MB is about the size of a ResNet-50 file.
     network = backbone.default.size_bytes if backbone is not None else 100 << 20
     cores = available_cores()
     each = WORKER + int(PER_NETWORK_BYTE * network)

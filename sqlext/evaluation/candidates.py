@@ -74,12 +74,13 @@ def compared_columns(frame: DataFrame, candidate: Candidate, source: Source, lab
         problem = f"{model} predicts a number, but the column is a {answer.type.simpleString()}"
         raise SqlExtError("INVALID_LABEL", column=answer.text, problem=problem, offset=wanted.offset)
     value = f"CAST({answer.sql} AS DOUBLE)"
+    # NaN fails the test, too: for Spark it is greater than infinity.
     finite = f"CASE WHEN abs({value}) < double('infinity') THEN {value} END"
     return Compared(finite, _features(frame, candidate, source, answer))
 
 
 def _features(frame: DataFrame, candidate: Candidate, source: Source, answer: ColumnOf) -> list[ColumnOf]:
-    """Returns the trained columns in trained order; a single image or array column may have another name."""
+    """Returns the feature columns in the order of the training; a single image or array column may have another name."""
     trained = candidate.input
     names = [c["name"] for c in trained.get("columns") or ()] or [name for name in [trained.get("column")] if name]
     try:

@@ -88,6 +88,7 @@ def read_network(
     kind = scores or scores_kind_of(wiring, result)
     outputs = [chosen] if chosen == result else [chosen, result]
     shapes = shapes_of(model)
+    # Only the embedding may be averaged over height and width: scores per position are not the scores of an image.
     flat = [_flat(model, name, shapes, pool=position == 0) for position, name in enumerate(outputs)]
     return _finish(model, source, flat, kind)
 

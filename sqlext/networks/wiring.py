@@ -84,6 +84,7 @@ def shapes_of(model: onnx.ModelProto) -> Shapes:
     :raises SqlExtError: INVALID_NETWORK if they contradict each other.
     """
     try:
+        # data_prop also follows sizes that the graph itself computes, such as the target of a Reshape.
         graph = shape_inference.infer_shapes(_skeleton(model), data_prop=True).graph
     except Exception as error:
         raise invalid(f"the sizes of its layers do not fit: {first_line(error)}") from None

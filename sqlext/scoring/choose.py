@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from sqlext.bigdl.installed import missing
 from sqlext.catalog.entry import ModelVersion
 from sqlext.catalog.facade import ModelCatalog
+from sqlext.catalog.layout import BIGDL_FILES
 from sqlext.engines import ENGINES
 from sqlext.errors import SqlExtError
 from sqlext.scoring.worker import cpu_has_bf16
@@ -73,10 +74,11 @@ def _engine(
         if not automatic:
             reason = (
                 "bf16 needs engine openvino, a network that openvino can run, and executors whose CPUs have AVX-512 BF16 or "
-                "AMX and run a network in bf16"
+                "AMX and compute correctly in bf16"
             )
             raise SqlExtError("ENGINE_CANNOT_SCORE", engine=engine, model=model["model"], reason=reason)
     if engine == "auto":
+        # In f32, onnxruntime was never slower than openvino on the CPUs that were measured.
         engine = next((e for e in ("onnxruntime", "openvino") if e in usable), "bigdl")
         if engine == "bigdl":
             _check_bigdl(spark, network, model)
@@ -89,7 +91,7 @@ def _engine(
 
 def _check_bigdl(spark: SparkSession, network: dict[str, Any], model: dict[str, Any]) -> bool:
     reason = missing(spark)
-    if reason is None and "model.bigdl" not in network.get("files", {}):
+    if reason is None and BIGDL_FILES[0] not in network.get("files", {}):
         reason = network.get("engines", {}).get("bigdl") or "the network was imported without BigDL"
     if reason is not None:
         raise SqlExtError("ENGINE_CANNOT_SCORE", engine="bigdl", model=model["model"], reason=reason.rstrip("."))
@@ -104,12 +106,13 @@ def _setting(spark: SparkSession, name: str, accepted: tuple[str, ...]) -> str:
 
 
 def executors_have_bf16(spark: SparkSession) -> bool:
-    """Whether the CPU of every executor has bf16 and runs a network in it; one small job per application finds out."""
+    """Whether the CPU of every executor has bf16 and computes correctly in it; one small job per application finds out."""
     context = spark.sparkContext
     if context.applicationId not in _capable:
         if str(context.master).startswith("local"):
             answers = [cpu_has_bf16()]
         else:
+            # Spark cannot send a task to a certain executor; with twice as many tasks as cores, probably each gets one.
             slots = max(context.defaultParallelism, 1) * 2
             answers = context.parallelize(range(slots), slots).map(cpu_has_bf16).collect()
         _capable[context.applicationId] = all(answers)

@@ -41,7 +41,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class TrainedInput:
-    """The input of a version: ``kind`` is image, array or columns; ``columns`` are (name, type) in trained order."""
+    """The input of a version: ``kind`` is image, array or columns; ``columns`` are (name, type) in the order of the training."""
 
     kind: str
     columns: tuple[tuple[str, str], ...]
@@ -53,6 +53,7 @@ class TrainedInput:
     def of(cls, manifest: dict[str, Any]) -> TrainedInput:
         recorded = manifest.get("input") or {}
         imported = manifest["kind"] == "backbone"
+        # An imported network records only `column`.
         columns = recorded.get("columns") or ([{"name": recorded["column"]}] if recorded.get("column") else [])
         return cls(
             "image" if imported else recorded.get("kind") or "array",
@@ -119,7 +120,7 @@ def _one(trained: TrainedInput, arguments: tuple[Argument, ...]) -> Argument | N
 
 
 def _fields(trained: TrainedInput, arguments: Sequence[Argument]) -> tuple[Argument, ...]:
-    """Returns the arguments or, if the only one is a struct, its trained columns by name, in trained order."""
+    """Returns the arguments or, if the only one is a struct, its fields with the names of the feature columns, in their order."""
     if len(arguments) != 1 or not isinstance(arguments[0].type, StructType):
         return tuple(arguments)
     types = {f.name.lower(): f.dataType for f in arguments[0].type.fields}
@@ -129,7 +130,7 @@ def _fields(trained: TrainedInput, arguments: Sequence[Argument]) -> tuple[Argum
 
 
 def _many(trained: TrainedInput, arguments: tuple[Argument, ...], struct: str | None) -> Argument | None:
-    """Returns columns, or the fields of ``struct``, as an array; None unless they are the trained number of numbers.
+    """Returns columns, or the fields of ``struct``, as an array; None unless they are as many numbers as in the training.
 
     If the model was not trained on columns, the only field of a struct is an image or an array and is used unchanged.
     """
@@ -138,6 +139,7 @@ def _many(trained: TrainedInput, arguments: tuple[Argument, ...], struct: str | 
     if len(arguments) != len(trained.columns) or not all(_is_number(a.type) for a in arguments):
         return None
     values = ", ".join(f"CAST({a.sql} AS FLOAT)" for a in arguments)
+    # Without the CASE, a NULL struct would become an array of NULLs, and predict_error would not say 'no features'.
     array = f"array({values})"
     return Argument(ArrayType(FloatType()), f"CASE WHEN {struct} IS NOT NULL THEN {array} END" if struct else array)
 
@@ -164,5 +166,6 @@ def image_sql(argument: Argument) -> str:
         return f"CAST({argument.sql} AS BINARY)"
     if isinstance(argument.type, BinaryType):
         return argument.sql
+    # The worker gets the same six fields whatever else the struct holds. A struct of NULLs would not be NULL, hence the CASE.
     fields = ", ".join(f"'{f}', {argument.sql}.{f}" for f in IMAGE_FIELDS)
     return f"CASE WHEN {argument.sql} IS NULL THEN NULL ELSE named_struct({fields}) END"

@@ -20,7 +20,8 @@ from sqlext.text import identifier
 class Features:
     """What a model learns from: one image, one array (or ML vector), or several numeric columns in this order.
 
-    ``kind`` is image, array or columns; ``left_out`` has the source's other columns, except label, split and group.
+    ``kind`` is image, array or columns. ``left_out`` has the source's other columns, except the column to predict and those of
+    VALIDATE BY and GROUP.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Features:
     @property
     def hash_sql(self) -> str:
         """SQL of the hash over all feature columns, which identifies a row."""
+        # Users join the rows of sqlext_held_out() with their tables by this expression, so it cannot change.
         return f"xxhash64({', '.join(column.sql for column in self.columns)})"
 
     def values(self) -> Column:
