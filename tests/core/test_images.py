@@ -156,7 +156,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "damaged gif": (encoded(scene(), "GIF")[:-40], "GIF"),
     "bomb": (huge_png(60_000, 60_000), "too large"),
     "just above": (huge_png(20_000, 9_000), "too large"),
-    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PostScript"),
     "undecoded struct": (
         opencv(scene(), 16, "RGB") | {"width": -1, "height": -1, "mode": -1, "data": b""},
         "could not decode it",
