@@ -36,7 +36,9 @@ class Job:
 
     def source(self, part: str) -> str:
         """The files of one part as a table of Spark's binaryFile source; characters that mean a pattern are escaped."""
-        path = "".join("\\" + c if c in "*?[]{}\\," else c for c in str(self.images.absolute()))
+        from sqlext.spark.local_files import glob_text
+
+        path = glob_text(str(self.images.absolute()))
         return f"binaryFile.`file:{path.replace('`', '``')}/{part}/*`"
 
 

@@ -6,7 +6,6 @@ import ipaddress
 import signal
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from types import FrameType
 
 import click
@@ -65,9 +64,15 @@ def only_the_warehouse(warehouse: str | None, user_settings: Mapping[str, str]) 
     """The setting that lets IMPORT read only from the warehouse, unless the user has set spark.sqlext.allowedPaths."""
     if ALLOWED in user_settings:
         return ()
+    from sqlext.spark.local_files import as_listed, folder_named, hadoop_text
+
     named = user_settings.get("spark.sql.warehouse.dir")
-    folder = named if named and warehouse is None else Path(warehouse or "spark-warehouse").absolute().as_uri()
-    return (f"{ALLOWED}={folder}",)
+    if named and warehouse is None:
+        return (f"{ALLOWED}={as_listed(named)}",)
+    folder = folder_named(warehouse or "spark-warehouse")
+    # Tables lie in the resolved folder; a user may also write the path that leads to it through a link.
+    folders = dict.fromkeys(hadoop_text(path) for path in (folder, folder.resolve()))
+    return (f"{ALLOWED}={','.join(map(as_listed, folders))}",)
 
 
 def is_loopback(host: str) -> bool:

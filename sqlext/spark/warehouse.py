@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from sqlext.errors import SqlExtError
+from sqlext.spark.local_files import folder_named, hadoop_text
 
+WAREHOUSE = "spark.sql.warehouse.dir"
+JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 METASTORE = "_metastore"
 LOCK = "_metastore.pid"
 
@@ -23,19 +27,28 @@ def warehouse_options(folder: Path, settings: Mapping[str, Any]) -> dict[str, st
 
     :raises SqlExtError: WAREHOUSE_IN_USE, with the process that holds the lock.
     """
-    folder = folder.expanduser().absolute()
+    folder = folder_named(folder)
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
-    options = {"spark.sql.warehouse.dir": folder.as_uri()}
+    options = {WAREHOUSE: hadoop_text(folder)}
     url = "spark.hadoop.javax.jdo.option.ConnectionURL"
     if url in settings or "spark.hadoop.hive.metastore.uris" in settings:
         return options
     _lock(folder)
-    options[url] = f"jdbc:derby:;databaseName={folder / METASTORE};create=true"
+    # In Derby's URL, a semicolon ends the name of the database. A relative name is one in Derby's home.
+    has_semicolon = ";" in str(folder)
+    options[url] = f"jdbc:derby:;databaseName={METASTORE if has_semicolon else folder / METASTORE};create=true"
     # By default Derby writes its log into the current folder of the program.
-    log = f"-Dderby.stream.error.file={folder / '_derby.log'}"
-    options["spark.driver.extraJavaOptions"] = f"{settings.get('spark.driver.extraJavaOptions', '')} {log}".strip()
+    derby = {"derby.stream.error.file": str(folder / "_derby.log")}
+    derby |= {"derby.system.home": str(folder)} if has_semicolon else {}
+    users = [settings[JAVA_OPTIONS]] if JAVA_OPTIONS in settings else []
+    options[JAVA_OPTIONS] = " ".join([*users, *(java_property(key, value) for key, value in derby.items())])
     return options
+
+
+def java_property(key: str, value: str) -> str:
+    """``-Dkey=value`` for spark.driver.extraJavaOptions, in which spaces separate options and a backslash escapes."""
+    return f'-D{key}="' + re.sub(r'(["\\])', r"\\\1", value) + '"'
 
 
 def _lock(folder: Path) -> None:
