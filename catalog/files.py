@@ -15,9 +15,9 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.base import PySparkException
 from pyspark.sql import SparkSession
 
-from sqlext.catalog.metastore import java_message
 from sqlext.errors import SqlExtError
 from sqlext.spark.java_classes import java_classes
+from sqlext.spark.java_errors import java_message
 from sqlext.spark.local_files import hadoop_text, local_path
 
 _REFUSED = ("AccessControlException", "AccessDeniedException")

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError, nearest
 from sqlext.spark.java_classes import java_classes
+from sqlext.spark.java_errors import is_refusal, java_causes, java_message
 from sqlext.text import string_literal
 
 COLUMNS = (
@@ -47,6 +48,14 @@ class Metastore:
 
     def databases(self) -> list[str]:
         return list(self._read(self._external.listDatabases()))
+
+    def current_database(self) -> str:
+        return str(self._state.catalog().getCurrentDatabase())
+
+    def current_place(self) -> list[str]:
+        """The current catalog and its current namespace, which is empty for some catalogs."""
+        manager = self._state.catalogManager()
+        return [str(manager.currentCatalog().name()), *map(str, manager.currentNamespace())]
 
     def database_location(self, database: str) -> str:
         """The folder of a database as a Hadoop path.
@@ -181,6 +190,8 @@ class Metastore:
         try:
             self.plan(text).optimizedPlan()
         except (Py4JJavaError, PySparkException) as error:
+            if not is_refusal(java_causes(error)):
+                raise
             raise SqlExtError("PERMISSION_DENIED", right=right, model=name, reason=java_message(error)) from error
 
     def _create_statement(self, name: ModelName, location: str) -> str:
@@ -199,13 +210,6 @@ class Metastore:
 
     def _seq(self, values: Iterable[Any]) -> Any:
         return self._jvm.org.apache.spark.api.python.PythonUtils.toSeq(list(values))
-
-
-def java_message(error: Exception) -> str:
-    """The message of a Java exception, without its stack trace."""
-    if isinstance(error, Py4JJavaError):
-        return str(error.java_exception.getMessage() or error.java_exception.toString())
-    return str(error)
 
 
 def _copy(instance: Any, changes: Mapping[int, Any]) -> Any:

@@ -104,6 +104,12 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "UNKNOWN_FORMAT": ("42616", "Unknown format: {format}. Available: {formats}."),
     # --- data ---------------------------------------------------------------------------------------------------
     "SOURCE_NOT_FOUND": ("42P01", "{source} cannot be read: {reason}"),
+    "SOURCE_CHANGED": ("40001", "The table changed while it was read: {what}. Run the statement again."),
+    "SOURCE_UNREADABLE": ("58030", "The source cannot be read: {reason}"),
+    "AMBIGUOUS_COLUMN": (
+        "42702",
+        "Column {column} is ambiguous: {source} has {names}. Name the columns in a query with aliases.",
+    ),
     "COLUMN_NOT_FOUND": ("42703", "Column {column} is not in {source}. {hint}"),
     "FEATURES_NOT_CLEAR": (
         "42702",

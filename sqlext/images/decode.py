@@ -116,6 +116,10 @@ def info(value: Any) -> ImageInfo:
     return ImageInfo(width, height, bands, "JPEG" if image.format == "MPO" else str(image.format))
 
 
+# read_image returns it in place of NULL where only our functions see it, with the path (Scala: ReadImage).
+_NO_FILE = b"\0sqlext:no file\0"
+
+
 def _is_bytes(value: Any) -> bool:
     return isinstance(value, bytes | bytearray | memoryview)
 
@@ -124,6 +128,10 @@ def _open(data: Any) -> Image.Image:
     """Opens an image file; Pillow reads only its header."""
     if not len(data):
         raise ImageError("no image: empty (0 bytes)")
+    if bytes(data[: len(_NO_FILE)]) == _NO_FILE:
+        raise ImageError(
+            f"no image: {bytes(data[len(_NO_FILE) :]).decode(errors='replace')} was not found or cannot be read"
+        )
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
