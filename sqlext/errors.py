@@ -266,6 +266,10 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "This Spark driver runs without the Python side of bigdl-sqlext. Start it with `sqlext serve` or sqlext.session(), or call "
         "sqlext.attach(spark) in the Python program that created the session.",
     ),
+    "INVALID_WAREHOUSE": (
+        "22023",
+        "Warehouse {folder} cannot be used: {reason}.",
+    ),
     "WAREHOUSE_IN_USE": (
         "55006",
         "Warehouse {folder} is in use by process {pid}, and its embedded metastore supports only one process. End that process. "

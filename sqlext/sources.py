@@ -48,11 +48,13 @@ def read_source(context: Context, source: Source) -> DataFrame:
         if source.is_query:
             offset += _offset_in(source.sql, message)
         elif "TABLE_OR_VIEW_NOT_FOUND" in reason:
-            reason = f"the table or view was not found. {_nearest_table(context, source)}"
+            base = _missing_base(source, message)
+            reason = f"the view reads {base}, which was not found." if base else _not_found(context, source)
         raise SqlExtError("SOURCE_NOT_FOUND", source=source.text, reason=reason, offset=offset) from None
 
 
 _SELECT = "SELECT * FROM "
+_NOT_FOUND = re.compile(r"The table or view ((?:`[^`]*`\.?)+) cannot be found")
 _POSITION = re.compile(r"[;(]?\s*line (\d+),? pos (\d+)\)?;?")
 
 
@@ -68,6 +70,18 @@ def _offset_in(query: str, message: str) -> int:
     lines = (_SELECT + query).split("\n")
     offset = sum(len(text) + 1 for text in lines[: line - 1]) + column - len(_SELECT)
     return offset if 0 <= offset < len(query) else 0
+
+
+def _missing_base(source: Source, message: str) -> str | None:
+    """The table that a view reads and that is missing; None if the source itself is missing."""
+    found = _NOT_FOUND.search(message)
+    missing = found[1].replace("`", "") if found else ""
+    same = missing.rpartition(".")[2].lower() == source.sql.replace("`", "").rpartition(".")[2].lower()
+    return None if same else missing.removeprefix("spark_catalog.") or None
+
+
+def _not_found(context: Context, source: Source) -> str:
+    return f"the table or view was not found. {_nearest_table(context, source)}"
 
 
 def _nearest_table(context: Context, source: Source) -> str:

@@ -10,7 +10,7 @@ import re
 from pyspark.errors import AnalysisException
 
 from sqlext.errors import SqlExtError
-from sqlext.spark.java_errors import java_causes
+from sqlext.spark.java_errors import is_refusal, java_causes
 
 # A path in a message: Hadoop's (file:/x, hdfs://host/x) or one of this machine (/x). It may contain blanks.
 _PATH = r"(?:[A-Za-z][\w.+-]*:)?/[^\n]*?"
@@ -46,7 +46,12 @@ def read_error(error: BaseException) -> SqlExtError | None:
     """
     if isinstance(error, AnalysisException) and "Path does not exist" not in str(error):
         return None  # about the statement, not about a file
-    return of_text("\n".join(f"{cause.name}: {cause.message}" for cause in java_causes(error)))
+    causes = java_causes(error)
+    found = of_text("\n".join(f"{cause.name}: {cause.message}" for cause in causes))
+    refusing = next((cause for cause in causes if is_refusal([cause])), None)
+    if found is not None or refusing is None:
+        return found
+    return SqlExtError("SOURCE_UNREADABLE", reason=refusing.message.split("\n", 1)[0])
 
 
 def of_text(text: str) -> SqlExtError | None:

@@ -25,9 +25,10 @@ def warehouse_options(folder: Path, settings: Mapping[str, Any]) -> dict[str, st
 
     If ``settings`` names another metastore, the folder is used only for tables and not locked.
 
-    :raises SqlExtError: WAREHOUSE_IN_USE, with the process that holds the lock.
+    :raises SqlExtError: WAREHOUSE_IN_USE, with the process that holds the lock; INVALID_WAREHOUSE.
     """
     folder = folder_named(folder)
+    _check_name(folder)
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
     options = {WAREHOUSE: hadoop_text(folder)}
@@ -44,6 +45,17 @@ def warehouse_options(folder: Path, settings: Mapping[str, Any]) -> dict[str, st
     users = [settings[JAVA_OPTIONS]] if JAVA_OPTIONS in settings else []
     options[JAVA_OPTIONS] = " ".join([*users, *(java_property(key, value) for key, value in derby.items())])
     return options
+
+
+def _check_name(folder: Path) -> None:
+    """Refuses characters with which Spark would not find its own tables: it reads the path of a table as a pattern."""
+    found = "".join(c for c in "{}[]*?\\" if c in str(folder.resolve()))
+    if found:
+        reason = f"Spark reads {found} in the path of a table as a pattern; choose a folder without it"
+        raise SqlExtError("INVALID_WAREHOUSE", folder=folder, reason=reason)
+    # Both Spark and Hadoop replace them in settings.
+    if "${" in str(folder):
+        raise SqlExtError("INVALID_WAREHOUSE", folder=folder, reason="Spark replaces ${..} in settings")
 
 
 def java_property(key: str, value: str) -> str:

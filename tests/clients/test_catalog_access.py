@@ -16,6 +16,8 @@ from typing import Any
 import pyspark
 import pytest
 
+from tests.support.reading import reading
+
 SOURCE = """
 package guard
 import org.apache.spark.sql.SparkSessionExtensions
@@ -44,11 +46,12 @@ class Guard extends (SparkSessionExtensions => Unit) {
 """
 
 
-@pytest.fixture
-def guard(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def guard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the compiled classes of the extension."""
     from sqlext.spark.java import find_java
 
+    tmp_path = tmp_path_factory.mktemp("guard")
     (tmp_path / "Guard.scala").write_text(SOURCE)
     classes = tmp_path / "classes"
     classes.mkdir()
@@ -68,12 +71,19 @@ def guard(tmp_path: Path) -> Path:
     return classes
 
 
-def test_each_right_is_asked_for(guard: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
-    done = subprocess.run(
-        [sys.executable, __file__, str(guard), str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    seen = json.loads(done.stdout.splitlines()[-1])
+@pytest.fixture(scope="module")
+def answers(guard: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a session with the extension answers (main)."""
+    folder = str(tmp_path_factory.mktemp("session"))
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, __file__, str(guard), folder]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_each_right_is_asked_for(answers: dict[str, Any]) -> None:
+    seen = {key: value for key, value in answers.items() if key not in ("reading", "broken")}
     assert seen.pop("draft") == "No CREATE permission on default.no_create_yet: user has no create on no_create_yet"
     assert seen.pop("open") == {"SELECT": None, "ALTER": None, "DROP": None, "CREATE": None}
     for model, answers in seen.items():
@@ -81,6 +91,17 @@ def test_each_right_is_asked_for(guard: Path, tmp_path: Path) -> None:
         refusal = f"No {right} permission on default.{model}: user has no {right.lower()} on {model}"
         assert answers == {r: refusal if r == right else None for r in ("SELECT", "ALTER", "DROP", "CREATE")}
     assert len(seen) == 4
+
+
+def test_a_source_without_rights_is_one_sentence(answers: dict[str, Any]) -> None:
+    for sql, (error_class, text) in answers["reading"].items():
+        assert error_class == "SOURCE_UNREADABLE", (sql, text)
+        assert text == "[SOURCE_UNREADABLE] The source cannot be read: user has no select on no_select_rows", sql
+    assert len(answers["reading"]) == len(reading("t"))
+    # An error that is not about permissions is not called one.
+    assert "Cannot find catalog plugin class" in answers["broken"]
+    assert "PERMISSION_DENIED" not in answers["broken"]
+    assert "Exception" not in answers["broken"]
 
 
 def ask(catalog: Any, model: str) -> dict[str, str | None]:
@@ -99,9 +120,25 @@ def ask(catalog: Any, model: str) -> dict[str, str | None]:
     return answers
 
 
+def refused_reading(spark: Any, sql: str) -> tuple[str, str]:
+    """The class and the text of the error."""
+    if not spark.catalog.tableExists("m"):
+        for table in ("good", "no_select_rows"):
+            spark.sql(
+                f"CREATE TABLE {table} USING PARQUET AS SELECT double(id) v, int(id % 2) y, string(id) s FROM range(9)"
+            )
+        spark.sql("TRAIN MODEL m FROM good FEATURES (v) LABEL y OPTIONS (epochs = 1)")
+    try:
+        spark.sql(sql).collect()
+    except Exception as error:
+        return str(getattr(error, "getErrorClass", lambda: "")()), str(error).split("\n\n== SQL ==")[0].strip()
+    return "", "was accepted"
+
+
 def main(classes: str, folder: str) -> None:
     from pyspark.sql import SparkSession
 
+    from sqlext import configure
     from sqlext.catalog import ModelCatalog, ModelName
     from sqlext.errors import SqlExtError
 
@@ -117,7 +154,8 @@ def main(classes: str, folder: str) -> None:
     builder = SparkSession.builder.master("local[1]")
     for key, value in options.items():
         builder = builder.config(key, value)
-    catalog = ModelCatalog(builder.enableHiveSupport().getOrCreate())
+    spark = configure(builder.enableHiveSupport()).getOrCreate()
+    catalog = ModelCatalog(spark)
     models = ["open", "no_select", "no_alter", "no_drop", "no_create"]
     for model in models:
         name = ModelName("default", model)
@@ -128,6 +166,9 @@ def main(classes: str, folder: str) -> None:
         catalog.draft(ModelName("default", "no_create_yet"), "classifier")
     except SqlExtError as error:
         answers["draft"] = str(error)
+    answers["reading"] = {sql: refused_reading(spark, sql) for sql in reading("no_select_rows")}
+    spark.conf.set("spark.sql.catalog.broken", "nosuch.Catalog")
+    answers["broken"] = refused_reading(spark, "TRAIN MODEL n FROM broken.d.t LABEL y")[1]
     print(json.dumps(answers))
 
 

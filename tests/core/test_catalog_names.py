@@ -77,5 +77,7 @@ def test_the_session_catalog_may_be_written() -> None:
     assert ModelName.of(("Spark_Catalog", "Shop", "m"), "db") == ModelName("shop", "m")
     assert str(ModelRef.parse("spark_catalog.shop.m@3", "db")) == "shop.m@3"
     assert ModelName("shop", "m").sql == "`spark_catalog`.`shop`.`m`"
-    with pytest.raises(SqlExtError, match="'c22.shop.m' is not.*models are in Spark's session catalog \\(spark_catalog\\)"):
+    with pytest.raises(
+        SqlExtError, match="'c22.shop.m' is not.*models are in Spark's session catalog \\(spark_catalog\\)"
+    ):
         ModelName.of(("c22", "shop", "m"), "db")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sqlext.cli.serve import only_the_warehouse
+from sqlext.errors import SqlExtError
 from sqlext.spark.local_files import folder_named, hadoop_text, listed_folders, local_path
 from sqlext.spark.warehouse import java_property, warehouse_options
 
@@ -83,3 +84,12 @@ def test_a_server_may_read_its_warehouse(tmp_path: Path, name: str) -> None:
 
 def test_a_list_of_folders() -> None:
     assert listed_folders(r" /a, hdfs://h/b\,c ,,/d ") == ["/a", "hdfs://h/b,c", "/d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a[1]", "\\[\\]"), ("b{c}", "{}"), ("d*?", "\\*\\?"), ("e\\f", "\\\\"), ("${g}", "{}")]
+)
+def test_a_warehouse_whose_tables_spark_would_not_find(tmp_path: Path, name: str, shown: str) -> None:
+    with pytest.raises(SqlExtError, match=f"cannot be used: Spark reads {shown} in the path of a table as a pattern"):
+        warehouse_options(tmp_path / name, {})
+    assert not (tmp_path / name).exists()
