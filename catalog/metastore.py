@@ -19,7 +19,7 @@ from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError, nearest
 from sqlext.spark.java_classes import java_classes
 from sqlext.spark.java_errors import is_refusal, java_causes, java_message
-from sqlext.text import string_literal
+from sqlext.text import identifier, string_literal
 
 COLUMNS = (
     "run_id STRING, epoch INT, iteration BIGINT, loss DOUBLE, val_loss DOUBLE, metric_name STRING, "
@@ -128,7 +128,9 @@ class Metastore:
 
     def rename_table(self, name: ModelName, to: ModelName) -> None:
         """Renames a table within its database; the folders of an external table and of its partitions stay in place."""
-        self.spark.sql(f"ALTER TABLE {name.sql} RENAME TO {to.sql}")
+        # Spark takes no catalog in the new name.
+        new = f"{identifier(to.namespace)}.{identifier(to.name)}"
+        self.spark.sql(f"ALTER TABLE {name.sql} RENAME TO {new}")
 
     def drop_table(self, name: ModelName) -> None:
         """Removes an external table and its partitions from the metastore; the files stay."""

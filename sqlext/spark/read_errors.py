@@ -31,6 +31,7 @@ _GONE = (
 _BROKEN = (
     rf"(?P<file>{_PATH}) is not a Parquet file",
     rf"Could not read footer for file: (?:\w+\{{path=)?(?P<file>{_PATH})(?=;|{_END})",
+    rf"Checksum error: (?P<file>{_PATH}) at \d",
     rf"Malformed ORC file (?P<file>{_PATH})(?=\. [A-Z]|{_END})",
     rf"Encountered error while reading file (?P<file>{_PATH})(?=\.? Details|{_END})",
     rf"cannot be converted in file (?P<file>{_PATH})(?=\. Column|{_END})",

@@ -45,6 +45,7 @@ def test_something_is_gone(text: str, what: str) -> None:
             "SparkException: Exception thrown in awaitResult: \nIOException: Could not read footer for file: FileStatus{path=file:/t/p; isDirectory=false}",
             "file:/t/p",
         ),
+        ("ChecksumException: Checksum error: file:/t/p.csv at 0 exp: 1 got: 2", "file:/t/p.csv"),
         ("FileFormatException: Malformed ORC file file:/t/p.orc. Invalid postscript.", "file:/t/p.orc"),
         (
             "QueryExecutionException: Encountered error while reading file file:/t/p.avro. Details:\n\tat",

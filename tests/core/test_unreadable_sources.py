@@ -64,11 +64,12 @@ def vanish(spark: SparkSession, fault: str) -> None:
                 file.unlink()
             else:
                 file.write_bytes(b"x" * file.stat().st_size)
+                file.with_name(f".{file.name}.crc").unlink()  # otherwise Hadoop notices it before Parquet does
 
 
 FAULTS = {
     "dropped": ("SOURCE_NOT_FOUND", "the table or view was not found|cannot be found"),
-    "no_base": ("SOURCE_NOT_FOUND", "the view reads unread.base, which was not found|`base` cannot be found"),
+    "no_base": ("SOURCE_NOT_FOUND", "the view reads (unread.)?base, which was not found|`base` cannot be found"),
     "stale": ("SOURCE_CHANGED", "parquet no longer exists. Run the statement again."),
     "garbled": ("SOURCE_UNREADABLE", "parquet is not a complete file of its format"),
 }

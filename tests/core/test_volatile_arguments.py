@@ -38,7 +38,7 @@ def value(argument: str) -> str:
     "query",
     [
         f"SELECT {value('rand(7)')} p, rand(7) r FROM range(20)",
-        f"SELECT {value('CAST(monotonically_increasing_id() AS DOUBLE)')} p, monotonically_increasing_id() r FROM range(20)",
+        f"SELECT {value('CAST(monotonically_increasing_id() % 1000 AS DOUBLE)')} p, monotonically_increasing_id() % 1000 r FROM range(20)",
         f"SELECT p, r FROM (SELECT {value('r')} p, r FROM (SELECT noise(id) r FROM range(20)))",
         f"SELECT {value('noise(id)')} p, noise(id) r FROM range(20)",
         f"SELECT {value('noise(rand(3))')} p, noise(rand(3)) r FROM range(20)",
@@ -46,7 +46,7 @@ def value(argument: str) -> str:
         f"SELECT p, r FROM (SELECT {value('rand(7)')} p, rand(7) r FROM range(20)) WHERE p > 0.01 ORDER BY p LIMIT 20",
         f"WITH s AS (SELECT id, rand(1) r FROM range(20)) SELECT {value('r')} p, r FROM s ORDER BY {value('r')}",
         f"SELECT p, r FROM (SELECT id, rand(7) r, {value('rand(7)')} p, row_number() OVER (ORDER BY id) n FROM range(20))",
-        f"SELECT r, p FROM range(20) LATERAL VIEW explode(array(rand(5))) e AS r LATERAL VIEW explode(array({value('r')})) e AS p",
+        f"SELECT r, p FROM (SELECT rand(5) r FROM range(20)) LATERAL VIEW explode(array({value('r')})) e AS p",
         f"SELECT {value('aggregate(transform(array(id), x -> rand(2)), 0D, (a, b) -> a + b)')} p, "
         "aggregate(transform(array(id), x -> rand(2)), 0D, (a, b) -> a + b) r FROM range(20)",
     ],

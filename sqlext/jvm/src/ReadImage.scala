@@ -92,7 +92,7 @@ case class AllowedFiles(folders: Option[Seq[String]])(settings: Broadcast[Serial
   private def isAllowed(path: Path): Boolean = folders.forall { allowed =>
     val wanted = AllowedFiles.text(path)
     // With the slash: /data does not allow /database.
-    allowed.exists(folder => wanted == folder || wanted.startsWith(folder + "/"))
+    !wanted.split("/").contains("..") && allowed.exists(folder => wanted == folder || wanted.startsWith(folder + "/"))
   }
 
   private def bytes(path: Path): Option[Array[Byte]] = try {
@@ -120,7 +120,9 @@ object AllowedFiles {
 
   /** The path of a percent-encoded URI; None for a text that is not one. */
   def decoded(text: String): Option[Path] = if (!text.contains("%")) None else Try(new URI(text)).toOption
-    .filter(u => u.getRawPath != null && u.getRawQuery == null && u.getRawFragment == null).map(new Path(_))
+    .filter(u => u.getRawPath != null && u.getRawQuery == null && u.getRawFragment == null)
+    // Not new Path(u), which keeps an encoded slash: '..%2f' would pass the check and then lead out of the folder.
+    .map(u => new Path(u.getScheme, u.getAuthority, u.getPath))
 
   /** Falls back to the path as written, since a file system that cannot be reached must not affect the other folders. */
   private def folder(path: Path, conf: Configuration): String =
