@@ -13,6 +13,7 @@ import click
 
 from sqlext.cli.common import StatementFailed, fail, open_session, run, session_options
 from sqlext.cli.statements import Statement
+from sqlext.spark.local_files import glob_text
 from sqlext.text import string_literal
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ class Job:
 
     def source(self, part: str) -> str:
         """The files of one part as a table of Spark's binaryFile source; characters that mean a pattern are escaped."""
-        from sqlext.spark.local_files import glob_text
-
         path = glob_text(str(self.images.absolute()))
         return f"binaryFile.`file:{path.replace('`', '``')}/{part}/*`"
 

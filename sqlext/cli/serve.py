@@ -12,6 +12,7 @@ import click
 
 from sqlext.cli.common import fail, open_session, session_options, settings
 from sqlext.cli.errors import describe
+from sqlext.spark.local_files import as_listed, folder_named, hadoop_text
 
 ALLOWED = "spark.sqlext.allowedPaths"
 UNPROTECTED = (
@@ -64,8 +65,6 @@ def only_the_warehouse(warehouse: str | None, user_settings: Mapping[str, str]) 
     """The setting that lets IMPORT read only from the warehouse, unless the user has set spark.sqlext.allowedPaths."""
     if ALLOWED in user_settings:
         return ()
-    from sqlext.spark.local_files import as_listed, folder_named, hadoop_text
-
     named = user_settings.get("spark.sql.warehouse.dir")
     if named and warehouse is None:
         return (f"{ALLOWED}={as_listed(named)}",)
