@@ -41,15 +41,22 @@ def check_allowed(spark: SparkSession, path: str) -> Any:
     if allowed is None:
         return target
     folders = [qualified(spark, folder) for folder in listed_folders(allowed)]
-    # toUri().normalize() removes '..' from a path. A link below an allowed folder is the administrator's responsibility.
-    wanted = target.toUri().normalize().toString()
+    # A link below an allowed folder is the administrator's responsibility.
+    wanted = _compared(target)
     for folder in folders:
-        above = folder.toUri().normalize().toString().rstrip("/")
+        above = _compared(folder).rstrip("/")
         # With the slash: /data does not allow /database.
         if wanted == above or wanted.startswith(above + "/"):
             return target
     listed = ", ".join(f.toString() for f in folders) or "none"
     raise SqlExtError("PATH_NOT_ALLOWED", path=path, allowed=listed)
+
+
+def _compared(path: Any) -> str:
+    """The same text for the same path, without '..': Hadoop may write it as ``file:/a`` or ``file:///a`` (Scala: AllowedFiles)."""
+    uri = path.toUri().normalize()
+    authority = f"//{uri.getAuthority()}" if uri.getAuthority() else ""
+    return f"{uri.getScheme()}:{authority}{uri.getPath()}"
 
 
 @contextmanager
