@@ -32,7 +32,7 @@ class EventFile:
         jvm: Any = spark._jvm
         self._board: Any = jvm.com.intel.analytics.bigdl.dllib.visualization
         self._events: Any = jvm.org.tensorflow.util.Event
-        self._writer: Any = self._board.tensorboard.RecordWriter(jvm.org.apache.hadoop.fs.Path(hadoop_text(file)), None)
+        self._writer: Any = self._board.tensorboard.RecordWriter(jvm.org.apache.hadoop.fs.Path(str(file)), None)
         self._writer.write(self._events.newBuilder().setWallTime(time.time()).setFileVersion(_VERSION).build())
 
     def epoch(self, epoch: Epoch, metric_name: str) -> None:

@@ -14,7 +14,7 @@ from sqlext.spark.java_errors import is_refusal, java_causes
 
 # A path in a message: Hadoop's (file:/x, hdfs://host/x) or one of this machine (/x). It may contain blanks.
 _PATH = r"(?:[A-Za-z][\w.+-]*:)?/[^\n]*?"
-_END = r"(?=\.?\s*(?:\n|$)|;)"
+_END = r"(?=\.?\s*(?:\n|$)|; (?:line|is))"
 
 _DENIED = (
     rf"(?P<file>{_PATH}) ?\(Permission denied\)",
@@ -25,12 +25,14 @@ _DENIED = (
 _GONE = (
     rf"File (?P<file>{_PATH}) does not exist",
     rf"(?:File|Path) does not exist: (?P<file>{_PATH}){_END}",
-    rf"FileNotFoundException: (?:No such file or directory: )?(?P<file>{_PATH})(?: \(No such file or directory\))?{_END}",
+    rf"FileNotFoundException: No such file or directory: (?P<file>{_PATH}){_END}",
+    # Only in a task: the driver also writes files, and the statement's own errors name those.
+    rf"(?s:Job aborted.*?)FileNotFoundException: (?P<file>{_PATH}) \(No such file or directory\)",
     r"It is possible the underlying files have been updated",
 )
 _BROKEN = (
     rf"(?P<file>{_PATH}) is not a Parquet file",
-    rf"Could not read footer for file: (?:\w+\{{path=)?(?P<file>{_PATH})(?=;|{_END})",
+    rf"Could not read footer for file: (?:\w+\{{path=)?(?P<file>{_PATH}){_END}",
     rf"Checksum error: (?P<file>{_PATH}) at \d",
     rf"Malformed ORC file (?P<file>{_PATH})(?=\. [A-Z]|{_END})",
     rf"Encountered error while reading file (?P<file>{_PATH})(?=\.? Details|{_END})",

@@ -12,7 +12,7 @@ UPDATED = (
     "\nIt is possible the underlying files have been updated. You can explicitly invalidate the cache in Spark by running "
     "'REFRESH TABLE tableName' command in SQL or by recreating the Dataset/DataFrame involved.\n\tat org.apache.spark.sql"
 )
-FILE = "file:/my data/t/part-0 é.parquet"
+FILE = "file:/my data;x/t/part-0 é.parquet"
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,10 @@ def test_no_permission(text: str, file: str) -> None:
 )
 def test_other_errors_stay(text: str) -> None:
     assert of_text(JOB + text) is None
+
+
+def test_a_file_that_the_driver_cannot_write_is_not_the_source() -> None:
+    assert of_text("FileNotFoundException: /data/board/events.out (No such file or directory)") is None
 
 
 @pytest.mark.parametrize(
