@@ -15,9 +15,10 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors.exceptions.base import PySparkException
 from pyspark.sql import SparkSession
 
-from sqlext.catalog.metastore import java_message
 from sqlext.errors import SqlExtError
 from sqlext.spark.java_classes import java_classes
+from sqlext.spark.java_errors import java_message
+from sqlext.spark.local_files import hadoop_text, local_path
 
 _REFUSED = ("AccessControlException", "AccessDeniedException")
 
@@ -107,12 +108,12 @@ class Files:
 
         :param folder: where the copy goes; None: a new temporary folder.
         """
-        here = _on_this_machine(path)
+        here = local_path(path)
         if here:
             return here
         target = (folder or Path(tempfile.mkdtemp(prefix="sqlext-"))) / posixpath.basename(path)
         with self._refusals(posixpath.dirname(path), "read"):
-            self._fs(path).copyToLocalFile(False, self._path(path), self._path(str(target)), True)
+            self._fs(path).copyToLocalFile(False, self._path(path), self._path(hadoop_text(target)), True)
         return target
 
     def write(self, path: str, content: bytes) -> None:
@@ -133,7 +134,7 @@ class Files:
 
         FileSystem.rename has no public way to replace a file, and FileContext.rename does so atomically only on HDFS.
         """
-        here = _on_this_machine(part), _on_this_machine(path)
+        here = local_path(part), local_path(path)
         if here[0] and here[1]:
             here[0].replace(here[1])
             return
@@ -146,7 +147,7 @@ class Files:
     def upload(self, local: Path, path: str) -> None:
         """Copies a local file or a folder with all its content to ``path``, which must not exist."""
         with self._refusals(posixpath.dirname(path), "write"):
-            self._fs(path).copyFromLocalFile(False, False, self._path(str(local)), self._path(path))
+            self._fs(path).copyFromLocalFile(False, False, self._path(hadoop_text(local)), self._path(path))
 
     def rename(self, source: str, target: str) -> None:
         """Renames a file or folder.
@@ -216,7 +217,7 @@ class Files:
         fs = self._path(path).getFileSystem(self._conf)
         # The raw file system has no .crc files. A file and its checksum cannot be replaced in one step, so that a reader
         # could see them disagree.
-        return fs.getRaw() if _on_this_machine(path) else fs
+        return fs.getRaw() if local_path(path) else fs
 
     @contextmanager
     def _refusals(self, folder: str, right: str) -> Iterator[None]:
@@ -231,10 +232,6 @@ class Files:
             raise SqlExtError(
                 "FOLDER_ACCESS_DENIED", user=self._user, right=right, folder=folder, reason=reason
             ) from error
-
-
-def _on_this_machine(path: str) -> Path | None:
-    return Path("/" + path.removeprefix("file:").lstrip("/")) if path.startswith("file:") else None
 
 
 def _classes(error: Exception) -> str:

@@ -20,7 +20,8 @@ from pyspark.sql import SparkSession
 from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError, nearest
 from sqlext.spark.java_classes import java_classes
-from sqlext.text import string_literal
+from sqlext.spark.java_errors import is_refusal, java_causes, java_message
+from sqlext.text import identifier, string_literal
 
 COLUMNS = (
     "run_id STRING, epoch INT, iteration BIGINT, loss DOUBLE, val_loss DOUBLE, metric_name STRING, "
@@ -63,6 +64,14 @@ class Metastore:
 
     def databases(self) -> list[str]:
         return list(self._read(self._external.listDatabases()))
+
+    def current_database(self) -> str:
+        return str(self._state.catalog().getCurrentDatabase())
+
+    def current_place(self) -> list[str]:
+        """The current catalog and its current namespace, which is empty for some catalogs."""
+        manager = self._state.catalogManager()
+        return [str(manager.currentCatalog().name()), *map(str, manager.currentNamespace())]
 
     def database_location(self, database: str) -> str:
         """The folder of a database as a Hadoop path.
@@ -135,7 +144,9 @@ class Metastore:
 
     def rename_table(self, name: ModelName, to: ModelName) -> None:
         """Renames a table within its database; the folders of an external table and of its partitions stay in place."""
-        self.spark.sql(f"ALTER TABLE {name.sql} RENAME TO {to.sql}")
+        # Spark takes no catalog in the new name.
+        new = f"{identifier(to.namespace)}.{identifier(to.name)}"
+        self.spark.sql(f"ALTER TABLE {name.sql} RENAME TO {new}")
 
     def drop_table(self, name: ModelName) -> None:
         """Removes an external table and its partitions from the metastore; the files stay."""
@@ -197,6 +208,8 @@ class Metastore:
         try:
             self.plan(text).optimizedPlan()
         except (Py4JJavaError, PySparkException) as error:
+            if not is_refusal(java_causes(error)):
+                raise
             raise SqlExtError("PERMISSION_DENIED", right=right, model=name, reason=java_message(error)) from error
 
     def _create_statement(self, name: ModelName, location: str) -> str:
@@ -224,13 +237,6 @@ def noting(unread: MutableSequence[Unread], name: object) -> Iterator[None]:
         yield
     except (Py4JJavaError, PySparkException) as error:
         unread.append(Unread(str(name), java_message(error)))
-
-
-def java_message(error: Exception) -> str:
-    """The message of a Java exception, without its stack trace."""
-    if isinstance(error, Py4JJavaError):
-        return str(error.java_exception.getMessage() or error.java_exception.toString())
-    return str(error)
 
 
 def _copy(instance: Any, changes: Mapping[int, Any]) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlext.errors import SqlExtError
 
+CATALOG = "spark_catalog"
 LATEST = "latest"
 DEFAULT = "default"
 # ASCII, as \w means in Java: Spark's catalog checks names by the same pattern.
@@ -28,8 +29,8 @@ class ModelName:
 
     @property
     def sql(self) -> str:
-        """The name as SQL text, quoted."""
-        return f"`{self.namespace}`.`{self.name}`"
+        """The name as SQL text, quoted; with the catalog, because USE may have made another one current."""
+        return f"`{CATALOG}`.`{self.namespace}`.`{self.name}`"
 
     @classmethod
     def of(cls, parts: list[str] | tuple[str, ...], current: str) -> ModelName:
@@ -38,8 +39,11 @@ class ModelName:
         :raises SqlExtError: INVALID_MODEL_NAME.
         """
         text = ".".join(parts)
+        if len(parts) == 3 and parts[0].lower() == CATALOG:
+            parts = parts[1:]
         if len(parts) not in (1, 2):
-            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="write model or database.model")
+            reason = f"models are in Spark's session catalog ({CATALOG}); write model or database.model"
+            raise SqlExtError("INVALID_MODEL_NAME", name=text, reason=reason)
         for part in parts:
             if not _IDENTIFIER.fullmatch(part):
                 raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="use only letters, digits and _")

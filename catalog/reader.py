@@ -13,8 +13,9 @@ from sqlext.catalog.entry import FORMAT_VERSION, MODEL_ID, ModelEntry, ModelVers
 from sqlext.catalog.files import Files
 from sqlext.catalog.layout import MANIFEST, release
 from sqlext.catalog.metastore import Metastore, Unread, noting
-from sqlext.catalog.names import DEFAULT, LATEST, ModelName, ModelRef, name_pattern
+from sqlext.catalog.names import CATALOG, DEFAULT, LATEST, ModelName, ModelRef, name_pattern
 from sqlext.errors import SqlExtError, nearest
+from sqlext.text import identifier
 
 
 def _nothing(step: str) -> None:
@@ -33,7 +34,13 @@ class CatalogReader:
     # --- reading ----------------------------------------------------------------------------------------------
 
     def current_namespace(self) -> str:
-        return str(self.spark._jsparkSession.catalog().currentDatabase())
+        """The current database of the session catalog, where models are; `default` while another catalog is current."""
+        return str(self.metastore.current_database())
+
+    def current_place(self) -> str:
+        """Where unqualified tables are looked up: a database of the session catalog, or SQL with the name of another catalog."""
+        parts = self.metastore.current_place()
+        return self.current_namespace() if parts[0] == CATALOG else ".".join(map(identifier, parts))
 
     def find(self, name: ModelName) -> ModelEntry | None:
         """The model, or None if no table has that name or the table has no version.

@@ -16,6 +16,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from py4j.java_gateway import JavaObject
+from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
 from pyspark.errors import AnalysisException, ParseException, PySparkException, QueryExecutionException
 from pyspark.sql import SparkSession
@@ -23,6 +24,8 @@ from pyspark.sql import SparkSession
 from sqlext import did_you_mean, statements, udfs
 from sqlext.bigdl.training import on_epoch
 from sqlext.errors import SqlExtError
+from sqlext.spark.java_errors import sentence
+from sqlext.spark.read_errors import read_error
 
 logger = logging.getLogger("sqlext")
 
@@ -137,8 +140,9 @@ def _plain(value: Any) -> Request:
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
-def _envelope(error: BaseException) -> dict[str, Any]:
-    """What the shim needs to raise ``error`` in the JVM (Scala: Errors.of)."""
+def _envelope(raised: BaseException) -> dict[str, Any]:
+    """What the shim needs to raise ``raised`` in the JVM (Scala: Errors.of)."""
+    error = _for_user(raised)
     if isinstance(error, SqlExtError):
         kind = "parse" if error.is_syntax and error.line is not None else "analysis"
         return {
@@ -167,7 +171,17 @@ def _envelope(error: BaseException) -> dict[str, Any]:
     if isinstance(error, PySparkException):
         # Spark's message about a query that the statement ran; the log gets the whole exception.
         return {"kind": "runtime", "message": f"{_first_lines(str(error))} {_logged(error)}"}
+    if isinstance(error, Py4JJavaError):
+        return {"kind": "runtime", "message": f"{sentence(error)} {_logged(error)}"}
     return {"kind": "runtime", "message": f"{type(error).__name__}: {_first_lines(str(error))} {_logged(error)}"}
+
+
+def _for_user(error: BaseException) -> BaseException:
+    """An error of reading in the words of :mod:`sqlext.spark.read_errors`; others unchanged. The log gets Spark's report."""
+    found = None if isinstance(error, SqlExtError) else read_error(error)
+    if found is not None:
+        logger.info("%s", found, exc_info=error)
+    return found or error
 
 
 def _analysis_message(error: AnalysisException) -> str:

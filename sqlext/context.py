@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlext.catalog.names import ModelName, ModelRef
+from sqlext.catalog.names import CATALOG, ModelName, ModelRef
 from sqlext.errors import error_at
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import WrittenModel
 from sqlext.settings import setting
+from sqlext.text import identifier
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -52,7 +53,8 @@ class Context:
         """
         if name is None:
             return self.catalog.current_namespace()
-        database = str(name).lower()
+        parts = name.parts[1:] if len(name.parts) == 2 and name.parts[0].lower() == CATALOG else name.parts
+        database = ".".join(parts).lower()
         with error_at(name.offset):
             self.catalog.metastore.database_location(database)
         return database
@@ -70,12 +72,17 @@ class Context:
         the caller's session do not affect it.
 
         :param sql: the statement's text; default: the same text.
-        :param namespace: the current database of the clone; default, or if it no longer exists: the same database.
+        :param namespace: the current database of the clone, as :meth:`CatalogReader.current_place` returns it; default, or
+            if it no longer exists: the same database.
         """
         from pyspark.sql import SparkSession
 
         original: Any = self.spark._jsparkSession
         spark = SparkSession(self.spark.sparkContext, original.cloneSession())
-        if namespace is not None and spark._jsparkSession.sessionState().catalog().databaseExists(namespace):
-            spark.catalog.setCurrentDatabase(namespace)
+        place = self.catalog.current_place() if namespace is None else namespace
+        if not place.startswith("`"):  # a database of the session catalog
+            known = spark._jsparkSession.sessionState().catalog().databaseExists(place)
+            place = f"{CATALOG}.{identifier(place if known else self.catalog.current_namespace())}"
+        # A clone starts in the session catalog, whatever catalog was current.
+        spark.sql(f"USE {place}")
         return Context(spark, self.sql if sql is None else sql)

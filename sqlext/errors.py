@@ -104,6 +104,12 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "UNKNOWN_FORMAT": ("42616", "Unknown format: {format}. Available: {formats}."),
     # --- data ---------------------------------------------------------------------------------------------------
     "SOURCE_NOT_FOUND": ("42P01", "{source} cannot be read: {reason}"),
+    "SOURCE_CHANGED": ("40001", "The table changed while it was read: {what}. Run the statement again."),
+    "SOURCE_UNREADABLE": ("58030", "The source cannot be read: {reason}"),
+    "AMBIGUOUS_COLUMN": (
+        "42702",
+        "Column {column} is ambiguous: {source} has {names}. Name the columns in a query with aliases.",
+    ),
     "COLUMN_NOT_FOUND": ("42703", "Column {column} is not in {source}. {hint}"),
     "FEATURES_NOT_CLEAR": (
         "42702",
@@ -259,6 +265,10 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "08001",
         "This Spark driver runs without the Python process that carries out the statements and functions of bigdl-sqlext. Start the "
         "driver with `sqlext serve` or sqlext.session(), or call sqlext.attach(spark) in the Python program that created the session.",
+    ),
+    "INVALID_WAREHOUSE": (
+        "22023",
+        "Warehouse {folder} cannot be used: {reason}.",
     ),
     "WAREHOUSE_IN_USE": (
         "55006",

@@ -24,7 +24,8 @@ from sqlext.spark.conf import EXTENSION, file_defaults, local_defaults, needed
 from sqlext.spark.hub import hub
 from sqlext.spark.jars import JAR
 from sqlext.spark.java import find_java
-from sqlext.spark.warehouse import warehouse_options
+from sqlext.spark.local_files import folder_named, local_path
+from sqlext.spark.warehouse import WAREHOUSE, warehouse_options
 
 _attached: dict[str, Any] = {}  # application id and callback object, to which Py4J has only a weak reference
 
@@ -76,8 +77,8 @@ def session(
 def _check_warehouse(folder: Path) -> None:
     """Refuses another warehouse than that of the running session, which cannot change it."""
     running = SparkSession.getActiveSession()
-    wanted = folder.expanduser().resolve()
-    if running is not None and running.conf.get("spark.sql.warehouse.dir") not in (wanted.as_uri(), str(wanted)):
+    wanted = folder_named(folder).resolve()
+    if running is not None and local_path(str(running.conf.get(WAREHOUSE))) != wanted:
         raise SqlExtError("SESSION_NOT_READY", lacks=f"the warehouse {wanted}")
 
 

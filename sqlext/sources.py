@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame
 from pyspark.sql.types import ArrayType, BooleanType, DataType, MapType, NumericType, StringType, StructType
@@ -13,6 +15,7 @@ from sqlext.context import Context
 from sqlext.errors import SqlExtError, nearest
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
+from sqlext.spark.java_errors import is_refusal, java_causes, sentence
 from sqlext.spark.types import is_image
 
 
@@ -32,6 +35,12 @@ def read_source(context: Context, source: Source) -> DataFrame:
     """
     try:
         return context.spark.sql(_SELECT + source.sql)
+    except Py4JJavaError as error:  # of a catalog that cannot load, or of the database behind it
+        if is_refusal(java_causes(error)):
+            raise
+        raise SqlExtError(
+            "SOURCE_NOT_FOUND", source=source.text, reason=sentence(error), offset=source.offset
+        ) from error
     except (AnalysisException, ParseException) as error:
         message = str(error).strip()
         reason = _POSITION.sub("", message.split("\n", 1)[0]).rstrip("; ")
@@ -39,11 +48,13 @@ def read_source(context: Context, source: Source) -> DataFrame:
         if source.is_query:
             offset += _offset_in(source.sql, message)
         elif "TABLE_OR_VIEW_NOT_FOUND" in reason:
-            reason = f"the table or view was not found. {_nearest_table(context, source)}"
+            base = _missing_base(source, message)
+            reason = f"the view reads {base}, which was not found." if base else _not_found(context, source)
         raise SqlExtError("SOURCE_NOT_FOUND", source=source.text, reason=reason, offset=offset) from None
 
 
 _SELECT = "SELECT * FROM "
+_NOT_FOUND = re.compile(r"The table or view ((?:`[^`]*`\.?)+) cannot be found")
 _POSITION = re.compile(r"[;(]?\s*line (\d+),? pos (\d+)\)?;?")
 
 
@@ -61,6 +72,18 @@ def _offset_in(query: str, message: str) -> int:
     return offset if 0 <= offset < len(query) else 0
 
 
+def _missing_base(source: Source, message: str) -> str | None:
+    """The table that a view reads and that is missing; None if the source itself is missing."""
+    found = _NOT_FOUND.search(message)
+    missing = found[1].replace("`", "") if found else ""
+    same = missing.rpartition(".")[2].lower() == source.sql.replace("`", "").rpartition(".")[2].lower()
+    return None if same else missing.removeprefix("spark_catalog.") or None
+
+
+def _not_found(context: Context, source: Source) -> str:
+    return f"the table or view was not found. {_nearest_table(context, source)}"
+
+
 def _nearest_table(context: Context, source: Source) -> str:
     database, _, table = source.sql.replace("`", "").rpartition(".")
     try:
@@ -74,15 +97,34 @@ def _nearest_table(context: Context, source: Source) -> str:
 def find_column(frame: DataFrame, name: Name, source: Source) -> ColumnOf:
     """Finds a column of the source, or a field of a struct column.
 
-    :raises SqlExtError: COLUMN_NOT_FOUND with the nearest name.
+    :raises SqlExtError: COLUMN_NOT_FOUND with the nearest name, AMBIGUOUS_COLUMN.
     """
     try:
         # select() resolves a name as Spark does: without case, with fields of structs, and with an error if it is ambiguous.
         kind = frame.select(name.sql).schema.fields[0].dataType
     except AnalysisException:
+        refuse_ambiguous(frame, [str(name), name.parts[0], name.parts[-1]], source, name.offset)
         hint = nearest(str(name), frame.columns, limit=20)
         raise SqlExtError("COLUMN_NOT_FOUND", column=name, source=source.text, hint=hint, offset=name.offset) from None
     return ColumnOf(str(name), name.sql, kind)
+
+
+def refuse_ambiguous(frame: DataFrame, names: Sequence[str], source: Source, offset: int | None = None) -> None:
+    """Refuses names that several columns of the source have, such as the key of both sides of a join.
+
+    :raises SqlExtError: AMBIGUOUS_COLUMN for the first such name.
+    """
+    by_case = frame.sparkSession.conf.get("spark.sql.caseSensitive") == "true"
+    for name in names:
+        same = [c for c in frame.columns if c == name or (not by_case and c.lower() == name.lower())]
+        if len(same) > 1:
+            counted = f"{same[0]} {_TIMES.get(len(same), f'{len(same)} times')}"
+            shown = counted if len(set(same)) == 1 else " and ".join(same)
+            place = source.offset if offset is None else offset
+            raise SqlExtError("AMBIGUOUS_COLUMN", column=name, source=source.text, names=shown, offset=place)
+
+
+_TIMES = {2: "twice"}
 
 
 # --- LABEL and TARGET ---------------------------------------------------------------------------------------------

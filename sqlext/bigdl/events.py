@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 
 from sqlext.bigdl.records import Epoch
 from sqlext.errors import SqlExtError
+from sqlext.spark.local_files import hadoop_text, local_path
 from sqlext.spark.paths import check_allowed
 
 _VERSION = "brain.Event:2"  # the first event of every file that TensorBoard reads
@@ -78,14 +79,14 @@ def event_file(spark: SparkSession, path: str, folder: str) -> Iterator[EventFil
     system.mkdirs(target)
     # TensorBoard reads only files whose names contain "tfevents".
     name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
-    if target.toUri().getScheme() == "file":
-        with _open(spark, Path(target.toUri().getPath()) / name) as file:
+    if here := local_path(target.toString()):
+        with _open(spark, here / name) as file:
             yield file
         return
     with tempfile.TemporaryDirectory(prefix="sqlext-events-") as local:
         with _open(spark, Path(local) / name) as file:
             yield file
-        system.copyFromLocalFile(jvm.org.apache.hadoop.fs.Path((Path(local) / name).as_uri()), target)
+        system.copyFromLocalFile(jvm.org.apache.hadoop.fs.Path(hadoop_text(Path(local) / name)), target)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import click
 
 from sqlext.cli.common import command_session, fail, run, session_options
 from sqlext.cli.statements import Statement
+from sqlext.spark.local_files import glob_text
 from sqlext.text import string_literal
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Job:
 
     def source(self, part: str) -> str:
         """The files of one part as a table of Spark's binaryFile source; characters that mean a pattern are escaped."""
-        path = "".join("\\" + c if c in "*?[]{}\\," else c for c in str(self.images.absolute()))
+        path = glob_text(str(self.images.absolute()))
         return f"binaryFile.`file:{path.replace('`', '``')}/{part}/*`"
 
 

@@ -6,13 +6,13 @@ import ipaddress
 import signal
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from types import FrameType
 
 import click
 
 from sqlext.cli.common import fail, open_session, session_options, settings
 from sqlext.cli.errors import describe
+from sqlext.spark.local_files import as_listed, folder_named, hadoop_text
 
 ALLOWED = "spark.sqlext.allowedPaths"
 UNPROTECTED = (
@@ -66,8 +66,12 @@ def only_the_warehouse(warehouse: str | None, user_settings: Mapping[str, str]) 
     if ALLOWED in user_settings:
         return ()
     named = user_settings.get("spark.sql.warehouse.dir")
-    folder = named if named and warehouse is None else Path(warehouse or "spark-warehouse").absolute().as_uri()
-    return (f"{ALLOWED}={folder}",)
+    if named and warehouse is None:
+        return (f"{ALLOWED}={as_listed(named)}",)
+    folder = folder_named(warehouse or "spark-warehouse")
+    # Tables lie in the resolved folder; a user may also write the path that leads to it through a link.
+    folders = dict.fromkeys(hadoop_text(path) for path in (folder, folder.resolve()))
+    return (f"{ALLOWED}={','.join(map(as_listed, folders))}",)
 
 
 def is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ from sqlext.catalog.entry import ModelVersion, predicts_a_value
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
-from sqlext.sources import ColumnOf, find_column, find_label
+from sqlext.sources import ColumnOf, find_column, find_label, refuse_ambiguous
 from sqlext.spark.types import is_array, is_image
 
 
@@ -85,8 +85,8 @@ def _features(frame: DataFrame, candidate: Candidate, source: Source, answer: Co
     names = [c["name"] for c in trained.get("columns") or ()] or [name for name in [trained.get("column")] if name]
     try:
         found = [find_column(frame, _trained(name, source), source) for name in names]
-    except SqlExtError:
-        if trained.get("kind") == "columns":
+    except SqlExtError as error:
+        if trained.get("kind") == "columns" or error.error_class == "AMBIGUOUS_COLUMN":
             raise
         found = []
     return found or [_only_one(frame, candidate, source, answer)]
@@ -99,6 +99,7 @@ def _only_one(frame: DataFrame, candidate: Candidate, source: Source, answer: Co
         if len(found) == 1:
             return find_column(frame, Name((found[0],), source.offset), source)
         if found:
+            refuse_ambiguous(frame, found, source)
             problem = f"it has several {kind} columns ({', '.join(found)})"
             raise SqlExtError("FEATURES_NOT_CLEAR", source=source.text, problem=problem, offset=source.offset)
     kinds = " and no ".join(kind for kind, _ in _kinds(candidate))

@@ -59,6 +59,10 @@ def info(value: Any) -> ImageInfo:
         return _reader(data).info(data)
 
 
+# read_image returns it in place of NULL where only our functions see it, with the path (Scala: ReadImage).
+_NO_FILE = b"\0sqlext:no file\0"
+
+
 def _is_bytes(value: Any) -> bool:
     return isinstance(value, bytes | bytearray | memoryview)
 
@@ -67,6 +71,8 @@ def _reader(data: bytes) -> Reader:
     """The module that reads a file with this beginning; Pillow identifies what is left."""
     if not data:
         raise ImageError("no image: empty (0 bytes)")
+    if data.startswith(_NO_FILE):
+        raise ImageError(f"no image: {data[len(_NO_FILE) :].decode(errors='replace')} was not found or cannot be read")
     if data.startswith(tiff_tags.SIGNATURES):
         return tiff
     if data.startswith(netpbm.SIGNATURES):

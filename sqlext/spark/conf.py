@@ -76,9 +76,10 @@ def needed(settings: Mapping[str, Any]) -> dict[str, str]:
         "spark.sql.extensions": ",".join([*extensions, EXTENSION]),
         "spark.sql.catalogImplementation": "hive",
         "spark.driver.extraClassPath": _joined(jars, settings.get("spark.driver.extraClassPath"), ":"),
-        "spark.driver.extraJavaOptions": _joined(
-            _log_option(settings), settings.get("spark.driver.extraJavaOptions"), " "
-        ),
+        "spark.driver.extraJavaOptions": " ".join(
+            # Not split at spaces, since a quoted option may contain some.
+            [*_log_option(settings), str(settings.get("spark.driver.extraJavaOptions") or "")]
+        ).strip(),
     }
     master = str(settings.get("spark.master", "local"))
     # A local master's executors are in the driver, which has the class path already.

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from sqlext.errors import SqlExtError
 from sqlext.settings import setting
 from sqlext.spark.java_classes import java_classes
+from sqlext.spark.local_files import hadoop_text, listed_folders, local_path
 
 
 def qualified(spark: SparkSession, path: str) -> Any:
@@ -39,16 +40,23 @@ def check_allowed(spark: SparkSession, path: str) -> Any:
     allowed = setting(spark, "allowedPaths")
     if allowed is None:
         return target
-    folders = [qualified(spark, folder.strip()) for folder in allowed.split(",") if folder.strip()]
-    # toUri().normalize() removes '..' from a path. A link below an allowed folder is the administrator's responsibility.
-    wanted = target.toUri().normalize().toString()
+    folders = [qualified(spark, folder) for folder in listed_folders(allowed)]
+    # A link below an allowed folder is the administrator's responsibility.
+    wanted = _compared(target)
     for folder in folders:
-        above = folder.toUri().normalize().toString().rstrip("/")
+        above = _compared(folder).rstrip("/")
         # With the slash: /data does not allow /database.
         if wanted == above or wanted.startswith(above + "/"):
             return target
     listed = ", ".join(f.toString() for f in folders) or "none"
     raise SqlExtError("PATH_NOT_ALLOWED", path=path, allowed=listed)
+
+
+def _compared(path: Any) -> str:
+    """The same text for the same path, without '..': Hadoop may write it as ``file:/a`` or ``file:///a`` (Scala: AllowedFiles)."""
+    uri = path.toUri().normalize()
+    authority = f"//{uri.getAuthority()}" if uri.getAuthority() else ""
+    return f"{uri.getScheme()}:{authority}{uri.getPath()}"
 
 
 @contextmanager
@@ -68,18 +76,18 @@ def local_file(
         raise SqlExtError("FILE_NOT_FOUND", path=path, looked_up=target.toString())
     if system.getFileStatus(target).isDirectory():
         raise SqlExtError("IS_A_FOLDER", path=path, format=format)
-    if target.toUri().getScheme() == "file":
-        yield Path(target.toUri().getPath())
+    if here := local_path(target.toString()):
+        yield here
         return
     with TemporaryDirectory(prefix="sqlext-import-") as folder:
         copy = Path(folder) / target.getName()
         hadoop_path = java_classes(spark).org.apache.hadoop.fs.Path
         # The last argument selects the raw local file system, which writes no .crc file next to the copy.
-        system.copyToLocalFile(False, target, hadoop_path(copy.as_uri()), True)
+        system.copyToLocalFile(False, target, hadoop_path(hadoop_text(copy)), True)
         for name in beside(copy):
             # Without "./", Hadoop would read a name with a colon as a scheme.
             other, here = hadoop_path(target.getParent(), f"./{name}"), Path(folder) / name
             if system.exists(other):
                 here.parent.mkdir(parents=True, exist_ok=True)
-                system.copyToLocalFile(False, other, hadoop_path(here.as_uri()), True)
+                system.copyToLocalFile(False, other, hadoop_path(hadoop_text(here)), True)
         yield copy

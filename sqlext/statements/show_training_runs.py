@@ -55,7 +55,7 @@ class ShowTrainingRuns(Statement):
         namespace = reader.database()
         model = reader.name("a model name") if reader.take("FOR", "MODEL") else None
         reader.end("FOR MODEL or the end of the statement" if model is None else "the end of the statement")
-        if namespace and model and len(model.parts) > 1 and model.parts[0].lower() != str(namespace).lower():
+        if namespace and model and len(model.parts) > 1 and model.parts[-2].lower() != namespace.parts[-1].lower():
             problem = f"IN {namespace} and FOR MODEL {model} name different databases."
             raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=model.offset)
         return cls(namespace, model)

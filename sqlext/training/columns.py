@@ -11,7 +11,7 @@ from pyspark.sql.types import BooleanType, DataType, DecimalType, FractionalType
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
-from sqlext.sources import ColumnOf, find_column
+from sqlext.sources import ColumnOf, find_column, refuse_ambiguous
 from sqlext.spark.types import is_array, is_image, is_vector
 from sqlext.text import identifier
 
@@ -121,11 +121,13 @@ def _by_rule(frame: DataFrame, reserved: set[str], source: Source) -> list[Colum
         found = [f for f in fields if fits(f.dataType)]
         if len(found) == 1:
             return [_column(found[0])]
+        refuse_ambiguous(frame, [f.name for f in found], source)
         if found:
             problem = f"it has several {kind} columns ({', '.join(f.name for f in found)}); name one in FEATURES"
             raise SqlExtError("FEATURES_NOT_CLEAR", source=source.text, problem=problem, offset=source.offset)
     numbers = [f for f in fields if isinstance(f.dataType, (FractionalType, DecimalType))]
     if numbers:
+        refuse_ambiguous(frame, [f.name for f in numbers], source)
         return [_column(f) for f in numbers]
     columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in fields) or "none"
     problem = (

@@ -37,7 +37,8 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
         },
         "sources": outcome.sources,
         "query": plan.source_text,
-        "namespace": outcome.namespace,  # the database of unqualified names in statement and query
+        # The database of unqualified names in statement and query; outside the session catalog as `catalog`.`database`.
+        "namespace": outcome.namespace,
         "properties": outcome.request.properties,
         "statement": outcome.sql,
         "details": _details(outcome),

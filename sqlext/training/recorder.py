@@ -21,6 +21,7 @@ from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.progress import report
 from sqlext.settings import setting
+from sqlext.spark.read_errors import read_error
 from sqlext.training.plan import TrainPlan
 
 _slots: threading.BoundedSemaphore | None = None
@@ -40,6 +41,10 @@ def _training_slots(context: Context) -> threading.BoundedSemaphore:
         if _slots is None:
             _slots = threading.BoundedSemaphore(places(setting(context.spark, "train.maxConcurrent")))
         return _slots
+
+
+def _for_user(error: BaseException) -> BaseException:
+    return error if isinstance(error, SqlExtError) else read_error(error) or error
 
 
 def places(value: str | None) -> int:
@@ -119,7 +124,7 @@ class RunRecorder:
         self._events.close()
         if error is None or self._ended:
             return
-        shown = self._cancelled() if self._is_cancel(error) else error
+        shown = self._cancelled() if self._is_cancel(error) else _for_user(error)
         cancelled = getattr(shown, "error_class", None) == "TRAINING_CANCELLED"
         text = str(shown).strip().split("\n", 1)[0]
         self._finish("CANCELLED" if cancelled else "FAILED", error=text)

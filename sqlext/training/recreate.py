@@ -72,6 +72,8 @@ def _source(context: Context, source: Source, namespace: str) -> str:
     single = None if source.is_query else _SINGLE.match(source.sql)
     if single is None:
         return source.text
+    if namespace.startswith("`"):  # of another catalog
+        return f"{namespace}.{source.text}"
     known = context.catalog.metastore.table(ModelName(namespace, single[1].replace("``", "`").lower()))
     return f"{_word(namespace)}.{source.text}" if known is not None else source.text
 

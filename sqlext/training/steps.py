@@ -107,7 +107,7 @@ def _outcome(context: Context, plan: TrainPlan, request: TrainRequest, trained: 
         promotion=promotion.decide(context, plan, rows, trained.quality(plan.metric)),
         warnings=suspicious_columns(plan, rows.usable),
         sources=_sources(context, plan),
-        namespace=context.catalog.current_namespace(),
+        namespace=context.catalog.current_place(),
         sql=context.sql.strip(),
         image_shape=_image_shape(context, plan),
         waited=run.waited,

@@ -10,9 +10,9 @@ from pathlib import Path
 from py4j.protocol import Py4JJavaError
 
 from sqlext.catalog.files import FileInfo, Files
-from sqlext.catalog.metastore import java_message
 from sqlext.errors import SqlExtError
 from sqlext.networks.graph import PRODUCER
+from sqlext.spark.java_errors import java_message
 from sqlext.transfer.formats.listing import LISTING, Listing, is_listing
 
 _START = 64  # bytes at the start of a file that contain the writer's name: ONNX's producer, the name of BigDL's graph

@@ -17,6 +17,8 @@ from typing import Any
 import pyspark
 import pytest
 
+from tests.support.reading import reading
+
 SOURCE = """
 package guard
 import java.util
@@ -161,6 +163,17 @@ def test_a_backbone_that_no_model_needs_is_removed(seen: dict[str, Any]) -> None
     assert seen["backbone"]["dropped"] == [1]
 
 
+def test_a_source_without_rights_is_one_sentence(seen: dict[str, Any]) -> None:
+    for sql, (error_class, text) in seen["reading"].items():
+        assert error_class == "SOURCE_UNREADABLE", (sql, text)
+        assert text == "[SOURCE_UNREADABLE] The source cannot be read: user has no select on no_select_rows", sql
+    assert len(seen["reading"]) == len(reading("t"))
+    # An error that is not about permissions is not called one.
+    assert "Cannot find catalog plugin class" in seen["broken"]
+    assert "PERMISSION_DENIED" not in seen["broken"]
+    assert "Exception" not in seen["broken"]
+
+
 def ask(catalog: Any, model: str) -> dict[str, str | None]:
     """For each right: None if it is granted, otherwise the error."""
     from sqlext.catalog import ModelName
@@ -248,9 +261,32 @@ def orphans(catalog: Any, user: Any, locked: str) -> list[list[str | None]]:
     return [[row.status, row.message] for row in found]
 
 
+def sources(spark: Any) -> dict[str, Any]:
+    """The errors of a source that the caller may not read, and of a catalog that cannot load."""
+    for table in ("good", "no_select_rows"):
+        spark.sql(
+            f"CREATE TABLE {table} USING PARQUET AS SELECT double(id) v, int(id % 2) y, string(id) s FROM range(9)"
+        )
+    spark.sql("TRAIN MODEL of_good FROM good FEATURES (v) LABEL y OPTIONS (epochs = 1)")
+    statements = reading("no_select_rows", model="of_good")
+    spark.conf.set("spark.sql.catalog.broken", "nosuch.Catalog")
+    broken = refused_reading(spark, "TRAIN MODEL n FROM broken.d.t LABEL y")[1]
+    return {"reading": {sql: refused_reading(spark, sql) for sql in statements}, "broken": broken}
+
+
+def refused_reading(spark: Any, sql: str) -> tuple[str, str]:
+    """The class and the text of the error."""
+    try:
+        spark.sql(sql).collect()
+    except Exception as error:
+        return str(getattr(error, "getErrorClass", lambda: "")()), str(error).split("\n\n== SQL ==")[0].strip()
+    return "", "was accepted"
+
+
 def main(classes: str, folder: str) -> None:
     from pyspark.sql import SparkSession
 
+    from sqlext import configure
     from sqlext.catalog import ModelCatalog
 
     options = {
@@ -270,8 +306,9 @@ def main(classes: str, folder: str) -> None:
     builder = SparkSession.builder.master("local[1]")
     for key, value in options.items():
         builder = builder.config(key, value)
-    catalog = ModelCatalog(builder.enableHiveSupport().getOrCreate())
-    print(json.dumps({"rights": rights(catalog), "backbone": backbone(catalog)}))
+    spark = configure(builder.enableHiveSupport()).getOrCreate()
+    catalog = ModelCatalog(spark)
+    print(json.dumps({"rights": rights(catalog), "backbone": backbone(catalog), **sources(spark)}))
 
 
 if __name__ == "__main__":

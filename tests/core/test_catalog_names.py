@@ -58,7 +58,7 @@ def test_a_name_has_no_version() -> None:
     with pytest.raises(SqlExtError, match="'@3' is unexpected"):
         ModelName.parse("shop.flowers@3", "shop")
     assert ModelName.parse("Flowers", "shop") == SHOP
-    assert SHOP.sql == "`shop`.`flowers`"
+    assert SHOP.sql == "`spark_catalog`.`shop`.`flowers`"
 
 
 @pytest.mark.parametrize("text", ["3", "latest", "DEFAULT", "a-b", ""])
@@ -71,3 +71,13 @@ def test_invalid_aliases(text: str) -> None:
 @pytest.mark.parametrize("text", ["shop.flowers", "shop.flowers@3", "shop.flowers@prod"])
 def test_a_reference_prints_as_it_is_written(text: str) -> None:
     assert str(ModelRef.parse(text, "x")) == text
+
+
+def test_the_session_catalog_may_be_written() -> None:
+    assert ModelName.of(("Spark_Catalog", "Shop", "m"), "db") == ModelName("shop", "m")
+    assert str(ModelRef.parse("spark_catalog.shop.m@3", "db")) == "shop.m@3"
+    assert ModelName("shop", "m").sql == "`spark_catalog`.`shop`.`m`"
+    with pytest.raises(
+        SqlExtError, match="'c22.shop.m' is not.*models are in Spark's session catalog \\(spark_catalog\\)"
+    ):
+        ModelName.of(("c22", "shop", "m"), "db")

@@ -134,3 +134,53 @@ def test_other_plans_are_unchanged(spark: SparkSession, allowed: Path) -> None:
 
     assert plan("SELECT read_image(CAST(id AS STRING)) FROM range(3)").startswith("RowErrors")
     assert "RowErrors" not in plan("SELECT concat('a', CAST(id AS STRING)) FROM range(3)")
+
+
+NAMES = ("my cat é.png", "100%.png", "a%20b.png", "a b.png", "a#b.png", "a+b.png", "a?b.png", "a&'b.png")
+
+
+@pytest.fixture(scope="module")
+def encoded(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an odd name that contains NAMES, each with its own bytes."""
+    folder = tmp_path_factory.mktemp("odd") / "my pictures é#50%20"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+@pytest.mark.parametrize("column", ["path", "_metadata.file_path", "input_file_name()"])
+def test_a_file_is_found_by_any_column_that_names_it(spark: SparkSession, encoded: Path, column: str) -> None:
+    rows = spark.sql(f"SELECT content, read_image({column}) AS read FROM binaryFile.`{encoded}`").collect()
+    assert len(rows) == len(NAMES)
+    assert [bytes(row.read) for row in rows] == [bytes(row.content) for row in rows]
+
+
+def test_the_literal_name_is_tried_first(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("a%20b.bin", "a b.bin", "c d.bin"):
+        (tmp_path / name).write_bytes(name.encode())
+    assert read(spark, f"{tmp_path}/a%20b.bin", f"{tmp_path}/c%20d.bin") == [b"a%20b.bin", b"c d.bin"]
+
+
+def test_decoded_paths_are_checked_before_they_are_read(spark: SparkSession, allowed: Path) -> None:
+    conf = spark._jsparkSession.sessionState().conf()
+    inside = f"{allowed}/deep er"
+    conf.setConfString(KEY, inside)
+    assert read(spark, f"file://{allowed}/deep%20er/b%2520.bin") == [b"B"]
+    secret = f"file://{allowed}/deep%20er/..%2f..%2fsecret"
+    for path in (secret, f"{inside}/..%2f..%2fsecret", f"file://{allowed}/deep%20er%2f..%2fa.bin"):
+        try:
+            assert read(spark, path) == [None]
+        except QueryExecutionException as refused:
+            assert refused.getErrorClass() == "PATH_NOT_ALLOWED"
+
+
+def test_the_reason_names_the_file(spark: SparkSession, files: Path) -> None:
+    query = (
+        "image_error(read_image(path)) AS why, image_info(read_image(path)).width AS width, read_image(path) AS bytes"
+    )
+    path = f"{files}/no%20thing.png"
+    row = spark.createDataFrame([(path,)], "path STRING").selectExpr(*query.split(", ")).first()
+    assert row is not None
+    assert row.why == f"no image: file:{path} and file:{files}/no thing.png was not found or cannot be read"
+    assert (row.width, row.bytes) == (None, None)

@@ -93,7 +93,7 @@ def test_settings_of_the_user_are_kept(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_server_keeps_the_folders_of_spark_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
-    folder = f"spark.sqlext.allowedPaths=file://{tmp_path}/w"
+    folder = f"spark.sqlext.allowedPaths=file:{tmp_path}/w"
     assert only_the_warehouse(f"{tmp_path}/w", given_settings(())) == (folder,)
     assert only_the_warehouse(None, given_settings(("spark.sqlext.allowedPaths=/data",))) == ()
     (tmp_path / "spark-defaults.conf").write_text("spark.sql.warehouse.dir hdfs:///w\n")

@@ -1,7 +1,9 @@
 package org.apache.spark.sql.sqlext
 
-import java.io.{IOException, InterruptedIOException}
+import java.io.{FileNotFoundException, IOException, InterruptedIOException}
+import java.net.URI
 import java.nio.channels.ClosedByInterruptException
+import java.nio.charset.StandardCharsets.UTF_8
 
 import scala.collection.JavaConverters._
 import scala.util.Try
@@ -22,8 +24,11 @@ import org.apache.spark.util.SerializableConfiguration
 /**
  * `read_image(path)`: the bytes of a file, read on the executor that has the row. NULL if the file is missing or cannot be
  * read; a path outside the folders of `spark.sqlext.allowedPaths` ends the query (RowErrors).
+ *
+ * @param namesMissing in place of NULL: bytes from which Python makes a reason that names the file (images/decode.py). Only for
+ *   a call that is itself the argument of one of our functions, where no user sees the bytes.
  */
-case class ReadImage(child: Expression, files: AllowedFiles)
+case class ReadImage(child: Expression, files: AllowedFiles, namesMissing: Boolean = false)
   extends UnaryExpression with ImplicitCastInputTypes with CodegenFallback {
 
   def this(path: Expression) = this(path, AllowedFiles.ofSession())
@@ -46,31 +51,56 @@ case class ReadImage(child: Expression, files: AllowedFiles)
   }
 
   override protected def stringArgs: Iterator[Any] = Iterator(child)
-  override protected def nullSafeEval(path: Any): Any = files.read(path.asInstanceOf[UTF8String].toString)
+  override protected def nullSafeEval(path: Any): Any = {
+    val text = path.asInstanceOf[UTF8String].toString
+    val bytes = files.read(text)
+    if (bytes == null && namesMissing) (ReadImage.noFile + files.lookedUp(text)).getBytes(UTF_8) else bytes
+  }
+
   override protected def withNewChildInternal(path: Expression): ReadImage = copy(child = path)
+}
+
+object ReadImage {
+  // images/decode.py has the same text.
+  private val noFile = "\u0000sqlext:no file\u0000"
 }
 
 /** Files below `folders` (None: all), with the Hadoop settings of the session that runs the query. */
 case class AllowedFiles(folders: Option[Seq[String]])(settings: Broadcast[SerializableConfiguration]) {
   def read(text: String): Array[Byte] = try {
     refusal(text).foreach(why => throw Errors.runtime("PATH_NOT_ALLOWED", why: _*))
-    val path = located(text)
-    val in = path.getFileSystem(settings.value.value).open(path)
-    try IOUtils.toByteArray(in) finally in.close()
+    readings(text).iterator.filter(isAllowed).map(bytes).collectFirst { case Some(found) => found }.orNull
   } catch {
     case e @ (_: InterruptedIOException | _: ClosedByInterruptException) => throw e // the task was cancelled
     case _: IOException | _: IllegalArgumentException | _: UnsupportedOperationException => null
   }
 
   /** The values of the error if the file may not be read, else None. */
-  def refusal(text: String): Option[Seq[(String, String)]] = folders.filterNot { allowed =>
-    val wanted = AllowedFiles.text(located(text))
-    // With the slash: /data does not allow /database.
-    allowed.exists(folder => wanted == folder || wanted.startsWith(folder + "/"))
-  }.map(allowed => Seq("path" -> text, "allowed" -> (if (allowed.isEmpty) "none" else allowed.mkString(", "))))
+  def refusal(text: String): Option[Seq[(String, String)]] = folders.filterNot(_ => readings(text).exists(isAllowed))
+    .map(allowed => Seq("path" -> text, "allowed" -> (if (allowed.isEmpty) "none" else allowed.mkString(", "))))
 
-  /** The normalised path, without any '..' that could lead out of a folder. */
-  private def located(text: String): Path = AllowedFiles.located(new Path(text), settings.value.value)
+  /** The files that `text` may mean, for a reason. */
+  def lookedUp(text: String): String = Try(readings(text).map(AllowedFiles.text).mkString(" and ")).getOrElse(text)
+
+  /**
+   * The paths that a text may mean: first the text as it is written, then the text as a URI, which `_metadata.file_path` and
+   * input_file_name() return. They are normalised, so that no '..' leads out of a folder after the check.
+   */
+  private def readings(text: String): Seq[Path] =
+    (new Path(text) +: AllowedFiles.decoded(text).toSeq).map(AllowedFiles.located(_, settings.value.value))
+
+  private def isAllowed(path: Path): Boolean = folders.forall { allowed =>
+    val wanted = AllowedFiles.text(path)
+    // With the slash: /data does not allow /database.
+    !wanted.split("/").contains("..") && allowed.exists(folder => wanted == folder || wanted.startsWith(folder + "/"))
+  }
+
+  private def bytes(path: Path): Option[Array[Byte]] = try {
+    val in = path.getFileSystem(settings.value.value).open(path)
+    try Some(IOUtils.toByteArray(in)) finally in.close()
+  } catch {
+    case _: FileNotFoundException => None
+  }
 }
 
 object AllowedFiles {
@@ -79,11 +109,20 @@ object AllowedFiles {
   def ofSession(): AllowedFiles = {
     val session = SparkSession.active
     val conf = session.sessionState.newHadoopConf()
-    val folders = session.conf.getOption(Settings.prefix + "allowedPaths").map(_.split(",").map(_.trim)
-      .filter(_.nonEmpty).map(f => folder(new Path(f), conf)).toSeq)
+    val folders = session.conf.getOption(Settings.prefix + "allowedPaths").map(listed(_).map(f => folder(new Path(f), conf)))
     // The broadcast is in a second parameter list, which a case class does not compare: two analyses of a query stay equal.
     AllowedFiles(folders)(broadcast(session.sparkContext, conf))
   }
+
+  /** As listed_folders in spark/local_files.py: a comma that belongs to a name is written with a backslash. */
+  private def listed(text: String): Seq[String] =
+    text.split("(?<!\\\\),").map(_.trim.replace("\\,", ",")).filter(_.nonEmpty).toSeq
+
+  /** The path of a percent-encoded URI; None for a text that is not one. */
+  def decoded(text: String): Option[Path] = if (!text.contains("%")) None else Try(new URI(text)).toOption
+    .filter(u => u.getRawPath != null && u.getRawQuery == null && u.getRawFragment == null)
+    // Not new Path(u), which keeps an encoded slash: '..%2f' would pass the check and then lead out of the folder.
+    .map(u => new Path(u.getScheme, u.getAuthority, u.getPath))
 
   /** Falls back to the path as written, since a file system that cannot be reached must not affect the other folders. */
   private def folder(path: Path, conf: Configuration): String =

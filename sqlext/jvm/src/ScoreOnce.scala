@@ -1,5 +1,7 @@
 package org.apache.spark.sql.sqlext
 
+import scala.annotation.tailrec
+
 import org.apache.spark.api.python.PythonEvalType
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.expressions.aggregate.AggregateExpression
@@ -26,9 +28,11 @@ object LiftScoring extends Rule[LogicalPlan] {
     case a: Aggregate if ScoredGroups.isIn(a) =>
       val above = ScoredGroups.split(a)
       lift(above.copy(child = lift(above.child)))
+    // Spark does not allow a non-deterministic join condition, and its error should show the user's operator.
+    case j: Join if Volatile.isIn(j) => j
     case _: Project | _: Filter | _: Sort | _: Aggregate | _: Generate | _: Join | _: RepartitionByExpression |
         _: Window | _: Expand =>
-      val lifted = Iterator.iterate(op)(liftInnermost).sliding(2).collectFirst { case Seq(a, b) if a eq b => a }.get
+      val lifted = Iterator.iterate(Volatile.computeFirst(op))(liftInnermost).sliding(2).collectFirst { case Seq(a, b) if a eq b => a }.get
       // A Filter or a Sort passes the added attribute on, which must not become a column of the result.
       if (lifted.output == op.output) lifted else Project(op.output, lifted)
     case _ => op
@@ -114,7 +118,7 @@ object LiftScoring extends Rule[LogicalPlan] {
   }
 
   /** Spark rejects unknown nodes between a correlated filter and the outer query. There, a call stays a plain UDF. */
-  private def isCorrelated(plan: LogicalPlan): Boolean =
+  def isCorrelated(plan: LogicalPlan): Boolean =
     plan.exists(_.expressions.exists(_.exists(_.isInstanceOf[OuterReference])))
 
   // Spark's analyser accepts a Python UDF inside a lambda, and the query would then fail on an executor.
@@ -124,6 +128,40 @@ object LiftScoring extends Rule[LogicalPlan] {
       throw Errors.analysis("UNSUPPORTED_IN_LAMBDA", "function" -> name)
     case _ =>
   })
+}
+
+/**
+ * Parts of arguments that are not deterministic, such as rand() or input_file_name(). Spark evaluates them in some operators
+ * only, and our node is not one of them. So a Project below computes them, once per row for all calls of the operator.
+ */
+object Volatile {
+  def isIn(op: LogicalPlan): Boolean = parts(op).nonEmpty
+
+  @tailrec def computeFirst(op: LogicalPlan): LogicalPlan = (op, parts(op)) match {
+    case (unary: UnaryNode, found) if found.nonEmpty && !LiftScoring.isCorrelated(unary.child) =>
+      val named = found.map(part => part.canonicalized -> Alias(part, "sqlext:argument")())
+      val attributes = named.toMap.mapValues(_.toAttribute).map(identity)
+      val below = Project(unary.child.output ++ named.map(_._2), unary.child)
+      // Again: the rest of clean(rand()) is not deterministic either.
+      computeFirst(unary.withNewChildren(Seq(below)).transformExpressions {
+        case e if !e.deterministic && attributes.contains(e.canonicalized) => attributes(e.canonicalized)
+      })
+    case _ => op
+  }
+
+  private def parts(op: LogicalPlan): Seq[Expression] = op.expressions.flatMap(_.collect { case call if isCall(call) => call })
+    .flatMap(_.children.flatMap(parts)).groupBy(_.canonicalized).values.map(_.head).toSeq.sortBy(_.toString)
+
+  /** The innermost expressions that are not deterministic themselves; not those over a value of an aggregate or a lambda. */
+  private def parts(e: Expression): Seq[Expression] = e match {
+    case _ if e.deterministic || e.isInstanceOf[AggregateExpression] || e.isInstanceOf[WindowExpression] => Nil
+    case h: HigherOrderFunction if h.functions.exists(!_.deterministic) => Seq(h)
+    case _ if e.children.forall(_.deterministic) && !e.exists(isFromAbove) => Seq(e)
+    case _ => e.children.flatMap(parts)
+  }
+
+  private def isFromAbove(e: Expression): Boolean =
+    e.isInstanceOf[AggregateExpression] || e.isInstanceOf[WindowExpression] || e.isInstanceOf[OuterReference]
 }
 
 /** Calls whose arguments are grouping keys or aggregates are scored above the aggregate, once per group. */

@@ -9,9 +9,11 @@ import org.apache.spark.SparkContext
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.catalyst.{CatalystTypeConverters, FunctionIdentifier}
 import org.apache.spark.sql.catalyst.analysis._
+import org.apache.spark.sql.catalyst.catalog.SessionCatalog
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.parser.CatalystSqlParser
 import org.apache.spark.sql.catalyst.util.toPrettySQL
+import org.apache.spark.sql.connector.catalog.CatalogManager
 import org.apache.spark.sql.internal.SQLConf
 import org.apache.spark.sql.types.{AtomicType, BinaryType, StringType}
 
@@ -67,9 +69,11 @@ object SqlFunctions {
   /** Asks Python about a call: `method` gets the function, the arguments and the database for unqualified names. */
   def ask(method: String, function: String, arguments: Seq[Expression]): JsonNode = {
     val session = SparkSession.active
+    // Models are in the session catalog, even while another catalog is current.
     val namespace = AnalysisContext.get.catalogAndNamespace match { // inside a view: where the view was created
-      case Seq(_, view @ _*) if view.nonEmpty => view
-      case _ => session.sessionState.catalogManager.currentNamespace.toSeq
+      case Seq(CatalogManager.SESSION_CATALOG_NAME, view @ _*) if view.nonEmpty => view
+      case Seq(_, _*) => Seq(SessionCatalog.DEFAULT_DATABASE)
+      case _ => Seq(session.sessionState.catalog.getCurrentDatabase)
     }
     Hub.call(session, method,
       Map("function" -> function, "namespace" -> namespace, "arguments" -> arguments.map(describe)))
@@ -107,7 +111,10 @@ object SqlFunctions {
 
   private def step(step: JsonNode, scope: Map[String, Expression]): Expression = {
     val key = step.get("udf").asText
-    val arguments = step.get("arguments").elements().asScala.map(a => expression(a.asText, scope)).toList
+    val arguments = step.get("arguments").elements().asScala.map(a => expression(a.asText, scope) match {
+      case read: ReadImage => read.copy(namesMissing = true)
+      case other => other
+    }).toList
     Scoring.call(key, Hub.udf(key), arguments)
   }
 
