@@ -18,7 +18,8 @@ import onnx
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from numpy.typing import NDArray
 
-from sqlext.networks.onnx_file import OTHER_FILES, invalid
+from sqlext.networks.onnx_file import invalid
+from sqlext.networks.other_files import name_kind
 
 Array = NDArray[np.float32]
 Module = Any  # a protobuf message of the type _MESSAGES["Module"]
@@ -151,7 +152,7 @@ class BigDLFile:
 
 
 def _parse(data: bytes) -> Module:
-    kind = next((what for start, what in OTHER_FILES.items() if data.startswith(start)), None)
+    kind = name_kind(data)
     if kind is not None:
         raise invalid(f"it is {kind}, not a BigDL definition as written by saveModel")
     module = _types()["Module"]()

@@ -7,7 +7,7 @@ embedding, removes the rest, frees the batch axis and flattens both outputs to N
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,12 +15,18 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from sqlext.networks.batch import fixing_node, free_batch
 from sqlext.networks.embedding import find_embedding, scores_kind_of
-from sqlext.networks.onnx_file import first_line, invalid, parse, tidy
+from sqlext.networks.half_precision import widen
+from sqlext.networks.inputs import Taken, choose_input, take_pictures
+from sqlext.networks.library_text import checker_says
+from sqlext.networks.onnx_file import invalid, parse, tidy
+from sqlext.networks.outputs import choose_output
 from sqlext.networks.scores import VALUE
-from sqlext.networks.wiring import Shapes, Wiring, shapes_of
+from sqlext.networks.sizes import check_image_size, free_shapes
+from sqlext.networks.wiring import Shapes, Wiring, shown, types_of
 
-DEFAULT_SIZE = 224
+NEWEST_IR = 10  # of the networks that are stored: older releases of the engines read it, and it has all that they need
 PRODUCER = "bigdl-sqlext"
 FREE = "export it with a free batch axis"
 
@@ -31,7 +37,7 @@ class Network:
 
     ``input_shape``: (3, S, S). ``*_width``: numbers per image. ``scores_name`` and ``scores_width`` are None without a
     classifier. ``scores_kind``: 'logits', 'probabilities' or 'value'. ``operators``: number of nodes by operator.
-    ``parameters``: number of trained values.
+    ``parameters``: number of trained values. ``taken``: what the input takes, known only after reading another file.
     """
 
     model: onnx.ModelProto
@@ -44,6 +50,7 @@ class Network:
     scores_kind: str
     operators: dict[str, int]
     parameters: int
+    taken: Taken = field(default_factory=Taken)
 
     def to_bytes(self) -> bytes:
         """The network as it is stored; the same file and options give the same bytes."""
@@ -78,18 +85,34 @@ def read_network(
     if scores not in (None, "logits", "probabilities", VALUE):
         raise invalid(f"scores = '{scores}' is neither 'logits' nor 'probabilities'")
     model = parse(data, folder)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
     tidy(model)
+    half = widen(model)
+    result, notes = choose_output(model, output)
+    entry = take_pictures(model, choose_input(model, input), image_size, metadata)
+    named = Wiring(model.graph).tensor(embedding) if embedding else None
+    model = _cut(model, entry.source, [result] + ([named] if named else []), entry.side)
+    if entry.free_size:
+        check_image_size(model, entry.batch, entry.side)
+    freed = free_batch(model, entry.batch)
     wiring = Wiring(model.graph)
-    source = _choose(input, wiring, [i.name for i in wiring.inputs], "input", "inputs")
-    result = _choose(output, wiring, [o.name for o in model.graph.output], "output", "outputs")
-    model = _cut(model, source, [result] + ([wiring.tensor(embedding)] if embedding else []), image_size)
-    wiring = Wiring(model.graph)
-    chosen = wiring.tensor(embedding) if embedding else find_embedding(wiring, result)
+    chosen = named or find_embedding(wiring, result)
     kind = scores or scores_kind_of(wiring, result)
     outputs = [chosen] if chosen == result else [chosen, result]
-    shapes = shapes_of(model)
-    flat = [_flat(model, name, shapes, pool=position == 0) for position, name in enumerate(outputs)]
-    return _finish(model, source, flat, kind)
+    shapes = free_shapes(model, entry.batch)
+    flat = [_flat(model, name, shapes, entry.batch, pool=position == 0) for position, name in enumerate(outputs)]
+    network = _finish(model, entry.source, entry.side, flat, kind)
+    taken = replace(entry.taken, notes=(*entry.taken.notes, *notes, *_changes(half, freed, entry.batch)))
+    return replace(network, taken=taken)
+
+
+def _changes(half: str | None, freed: list[str], batch: int) -> list[str]:
+    """What was changed so that the engines can run the network on any number of pictures."""
+    notes = [f"its {half} weights are stored as float32"] if half else []
+    if freed:
+        more = f" and {len(freed) - 1} more operators" if len(freed) > 1 else ""
+        notes.append(f"the batch size of {batch} that {freed[0]}{more} fixed was made free")
+    return notes
 
 
 def load_network(data: bytes) -> Network:
@@ -99,76 +122,61 @@ def load_network(data: bytes) -> Network:
     return _described(model, kind)
 
 
-def _choose(named: str | None, wiring: Wiring, candidates: list[str], option: str, plural: str) -> str:
-    """The tensor that the user named, or else the only candidate."""
-    if named is not None:
-        return wiring.tensor(named)
-    if len(candidates) != 1:
-        listed = ", ".join(f"'{name}'" for name in candidates) or "none"
-        raise invalid(f"it has {len(candidates)} {plural} ({listed}); name one: OPTIONS ({option} = '...')")
-    return candidates[0]
-
-
-def _cut(model: onnx.ModelProto, source: str, wanted: list[str], image_size: int | None) -> onnx.ModelProto:
-    """The part of the graph between ``source`` and ``wanted``, with a free batch axis and inferred shapes."""
+def _cut(model: onnx.ModelProto, source: str, wanted: list[str], side: int) -> onnx.ModelProto:
+    """The part of the graph between ``source`` and ``wanted``, with a free batch axis."""
     graph = model.graph
-    known = shapes_of(model)
-    shape = _input_shape(source, known.get(source), image_size)
     needed = Wiring(graph).needed(wanted, source)
     others = [i.name for i in Wiring(graph).inputs if i.name in needed.tensors and i.name != source]
     if others:
-        raise invalid(f"its output needs inputs other than '{source}': {', '.join(others)}")
+        raise invalid(
+            f"its output needs inputs other than '{source}': {', '.join(others)}; export it with fixed values for them"
+        )
     if source not in needed.tensors and source not in wanted:
         raise invalid(f"'{wanted[0]}' does not depend on '{source}'")
     cut = helper.make_graph(
         [node for node in graph.node if node.output[0] in needed.produced],
         graph.name or "network",
-        [helper.make_tensor_value_info(source, TensorProto.FLOAT, ["N", *shape])],
+        [helper.make_tensor_value_info(source, TensorProto.FLOAT, ["N", 3, side, side])],
         [onnx.ValueInfoProto(name=name) for name in dict.fromkeys(wanted)],
         [tensor for tensor in graph.initializer if tensor.name in needed.tensors],
     )
     result = helper.make_model(cut, opset_imports=model.opset_import, producer_name=PRODUCER)
-    result.ir_version = max(model.ir_version, 4)  # before version 4, weights also had to be inputs
+    result.ir_version = min(max(model.ir_version, 4), NEWEST_IR)  # before version 4, weights also had to be inputs
     return result
 
 
-def _input_shape(name: str, shape: list[int | None] | None, image_size: int | None) -> tuple[int, int, int]:
-    """(3, S, S) of the input; INVALID_NETWORK if it is not a batch of square images."""
-    if shape is None or len(shape) != 4:
-        raise invalid(f"input '{name}' is {_shown(shape)}, not N x 3 x S x S (a batch of images)")
-    _, channels, height, width = shape
-    if channels not in (3, None):
-        hint = "; export it with channels first" if width == 3 else ""
-        raise invalid(f"input '{name}' is {_shown(shape)}, not N x 3 x S x S{hint}")
-    side = height or width or image_size or DEFAULT_SIZE
-    if (height or side) != (width or side):
-        raise invalid(f"input '{name}' is {_shown(shape)}: only square images are supported")
-    if image_size not in (None, side):
-        raise invalid(f"image_size = {image_size}, but its input '{name}' is {_shown(shape)}")
-    return 3, side, side
-
-
-def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, pool: bool) -> str:
+def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int, pool: bool) -> str:
     """Makes a tensor N x width, by adding pooling and flattening nodes if needed; returns its new name."""
     shape = shapes.get(name)
     if shape is None:
         raise invalid(_unknown(model, name, shapes))
     sizes = shape[1:]
+    if shape and shape[0] is not None:
+        raise invalid(_baked(model, name, shapes, batch))
     if not sizes or None in sizes or len(sizes) not in (1, 3):
-        raise invalid(f"'{name}' is {_shown(shape)}, not N x width; name another one: OPTIONS (embedding = '...')")
-    if shape[0] is not None:
-        raise invalid(_baked(model, name, shapes))
+        raise invalid(f"'{name}' is {shown(shape)}, not N x width; name another one: OPTIONS (embedding = '...')")
+    name = _as_float(model, name)
     if len(sizes) == 1:
         return name
     flat = f"{name}_flat"
     if sizes[1:] != [1, 1]:
         if not pool:
-            raise invalid(f"'{name}' is {_shown(shape)}, not scores per image; name those: OPTIONS (output = '...')")
+            raise invalid(f"'{name}' is {shown(shape)}, not scores per image; name those: OPTIONS (output = '...')")
         pooled, flat = f"{name}_pooled", f"{name}_pooled_flat"
         model.graph.node.append(helper.make_node("GlobalAveragePool", [name], [pooled], name=pooled))
         name = pooled
     model.graph.node.append(helper.make_node("Flatten", [name], [flat], name=flat, axis=1))
     return flat
+
+
+def _as_float(model: onnx.ModelProto, name: str) -> str:
+    """Makes a tensor float32, by adding a Cast if needed; returns its new name."""
+    kind = types_of(model).get(name)
+    if kind is None or kind.elem_type in (TensorProto.FLOAT, TensorProto.UNDEFINED):
+        return name
+    cast = f"{name}_float"
+    model.graph.node.append(helper.make_node("Cast", [name], [cast], name=cast, to=TensorProto.FLOAT))
+    return cast
 
 
 def _unknown(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
@@ -178,22 +186,19 @@ def _unknown(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
     return f"the width of '{name}' is unknown: sizes cannot be inferred{where}"
 
 
-def _baked(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
+def _baked(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int) -> str:
     """Why the batch size is fixed, naming the operator that fixes it."""
-    for node in model.graph.node:
-        sizes = shapes.get(node.output[0])
-        if node.op_type in ("Reshape", "Expand") and sizes and sizes[0] is not None:
-            return f"'{node.name}' ({node.op_type} to {_shown(sizes)}) fixes the batch size: {FREE}"
-    return f"'{name}' is {_shown(shapes[name])}: its batch size is fixed; {FREE}"
+    if (node := fixing_node(model, batch)) is not None:
+        return f"{node} fixes the batch size: {FREE}"
+    return f"'{name}' is {shown(shapes[name])}: its batch size is fixed; {FREE}"
 
 
-def _finish(model: onnx.ModelProto, source: str, outputs: list[str], kind: str) -> Network:
+def _finish(model: onnx.ModelProto, source: str, side: int, outputs: list[str], kind: str) -> Network:
     """Reduces the graph to its outputs, declares their sizes and checks the result."""
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
-    shape = tuple(d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim[1:])
-    model = _cut(model, source, outputs, shape[1])
-    shapes = shapes_of(model)
+    model = _cut(model, source, outputs, side)
+    shapes = free_shapes(model, 1)
     del model.graph.output[:]
     for name in outputs:
         width = (shapes.get(name) or [None, None])[1]
@@ -202,7 +207,7 @@ def _finish(model: onnx.ModelProto, source: str, outputs: list[str], kind: str) 
     try:
         onnx.checker.check_model(model)
     except Exception as error:
-        raise invalid(f"cutting it to its outputs failed: {first_line(error)}") from None
+        raise invalid(f"cutting it to its outputs failed: {checker_says(error)}") from None
     return _described(model, kind)
 
 
@@ -229,12 +234,3 @@ def _parameters(graph: onnx.GraphProto) -> int:
     statistics = {name for node in graph.node if node.op_type == "BatchNormalization" for name in node.input[3:5]}
     trained = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and t.name not in statistics]
     return sum(int(np.prod(list(t.dims), dtype=np.int64)) for t in trained)
-
-
-def _shown(shape: list[int | None] | None) -> str:
-    """A shape as text, such as 'N x 3 x 224 x 224'."""
-    if shape is None:
-        return "of unknown shape"
-    return " x ".join(
-        "N" if position == 0 and size is None else str(size or "?") for position, size in enumerate(shape)
-    )

@@ -10,10 +10,12 @@ import onnx
 from onnx import helper, shape_inference
 
 from sqlext.errors import nearest
-from sqlext.networks.onnx_file import first_line, invalid
+from sqlext.networks.library_text import where
+from sqlext.networks.onnx_file import invalid
 
-# Sizes by tensor name; None: a free axis.
-Shapes = dict[str, list[int | None]]
+# The sizes of a tensor, and those of all tensors by name; None: a free axis.
+Shape = list[int | None]
+Shapes = dict[str, Shape]
 # A constant with more values than this holds weights, not a list of sizes or axes.
 SMALL_TENSOR = 64
 
@@ -49,7 +51,7 @@ class Wiring:
 
     def activations(self, node: onnx.NodeProto) -> list[str]:
         """The inputs of a node that depend on the image: without weights and omitted inputs."""
-        return [name for name in _reads(node) if name not in self.constants]
+        return [name for name in reads(node) if name not in self.constants]
 
     def needed(self, wanted: Iterable[str], source: str) -> Needed:
         """The tensors and nodes that are needed to compute ``wanted`` from ``source``."""
@@ -63,18 +65,18 @@ class Wiring:
             node = self.producer.get(name)
             if name != source and node is not None:
                 found.produced.add(node.output[0])
-                stack.extend(_reads(node))
+                stack.extend(reads(node))
         return found
 
 
-def _reads(node: onnx.NodeProto) -> Iterator[str]:
+def reads(node: onnx.NodeProto) -> Iterator[str]:
     """All names that a node reads, including those read inside the subgraphs of If and Loop."""
     yield from (name for name in node.input if name)
     for attribute in node.attribute:
         for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
             inside = {name for inner in graph.node for name in inner.output} | {t.name for t in graph.initializer}
             inside |= {value.name for value in graph.input}
-            yield from (name for inner in graph.node for name in _reads(inner) if name not in inside)
+            yield from (name for inner in graph.node for name in reads(inner) if name not in inside)
             yield from (value.name for value in graph.output if value.name not in inside)
 
 
@@ -83,18 +85,40 @@ def shapes_of(model: onnx.ModelProto) -> Shapes:
 
     :raises SqlExtError: INVALID_NETWORK if they contradict each other.
     """
+    return {name: sizes for name, kind in types_of(model).items() if (sizes := sizes_of(kind)) is not None}
+
+
+def types_of(model: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
+    """The type of the numbers and the sizes of every activation, as far as they can be inferred.
+
+    :raises SqlExtError: INVALID_NETWORK if they contradict each other.
+    """
     try:
-        graph = shape_inference.infer_shapes(_skeleton(model), data_prop=True).graph
+        graph = shape_inference.infer_shapes(skeleton(model), data_prop=True).graph
     except Exception as error:
-        raise invalid(f"the sizes of its layers do not fit: {first_line(error)}") from None
-    return {
-        value.name: [dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim]
-        for value in [*graph.input, *graph.value_info, *graph.output]
-        if value.type.tensor_type.HasField("shape")
-    }
+        raise invalid(f"the sizes of its layers do not fit{where(error)}") from None
+    values = [*graph.input, *graph.value_info, *graph.output]
+    return {value.name: value.type.tensor_type for value in values if value.type.HasField("tensor_type")}
 
 
-def _skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
+def sizes_of(kind: onnx.TypeProto.Tensor) -> Shape | None:
+    """The sizes of a tensor. None stands for a free one, for which some exporters write a name, and some 0 or -1."""
+    if not kind.HasField("shape"):
+        return None
+    return [dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim]
+
+
+def shown(shape: Shape | None, batch: bool = True) -> str:
+    """A shape as text, such as 'N x 3 x 224 x 224'."""
+    if shape is None:
+        return "of unknown shape"
+    if not shape:
+        return "a single value"
+    free = ["N" if position == 0 and batch else "?" for position in range(len(shape))]
+    return " x ".join(str(size or name) for size, name in zip(shape, free, strict=True))
+
+
+def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with large weights declared as inputs instead, since shape inference would copy their values twice."""
     graph = model.graph
     large = [tensor for tensor in graph.initializer if prod(tensor.dims) > SMALL_TENSOR]
