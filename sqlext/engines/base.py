@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sqlext.errors import SqlExtError
+from sqlext.networks.library_text import too_new, where
 
 Array = NDArray[np.float32]
 # Images per call of an engine: measurements (ResNet-50, 1 to 32) showed no gain from larger batches, which need more memory.
@@ -36,11 +37,9 @@ def in_parts(call: Callable[[Array], list[Array]], batch: Array, widths: list[in
 def refused(name: str, error: BaseException, missing: str) -> SqlExtError:
     """The error of an engine that cannot load a network.
 
-    Its reason is 'no Det' if the pattern ``missing`` finds the operator in the engine's message, otherwise the message on
-    one line.
+    Its reason is 'no Det' if the pattern ``missing`` finds the operator in the engine's message. The rest of the message is
+    for the developers of the engine, except for the node or the version that it names.
     """
-    text = " ".join(str(error).split())
-    found = re.search(missing, text)
-    return SqlExtError(
-        "ENGINE_NOT_AVAILABLE", engine=name, reason=f"no {found[1]}" if found else text[:300].rstrip(".")
-    )
+    found = re.search(missing, " ".join(str(error).split()))
+    reason = f"no {found[1]}" if found else too_new(error) or f"it cannot load the network{where(error)}"
+    return SqlExtError("ENGINE_NOT_AVAILABLE", engine=name, reason=reason)

@@ -30,7 +30,7 @@ def free_batch(model: onnx.ModelProto, batch: int) -> list[str]:
     freed: dict[str, str] = {}
     for _ in range(PASSES):
         graph = _Graph(model, batch)
-        changed = [node for node in list(model.graph.node) if _free(graph, node)]
+        changed = _pass(graph)
         freed |= {node.name: f"'{node.name}' ({node.op_type})" for node in changed if node.name in graph.fixing}
         graph.write()
         if not changed:
@@ -57,12 +57,17 @@ class _Graph:
         self.opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
         self.one, self.many = shapes_at(model, batch), shapes_at(model, MANY * batch)
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.producer = {name: node for node in model.graph.node for name in node.output}
         self.fixing: set[str] = set()  # nodes that fixed the batch size; others are only simplified
         self._before: dict[str, list[onnx.NodeProto]] = {}
 
     def growing(self, name: str) -> int | None:
         """The axis of a tensor that grows with the number of pictures, if there is exactly one."""
         return _growing(self.one.get(name), self.many.get(name))
+
+    def sizes(self, name: str) -> Shape:
+        """The sizes of a tensor for one batch; empty if they are unknown."""
+        return self.one.get(name) or (list(self.constants[name].dims) if name in self.constants else [])
 
     def value(self, name: str) -> list[int] | None:
         """The numbers of a constant."""
@@ -95,6 +100,18 @@ def _growing(one: Shape | None, many: Shape | None) -> int | None:
         return None
     axes = [axis for axis, (a, b) in enumerate(zip(one, many, strict=True)) if a != b]
     return axes[0] if len(axes) == 1 and None not in one and many[axes[0]] == MANY * (one[axes[0]] or 0) else None
+
+
+def _pass(graph: _Graph) -> list[onnx.NodeProto]:
+    """Frees the operators whose sizes are known. Behind a changed operator they are not, until the next pass."""
+    changed, unknown = [], set[str]()
+    for node in list(graph.model.graph.node):
+        if unknown.isdisjoint(node.input) and not _free(graph, node):
+            continue
+        if unknown.isdisjoint(node.input):
+            changed.append(node)
+        unknown.update(node.output)
+    return changed
 
 
 def _free(graph: _Graph, node: onnx.NodeProto) -> bool:
@@ -164,18 +181,17 @@ def _slice(graph: _Graph, node: onnx.NodeProto) -> bool:
 
 
 def _squeeze(graph: _Graph, node: onnx.NodeProto) -> bool:
-    """Squeeze that would also remove the axis of a single picture: it removes only the others."""
+    """Squeeze that removes the axis of a single picture, too: it removes only the others."""
     axis, data = graph.growing(node.input[0]), graph.one.get(node.input[0])
-    if axis is None or data is None or data[axis] != 1:
-        return False
     given = next((list(a.ints) for a in node.attribute if a.name == "axes"), None)
     if len(node.input) > 1:
         given = graph.value(node.input[1])
-    axes = [a % len(data) for a in given] if given is not None else [i for i, size in enumerate(data) if size == 1]
-    if axis not in axes:
+    if axis is None or data is None or (given is not None and axis not in [a % len(data) for a in given]):
         return False
-    axes.remove(axis)
-    graph.fixing.add(node.name)
+    axes = [a % len(data) for a in given] if given is not None else [i for i, size in enumerate(data) if size == 1]
+    if axis in axes:
+        axes.remove(axis)
+        graph.fixing.add(node.name)
     del node.attribute[:], node.input[1:]
     if not axes:
         node.op_type = "Identity"
@@ -195,7 +211,7 @@ def _concat(graph: _Graph, node: onnx.NodeProto) -> bool:
     model = next(name for name in node.input if graph.growing(name) is not None)
     changed = False
     for position, name in enumerate(node.input):
-        sizes = graph.one.get(name) or list(getattr(graph.constants.get(name), "dims", []))
+        sizes = graph.sizes(name)
         if axis is None or graph.growing(name) is not None or len(sizes) <= axis or sizes[axis] != graph.batch:
             continue
         single = name if graph.batch == 1 else _single(graph, name, axis)
@@ -227,6 +243,10 @@ def _repeated(graph: _Graph, node: onnx.NodeProto) -> bool:
 
 def _single(graph: _Graph, name: str, axis: int) -> str | None:
     """A constant with the values of one picture, if those of all pictures are equal."""
+    node = graph.producer.get(name)
+    if node is not None and node.op_type == "Expand":
+        data, out = graph.sizes(node.input[0]), graph.sizes(name)
+        return str(node.input[0]) if data == [*out[:axis], 1, *out[axis + 1 :]] else None
     if name not in graph.constants:
         return None
     values = numpy_helper.to_array(graph.constants[name])

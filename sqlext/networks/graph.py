@@ -18,12 +18,12 @@ from onnx import TensorProto, helper
 from sqlext.networks.batch import fixing_node, free_batch
 from sqlext.networks.embedding import find_embedding, scores_kind_of
 from sqlext.networks.half_precision import widen
-from sqlext.networks.inputs import Taken, choose_input, take_pictures
+from sqlext.networks.inputs import Pictures, Taken, choose_input, take_pictures
 from sqlext.networks.library_text import checker_says
 from sqlext.networks.onnx_file import invalid, parse, tidy
 from sqlext.networks.outputs import choose_output
 from sqlext.networks.scores import VALUE
-from sqlext.networks.sizes import check_image_size, free_shapes
+from sqlext.networks.sizes import check_image_size, free_shapes, shapes_at
 from sqlext.networks.wiring import Shapes, Wiring, shown, types_of
 
 NEWEST_IR = 10  # of the networks that are stored: older releases of the engines read it, and it has all that they need
@@ -101,7 +101,7 @@ def read_network(
     outputs = [chosen] if chosen == result else [chosen, result]
     shapes = free_shapes(model, entry.batch)
     flat = [_flat(model, name, shapes, entry.batch, pool=position == 0) for position, name in enumerate(outputs)]
-    network = _finish(model, entry.source, entry.side, flat, kind)
+    network = _finish(model, entry, flat, kind)
     taken = replace(entry.taken, notes=(*entry.taken.notes, *notes, *_changes(half, freed, entry.batch)))
     return replace(network, taken=taken)
 
@@ -149,7 +149,7 @@ def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int, pool: b
     """Makes a tensor N x width, by adding pooling and flattening nodes if needed; returns its new name."""
     shape = shapes.get(name)
     if shape is None:
-        raise invalid(_unknown(model, name, shapes))
+        raise invalid(_unknown(model, name, shapes, batch))
     sizes = shape[1:]
     if shape and shape[0] is not None:
         raise invalid(_baked(model, name, shapes, batch))
@@ -179,8 +179,10 @@ def _as_float(model: onnx.ModelProto, name: str) -> str:
     return cast
 
 
-def _unknown(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
+def _unknown(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int) -> str:
     """Why the width of a tensor is unknown, naming the first operator whose output sizes cannot be inferred."""
+    if name in shapes_at(model, batch):  # known for one number of pictures, but not for another
+        return _baked(model, name, shapes, batch)
     node = next((node for node in model.graph.node if node.output[0] not in shapes), None)
     where = f" after '{node.name}' ({node.domain + '.' if node.domain else ''}{node.op_type})" if node else ""
     return f"the width of '{name}' is unknown: sizes cannot be inferred{where}"
@@ -190,18 +192,20 @@ def _baked(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int) -> str
     """Why the batch size is fixed, naming the operator that fixes it."""
     if (node := fixing_node(model, batch)) is not None:
         return f"{node} fixes the batch size: {FREE}"
-    return f"'{name}' is {shown(shapes[name])}: its batch size is fixed; {FREE}"
+    return f"'{name}' is {shown(shapes.get(name))}: its batch size is fixed; {FREE}"
 
 
-def _finish(model: onnx.ModelProto, source: str, side: int, outputs: list[str], kind: str) -> Network:
+def _finish(model: onnx.ModelProto, entry: Pictures, outputs: list[str], kind: str) -> Network:
     """Reduces the graph to its outputs, declares their sizes and checks the result."""
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
-    model = _cut(model, source, outputs, side)
-    shapes = free_shapes(model, 1)
+    model = _cut(model, entry.source, outputs, entry.side)
+    shapes = free_shapes(model, entry.batch)
     del model.graph.output[:]
     for name in outputs:
         width = (shapes.get(name) or [None, None])[1]
+        if width is None:
+            raise invalid(_unknown(model, name, shapes, entry.batch))
         model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]))
     helper.set_model_props(model, {"scores_kind": kind})
     try:

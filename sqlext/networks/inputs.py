@@ -171,7 +171,7 @@ def _side(name: str, shape: Shape | None, last: bool, image_size: int | None) ->
 
 def _entry(model: onnx.ModelProto, source: str, last: bool, number: int) -> tuple[str, bool, int]:
     """Moves the input behind a Transpose that puts the channels first and a Cast to float32, if the graph starts with them."""
-    while True:
+    while last or number != TensorProto.FLOAT:
         readers = [node for node in model.graph.node if source in reads(node)]
         if len(readers) != 1 or source in {output.name for output in model.graph.output}:
             return source, last, number
@@ -184,6 +184,7 @@ def _entry(model: onnx.ModelProto, source: str, last: bool, number: int) -> tupl
         elif reader.op_type != "Identity":
             return source, last, number
         source = reader.output[0]
+    return source, last, number
 
 
 def _adapted(model: onnx.ModelProto, source: str, last: bool, number: int) -> str:

@@ -46,6 +46,18 @@ def where(error: BaseException) -> str:
     return f" at '{node}' ({operator})" if node else f" at an operator {operator}"
 
 
+def too_new(error: BaseException) -> str | None:
+    """Which version of ONNX to export with, if an engine's message says that it does not know the file's version."""
+    text = str(error)
+    if found := re.search(r"Opset (\d+) is under development.*till opset (\d+)", text, re.DOTALL):
+        return (
+            f"it reads no opset after {found[2]}, and the file uses opset {found[1]}: export it with opset_version=17"
+        )
+    if found := re.search(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)", text):
+        return f"it reads no IR version after {found[2]}, and the file has {found[1]}: export it with opset_version=17"
+    return None
+
+
 def checker_says(error: BaseException) -> str:
     """The message of ONNX's checker in plain words."""
     text = str(error)

@@ -50,7 +50,7 @@ def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expecte
     steps = ", ".join(dict.fromkeys(kinds))
     found = _range(float(centre.mean()), float(np.abs(spread).mean()))
     if found is None:
-        shown = " ".join(f"{value:.4g}" for value in centre), " ".join(f"{value:.4g}" for value in spread)
+        shown = " ".join(f"{value + 0.0:.4g}" for value in centre), " ".join(f"{value:.4g}" for value in spread)
         return Expected(
             {}, f"its first operators ({steps}) subtract {shown[0]} and divide by {shown[1]}: check scale, mean and std"
         )
@@ -60,7 +60,7 @@ def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expecte
     values: dict[str, Any] = {"scale": scale, "mean": (mean,) * 3, "std": (std,) * 3}
     pixels = (centre * std + mean) / scale
     if np.all(np.diff(pixels) > 2) and np.abs(pixels - CAFFE).max() < 12:
-        values["color"] = "bgr"
+        values["color"], words = "bgr", f"{words} in the order blue, green, red"
     return Expected(values, f"it normalises pictures itself ({steps}) and takes values {words}")
 
 
@@ -99,7 +99,7 @@ def _measure(
         return None
     output = used.argmax(0)  # for each channel of the input, the channel that it becomes
     factor = slopes[output, np.arange(3)]
-    return -zero[output] / factor, 1 / factor
+    return 0.0 - zero[output] / factor, 1 / factor
 
 
 def _runner(model: onnx.ModelProto, source: str, side: int, first: list[onnx.NodeProto], end: str) -> Any:
@@ -150,10 +150,17 @@ def _range(centre: float, spread: float) -> tuple[tuple[float, float, float], st
     """
     if centre > 10 or (abs(centre) < 0.02 * spread and spread > 30):
         return PIXELS, "0 to 255"
-    if 0.05 < centre < 0.95 or (abs(centre) < 0.02 and (0.15 < spread < 0.35 or 0.0035 < spread < 0.0045)):
+    is_normalised = abs(centre) < 0.3 and 0.6 < spread < 1.6
+    # Networks that change the usual normalisation into another: Inception and GoogLeNet of torchvision, or back to pixels.
+    if is_normalised or (abs(centre) < 0.6 and 1.9 < spread < 2.6) or -2.4 < centre < -1.6:
+        return UNIT, ""
+    if (0.05 < centre < 0.95 and spread < 1.2) or (abs(centre) < 0.02 and _divides_unit(spread)):
         return UNIT, "0 to 1"
     if -1.3 < centre < -0.7 or (-0.3 < centre < 0.05 and 0.35 < spread < 0.6):
         return SIGNED, "-1 to 1"
-    if abs(centre) < 0.3 and 0.6 < spread < 1.6:
-        return UNIT, ""
     return None
+
+
+def _divides_unit(spread: float) -> bool:
+    """Whether a divisor alone is made for 0 to 1: a usual standard deviation, or 1/255."""
+    return 0.15 < spread < 0.35 or 0.0035 < spread < 0.0045

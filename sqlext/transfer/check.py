@@ -21,7 +21,9 @@ from sqlext.engines.base import Array
 from sqlext.errors import SqlExtError
 from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.graph import Network
+from sqlext.networks.library_text import where
 from sqlext.networks.scores import VALUE
+from sqlext.transfer.batch_check import mixing
 
 BOUND = 1e-3  # relative to the largest number of an output
 PICTURES = 6
@@ -69,7 +71,7 @@ def check(
     batch = np.stack([tensor(picture, preprocessing) for picture in pictures(PICTURES)])
     with ThreadPoolExecutor(1, "sqlext-check") as pool:
         # The conversion in the JVM uses only one core, so the Python engines compile and run at the same time.
-        running = pool.submit(_run, network.to_bytes(), batch)
+        running = pool.submit(_run, network, batch)
         in_bigdl = forward(convert(), batch[:BIGDL_PICTURES]) if convert else None
         engines, results = running.result()
     if in_bigdl is not None:
@@ -83,16 +85,27 @@ def check(
     return CheckResult(engines, _compare(network, results))
 
 
-def _run(network: bytes, batch: Array) -> tuple[dict[str, str | None], dict[str, Outputs]]:
-    """Runs the Python engines. Returns why each cannot run the network, or None, and the outputs of those that can."""
+def _run(network: Network, batch: Array) -> tuple[dict[str, str | None], dict[str, Outputs]]:
+    """Runs the Python engines. Returns why each cannot run the network, or None, and the outputs of those that can.
+
+    :raises SqlExtError: IMPORT_CHECK_FAILED if the pictures of a batch influence each other.
+    """
     engines: dict[str, str | None] = {}
     results: dict[str, Outputs] = {}
     for name in ENGINES:
         try:
-            results[name] = load_engine(name, network).run(batch)
-            engines[name] = None
+            engine = load_engine(name, network.to_bytes())
+            outputs = engine.run(batch)
+            mixed = mixing(network, name, engine, batch, outputs)
         except SqlExtError as error:
             engines[name] = str(error.values.get("reason", error))
+            continue
+        except Exception as error:  # the classes of onnxruntime's and OpenVINO's errors have no common base
+            engines[name] = f"it fails{where(error)}"
+            continue
+        if mixed:
+            raise _failed(mixed)
+        engines[name], results[name] = None, outputs
     return engines, results
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 from sqlext.catalog.drafts import MAX_VALUE
 from sqlext.catalog.entry import BACKBONE, ModelEntry
 from sqlext.catalog.names import ModelName
 from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError, error_at
 from sqlext.grammar.reader import Source
-from sqlext.images.preprocessing import Preprocessing
+from sqlext.images.preprocessing import Preprocessing, possible_values
 from sqlext.networks.graph import Network, read_network
 from sqlext.networks.scores import VALUE
 from sqlext.progress import report
@@ -101,8 +103,24 @@ def _parse(graph: GraphFile, request: ImportRequest) -> NetworkFile:
         scores=options.get("scores"),
         image_size=int(size) if size is not None and str(size).isdigit() else None,
     )
-    preprocessing = Preprocessing.from_options(options, image_size=network.input_shape[1])
+    suggested = {**network.taken.preprocessing, **options}
+    preprocessing = Preprocessing.from_options(suggested, image_size=network.input_shape[1])
+    _check_whole_numbers(network, preprocessing)
     return NetworkFile(graph.sha256, network, preprocessing, bool(graph.options))
+
+
+def _check_whole_numbers(network: Network, preprocessing: Preprocessing) -> None:
+    """Refuses options whose results an input of whole numbers would cut off."""
+    if network.taken.bounds is None:
+        return
+    low, high = network.taken.bounds
+    values = possible_values(preprocessing)
+    if (values != np.round(values)).any() or values.min() < low or values.max() > high:
+        shown = {"option": "scale", "value": f"{preprocessing.scale:.6g} (with mean and std)"}
+        accepted = (
+            f"values that turn 0 to 255 into whole numbers from {low} to {high}, because its input takes no others"
+        )
+        raise SqlExtError("INVALID_PREPROCESSING", **shown, accepted=accepted)
 
 
 def _labels(context: Context, request: ImportRequest) -> tuple[str, ...] | None:
@@ -143,7 +161,8 @@ def _check_labels(labels: tuple[str, ...] | None, network: Network) -> None:
 def _notes(request: ImportRequest, file: NetworkFile, checked: CheckResult) -> list[str]:
     small = ["this small network is for trying things out"] if request.path == SMALL else []
     assumed = _assumed(request, file)
-    return [*small, *engines_that_cannot(checked), *([f"assumed {assumed}"] if assumed else [])]
+    found = file.network.taken.notes
+    return [*small, *engines_that_cannot(checked), *found, *([f"assumed {assumed}"] if assumed else [])]
 
 
 def _assumed(request: ImportRequest, file: NetworkFile) -> str:
