@@ -28,6 +28,7 @@ from sqlext.networks.wiring import Shapes, Wiring, shown, types_of
 
 NEWEST_IR = 10  # of the networks that are stored: older releases of the engines read it, and it has all that they need
 PRODUCER = "bigdl-sqlext"
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 FREE = "export it with a free batch axis"
 
 
@@ -185,7 +186,13 @@ def _unknown(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int) -> s
         return _baked(model, name, shapes, batch)
     node = next((node for node in model.graph.node if node.output[0] not in shapes), None)
     where = f" after '{node.name}' ({node.domain + '.' if node.domain else ''}{node.op_type})" if node else ""
-    return f"the width of '{name}' is unknown: sizes cannot be inferred{where}"
+    foreign = node is not None and node.domain not in DOMAINS
+    hint = (
+        f"; '{node.domain}' is not a domain of ONNX: export the network without this operator"
+        if node and foreign
+        else ""
+    )
+    return f"the width of '{name}' is unknown: sizes cannot be inferred{where}{hint}"
 
 
 def _baked(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int) -> str:

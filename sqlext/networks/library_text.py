@@ -12,7 +12,8 @@ CHECKER = (
     (r"however input '([^']*)' of node", "tensor '{0}' is read before a node computes it"),
     (r"'([^']+)' has been used as (?:output|graph input) names multiple times", "two nodes compute '{0}'"),
     (r"tensor name: ([^)]+)\) .*too small", "the values of '{0}' are incomplete"),
-    (r"Node with schema\(([\w.]*)::(\w+):\d+\) has (input|output) size (\d+)", "a node {1} has {3} {2}s"),
+    (r"with schema\(([\w.]*)::(\w+):\d+\) has (input|output) size (\d+)", "an operator {1} has {3} {2}s"),
+    (r"Field 'shape' of 'type' is required", "an input or an output declares no shape"),
     (r"Required attribute '(\w+)' is missing", "a node lacks its attribute '{0}'"),
 )
 _CONTEXT = re.compile(r"Name: (\S*) OpType: (\w+)")
@@ -63,7 +64,7 @@ def checker_says(error: BaseException) -> str:
     text = str(error)
     for pattern, sentence in CHECKER:
         if found := re.search(pattern, text, re.DOTALL):
-            context = _CONTEXT.search(text)
+            context = _CONTEXT.search(text) or re.search(r"Node \((\S+)\) with schema", text)
             node = f" (node '{context[1]}')" if context and context[1] else ""
             return sentence.format(*found.groups()) + node
     return f"the graph does not follow ONNX's rules{where(error)}"

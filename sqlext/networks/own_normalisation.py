@@ -152,11 +152,11 @@ def _range(centre: float, spread: float) -> tuple[tuple[float, float, float], st
         return PIXELS, "0 to 255"
     is_normalised = abs(centre) < 0.3 and 0.6 < spread < 1.6
     # Networks that change the usual normalisation into another: Inception and GoogLeNet of torchvision, or back to pixels.
-    if is_normalised or (abs(centre) < 0.6 and 1.9 < spread < 2.6) or -2.4 < centre < -1.6:
+    if is_normalised or (0.05 < centre < 0.6 and 1.9 < spread < 2.6) or -2.4 < centre < -1.6:
         return UNIT, ""
     if (0.05 < centre < 0.95 and spread < 1.2) or (abs(centre) < 0.02 and _divides_unit(spread)):
         return UNIT, "0 to 1"
-    if -1.3 < centre < -0.7 or (-0.3 < centre < 0.05 and 0.35 < spread < 0.6):
+    if -1.3 < centre < -0.7 or (-0.3 < centre < -0.01 and 0.35 < spread < 0.6):
         return SIGNED, "-1 to 1"
     return None
 
