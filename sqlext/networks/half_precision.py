@@ -11,7 +11,7 @@ from onnx import TensorProto, numpy_helper
 from sqlext.networks.onnx_file import tensors
 from sqlext.networks.wiring import types_of
 
-HALF = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"}
+HALF: dict[int, str] = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"}
 # Attributes that hold a type: of Cast, of the operators that create tensors, of the quantising operators.
 TYPES = {"to", "dtype", "output_dtype", "stash_type"}
 

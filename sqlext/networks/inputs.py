@@ -14,7 +14,7 @@ from sqlext.networks.own_normalisation import DEFAULT_SIZE, Expected, normalised
 from sqlext.networks.wiring import Shape, Wiring, reads, shapes_of, shown, sizes_of, types_of
 
 # Integer inputs take pixel values; those of int8 are moved to its range.
-BOUNDS = {
+BOUNDS: dict[int, tuple[int, int]] = {
     TensorProto.UINT8: (0, 255),
     TensorProto.INT8: (-128, 127),
     TensorProto.UINT16: (0, 65535),
@@ -72,7 +72,7 @@ def choose_input(model: onnx.ModelProto, named: str | None) -> str:
     sizes = {value.name: sizes_of(value.type.tensor_type) for value in wiring.inputs}
     possible = [name for name in names if len(sizes[name] or []) == 4]
     if len(names) == 1 or len(possible) == 1:
-        return (possible or names)[0]
+        return str((possible or names)[0])
     listed = ", ".join(f"'{name}'" for name in names) or "none"
     shapes = ", ".join(f"'{name}' is {shown(sizes[name])}" for name in names)
     raise invalid(
@@ -129,8 +129,7 @@ def _is_channels_last(model: onnx.ModelProto, name: str, shape: Shape | None) ->
     if shape[3] == 3:
         return True
     if shape[1] is None and shape[3] is None:
-        first, last = (_channels_fit(model, name, sizes) for sizes in (["N", 3, 224, 224], ["N", 224, 224, 3]))
-        return last and not first
+        return _channels_fit(model, name, ["N", 224, 224, 3]) and not _channels_fit(model, name, ["N", 3, 224, 224])
     if shape[1] is None:
         return False
     colours = shape[1] if shape[1] < 10 else shape[3] or shape[1]

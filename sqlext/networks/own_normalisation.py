@@ -6,7 +6,7 @@ what is subtracted, whichever operators do it; and these numbers tell whether th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,14 +14,25 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
-from sqlext.networks.wiring import Wiring
+from sqlext.networks.wiring import Wiring, reads
 
 DEFAULT_SIZE = 224
 LARGEST = 1024  # larger pictures would need much memory to run
 ARITHMETIC = {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"}
-MOVING = {"Cast", "Concat", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
+MOVING = {
+    "Cast",
+    "Clip",
+    "Concat",
+    "Gather",
+    "Identity",
+    "Reshape",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+}
 CAFFE = (103.9, 116.8, 123.7)  # ImageNet's means in the order blue, green, red
 UNIT = (1 / 255, 0.0, 1.0)
 SIGNED = (1 / 255, 0.5, 0.5)
@@ -39,15 +50,14 @@ class Expected:
 
 def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expected:
     """What the network's own normalisation expects, if it begins with one."""
-    first, end = _first_operators(model.graph, source)
-    kinds = [node.op_type for node in first if node.op_type in ARITHMETIC]
+    kinds, end = _first_operators(model.graph, source)
     if not kinds or end is None or side > LARGEST:
         return Expected()
-    measured = _measure(model, source, side, first, end)
+    measured = _measure(model, source, side, end)
     if measured is None:
         return Expected()
     centre, spread = measured
-    steps = ", ".join(dict.fromkeys(kinds))
+    steps = ", ".join(kinds)
     found = _range(float(centre.mean()), float(np.abs(spread).mean()))
     if found is None:
         shown = " ".join(f"{value + 0.0:.4g}" for value in centre), " ".join(f"{value:.4g}" for value in spread)
@@ -64,34 +74,38 @@ def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expecte
     return Expected(values, f"it normalises pictures itself ({steps}) and takes values {words}")
 
 
-def _first_operators(graph: onnx.GraphProto, source: str) -> tuple[list[onnx.NodeProto], str | None]:
-    """The operators with which a graph begins, as long as they only compute with single pixels; and their only result."""
+def _first_operators(graph: onnx.GraphProto, source: str) -> tuple[list[str], str | None]:
+    """The arithmetic with which a graph begins, as long as it only computes with single pixels; and its only result."""
     wiring, reached, ends = Wiring(graph), {source}, set[str]()
-    first = []
+    fixed = set(wiring.constants)  # also what is computed from constants
+    kinds = []
     for node in graph.node:
-        read = [name for name in wiring.activations(node) if name in reached]
-        if not read or node.op_type in ("Shape", "Size"):
-            continue
-        if node.op_type in ARITHMETIC | MOVING and len(read) == len(wiring.activations(node)):
-            first.append(node)
+        read = [name for name in reads(node) if name not in fixed]
+        if not read:
+            fixed.update(node.output)
+        elif node.op_type in ARITHMETIC | MOVING and reached.issuperset(read):
+            kinds += [node.op_type] if node.op_type in ARITHMETIC else []
             reached.update(node.output)
-        else:
-            ends.update(read)
-    return first, ends.pop() if len(ends) == 1 else None
+        elif node.op_type not in ("Shape", "Size"):
+            ends.update(reached.intersection(read))
+    return list(dict.fromkeys(kinds)), ends.pop() if len(ends) == 1 else None
 
 
-def _measure(
-    model: onnx.ModelProto, source: str, side: int, first: list[onnx.NodeProto], end: str
-) -> tuple[Array, Array] | None:
+def _measure(model: onnx.ModelProto, source: str, side: int, end: str) -> tuple[Array, Array] | None:
     """What the operators subtract from each channel of the input and what they divide it by; None if they do something else."""
     try:
-        run = _runner(model, source, side, first, end)
-        zero = run(np.zeros(3))
-        slopes = np.stack([(run(255.0 * colour) - zero) / 255.0 for colour in np.eye(3)], axis=1)
-        probe = np.array([31.0, 77.0, 190.0])
-        wrong = np.abs(run(probe) - slopes @ probe - zero).max()
-    except Exception:  # the evaluator's errors have no common class; a prefix that it cannot run is not a normalisation
+        run = _runner(model, source, side, end)
+        # The first operators may cut values off, at 255 or at 1.
+        return _factors(run, 255.0) or _factors(run, 1.0)
+    except Exception:  # the evaluator's errors have no common class; a beginning that it cannot run is no normalisation
         return None
+
+
+def _factors(run: Callable[[Array], Array], largest: float) -> tuple[Array, Array] | None:
+    zero = run(np.zeros(3))
+    slopes = np.stack([(run(largest * colour) - zero) / largest for colour in np.eye(3)], axis=1)
+    probe = np.round(255 * np.array([0.12, 0.3, 0.75])) * (largest / 255)
+    wrong = np.abs(run(probe) - slopes @ probe - zero).max()
     used = np.abs(slopes) > 1e-5 * np.abs(slopes).max()
     if not np.isfinite(slopes).all() or not (used.sum(0) == 1).all() or not (used.sum(1) == 1).all():
         return None
@@ -102,10 +116,13 @@ def _measure(
     return 0.0 - zero[output] / factor, 1 / factor
 
 
-def _runner(model: onnx.ModelProto, source: str, side: int, first: list[onnx.NodeProto], end: str) -> Any:
+def _runner(model: onnx.ModelProto, source: str, side: int, end: str) -> Callable[[Array], Array]:
     """A function from a colour to the three numbers that the operators compute for the pixel in the middle."""
-    read = {name for node in first for name in node.input}
-    constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in read}
+    from onnx.reference import ReferenceEvaluator  # imports 300 modules
+
+    needed = Wiring(model.graph).needed([end], source)
+    first = [node for node in model.graph.node if node.output[0] in needed.produced]
+    constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in needed.tensors}
     nodes = [_neutral(node, constants) if node.op_type == "BatchNormalization" else node for node in first]
     graph = helper.make_graph(
         nodes,
@@ -118,7 +135,8 @@ def _runner(model: onnx.ModelProto, source: str, side: int, first: list[onnx.Nod
 
     def run(colour: Array) -> Array:
         picture = np.broadcast_to(colour.astype(np.float32)[None, :, None, None], (1, 3, side, side))
-        result = evaluator.run(None, {source: np.ascontiguousarray(picture)})[0]
+        outputs: Any = evaluator.run(None, {source: np.ascontiguousarray(picture)})
+        result = outputs[0]
         if result.ndim != 4 or 3 not in (result.shape[1], result.shape[3]):
             raise ValueError("not a picture")
         pixels = result if result.shape[1] == 3 else result.transpose(0, 3, 1, 2)

@@ -116,11 +116,11 @@ def _check_whole_numbers(network: Network, preprocessing: Preprocessing) -> None
     low, high = network.taken.bounds
     values = possible_values(preprocessing)
     if (values != np.round(values)).any() or values.min() < low or values.max() > high:
-        shown = {"option": "scale", "value": f"{preprocessing.scale:.6g} (with mean and std)"}
         accepted = (
             f"values that turn 0 to 255 into whole numbers from {low} to {high}, because its input takes no others"
         )
-        raise SqlExtError("INVALID_PREPROCESSING", **shown, accepted=accepted)
+        given = f"{preprocessing.scale:.6g} (with mean and std)"
+        raise SqlExtError("INVALID_PREPROCESSING", option="scale", value=given, accepted=accepted)
 
 
 def _labels(context: Context, request: ImportRequest) -> tuple[str, ...] | None:

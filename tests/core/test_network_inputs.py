@@ -103,6 +103,9 @@ NORMALISING: dict[str, tuple[str, dict[str, Any], Array]] = {
     "from -1 to 1": ("r = Mul (x, hf)\n t = Add (r, hf)\n s = Sub (t, m)\n y = Div (s, sd)", {"hf": HALF, "m": NCHW(MEAN), "sd": NCHW(STD)}, 2 * UNIT - 1),
     "blue first": ("y = Sub (x, m)", {"m": NCHW(CAFFE)}, PIXELS[:, ::-1]),
     "red first": ("y = Sub (x, m)", {"m": NCHW(CAFFE[::-1])}, PIXELS),
+    "computed constants": ("u = Unsqueeze (m1, ax)\n s = Sub (x, u)\n w = Unsqueeze (d1, ax)\n y = Div (s, w)", {"m1": MEAN, "d1": STD, "ax": np.array([0, 2, 3])}, UNIT),
+    "cut off at 1": ("r = Clip (x, zero, one)\n s = Sub (r, m)\n y = Div (s, sd)", {"one": ONE, "m": NCHW(MEAN), "sd": NCHW(STD)}, UNIT),
+    "cut off at 255": ("r = Clip (x, zero, most)\n s = Sub (r, m)\n y = Div (s, sd)", {"most": np.float32(255), "m": NCHW(255 * MEAN), "sd": NCHW(255 * STD)}, PIXELS),
     "swapped inside": ("s = Gather <axis = 1> (x, o)\n y = Sub (s, m)", {"o": np.array([2, 1, 0]), "m": NCHW(CAFFE)}, PIXELS),
 }  # fmt: skip
 # torchvision's Inception and GoogLeNet take the usual normalisation and change it channel by channel.
@@ -130,6 +133,15 @@ def test_networks_that_normalise_their_pictures(kind: str) -> None:
     wanted = original(model, np.ascontiguousarray(batch, np.float32))
     assert np.abs(scores - wanted).max() < 1e-4 * np.abs(wanted).max()
     assert bool(read.taken.notes) == (batch is not DEFAULTS)
+
+
+def test_metadata_about_pictures() -> None:
+    """Custom Vision writes it: values from 0 to 255 in the order blue, green, red."""
+    model = network("y = Identity (x)")
+    helper.set_model_props(model, {"Image.BitmapPixelFormat": "Bgr8", "Image.NominalPixelRange": "NominalRange_0_255"})
+    read, scores = imported(model)
+    assert np.abs(scores - original(model, PIXELS[:, ::-1].astype(np.float32))).max() < 1e-3
+    assert read.taken.notes == ("its metadata says how pictures are prepared",)
 
 
 def test_a_normalisation_of_no_usual_kind_is_said() -> None:
