@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo shell test-fast test test-slow test-all test-sqlglot jar fmt lint types bench dist clean
+.PHONY: help demo shell test-fast test test-slow test-all test-sqlglot test-protobuf jar proto fmt lint types bench dist clean
 
 help:  ## print this menu
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -31,9 +31,9 @@ test-fast: $(READY) jar  ## run the tests that need no Spark session
 test: $(READY) jar $(ARCHIVE)  ## run the tests of everything that a change can break, including the clients
 	$(PYTEST) tests -m "not slow"
 
-test-slow: $(READY) jar $(ARCHIVE)  ## run what test-all adds: more seeds, a second cluster, published photographs, other sqlglot versions
+test-slow: $(READY) jar $(ARCHIVE)  ## run what test-all adds: more seeds, a second cluster, published photographs, other versions of sqlglot and protobuf
 	$(PYTEST) tests -m slow
-	@$(MAKE) --no-print-directory test-sqlglot
+	@$(MAKE) --no-print-directory test-sqlglot test-protobuf
 
 test-all: test test-slow  ## run every test
 
@@ -43,11 +43,20 @@ test-sqlglot: $(READY) jar  ## test the grammar with the oldest and with the com
 		PYTHONPATH=build/sqlglot $(BIN)/python -m pytest tests/core/test_dialect.py tests/core/test_language.py || exit 1; \
 	done
 
+test-protobuf: $(READY)  ## test the readers of BigDL's files with the oldest protobuf
+	rm -rf build/protobuf && $(BIN)/python -m pip install --quiet --no-deps --target build/protobuf "protobuf==4.25.1" "onnx==1.16.*"
+	PYTHONPATH=build/protobuf $(BIN)/python -m pytest tests/core/test_bigdl_files.py
+
 $(ARCHIVE): jar
 	@$(BIN)/python -m tests.support.class_archive $@
 
 jar: $(READY)  ## compile the Scala shim, if something changed
 	@$(BIN)/python -m sqlext.jvm.build
+
+# An old compiler, because the code of newer ones refuses protobuf releases that pyproject.toml allows.
+proto: $(READY)  ## generate the Python code of bigdl.proto
+	rm -rf build/protoc && $(BIN)/python -m pip install --quiet --no-warn-conflicts --target build/protoc "grpcio-tools==1.62.3"
+	PYTHONPATH=build/protoc $(BIN)/python -m grpc_tools.protoc -I . --python_out . --pyi_out . sqlext/networks/bigdl.proto
 
 fmt: $(READY)  ## format the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -90,6 +90,7 @@ def _change(
             wanted_comment = table["comment"] if comment is _UNCHANGED else comment
             if wanted == table["properties"] and wanted_comment == table["comment"]:
                 return
+            # The next round reads it back: the loop ends only when the table has what was wanted.
             catalog.metastore.alter_table(name, wanted, wanted_comment)
     raise SqlExtError("VERSION_CONFLICT", version=name, attempts=ATTEMPTS)
 

@@ -40,11 +40,22 @@ def _what_to_do(catalog: CatalogReader, wanted: ModelName) -> str:
     )
 
 
+def record_of(backbone: ModelVersion) -> dict[str, Any]:
+    """What the manifest of a head says about its backbone; :func:`recorded_backbone` reads it."""
+    return {
+        "model": str(backbone.name),
+        "model_id": backbone.model_id,
+        "version": backbone.version,
+        "location": backbone.location,
+    }
+
+
 def recorded_backbone(catalog: CatalogReader, recorded: dict[str, Any], model: ModelVersion) -> ModelVersion:
     """The exact backbone version that a head was trained on, found by its id, so that a rename does not matter.
 
     :raises SqlExtError: BACKBONE_MISSING; another version is never used in its place.
     """
+    # SELECT on the backbone is not checked: whoever may use the head may use it with its backbone.
     hint = ModelName.of(recorded["model"].split("."), model.name.namespace)
     found = catalog.find_version(f"{recorded['model_id']}@{recorded['version']}", hint=hint)
     if found is not None:

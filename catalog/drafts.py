@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlext.catalog.entry import KIND, MODEL_ID, path_of
+from sqlext.catalog.layout import MODEL_FOLDER
 from sqlext.catalog.names import ModelName
 from sqlext.catalog.reader import CatalogReader
 from sqlext.errors import SqlExtError
@@ -36,12 +37,12 @@ class Draft:
     staging: tempfile.TemporaryDirectory[str] = field(repr=False)
 
     @property
-    def root(self) -> Path:
-        return Path(self.staging.name)
+    def version_folder(self) -> Path:
+        return Path(self.staging.name, "version")
 
     @property
     def local(self) -> Path:
-        return self.root / "version" / "_model"
+        return self.version_folder / MODEL_FOLDER
 
     def close(self) -> None:
         self.staging.cleanup()
@@ -54,6 +55,7 @@ class Draft:
 
 
 def new_id() -> str:
+    # orphans.py recognises the folders of models by these 12 hexadecimal digits.
     return uuid.uuid4().hex[:12]
 
 

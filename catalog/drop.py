@@ -31,6 +31,7 @@ def drop_model(catalog: CatalogReader, name: ModelName) -> Dropped:
     entry = catalog.get(name)
     catalog.check(name, "DROP")
     _refuse_in_use(catalog, entry, entry.versions)
+    # Before the table is dropped: a folder that cannot be read is an error while nothing has changed yet.
     ours = [v for v in entry.versions if is_ours(catalog, v)]
     kept = [v.location for v in entry.versions if v not in ours]
     catalog.metastore.drop_table(name)
@@ -38,13 +39,18 @@ def drop_model(catalog: CatalogReader, name: ModelName) -> Dropped:
     for version in ours:
         catalog.files.delete(version.location, recursive=True)
         catalog.after("drop_model.folder")
-    for mark in catalog.files.list(f"{entry.location}/{DROPPED}"):
-        if mark.name.isdigit():
-            catalog.files.delete(f"{entry.location}/{DROPPED}/{mark.name}")
-    catalog.files.delete(f"{entry.location}/{DROPPED}")
-    catalog.files.delete(entry.location)  # without effect if other files are in it
+    delete_model_folder(catalog, entry.location)
     numbers = tuple(v.version for v in entry.versions)
     return Dropped(name, numbers, sum(v.size_bytes for v in ours), (*kept, *entry.foreign))
+
+
+def delete_model_folder(catalog: CatalogReader, folder: str) -> None:
+    """Deletes a model's folder and the marks of its dropped versions, if nothing else is in it."""
+    for mark in catalog.files.list(f"{folder}/{DROPPED}"):
+        if mark.name.isdigit():
+            catalog.files.delete(f"{folder}/{DROPPED}/{mark.name}")
+    catalog.files.delete(f"{folder}/{DROPPED}")
+    catalog.files.delete(folder)  # without effect if other files are in it
 
 
 def drop_version(catalog: CatalogReader, name: ModelName, number: int) -> Dropped:
@@ -55,6 +61,7 @@ def drop_version(catalog: CatalogReader, name: ModelName, number: int) -> Droppe
     if not others and not entry.foreign:
         return drop_model(catalog, name)
     _refuse_in_use(catalog, entry, (version,))
+    # If only partitions of a user's INSERT remain, no version exists to which the alias or the default could move.
     if version.aliases and others:
         aliases = ", ".join(sorted(version.aliases))
         raise SqlExtError("ALIASED_VERSION", model=name, version=number, aliases=aliases)
@@ -91,6 +98,7 @@ def is_ours(catalog: CatalogReader, version: ModelVersion) -> bool:
         manifest = json.loads(catalog.files.read(f"{version.model_folder}/{MANIFEST}"))
     except (FileNotFoundError, ValueError):
         return False
+    # ALTER TABLE can point a partition to any folder; what another version or another model wrote is not deleted.
     own_name = posixpath.basename(version.location).endswith(f"-{version.run_id}")
     return own_name and (manifest.get("model_id"), manifest.get("run_id")) == (version.model_id, version.run_id)
 

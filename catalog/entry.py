@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
+from sqlext.catalog.layout import MODEL_FOLDER
 from sqlext.catalog.names import ModelName
 from sqlext.errors import SqlExtError
 from sqlext.networks.scores import VALUE
@@ -70,7 +71,7 @@ class ModelVersion:
 
     @property
     def model_folder(self) -> str:
-        return f"{self.location}/_model"
+        return f"{self.location}/{MODEL_FOLDER}"
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
@@ -167,6 +168,8 @@ def _holders(own: Iterable[tuple[int, Mapping[str, Any]]]) -> tuple[dict[str, in
     for number, partition in own:
         for key, when in partition["parameters"].items():
             if key == PINNED or key.startswith(ALIAS):
+                # set_alias writes the new holder before it removes the old one, so a crash in between leaves two. The times are
+                # texts of equal length in UTC, which sort like the times themselves.
                 latest[key] = max(latest.get(key, ("", 0)), (when, number))
     aliases = {k.removeprefix(ALIAS): number for k, (_, number) in latest.items() if k != PINNED}
     return aliases, latest[PINNED][1] if PINNED in latest else None

@@ -82,10 +82,12 @@ class Files:
             try:
                 stream = self._fs(path).open(self._path(path))
             except Py4JJavaError as error:
+                # Hadoop's local file system raises FileNotFoundException "(Permission denied)" for a file that it may not open.
                 if "FileNotFoundException" in _classes(error) and "ermission denied" not in java_message(error):
                     raise FileNotFoundError(path) from None
                 raise
             try:
+                # Py4J sends bytes as base64 text, so large files are copied with local_copy() instead.
                 return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
             finally:
                 stream.close()
@@ -116,6 +118,7 @@ class Files:
     def write(self, path: str, content: bytes) -> None:
         """Writes or replaces a small file so that a reader sees either the old or the new content, never a part."""
         folder, name = posixpath.split(path)
+        # A name with a leading dot is hidden from Spark and Hive, which would otherwise read an unfinished file as data.
         part = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
         with self._refusals(folder, "write"):
             stream = self._fs(folder).create(self._path(part), True)
@@ -160,6 +163,7 @@ class Files:
         """Deletes a file or folder; a folder that is not empty only if ``recursive``. Returns whether it was deleted."""
         with self._refusals(posixpath.dirname(path), "write"):
             fs, target = self._fs(path), self._path(path)
+            # Hadoop raises an exception for a folder that is not empty.
             if not recursive and fs.exists(target) and fs.getFileStatus(target).isDirectory() and fs.listStatus(target):
                 return False
             return bool(fs.delete(target, recursive))

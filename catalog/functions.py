@@ -33,6 +33,7 @@ def warn_of_hidden(spark: SparkSession, function: str, database: str) -> None:
     key = (spark.sparkContext.applicationId, database, function)
     if key in _looked_for or function not in _short_names(spark, [function]):
         return
+    # Also if nothing is hidden: otherwise each call in a query would ask the metastore.
     _looked_for.add(key)
     if _external(spark).functionExists(database, function):
         logger.warning(

@@ -12,8 +12,9 @@ import pyarrow
 from pyarrow import parquet
 
 from sqlext.catalog.files import Files
+from sqlext.catalog.layout import HISTORY
 
-FILE = "history.parquet"
+# The columns of the model's table (metastore.py), by whose names Spark, Hive and Trino read the file.
 COLUMNS = {
     "run_id": "string",
     "epoch": "int32",
@@ -50,7 +51,7 @@ def write_history(rows: Iterable[Mapping[str, Any]], run_id: str, path: Path) ->
 def read_history(files: Files, location: str) -> list[dict[str, Any]]:
     """The epochs of the version in the folder ``location``, in order; empty for an imported network."""
     try:
-        content = files.read(f"{location}/{FILE}")
+        content = files.read(f"{location}/{HISTORY}")
     except FileNotFoundError:
         return []
     rows = parquet.read_table(io.BytesIO(content), coerce_int96_timestamp_unit="us").to_pylist()

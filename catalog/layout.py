@@ -5,8 +5,16 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import version as version_of
 
-MANIFEST = "manifest.json"  # in a version's _model/
 DROPPED = "_dropped"  # in a model's folder: a mark per dropped version
+# In a version's folder:
+HISTORY = "history.parquet"
+MODEL_FOLDER = "_model"  # the folder of all other files
+# In MODEL_FOLDER:
+MANIFEST = "manifest.json"
+HEAD = "head.onnx"  # of a trained model
+HELD_OUT = "held_out.parquet"  # of a trained model
+NETWORK = "network.onnx"  # of an imported network
+BIGDL_FILES = ("model.bigdl", "model.bigdl.weights")  # the head or the network for BigDL
 
 
 @cache

@@ -81,6 +81,7 @@ class Metastore:
 
     def partitions(self, name: ModelName) -> list[dict[str, Any]]:
         """All partitions of a table; empty for a table that does not exist."""
+        # Py4J passes None as null, of which Option makes Scala's None.
         nothing = self._jvm.scala.Option.apply(None)
         try:
             return list(self._read(self._external.listPartitions(name.namespace, name.name, nothing)))
@@ -91,6 +92,7 @@ class Metastore:
 
     def create_table(self, name: ModelName, location: str, properties: Mapping[str, str], comment: str | None) -> bool:
         """Creates a model's table. Returns False if a table of that name already exists."""
+        # Spark's analysis fills in what a CatalogTable needs besides: serde, schema, provider and owner.
         plan = self.plan(self._create_statement(name, location)).analyzed()
         storage = self._located(plan.table().storage(), location)
         option = self._jvm.scala.Option.apply
@@ -100,6 +102,7 @@ class Metastore:
         try:
             self._state.catalog().createTable(table, False, False)
         except PySparkException:
+            # Spark's or Hive's exception, depending on who notices another session's table first: look at the result instead.
             if self._external.tableExists(name.namespace, name.name):
                 return False
             raise
@@ -108,6 +111,7 @@ class Metastore:
     def alter_table(self, name: ModelName, properties: Mapping[str, str], comment: str | None) -> None:
         """Replaces the properties and comment of a table (reads it first); not through SQL, since both are free text."""
         table = self._external.getTable(name.namespace, name.name)
+        # Hive stores these two as properties itself: the comment, and the time of the change.
         own = {key: value for key, value in properties.items() if key not in ("comment", "transient_lastDdlTime")}
         changed = _copy(table, {11: self._map(own), 14: self._jvm.scala.Option.apply(comment)})
         self._state.catalog().alterTable(changed)
@@ -134,11 +138,13 @@ class Metastore:
             self._jvm.scala.Option.apply(None),
         )
         try:
+            # This call decides a race: the metastore refuses a second partition of the same version.
             self._external.createPartitions(name.namespace, name.name, self._seq([partition]), False)
         except PySparkException:
             if any(p["spec"].get("version") == str(version) for p in self.partitions(name)):
                 return False
             raise
+        # A table in Spark's cache (CACHE TABLE) would otherwise stay without the new version.
         self.refresh(name)
         return True
 
@@ -152,6 +158,7 @@ class Metastore:
     def drop_partition(self, name: ModelName, version: int) -> None:
         """Removes one partition of an external table from the metastore; the files stay."""
         specs = self._seq([self._map({"version": str(version)})])
+        # The last arguments: ignore a missing partition, do not purge, leave the files.
         self._external.dropPartitions(name.namespace, name.name, specs, True, False, True)
         self.refresh(name)
 

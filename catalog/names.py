@@ -10,6 +10,7 @@ from sqlext.errors import SqlExtError
 
 LATEST = "latest"
 DEFAULT = "default"
+# ASCII, as \w means in Java: Spark's catalog checks names by the same pattern.
 _PART = re.compile(r"\s*(?:`((?:[^`]|``)+)`|(\w+))\s*", re.ASCII)
 _IDENTIFIER = re.compile(r"\w+", re.ASCII)  # what Spark's session catalog accepts as a table name
 _MAX_LENGTH = 128  # the length of TBLS.TBL_NAME in older metastores

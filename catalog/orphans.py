@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from sqlext.catalog.drop import delete_model_folder
 from sqlext.catalog.entry import path_of
 from sqlext.catalog.files import FileInfo
-from sqlext.catalog.history import FILE as HISTORY
-from sqlext.catalog.layout import DROPPED, MANIFEST
+from sqlext.catalog.layout import DROPPED, HISTORY, MANIFEST, MODEL_FOLDER
 from sqlext.catalog.purge import KEPT, PURGED, WOULD_PURGE, Purged
 from sqlext.catalog.reader import CatalogReader
 from sqlext.catalog.runs import READY, RunStore
 
 _MODEL = re.compile(r"(\w+)-([0-9a-f]{12})")
 _VERSION = re.compile(r"v(\d+)-(\w+)")
-_OURS = {HISTORY, "_model"}
+_OURS = {HISTORY, MODEL_FOLDER}
+# A publish that is still running owns no partition yet; no upload takes a day.
 _DAY = timedelta(days=1)
 
 
@@ -73,6 +74,8 @@ def _owned(catalog: CatalogReader) -> set[str]:
 
 
 def _path_only(path: str) -> str:
+    # The metastore and the file system may write the same place differently (file:/ and file:///, a host with and without its
+    # port). To compare only paths can at worst keep a folder.
     return re.sub(r"^[A-Za-z][\w+.-]*:(//[^/]*)?", "", path)
 
 
@@ -90,17 +93,18 @@ def _unowned(catalog: CatalogReader, database_folder: str, owned: set[str]) -> I
 
 def _touched(catalog: CatalogReader, folder: _Folder) -> datetime:
     """The last time at which anything in the folder was written."""
-    inside = [*catalog.files.list(folder.path), *catalog.files.list(f"{folder.path}/_model")]
+    inside = [*catalog.files.list(folder.path), *catalog.files.list(f"{folder.path}/{MODEL_FOLDER}")]
     return datetime.fromtimestamp(max(info.modified_ms for info in [folder.info, *inside]) / 1000, UTC)
 
 
 def _not_ours(catalog: CatalogReader, folder: _Folder) -> str | None:
     """Why a folder may not come from an interrupted publish or drop of ours; None if it does."""
+    # A leading dot marks temporary files of ours (files.py) and Hadoop's checksums.
     others = {i.name for i in catalog.files.list(folder.path) if not i.name.startswith(".")} - _OURS
     if others:
         return f"it contains {', '.join(sorted(others)[:3])}, which no training writes"
     try:
-        manifest = json.loads(catalog.files.read(f"{folder.path}/_model/{MANIFEST}"))
+        manifest = json.loads(catalog.files.read(f"{folder.path}/{MODEL_FOLDER}/{MANIFEST}"))
     except (FileNotFoundError, ValueError):
         return None  # the crash came before the manifest
     return None if manifest.get("model_id") == folder.model_id else "its manifest belongs to another model"
@@ -108,13 +112,8 @@ def _not_ours(catalog: CatalogReader, folder: _Folder) -> str | None:
 
 def _remove_model_folder(catalog: CatalogReader, folder: str, owned: set[str]) -> None:
     """Removes the empty folder of a model whose table does not exist, with its marks of dropped versions."""
-    if _path_only(folder) in owned or any(info.name != DROPPED for info in catalog.files.list(folder)):
-        return
-    for mark in catalog.files.list(f"{folder}/{DROPPED}"):
-        if mark.name.isdigit():
-            catalog.files.delete(f"{folder}/{DROPPED}/{mark.name}")
-    catalog.files.delete(f"{folder}/{DROPPED}")
-    catalog.files.delete(folder)  # without effect if other files are in it
+    if _path_only(folder) not in owned and all(info.name == DROPPED for info in catalog.files.list(folder)):
+        delete_model_folder(catalog, folder)
 
 
 def purge_runs(

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import tenacity
 from pyspark.errors.exceptions.base import PySparkException
 
 from sqlext.catalog.drafts import MAX_VALUE, Draft, check_properties, folder_of, identity, new_id
@@ -33,10 +32,10 @@ from sqlext.catalog.entry import (
     path_of,
     version_number,
 )
-from sqlext.catalog.history import FILE as HISTORY
 from sqlext.catalog.history import write_history
-from sqlext.catalog.layout import DROPPED, MANIFEST, release
+from sqlext.catalog.layout import DROPPED, HISTORY, MANIFEST, MODEL_FOLDER, release
 from sqlext.catalog.reader import CatalogReader
+from sqlext.catalog.versions import retrying
 from sqlext.errors import SqlExtError
 
 _FOLDER = re.compile(r"v(\d+)-(.+)")
@@ -79,16 +78,11 @@ class Publication:
         """
         rows = list(history)
         if rows:
-            write_history(rows, self.draft.run_id, self.draft.root / "version" / HISTORY)
-        policy = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_RacedError),
-            stop=tenacity.stop_after_attempt(_ATTEMPTS),
-            wait=tenacity.wait_random(0, 0.1),
-            reraise=True,
-        )
+            write_history(rows, self.draft.run_id, self.draft.version_folder / HISTORY)
         try:
-            return policy(self._attempt)
+            return retrying(_RacedError, _ATTEMPTS)(self._attempt)
         except Exception as error:
+            # If the metastore was asked, the partition may exist although the answer was lost, and its files must stay.
             if not self.committing:
                 self._discard()
             if isinstance(error, _RacedError):
@@ -98,6 +92,7 @@ class Publication:
     def _attempt(self) -> int:
         name = self.draft.name
         table = self._adopt()
+        # Folders of unfinished publishes count as well, so that two trainings that upload at once rarely want the same number.
         number = 1 + max(self._taken() | self._begun(), default=0)
         self._place(number)
         self.catalog.after("publish.uploaded")
@@ -141,8 +136,9 @@ class Publication:
         if self.folder != target:
             self.files.make_folder(self.draft.folder, self.database_folder)
         if self.folder is None:
+            # Set before the upload, so that a part of it is removed if it fails.
             self.folder = target
-            self.files.upload(self.draft.root / "version", target)
+            self.files.upload(self.draft.version_folder, target)
             self.files.share_all(target, self.database_folder)
             self.catalog.after("publish.uploading")
         elif self.folder != target:
@@ -150,8 +146,9 @@ class Publication:
             self.files.rename(before, target)
             # If the race was for the model's name, our folder for the model is now empty. Otherwise this has no effect.
             self.files.delete(posixpath.dirname(before))
+        # Last: a folder without a manifest is recognised as an upload that did not end (orphans.py).
         if self.written_for != self.draft.model_id:
-            self.files.write(f"{target}/_model/{MANIFEST}", self._manifest())
+            self.files.write(f"{target}/{MODEL_FOLDER}/{MANIFEST}", self._manifest())
             self.written_for = self.draft.model_id
 
     def _commit(self, number: int) -> None:
@@ -162,6 +159,7 @@ class Publication:
                 self.draft.name, number, self.folder, self._partition_parameters()
             )
         except PySparkException:
+            # The model was dropped during the upload: the next attempt creates it again, under a new id.
             if self.metastore.table(self.draft.name) is not None:
                 raise
             created = False
@@ -188,6 +186,7 @@ class Publication:
         return {
             **short_enough,
             **requested,
+            # After the requested ones, so that no caller can replace what the catalog relies on.
             RUN_ID: self.draft.run_id,
             PROMOTED: "true" if self.promote else "false",
             FORMAT: str(FORMAT_VERSION),

@@ -75,6 +75,7 @@ class CatalogReader:
         else:
             hint = nearest(str(ref.alias), found.aliases)
             raise SqlExtError("ALIAS_NOT_FOUND", model=ref.name, alias=ref.alias, hint=hint)
+        # The table has the format of the first version; a later release may have written this version in a newer one.
         _check_format(str(version), version.format_version, version.parameters.get("sqlext.release", "?"))
         return version
 
@@ -136,6 +137,7 @@ class CatalogReader:
     def find_version(self, version_id: str, hint: ModelName | None = None) -> ModelVersion | None:
         """The version with the id ``<model_id>@<version>``, whatever its model is called now; ``hint`` is tried first."""
         model_id, _, number = version_id.partition("@")
+        # The name that was recorded is usually still right; a search reads the tables of all databases.
         table = self.metastore.table(hint) if hint else None
         if hint is None or table is None or table["properties"].get(MODEL_ID) != model_id:
             hint = next((name for name in self._holders(model_id)), None)

@@ -133,6 +133,8 @@ class RunStore:
         """Ends a run as READY, FAILED or CANCELLED."""
         owner = _owned.pop(run_id)
         owner.stop()
+        # The thread may be about to write once more. That is harmless: write() takes the current record under the lock, which
+        # is the final one from here on.
         owner.change({"status": status, "finished_at": datetime.now(UTC), **values})
         self.files.delete(f"{owner.folder}/{run_id}.cancel")
 
@@ -170,6 +172,7 @@ class RunStore:
             raise SqlExtError("RUN_HAS_ENDED", run_id=run_id, status=run.status)
         folder = _folder(self.metastore.database_location(run.namespace))
         self.files.write(f"{folder}/{run_id}.cancel", self.metastore.user().encode())
+        # The file is for other drivers; a run of this one need not wait for the next look at it.
         if run_id in _owned:
             _owned[run_id].cancelled.set()
         return run
@@ -178,6 +181,7 @@ class RunStore:
         """Changes the model's name in its ended runs. A run whose file may not be written keeps the old name."""
         folder = _folder(self.metastore.database_location(name.namespace))
         for run in self.list(name.namespace, name.name):
+            # The owner of a live run would replace the file with its own record, which has the old name.
             if not run.is_live:
                 with suppress(SqlExtError):
                     self.files.write(f"{folder}/{run.run_id}.json", replace(run, model=to).to_json())

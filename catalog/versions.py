@@ -27,6 +27,16 @@ def lock_of(model_id: str) -> threading.Lock:
     return _locks[model_id]
 
 
+def retrying(lost: type[Exception], attempts: int) -> tenacity.Retrying:
+    """Calls a function again, after a short random wait, while it raises ``lost``; the last of these errors is raised."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(lost),
+        stop=tenacity.stop_after_attempt(attempts),
+        wait=tenacity.wait_random(0, 0.1),
+        reraise=True,
+    )
+
+
 class _LostError(Exception):
     """The parameters read back are not those that were written."""
 
@@ -39,12 +49,6 @@ def set_parameters(
     :raises SqlExtError: MODEL_VERSION_NOT_FOUND if it was dropped, VERSION_CONFLICT after many lost races.
     """
     removed = set(unset)
-    policy = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(_LostError),
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
-        wait=tenacity.wait_random(0, 0.1),
-        reraise=True,
-    )
 
     def attempt() -> None:
         before = _parameters(catalog, version)
@@ -58,7 +62,7 @@ def set_parameters(
 
     with _locks[version.model_id]:
         try:
-            policy(attempt)
+            retrying(_LostError, ATTEMPTS)(attempt)
         except _LostError:
             raise SqlExtError("VERSION_CONFLICT", version=version, attempts=ATTEMPTS) from None
 
@@ -94,6 +98,7 @@ def pin(catalog: CatalogReader, name: ModelName, number: int) -> None:
 def follow_latest(catalog: CatalogReader, name: ModelName) -> ModelVersion:
     """SET DEFAULT VERSION LATEST: the newest version becomes the default, until a later one is promoted."""
     latest = catalog.get(name).latest
+    # In this order the default never moves to an older version in between.
     set_parameters(catalog, latest, {PROMOTED: "true"})
     _remove(catalog, name, PINNED)
     return latest
@@ -108,9 +113,11 @@ def _remove(catalog: CatalogReader, name: ModelName, key: str, besides: int | No
 def _parameters(catalog: CatalogReader, version: ModelVersion) -> dict[str, str]:
     for partition in catalog.metastore.partitions(version.name):
         if partition["parameters"].get(RUN_ID) == version.run_id:
+            # Hive changes this parameter with each write, so that what is read back would never equal what was written.
             return {k: v for k, v in partition["parameters"].items() if k != "transient_lastDdlTime"}
     raise SqlExtError("MODEL_VERSION_NOT_FOUND", model=version.name, version=version.version, hint="It was dropped.")
 
 
 def _now() -> str:
+    # Always with microseconds: entry.py compares these texts, which must have the same length.
     return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -66,14 +66,17 @@ def serve(secret: str) -> None:
 
 def _call(secret: object, jsession: JavaObject | None, method: object, request: object) -> str:
     known = _secret[0] if _secret else ""
+    # The type first: a connection can send any type, and an exception must not cross Py4J.
     if not known or not isinstance(secret, str) or not hmac.compare_digest(secret.encode(), known.encode()):
         return json.dumps({"error": {"kind": "runtime", "message": "refused: this call does not carry the secret"}})
+    # str() writes dates and times in a form that from_json reads in the JVM (Scala: JsonRows).
     return json.dumps(_answer(jsession, str(method), str(request)), default=str)
 
 
 def _answer(jsession: JavaObject | None, method: str, request: str) -> dict[str, Any]:
     try:
         return {"ok": _METHODS[method](_session(jsession), json.loads(request))}
+    # Also SystemExit and KeyboardInterrupt: Py4J would pass them to the SQL user as a Java stack trace.
     except BaseException as error:
         return {"error": _envelope(error)}
 

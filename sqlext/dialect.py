@@ -28,6 +28,7 @@ from sqlext.routing import Routed, route
 from sqlext.statements import STATEMENTS, read_statement
 from sqlext.udfs import FUNCTIONS
 
+# Classes of the compiled extra cannot be subclassed. Without this check, Python would say so only when a parser is created.
 if not str(sqlglot.parser.__file__).endswith(".py"):
     raise SqlExtError("COMPILED_SQLGLOT")
 
@@ -77,6 +78,7 @@ class BigDL(Spark):
         FUNCTION_PARSERS = {k: v for k, v in Spark.Parser.FUNCTION_PARSERS.items() if k not in _FUNCTIONS}  # noqa: RUF012
 
         def _parse_statement(self) -> Any:
+            # sqlglot also calls this method for a statement inside another one. Only a whole statement can be ours.
             if self._index or not self.sql:
                 return super()._parse_statement()
             statement = _ours(self) or _verbatim(self)

@@ -22,6 +22,7 @@ _listeners: list[Callable[[Progress], None]] = []
 
 def report(phase: str, done: int, total: int | None = None, detail: str = "") -> None:
     """Calls every listener of this process with a :class:`Progress`."""
+    # A copy, since another thread may add or remove a listener meanwhile.
     for listener in tuple(_listeners):
         listener(Progress(phase, done, total, detail))
 

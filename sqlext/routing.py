@@ -40,6 +40,7 @@ def route(sql: str) -> Routed | None:
     heads = [head for statement in STATEMENTS for head in statement.HEADS if reader.at(*head)]
     if not heads:
         return None
+    # The shortest, as in the shim, which stops reading as soon as the words are a head.
     reader.take(*min(heads, key=len))
     closing, is_bare = reader.closing(opened)
     if closing is None:

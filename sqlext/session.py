@@ -90,8 +90,10 @@ def configure(builder: SparkSession.Builder) -> SparkSession.Builder:
     """
     if not JAR.is_file():
         raise SqlExtError("JAR_NOT_BUILT", jar=JAR)
+    # Workers would otherwise run the python3 of PATH, which may lack this package.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    # Only a JVM that this process will start needs a Java. spark-submit names its own JVM in PYSPARK_GATEWAY_PORT.
     if "PYSPARK_GATEWAY_PORT" not in os.environ and SparkContext._gateway is None:
         os.environ["JAVA_HOME"] = str(find_java())
     known = {**file_defaults(), **builder._options}
@@ -111,6 +113,7 @@ def attach(spark: SparkSession) -> SparkSession:
         return spark
     _check(spark)
     _start_callbacks(spark)
+    # In this order: only attach() returns the secret, and until it is stored, every call is refused.
     backend = bridge.Backend()
     bridge.serve(hub(spark).attach(backend))
     _attached.update(application=application, backend=backend)
@@ -132,6 +135,7 @@ def _start_callbacks(spark: SparkSession) -> None:
 def _check(spark: SparkSession) -> None:
     if not isinstance(SparkContext._gateway, ClientServer):
         raise SqlExtError("PINNED_THREADS_NEEDED")
+    # Py4J returns a package, not an error, for a class that does not exist.
     if isinstance(hub(spark), JavaPackage):
         raise SqlExtError("SESSION_NOT_READY", lacks="bigdl-sqlext's jar on the driver's class path")
     if EXTENSION not in spark.sparkContext.getConf().get("spark.sql.extensions", ""):

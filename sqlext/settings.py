@@ -53,6 +53,8 @@ SETTINGS: tuple[Setting, ...] = (
         "90d",
         "PURGE deletes records of runs that ended longer ago, except those of existing versions.",
     ),
+    # Spark limits Arrow batches only by rows, and 10,000 photographs of 220 KB do not fit into one
+    # (OversizedAllocationException).
     Setting("batch.maxBytes", "bytes", "16m", "Maximum size of a batch that is sent to the Python worker."),
     Setting("batch.maxRows", "int", "10000", "Maximum rows of a batch that is sent to the Python worker."),
     Setting(
@@ -75,9 +77,11 @@ SETTINGS: tuple[Setting, ...] = (
         "The short function names to register, comma-separated; if not set, all.",
         static=True,
     ),
+    # About 33,000 embeddings of ResNet-50.
     Setting(
         "train.localMaxBytes", "bytes", "256m", "Features up to this size train in one executor task.", static=True
     ),
+    # About 30,000 embeddings of ResNet-50.
     Setting(
         "cache.maxBytes",
         "bytes",

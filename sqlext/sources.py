@@ -77,6 +77,7 @@ def find_column(frame: DataFrame, name: Name, source: Source) -> ColumnOf:
     :raises SqlExtError: COLUMN_NOT_FOUND with the nearest name.
     """
     try:
+        # select() resolves a name as Spark does: without case, with fields of structs, and with an error if it is ambiguous.
         kind = frame.select(name.sql).schema.fields[0].dataType
     except AnalysisException:
         hint = nearest(str(name), frame.columns, limit=20)

@@ -70,6 +70,7 @@ def bind(spark: SparkSession, function: str, namespace: list[str], arguments: li
     name = function.lower().removeprefix("sqlext_")
     target = next(f for f in FUNCTIONS if f.name == name)
     bindable = tuple(_argument(i, a) for i, a in enumerate(arguments))
+    # First: a call that was meant for the hidden function may fail below, and then the log has the reason.
     warn_of_hidden(spark, name, ".".join(namespace))
     bound: Binding = target.bind(Call(spark, function.lower(), ".".join(namespace), bindable))
     steps = [{"name": s.name, "udf": s.udf, "arguments": list(s.arguments)} for s in bound.steps]

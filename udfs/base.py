@@ -20,10 +20,23 @@ from sqlext.text import identifier
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from sqlext.catalog.facade import ModelCatalog
     from sqlext.scoring.inputs import Argument
     from sqlext.scoring.steps import Step
 
 logger = logging.getLogger("sqlext")
+
+
+# Descriptions that the usage texts of several functions share.
+MODEL = "model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'"
+FEATURES = """features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
+        column names, or the columns themselves in trained order"""
+IMAGE = "image - BINARY (an encoded picture) or an image struct"
+
+
+def argument_list(*described: str) -> str:
+    """The text of ``arguments``, in the form that Spark requires; each of ``described`` is ``name - what it is``."""
+    return "\n    Arguments:\n" + "".join(f"      * {text}\n" for text in described) + "    "
 
 
 @dataclass(frozen=True)
@@ -44,14 +57,51 @@ class Binding:
     result: str
 
 
-class SqlFunction(ABC):
-    """One SQL function. ``signature`` is shown in errors and in DESCRIBE FUNCTION."""
+class Function(ABC):
+    """What scalar and table functions share. ``signature`` is shown in errors and in DESCRIBE FUNCTION."""
 
     name: ClassVar[str]
     signature: ClassVar[str]
     usage: ClassVar[str]
     arguments: ClassVar[str] = ""
     examples: ClassVar[str] = ""
+
+    def expect(self, call: Call, count: int) -> None:
+        if len(call.arguments) != count:
+            raise self.invalid(call, f"takes {count} argument{'s' if count != 1 else ''}, got {len(call.arguments)}")
+
+    def invalid(self, call: Call, problem: str) -> SqlExtError:
+        return SqlExtError("INVALID_ARGUMENTS", problem=problem, signature=self.signature)
+
+    def constant_string(self, call: Call, index: int, what: str) -> str:
+        from pyspark.sql.types import StringType
+
+        argument = call.arguments[index]
+        if not argument.constant or not isinstance(argument.type, StringType) or argument.value is None:
+            raise self.invalid(call, f"needs {what} as a constant string")
+        return str(argument.value)
+
+    def version(self, call: Call) -> tuple[ModelCatalog, ModelVersion]:
+        """Returns the catalog, and the version that the first argument, a constant, refers to now.
+
+        A running query does not change to another version. The caller needs SELECT on the model's table.
+
+        :raises SqlExtError: INVALID_ARGUMENTS and those of :meth:`ModelCatalog.resolve`.
+        """
+        from sqlext.catalog.facade import ModelCatalog
+
+        text = self.constant_string(call, 0, "a model name")
+        catalog = ModelCatalog(call.spark)
+        # The plan of a query that scores contains no relation for the model, so an
+        # authorization extension sees only this check.
+        version = catalog.resolve(ModelRef.parse(text, call.namespace))
+        catalog.check(version.name, "SELECT")
+        return catalog, version
+
+
+class SqlFunction(Function):
+    """One SQL function that returns a value."""
+
     native: ClassVar[str | None] = None  # a Scala expression class, which needs no Python worker
 
     @abstractmethod
@@ -61,17 +111,10 @@ class SqlFunction(ABC):
         :raises SqlExtError: INVALID_ARGUMENTS, and the errors about models and features.
         """
 
-    def expect(self, call: Call, count: int) -> None:
-        if len(call.arguments) != count:
-            raise self.invalid(call, f"takes {count} argument{'s' if count != 1 else ''}, got {len(call.arguments)}")
-
     def expect_at_least(self, call: Call, count: int) -> None:
         """For functions whose features may be several columns."""
         if len(call.arguments) < count:
             raise self.invalid(call, f"takes at least {count} arguments, got {len(call.arguments)}")
-
-    def invalid(self, call: Call, problem: str) -> SqlExtError:
-        return SqlExtError("INVALID_ARGUMENTS", problem=problem, signature=self.signature)
 
     def expect_image(self, call: Call, image: Argument) -> None:
         """Accepts an image or an untyped NULL."""
@@ -81,14 +124,6 @@ class SqlFunction(ABC):
 
         if not is_image(image.type) and not isinstance(image.type, NullType):
             raise self.invalid(call, f"needs an image (BINARY or an image struct), got {shown_type(image.type)}")
-
-    def constant_string(self, call: Call, index: int, what: str) -> str:
-        from pyspark.sql.types import StringType
-
-        argument = call.arguments[index]
-        if not argument.constant or not isinstance(argument.type, StringType) or argument.value is None:
-            raise self.invalid(call, f"needs {what} as a constant string")
-        return str(argument.value)
 
 
 class NativeFunction(SqlFunction):
@@ -101,6 +136,7 @@ class NativeFunction(SqlFunction):
 class PictureFunction(SqlFunction):
     """A function whose only argument is a picture; ``result`` is SQL over the step `inspected`."""
 
+    arguments = argument_list(IMAGE)
     result: ClassVar[str]
 
     def bind(self, call: Call) -> Binding:
@@ -120,12 +156,7 @@ class ModelFunction(SqlFunction):
 
     wanted: ClassVar[str | None] = None
     result: ClassVar[str]
-    arguments = """
-    Arguments:
-      * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
-      * features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
-        column names, or the columns themselves in trained order
-    """
+    arguments = argument_list(MODEL, FEATURES)
 
     def bind(self, call: Call) -> Binding:
         self.expect_at_least(call, 2)
@@ -139,22 +170,15 @@ class ModelFunction(SqlFunction):
         return Binding(prediction_steps(call.spark, model, features, self.signature), result)
 
     def resolve(self, call: Call) -> tuple[ModelVersion, dict[str, Any]]:
-        """Returns the version that the first argument, a constant, refers to now, with its manifest.
+        """Returns the :meth:`version`, with its manifest.
 
-        A running query does not change to another version. The caller needs SELECT on the model's table.
-
-        :raises SqlExtError: WRONG_KIND_OF_MODEL and those of :meth:`ModelCatalog.resolve`.
+        :raises SqlExtError: WRONG_KIND_OF_MODEL and those of :meth:`version`.
         """
-        from sqlext.catalog.facade import ModelCatalog
-
-        text = self.constant_string(call, 0, "a model name")
-        catalog = ModelCatalog(call.spark)
-        version = catalog.resolve(ModelRef.parse(text, call.namespace))
-        catalog.check(version.name, "SELECT")
+        catalog, version = self.version(call)
         manifest = catalog.read_manifest(version)
         is_regressor = predicts_a_value(manifest)
         if self.wanted is not None and is_regressor != (self.wanted == REGRESSOR):
-            instead = f"Write {'predict_value' if is_regressor else 'classify'}('{text}', ..)."
+            instead = f"Write {'predict_value' if is_regressor else 'classify'}('{call.arguments[0].value}', ..)."
             kind = (
                 REGRESSOR
                 if is_regressor
@@ -178,14 +202,9 @@ class ModelFunction(SqlFunction):
 TableRow = dict[str, Any]
 
 
-class TableFunction(ABC):
+class TableFunction(Function):
     """One table function. ``OUTPUT`` maps result columns to Spark types, in order; new columns go at its end."""
 
-    name: ClassVar[str]
-    signature: ClassVar[str]
-    usage: ClassVar[str]
-    arguments: ClassVar[str] = ""
-    examples: ClassVar[str] = ""
     OUTPUT: ClassVar[Mapping[str, str]]
 
     def bind(self, call: Call) -> dict[str, Any]:
@@ -202,9 +221,6 @@ class TableFunction(ABC):
     @abstractmethod
     def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
         """Returns the current rows, when a query runs."""
-
-    def invalid(self, call: Call, problem: str) -> SqlExtError:
-        return SqlExtError("INVALID_ARGUMENTS", problem=problem, signature=self.signature)
 
 
 def scan(path: str, schema: Mapping[str, str], columns: list[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlext.catalog.entry import CLASSIFIER
 from sqlext.errors import SqlExtError, did_you_mean, listed
 from sqlext.text import string_literal
-from sqlext.udfs.base import Binding, Call, ModelFunction
+from sqlext.udfs.base import FEATURES, MODEL, Binding, Call, ModelFunction, argument_list
 
 
 class ClassifyScoreOf(ModelFunction):
@@ -16,13 +16,7 @@ class ClassifyScoreOf(ModelFunction):
     name = "classify_score_of"
     signature = "classify_score_of(model, label, features)"
     usage = "_FUNC_(model, label, features) - Returns the probability of the given label."
-    arguments = """
-    Arguments:
-      * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
-      * label - one of the model's labels: a constant, or a column
-      * features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
-        column names, or the columns themselves in trained order
-    """
+    arguments = argument_list(MODEL, "label - one of the model's labels: a constant, or a column", FEATURES)
     wanted = CLASSIFIER
     examples = """
     Examples:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlext.catalog.entry import CLASSIFIER
 from sqlext.text import string_literal
-from sqlext.udfs.base import Binding, Call, ModelFunction
+from sqlext.udfs.base import FEATURES, MODEL, Binding, Call, ModelFunction, argument_list
 
 
 class ClassifyTopk(ModelFunction):
@@ -15,13 +15,7 @@ class ClassifyTopk(ModelFunction):
     name = "classify_topk"
     signature = "classify_topk(model, features, k)"
     usage = "_FUNC_(model, features, k) - Returns the k most probable labels with their probabilities."
-    arguments = """
-    Arguments:
-      * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
-      * features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
-        column names, or the columns themselves in trained order
-      * k - a constant whole number from 1
-    """
+    arguments = argument_list(MODEL, FEATURES, "k - a constant whole number from 1")
     wanted = CLASSIFIER
     examples = """
     Examples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlext.catalog.names import ModelRef
-from sqlext.udfs.base import Binding, Call, SqlFunction
+from sqlext.udfs.base import IMAGE, Binding, Call, SqlFunction, argument_list
 
 if TYPE_CHECKING:
     from sqlext.scoring.inputs import Argument
@@ -17,11 +17,7 @@ class Embed(SqlFunction):
     name = "embed"
     signature = "embed(backbone, image)"
     usage = "_FUNC_(backbone, image) - Returns the features that an imported backbone computes from an image."
-    arguments = """
-    Arguments:
-      * backbone - a constant string: an imported model, 'db.model' or 'db.model@3'
-      * image - BINARY (an encoded picture) or an image struct
-    """
+    arguments = argument_list("backbone - a constant string: an imported model, 'db.model' or 'db.model@3'", IMAGE)
     examples = """
     Examples:
       > SELECT size(_FUNC_('models.resnet50', image)) FROM shop.new_images LIMIT 1;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlext.settings import setting
-from sqlext.udfs.base import Binding, Call, SqlFunction
+from sqlext.udfs.base import IMAGE, Binding, Call, SqlFunction, argument_list
 from sqlext.udfs.embed import bind_embedding
 
 
@@ -15,10 +15,7 @@ class EmbedResnet(SqlFunction):
     usage = (
         "_FUNC_(image) - Returns the features that the backbone named in spark.sqlext.resnet computes from an image."
     )
-    arguments = """
-    Arguments:
-      * image - BINARY (an encoded picture) or an image struct
-    """
+    arguments = argument_list(IMAGE)
     examples = """
     Examples:
       > SELECT size(_FUNC_(image)) FROM shop.new_images LIMIT 1;

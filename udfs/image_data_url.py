@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlext.udfs.base import Binding, Call, SqlFunction
+from sqlext.udfs.base import IMAGE, Binding, Call, SqlFunction, argument_list
 
 
 class ImageDataUrl(SqlFunction):
@@ -11,11 +11,7 @@ class ImageDataUrl(SqlFunction):
     name = "image_data_url"
     signature = "image_data_url(image, max_side)"
     usage = "_FUNC_(image, max_side) - Returns a JPEG thumbnail of an image as a data URL."
-    arguments = """
-    Arguments:
-      * image - BINARY (an encoded picture) or an image struct
-      * max_side - the longest side in pixels, from 1; a smaller picture is not enlarged
-    """
+    arguments = argument_list(IMAGE, "max_side - the longest side in pixels, from 1; a smaller picture is not enlarged")
     examples = """
     Examples:
       > SELECT _FUNC_(image, 160) FROM shop.new_images LIMIT 1;

@@ -11,10 +11,6 @@ class ImageErrorFunction(PictureFunction):
     name = "image_error"
     signature = "image_error(image)"
     usage = "_FUNC_(image) - Returns why an image does not decode, or NULL if it does."
-    arguments = """
-    Arguments:
-      * image - BINARY (an encoded picture) or an image struct
-    """
     examples = """
     Examples:
       > SELECT count(*) FROM shop.new_images WHERE _FUNC_(image) IS NOT NULL;

@@ -13,13 +13,10 @@ class ImageInfo(PictureFunction):
     name = "image_info"
     signature = "image_info(image)"
     usage = "_FUNC_(image) - Returns the width, height, channels and format of an image."
-    arguments = """
-    Arguments:
-      * image - BINARY (an encoded picture) or an image struct
-    """
     examples = """
     Examples:
       > SELECT i.width, i.height, i.format FROM (SELECT _FUNC_(image) AS i FROM shop.new_images);
        500	375	JPEG
     """
+    # A struct of NULLs would not be NULL.
     result = f"CASE WHEN inspected.error IS NULL THEN named_struct({_FIELDS}) END"

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlext.catalog.names import ModelRef
+from sqlext.catalog.layout import HELD_OUT
 from sqlext.text import string_literal
-from sqlext.udfs.base import Call, TableFunction, TableRow, scan
+from sqlext.udfs.base import MODEL, Call, TableFunction, TableRow, argument_list, scan
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-FILE = "held_out.parquet"
 
 
 class SqlextHeldOut(TableFunction):
@@ -24,10 +22,7 @@ class SqlextHeldOut(TableFunction):
     name = "sqlext_held_out"
     signature = "sqlext_held_out(model)"
     usage = "_FUNC_(model) - Returns the rows that training held out, with their labels and predictions."
-    arguments = """
-    Arguments:
-      * model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'
-    """
+    arguments = argument_list(MODEL)
     examples = """
     Examples:
       > SELECT label, predicted_label, count(*) FROM _FUNC_('shop.flowers') GROUP BY 1, 2;
@@ -46,19 +41,9 @@ class SqlextHeldOut(TableFunction):
     }
 
     def bind(self, call: Call) -> dict[str, Any]:
-        from pyspark.sql.types import StringType
-
-        from sqlext.catalog.facade import ModelCatalog
-
-        if len(call.arguments) != 1:
-            raise self.invalid(call, f"takes 1 argument, got {len(call.arguments)}")
-        model = call.arguments[0]
-        if not model.constant or not isinstance(model.type, StringType) or model.value is None:
-            raise self.invalid(call, "needs a model name as a constant string")
-        catalog = ModelCatalog(call.spark)
-        version = catalog.resolve(ModelRef.parse(str(model.value), call.namespace))
-        catalog.check(version.name, "SELECT")
-        if FILE not in catalog.read_manifest(version).get("files", {}):
+        self.expect(call, 1)
+        catalog, version = self.version(call)
+        if HELD_OUT not in catalog.read_manifest(version).get("files", {}):
             return {}
         # The file of the version that the name refers to now: a running query reads it even if the model changes.
         own = {
@@ -68,7 +53,7 @@ class SqlextHeldOut(TableFunction):
         }
         stored = {name: kind for name, kind in self.OUTPUT.items() if name not in own}
         columns = [f"{sql} AS {name}" for name, sql in own.items()] + list(stored)
-        return scan(f"{version.model_folder}/{FILE}", stored, columns)
+        return scan(f"{version.model_folder}/{HELD_OUT}", stored, columns)
 
     def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
         """Only a version without held-out rows gets here; Spark scans the file of the others."""

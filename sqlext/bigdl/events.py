@@ -76,6 +76,7 @@ def event_file(spark: SparkSession, path: str, folder: str) -> Iterator[EventFil
     target = jvm.org.apache.hadoop.fs.Path(check_allowed(spark, path), folder)
     system = target.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
     system.mkdirs(target)
+    # TensorBoard reads only files whose names contain "tfevents".
     name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
     if target.toUri().getScheme() == "file":
         with _open(spark, Path(target.toUri().getPath()) / name) as file:

@@ -18,15 +18,15 @@ from py4j.protocol import DEFAULT_JVM_ID, DEFAULT_JVM_NAME
 
 from sqlext.bigdl.layers import Array, Layer, Node, Plan, Unsupported, Weight
 from sqlext.bigdl.operators import OPERATORS
+from sqlext.catalog.layout import BIGDL_FILES
 from sqlext.networks.graph import Network
 from sqlext.networks.wiring import shapes_of
 
-__all__ = ["FILES", "OPERATORS", "BigDLModule", "convert", "forward", "plan", "save", "unsupported"]
+__all__ = ["OPERATORS", "BigDLModule", "convert", "forward", "plan", "save", "unsupported"]
 
 BigDLModule = Any  # a Py4J reference to BigDL's AbstractModule
 # Layers that write their output into a separate buffer, which the next layer may overwrite.
 OWN_BUFFER = {"createSpatialConvolution", "createSpatialBatchNormalization", "createCAddTable", "createLinear"}
-FILES = ("model.bigdl", "model.bigdl.weights")
 
 
 def plan(network: Network) -> Plan:
@@ -41,6 +41,7 @@ def plan_graph(model: onnx.ModelProto) -> Plan:
     for proto in model.graph.node:
         node = Node(result, proto, {a.name: helper.get_attribute_value(a) for a in proto.attribute})
         try:
+            # Another domain, such as com.microsoft, may use the name of an operator for something different.
             if proto.op_type not in OPERATORS or proto.domain:
                 raise Unsupported("")
             OPERATORS[proto.op_type](node)
@@ -76,7 +77,7 @@ def build(layers: Plan, jvm: Any) -> BigDLModule:
 
 def save(module: BigDLModule, folder: Path) -> None:
     """Writes model.bigdl and model.bigdl.weights in BigDL's protobuf format: the same bytes for the same network."""
-    definition, weights = (str((folder / name).resolve()) for name in FILES)
+    definition, weights = (str((folder / name).resolve()) for name in BIGDL_FILES)
     _jvm(module).org.apache.spark.sql.sqlext.BigDLFiles.save(module, definition, weights)
 
 
@@ -117,11 +118,13 @@ class _ModuleBuilder:
             nodes[layer.output] = self.factory.createNode(module, [nodes[name] for name in layer.inputs])
         graph = self.factory.createModel([start], [nodes[name] for name in layers.outputs])
         graph.setName("network")
+        # In training mode, batch normalisation would use the statistics of the batch and change the stored ones.
         return graph.evaluate()
 
     def _module(self, layer: Layer, tensors: dict[int, Any], in_place: bool) -> BigDLModule:
         """``tensors``: the arrays in the JVM, keyed by the ``id()`` of the Python array."""
         arguments = [tensors[id(a.value)] if isinstance(a, Weight) else a for a in layer.arguments]
+        # Whether to work in place is the only argument of ReLU and CAddTable.
         module = getattr(self.factory, layer.create)(*([True] if in_place else arguments))
         module.setName(layer.name)
         if layer.weights:
@@ -146,6 +149,7 @@ class _ModuleBuilder:
     def array(self, jtensor: Any) -> Array:
         """The inverse of :meth:`tensors`, for a single array."""
         shape = list(jtensor.shape())
+        # Py4J would fetch a Java array of floats with one round trip per number; bytes come in one piece.
         buffer = self._buffers.allocate(4 * int(np.prod(shape)))
         buffer.asFloatBuffer().put(jtensor.storage())
         return np.frombuffer(buffer.array(), ">f4").astype(np.float32).reshape(shape)

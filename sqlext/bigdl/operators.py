@@ -31,7 +31,9 @@ def conv(node: Node) -> None:
     if dilations != [1, 1]:
         if groups != 1:
             raise Unsupported("dilation together with groups")
+        # BigDL's factory of this layer takes no initial weights, and the layer always has a bias.
         weights = (weight, np.zeros(outputs, np.float32) if bias is None else bias)
+        # BigDL takes width before height, ONNX height before width.
         sizes = (inputs, outputs, width, height, across, down, pads[1], pads[0], dilations[1], dilations[0])
         node.add("createSpatialDilatedConvolution", *sizes, *NO_REGULARIZERS, inputs=[source], weights=weights)
         return
@@ -77,6 +79,7 @@ def max_pool(node: Node) -> None:
 
 def average_pool(node: Node) -> None:
     kernel, strides, pads = _window(node)
+    # Passed explicitly: ONNX does not count the padding by default, BigDL does.
     include = bool(node.attributes.get("count_include_pad", 0))
     padded = any(pads)
     ceil = _rounding(node, kernel, strides, pads)
@@ -104,6 +107,7 @@ def reduce_mean(node: Node) -> None:
 
 
 def relu(node: Node) -> None:
+    # Whether it may work in place is known only when the graph is complete (onnx_to_bigdl.overwriting).
     node.add("createReLU", False)
 
 
@@ -124,6 +128,7 @@ def clip(node: Node) -> None:
 
 def softmax(node: Node, create: str = "createSoftMax") -> None:
     shape = node.shape()
+    # Opset 13 changed the default axis.
     axis = node.attributes.get("axis", -1 if node.plan.opset >= 13 else 1) % len(shape)
     if axis != 1 or any(size != 1 for size in shape[2:]):
         raise Unsupported("only over the classes of N x C")
@@ -145,6 +150,7 @@ def gemm(node: Node) -> None:
     weight, bias = _float(node.constant(1)), _float(node.constant(2))
     if weight is None or node.attributes.get("transA", 0):
         raise Unsupported("with a transposed first operand")
+    # Both factors are folded into the weights, since BigDL's Linear has neither.
     weight = alpha * (weight if node.attributes.get("transB", 0) else weight.T)
     bias = None if bias is None else beta * np.broadcast_to(bias.reshape(-1), weight.shape[:1])
     _linear(node, weight, bias, [node.input()])
@@ -187,12 +193,14 @@ def concat(node: Node) -> None:
     names = [node.input(i) for i in range(len(node.proto.input))]
     if any(name in node.plan.constants for name in names) or axis == 0:
         raise Unsupported("with a constant input or over the batch axis")
+    # BigDL counts axes from 1. The 0 makes it count from the batch axis, as ONNX does.
     node.add("createJoinTable", axis + 1, 0, inputs=names)
 
 
 def flatten(node: Node) -> None:
     if node.attributes.get("axis", 1) != 1:
         raise Unsupported("axis other than 1")
+    # A 0 copies the size of the batch axis, which must stay variable.
     node.add("createInferReshape", [0, -1], False)
 
 
@@ -239,6 +247,7 @@ OPERATORS: dict[str, Converter] = {
 
 
 def _float(value: Any) -> Array | None:
+    # Not ascontiguousarray, which turns a scalar into an array of length 1.
     return None if value is None else np.asarray(value, np.float32, order="C")
 
 

@@ -54,6 +54,7 @@ def place(
 
 def _distributed(asked: int, executors: int, cores: int) -> Placement:
     total = executors * cores
+    # BigDL fails if the batch cannot be divided equally among all cores.
     batch = math.ceil(asked / total) * total
     raised = f"batch_size raised from {asked} to {batch}, a multiple of the {total} cores" if batch != asked else None
     return Placement(executors, cores, batch, raised)
@@ -66,6 +67,7 @@ def _unfit(conf: Mapping[str, str]) -> str | None:
     needed = ["spark.executor.cores", _executors_key(conf)]
     if conf.get("spark.dynamicAllocation.enabled") == "true":
         least, most = (conf.get(f"spark.dynamicAllocation.{end}Executors") for end in ("min", "max"))
+        # With dynamic allocation, BigDL takes the number of executors from these two and requires them to be equal.
         if least is None or least != most:
             return (
                 "the number of executors is not fixed; set spark.dynamicAllocation.enabled to false, or "

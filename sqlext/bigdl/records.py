@@ -39,6 +39,7 @@ class TrainSettings:
     (without validation rows: loss), and ends training after ``early_stop_patience`` epochs without a lower one.
     """
 
+    # The fields are those of TrainSettings in BigDLHead.scala: the JVM reads the JSON by their names.
     epochs: int
     batch_size: int | None = None
     optimizer: str = "adam"

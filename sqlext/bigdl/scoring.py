@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 from sqlext.bigdl.installed import missing
 from sqlext.catalog.entry import ModelVersion
 from sqlext.catalog.facade import ModelCatalog
+from sqlext.catalog.layout import BIGDL_FILES
 from sqlext.errors import SqlExtError
 
 # (application, versions of the chain) -> key
@@ -78,6 +79,7 @@ def register_versions(spark: SparkSession, versions: Sequence[ModelVersion], *, 
     """
     chain = (spark.sparkContext.applicationId, *(version.id for version in versions), str(embedding))
     # Random, so that users without rights on a model cannot reach it by guessing its key.
+    # setdefault is atomic, so two queries that are analysed at once get the same key.
     key = _keys.setdefault(chain, f"{'>'.join(version.id for version in versions)}:{secrets.token_hex(16)}")
     if not is_registered(spark, key):
         catalog = ModelCatalog(spark)
@@ -89,7 +91,7 @@ def register_versions(spark: SparkSession, versions: Sequence[ModelVersion], *, 
 
 def _version_files(catalog: Any, version: ModelVersion, *, embedding: bool) -> ModuleFiles:
     manifest = catalog.read_manifest(version)
-    definition, weights = (catalog.local_copy(version, name) for name in ("model.bigdl", "model.bigdl.weights"))
+    definition, weights = (catalog.local_copy(version, name) for name in BIGDL_FILES)
     if manifest["kind"] != "backbone":
         return ModuleFiles(definition, weights, input_shape=(int(manifest["width"]),))
     # An imported network's outputs are [embedding] or [embedding, scores].

@@ -24,6 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sqlext.bigdl.installed import missing
 from sqlext.bigdl.placement import DEFAULT_BATCH, Placement, place
 from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
+from sqlext.catalog.layout import BIGDL_FILES
 from sqlext.errors import SqlExtError
 from sqlext.spark.conf import setting_bytes
 from sqlext.spark.java_classes import java_classes
@@ -50,6 +51,7 @@ _runs: dict[str, _Run] = {}
 def on_epoch(record: Mapping[str, Any]) -> bool:
     """Called by the JVM for each finished epoch (backend method "epoch"). Returns False to end the training."""
     run = _runs.get(record["run"])
+    # A run for which nobody waits any more ends at its next epoch.
     return run is not None and run.report(_epoch(record))
 
 
@@ -103,8 +105,8 @@ def save_head(
     They are BigDL's protobuf: the same bytes for the same weights. BigDL by itself can read them with
     ``Model.loadModel(definition, weights)``; the module returns log-probabilities, or the value of a regression.
     """
-    definition = folder / "model.bigdl"
-    _glue(spark).save(json.dumps(_head(head)), _flat(weights), str(definition), f"{definition}.weights")
+    definition, weights_file = (str(folder / name) for name in BIGDL_FILES)
+    _glue(spark).save(json.dumps(_head(head)), _flat(weights), definition, weights_file)
 
 
 def _flat(weights: list[np.ndarray[Any, np.dtype[np.float32]]] | None) -> bytearray | None:
@@ -119,6 +121,7 @@ def _glue(spark: SparkSession) -> Any:
 
 
 def _train(spark: SparkSession, rows: DataFrame, request: dict[str, Any], initial: bytearray | None) -> Any:
+    # In this order: the JVM reads them by position (Scala: BigDLTraining.read).
     columns = rows.selectExpr("CAST(features AS ARRAY<FLOAT>)", "CAST(target AS DOUBLE)", "validates")
     return _glue(spark).train(columns._jdf, json.dumps(request), initial)
 
@@ -147,6 +150,7 @@ def executor_heap(spark: SparkSession) -> int:
     if conf.get("spark.master", "").startswith("local"):
         return int(jvm.java.lang.Runtime.getRuntime().maxMemory())
     return (
+        # A number without a unit means MiB in this setting; elsewhere it means bytes.
         int(jvm.org.apache.spark.network.util.JavaUtils.byteStringAsMb(conf.get("spark.executor.memory", "1g"))) << 20
     )
 
@@ -206,6 +210,7 @@ def _epoch(record: Mapping[str, Any]) -> Epoch:
 @contextmanager
 def _cached(rows: DataFrame) -> Iterator[None]:
     """Caches the rows, which are read two or three times: for the count, for training and, distributed, for validation."""
+    # Any cached part of the plan counts: rows.py caches the rows before they are scaled.
     if "InMemoryRelation" in rows._jdf.queryExecution().withCachedData().toString():
         yield
         return

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
@@ -36,6 +37,7 @@ class StatementFailed(Exception):
 
 def session_options(command: F) -> F:
     """--warehouse, --master and --conf."""
+    # click lists the option first that was added last.
     for option in (
         click.option("--conf", "conf", multiple=True, metavar="KEY=VALUE", help="A Spark setting; may be repeated."),
         click.option("--master", metavar="URL", help="Spark master; default: local[*], all cores of this machine."),
@@ -57,6 +59,7 @@ def open_session(warehouse: str | None, master: str | None, conf: tuple[str, ...
     """Starts the command's session; if that fails, prints one line and exits with status 1."""
     from sqlext.cli.progress import showing
 
+    # Also for a cluster's master: Spark's own progress bar would be drawn over ours.
     options = {"spark.ui.showConsoleProgress": "false"} | settings(conf)
     _log_to_file()
     try:
@@ -66,6 +69,22 @@ def open_session(warehouse: str | None, master: str | None, conf: tuple[str, ...
             return session(master=master, warehouse=warehouse, conf=options)
     except Exception as error:
         fail(describe(error).lines())
+
+
+@contextmanager
+def command_session(warehouse: str | None, master: str | None, conf: tuple[str, ...]) -> Iterator[SparkSession]:
+    """The session of a command that runs statements: a failed statement or Ctrl-C ends the command; the session stops."""
+    spark = open_session(warehouse, master, conf)
+    try:
+        yield spark
+    except StatementFailed as failure:
+        fail(failure.lines)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    finally:
+        with suppress(Exception):
+            spark.stop()
 
 
 def state_folder() -> Path:
@@ -166,4 +185,5 @@ def run_all(spark: SparkSession, statements: Iterable[Statement], form: str, str
             if result.columns:
                 sections.append(section(result, statement.text, note=note))
     finally:
+        # Also after an error: the page shows the results before it.
         stream.write(page("sqlext sql", sections))

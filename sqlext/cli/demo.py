@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from sqlext.cli.common import StatementFailed, fail, open_session, run, session_options
+from sqlext.cli.common import command_session, fail, run, session_options
 from sqlext.cli.statements import Statement
 from sqlext.text import string_literal
 
@@ -73,17 +71,8 @@ def command(
     stream = claim_stdout()
     output.mkdir(parents=True, exist_ok=True)
     job = Job(images or _flowers(output, stream), _network(backbone), "models.own" if backbone else "models.small")
-    spark = open_session(warehouse or str(output / "warehouse"), master, conf)
-    try:
+    with command_session(warehouse or str(output / "warehouse"), master, conf) as spark:
         accuracy, page = Demo(spark, stream).play(job, output)
-    except StatementFailed as failure:
-        fail(failure.lines)
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        sys.exit(130)
-    finally:
-        with contextlib.suppress(Exception):
-            spark.stop()
     stream.write(f"held-out accuracy: {accuracy:.2f}\npicture: {page}\n")
 
 

@@ -246,6 +246,7 @@ def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
 
 def memory(backbone: ModelEntry | None) -> Check:
     """The memory of the Python workers, in addition to the JVM's: one worker per core, each with a compiled network."""
+    # 100 MB is about the size of a ResNet-50 file.
     network = backbone.default.size_bytes if backbone is not None else 100 << 20
     cores = available_cores()
     each = WORKER + int(PER_NETWORK_BYTE * network)

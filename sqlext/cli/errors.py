@@ -76,6 +76,7 @@ def _kind(error: BaseException) -> str:
 def _causes(java: Any) -> list[Any]:
     """A Java exception and those of its causes that have a message."""
     found = [java]
+    # At most 20, since causes can form a loop.
     while (java := java.getCause()) is not None and len(found) < 20:
         if java.getMessage():
             found.append(java)

@@ -63,6 +63,7 @@ def cell(value: Any, number: bool = False) -> Cell:
 def page(title: str, sections: Iterable[Section]) -> str:
     """The whole page as HTML."""
     folder = FileSystemLoader(Path(__file__).parent)
+    # Values come from tables: without autoescape, a stored text could run a script in the reader's browser.
     environment = Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.get_template("page.html").render(title=title, sections=list(sections))
 

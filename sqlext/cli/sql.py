@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from sqlext.cli.common import StatementFailed, fail, open_session, run_all, session_options
+from sqlext.cli.common import StatementFailed, command_session, run_all, session_options
 from sqlext.cli.prompt import prompt
 from sqlext.cli.statements import split
 
@@ -47,20 +46,13 @@ def command(
 
     script = _script(texts, file)
     stream = claim_stdout()
-    spark = open_session(warehouse, master, conf)
-    try:
-        _run(spark, script, form, stream)
-    except StatementFailed as failure:
-        fail(failure.lines)
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # `sqlext sql .. | head`: the reader has closed the pipe
-        sys.stderr.close()
-        sys.exit(0)
-    finally:
-        with contextlib.suppress(Exception):
-            spark.stop()
+    with command_session(warehouse, master, conf) as spark:
+        try:
+            _run(spark, script, form, stream)
+        except BrokenPipeError:  # `sqlext sql .. | head`: the reader has closed the pipe
+            # Otherwise Python would report the closed pipe once more when it exits.
+            sys.stderr.close()
+            sys.exit(0)
 
 
 def _run(spark: SparkSession, script: str | None, form: str, stream: TextIO) -> None:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 # The alternatives before `end` can contain a semicolon; one that is not closed extends to the end of the text.
+# A backslash before the line's end continues a comment, as in Spark's lexer.
 _PIECES = re.compile(
     r"""
       (?P<raw>      \b[rR](?: '[^']*('|\Z) | "[^"]*("|\Z) ) )

@@ -73,6 +73,7 @@ class OpenVinoEngine:
         config = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
+            # Without this, OpenVINO computes networks of f32 in bf16 on CPUs that have it.
             "INFERENCE_PRECISION_HINT": precision,
             "EXECUTION_MODE_HINT": "ACCURACY" if strict else "PERFORMANCE",
             # Pinning would put the single thread of every worker on a machine on the same core.
@@ -87,4 +88,5 @@ class OpenVinoEngine:
 
     def _call(self, part: Array) -> list[Array]:
         self._request.infer([np.ascontiguousarray(part)], share_inputs=True)
+        # A copy, because the next call of this request writes into the same memory.
         return [self._request.get_output_tensor(i).data.copy() for i in range(len(self._widths))]

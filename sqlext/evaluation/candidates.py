@@ -74,6 +74,7 @@ def compared_columns(frame: DataFrame, candidate: Candidate, source: Source, lab
         problem = f"{model} predicts a number, but the column is a {answer.type.simpleString()}"
         raise SqlExtError("INVALID_LABEL", column=answer.text, problem=problem, offset=wanted.offset)
     value = f"CAST({answer.sql} AS DOUBLE)"
+    # NaN fails the test, too: for Spark it is greater than infinity.
     finite = f"CASE WHEN abs({value}) < double('infinity') THEN {value} END"
     return Compared(finite, _features(frame, candidate, source, answer))
 

@@ -16,10 +16,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
+from sqlext.catalog.layout import HELD_OUT
 from sqlext.evaluation.names import TRAIN, VALIDATION
 from sqlext.networks.head import Head, softmax
-
-FILE = "held_out.parquet"
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class HeldOut:
         }
         schema = _schema()
         arrays = [pa.array(columns[f.name], f.type, from_pandas=True) for f in schema]  # NaN becomes NULL
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / FILE)
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / HELD_OUT)
 
 
 def _schema() -> pa.Schema:
@@ -112,6 +111,7 @@ def score(usable: DataFrame, head: Head, labels: Sequence[str], *, regression: b
     ).toPandas()
     # A fixed order, whatever the partitions were, so that equal runs write equal files.
     frame = frame.sort_values(["split", "row_hash", "label_text"], ascending=[False, True, True], ignore_index=True)
+    # The reshape is for frames without rows, which would have one axis.
     outputs = np.array(frame["output"].tolist(), dtype=np.float32).reshape(len(frame), head.outputs)
     empty = np.full(len(frame), np.nan)
     row_hash, split = frame["row_hash"].to_numpy(dtype=np.int64), frame["split"].tolist()
@@ -138,4 +138,4 @@ def _forward(head: Head) -> Callable[..., Any]:
     return pandas_udf(outputs, "array<float>")  # type: ignore[call-overload, no-any-return]
 
 
-__all__ = ["FILE", "VALIDATION", "HeldOut", "score"]
+__all__ = ["VALIDATION", "HeldOut", "score"]

@@ -14,10 +14,10 @@ from pyspark.sql.types import ArrayType, FloatType
 
 from sqlext.catalog.backbones import recorded_backbone
 from sqlext.catalog.entry import ModelVersion
+from sqlext.catalog.layout import HELD_OUT
 from sqlext.context import Context
 from sqlext.errors import SqlExtError, error_at
 from sqlext.evaluation.candidates import Candidate, Compared, compared_columns
-from sqlext.evaluation.held_out import FILE
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
 from sqlext.scoring.choose import Choice, choose
@@ -50,12 +50,12 @@ def recorded_rows(context: Context, candidate: Candidate) -> Answers:
     if candidate.is_imported:
         raise SqlExtError("NOTHING_TO_EVALUATE", model=version.name, offset=offset)
     validated_on = _validated_on(manifest)
-    if FILE not in manifest.get("files", {}) or not candidate.held_out.get("rows"):
+    if HELD_OUT not in manifest.get("files", {}) or not candidate.held_out.get("rows"):
         raise SqlExtError(
             "NO_HELD_OUT_ROWS", model=version.name, version=version.version, trained=validated_on, offset=offset
         )
     with error_at(offset):
-        data = context.catalog.read_bytes(version, FILE)
+        data = context.catalog.read_bytes(version, HELD_OUT)
     frame = pd.read_parquet(io.BytesIO(data))
     split = "test" if (frame["split"] == "test").any() else "validation"
     names = ("target", "predicted_value") if candidate.is_regressor else ("label", "predicted_label", "scores")
@@ -108,6 +108,7 @@ def _scored(
         with error_at(source.offset):
             steps = prediction_steps(context.spark, candidate.version, arguments[i])
         field = "value" if candidate.is_regressor else "label"
+        # The steps of the next candidate replace the column `scored`, so its fields are taken out at once.
         rows = apply_steps(rows, steps).withColumn(f"predicted_{i}", F.col(f"scored.{field}"))
         if not candidate.is_regressor:
             rows = rows.withColumn(f"scores_{i}", F.col("scored.scores"))
@@ -123,6 +124,7 @@ def _needed_columns(frame: DataFrame, compared: Sequence[Compared]) -> tuple[Dat
         names.setdefault(column.sql, f"given_{len(names)}")
         types[column.sql] = column
     answers = [F.expr(one.answer).alias(f"expected_{i}") for i, one in enumerate(compared)]
+    # An image is needed if one of the models has an answer for its row.
     known = F.coalesce(*[F.expr(one.answer).cast("string") for one in compared]).isNotNull()
     features = [
         (F.when(known, F.expr(sql)) if is_image(types[sql].type) else F.expr(sql)).alias(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ def integer(low: int, high: int = MAX_INT) -> Callable[[Any], int]:
     accepted = f"an integer from {low} to {high}"
 
     def read(value: Any) -> int:
+        # A bool is an int in Python, but TRUE is not 1 in an option.
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             raise ValueError(accepted)
         try:
@@ -47,6 +48,7 @@ def number(low: float, high: float | None = None, *, above: bool = False) -> Cal
 
     def read(value: Any) -> float:
         try:
+            # NaN fails every comparison below, and with it the text 'nan'.
             result = float("nan") if isinstance(value, bool) else float(value)
         except (TypeError, ValueError, OverflowError):
             raise ValueError(accepted) from None
@@ -65,9 +67,11 @@ def boolean(value: Any) -> bool:
     raise ValueError("true or false")
 
 
-def choice(*values: str) -> Callable[[Any], str]:
+def choice(*values: str, planned: Collection[str] = ()) -> Callable[[Any], str]:
+    """A reader of one of ``values``; it also reads ``planned`` ones, but its error does not propose them."""
+
     def read(value: Any) -> str:
-        if str(value).lower() not in values:
+        if str(value).lower() not in (*values, *planned):
             raise ValueError(
                 " or ".join([", ".join(f"'{v}'" for v in values[:-1]), f"'{values[-1]}'"]).removeprefix(" or ")
             )

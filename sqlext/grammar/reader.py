@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from sqlglot.dialects.spark import Spark
 from sqlglot.errors import TokenError
@@ -19,6 +19,7 @@ from sqlext.grammar.notes import QUERY, STRINGS, Name, Part, Parts, RawOption
 
 __all__ = ["Creation", "Name", "RawOption", "Source", "TokenReader", "WrittenModel"]
 
+T = TypeVar("T")
 _QUOTED = {*STRINGS, TokenType.IDENTIFIER}
 
 
@@ -162,8 +163,9 @@ class TokenReader:
             self.fail(what)
 
     def later(self, feature: str, offset: int) -> None:
-        """Notes that the statement uses a part of the grammar that no release supports yet, and lets reading continue."""
+        """Notes that the statement uses a word of ``planned.py``, and lets reading continue."""
         error = SqlExtError("FEATURE_NOT_AVAILABLE", feature=feature, offset=offset)
+        # Raised after the statement is read to its end, because a syntax error is reported first.
         self.not_available = self.not_available or error
 
     def identifier(self, what: str) -> str:
@@ -179,6 +181,7 @@ class TokenReader:
         offset, first, token = self.offset, self._index, self.peek()
         if token is not None and token.token_type in STRINGS:
             self._index += 1
+            # In a literal, back-ticks are only text: '`db`.`model`' must name the same model as 'db.model'.
             parts = token.text.replace("`", "").split(".")
         else:
             parts = [self.identifier(what)]
@@ -349,14 +352,19 @@ class TokenReader:
 
     def columns(self) -> list[Name]:
         """``( column, .. )`` or one column."""
-        first, wrapped = self._index, self.take("(")
-        columns = [self.name("a column")]
-        while wrapped and self.take(","):
-            columns.append(self.name("a column"))
-        if wrapped:
-            self.need(")")
+        first = self._index
+        columns = self.parenthesised_list(self.name, "a column") if self.at("(") else [self.name("a column")]
         self._note("columns", columns, first)
         return columns
+
+    def parenthesised_list(self, read: Callable[[str], T], what: str) -> list[T]:
+        """``( item, .. )``; ``what`` is an item, for ``read``."""
+        self.need("(")
+        items = [read(what)]
+        while self.take(","):
+            items.append(read(what))
+        self.need(")")
+        return items
 
     def options(self) -> list[RawOption]:
         """Spark's property list ``( key [=] value, .. )``; keys may be quoted or dotted, and their case is ignored."""

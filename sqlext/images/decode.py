@@ -57,6 +57,7 @@ UPRIGHT = {
 }
 ORIENTATION = 0x0112
 
+# Until init() has loaded all readers, Pillow lists only the most common formats. Some are optional when Pillow is built.
 Image.init()
 FORMATS = tuple(name for name in WANTED_FORMATS if name in Image.OPEN)
 # Pillow warns about odd metadata on the console, and nobody reads a worker's console.

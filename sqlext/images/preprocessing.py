@@ -100,6 +100,7 @@ def tensor(image: Image.Image, p: Preprocessing) -> NDArray[np.float32]:
     for channel in range(3):
         # Looking up 256 precomputed values is five times as fast as the arithmetic, and rounds only once.
         source = channel if p.color == "rgb" else 2 - channel
+        # With "clip" NumPy writes into `out` directly; with the default it would buffer the result. No pixel is out of range.
         np.take(table[channel], pixels[:, :, source], out=out[channel], mode="clip")
     return out
 
@@ -115,6 +116,7 @@ def _fitted(image: Image.Image, p: Preprocessing) -> Image.Image:
     width, height = _target(image.size, p)
     if (width, height) == (size, size):
         return image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BILINEAR)
+    # Rounds and truncates in the same places as torchvision's CenterCrop and Resize.
     left, top = round((width - size) / 2.0), round((height - size) / 2.0)
     if max(width, height) > LONGEST_RATIO * size and min(width, height) >= size:
         across, down = image.width / width, image.height / height

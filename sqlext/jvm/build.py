@@ -54,6 +54,7 @@ def _sources() -> list[Path]:
 def _digest() -> str:
     """A hash of what the classes depend on: the sources and the names of the jars that they are compiled against."""
     parts = [f"{p.name} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in _sources()]
+    # The names contain the versions; hashing the content of 300 jars would take seconds.
     parts += [p.name for p in sorted([*spark_jars().glob("*.jar"), *bigdl_jars()])]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from sqlext.networks.bigdl_file import BigDLFile, Module
+from sqlext.networks.bigdl_file import BigDLFile
+from sqlext.networks.bigdl_pb2 import BigDLModule
 
 
 class UnsupportedLayerError(Exception):
@@ -21,7 +22,7 @@ class ReadLayer:
     """One module of the file and the tensors that it reads; its ONNX form is appended to ``nodes`` and ``weights``."""
 
     file: BigDLFile
-    module: Module
+    module: BigDLModule
     name: str
     inputs: list[str]
     nodes: list[Any]

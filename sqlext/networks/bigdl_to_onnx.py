@@ -8,15 +8,15 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper, shape_inference
 
-from sqlext.networks.bigdl_file import BigDLFile, Module
+from sqlext.networks.bigdl_file import BigDLFile
 from sqlext.networks.bigdl_layers import LAYERS, ReadLayer, UnsupportedLayerError
+from sqlext.networks.bigdl_pb2 import BigDLModule, InputDataFormat
 from sqlext.networks.library_text import where
 from sqlext.networks.onnx_file import invalid
 from sqlext.text import first_few
 
 INPUT = "image"
 _GRAPHS = ("StaticGraph", "DynamicGraph", "Graph", "Model")
-_NHWC = 1
 _DEEPEST = 60  # levels of nested containers
 _SHOWN = 5  # layers of each type that an error names
 
@@ -46,6 +46,7 @@ def convert(file: BigDLFile, width: int | None = None) -> bytes:
         [onnx.ValueInfoProto(name=name) for name in names],
         builder.weights,
     )
+    # Fixed versions: onnx's own default is the newest that it knows, and the bytes would change with its release.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     model = _with_output_sizes(model)
     return bytes(model.SerializeToString(deterministic=True))
@@ -80,8 +81,9 @@ class _GraphBuilder:
         self.seen: Counter[str] = Counter()
         self._names: set[str] = {INPUT}
 
-    def outputs(self, module: Module, inputs: list[str], depth: int) -> list[str]:
+    def outputs(self, module: BigDLModule, inputs: list[str], depth: int) -> list[str]:
         """The names of the tensors that a module returns for ``inputs``."""
+        # A hostile file could otherwise nest containers until Python's stack is full.
         if depth > _DEEPEST:
             raise invalid(f"its containers are nested more than {_DEEPEST} deep")
         kind, parts = str(module.moduleType).rpartition(".")[2], list(module.subModules)
@@ -97,7 +99,7 @@ class _GraphBuilder:
             return self.outputs(parts[0], inputs, depth + 1)  # a Keras-style layer that wraps one of BigDL's
         return [self._layer(module, kind, inputs)]
 
-    def _graph(self, module: Module, inputs: list[str], depth: int) -> list[str]:
+    def _graph(self, module: BigDLModule, inputs: list[str], depth: int) -> list[str]:
         """Each module names the modules that it reads. They are visited without recursion, since chains can be long."""
         by_name = {_name(part): part for part in module.subModules}
         starts = self.file.attribute(module, "inputNames") or []
@@ -124,7 +126,7 @@ class _GraphBuilder:
             stack.pop()
         return [tensor for name in wanted for tensor in done[name]]
 
-    def _branches(self, module: Module, kind: str, inputs: list[str], depth: int) -> list[str]:
+    def _branches(self, module: BigDLModule, kind: str, inputs: list[str], depth: int) -> list[str]:
         found = [tensor for part in module.subModules for tensor in self.outputs(part, inputs, depth + 1)]
         if kind == "ConcatTable":
             return found
@@ -134,19 +136,20 @@ class _GraphBuilder:
         self.nodes.append(helper.make_node("Concat", found, [name], name=name, axis=axis))
         return [name]
 
-    def _layer(self, module: Module, kind: str, inputs: list[str]) -> str:
+    def _layer(self, module: BigDLModule, kind: str, inputs: list[str]) -> str:
         self.seen[kind] += 1
         layer = ReadLayer(self.file, module, self._unique(_name(module)), inputs, self.nodes, self.weights)
         try:
             if kind not in LAYERS:
                 raise UnsupportedLayerError("")
-            if self.file.attribute(module, "format", 0) == _NHWC or not inputs:
+            if self.file.attribute(module, "format", InputDataFormat.NCHW) == InputDataFormat.NHWC or not inputs:
                 raise UnsupportedLayerError("channels last")
             return LAYERS[kind](layer)
         except UnsupportedLayerError as reason:
             self.unknown.setdefault(f"{kind}, {reason}" if str(reason) else kind, []).append(_name(module))
         except (TypeError, ValueError, IndexError):
             self.unknown.setdefault(f"{kind}, its settings cannot be read", []).append(_name(module))
+        # Goes on as if the layer had no effect, so that one error lists all layers that are not supported.
         return inputs[0] if inputs else INPUT
 
     def copy_of_input(self) -> str:
@@ -167,5 +170,5 @@ def _listed(names: list[str]) -> str:
     return first_few([f"'{name}'" for name in names], _SHOWN)
 
 
-def _name(module: Module) -> str:
+def _name(module: BigDLModule) -> str:
     return str(module.name or f"{str(module.moduleType).rpartition('.')[2]}{module.namePostfix}")

@@ -22,6 +22,7 @@ def find_embedding(wiring: Wiring, output: str) -> str:
     name, passed = output, set[str]()
     while (node := wiring.producer.get(name)) is not None:
         activations = wiring.activations(node)
+        # A node that joins two branches, such as a residual sum, is not part of a classifier.
         if len(activations) != 1:
             return output
         if node.op_type in DENSE:

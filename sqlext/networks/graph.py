@@ -101,6 +101,7 @@ def read_network(
     kind = scores or scores_kind_of(wiring, result)
     outputs = [chosen] if chosen == result else [chosen, result]
     shapes = free_shapes(model, entry.batch)
+    # Only the embedding may be averaged over height and width: scores per position are not the scores of an image.
     flat = [_flat(model, name, shapes, entry.batch, pool=position == 0) for position, name in enumerate(outputs)]
     network = _finish(model, entry, flat, kind)
     taken = replace(entry.taken, notes=(*entry.taken.notes, *notes, *_changes(half, freed, entry.batch)))

@@ -77,6 +77,7 @@ class Head:
             [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", self.outputs])],
             initializers,
         )
+        # Fixed versions: onnx's own default is the newest that it knows. An import compares the bytes with those written here.
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         return bytes(model.SerializeToString(deterministic=True))
 

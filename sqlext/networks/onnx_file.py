@@ -66,6 +66,7 @@ def tidy(model: onnx.ModelProto) -> None:
     _name_nodes(graph)
     graph.doc_string = model.doc_string = ""
     del model.metadata_props[:]
+    # Shapes in the file would contradict a batch axis that is freed; shape inference computes them again.
     del graph.value_info[:]
     for node in graph.node:
         node.doc_string = ""
@@ -115,6 +116,7 @@ def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
+            # Also in the subgraphs of If and Loop, where a path to another file could hide.
             for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
                 yield from tensors(inner)
 

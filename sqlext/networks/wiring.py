@@ -94,6 +94,7 @@ def types_of(model: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
     :raises SqlExtError: INVALID_NETWORK if they contradict each other.
     """
     try:
+        # data_prop also follows sizes that the graph itself computes, such as the target of a Reshape.
         graph = shape_inference.infer_shapes(skeleton(model), data_prop=True).graph
     except Exception as error:
         raise invalid(f"the sizes of its layers do not fit{where(error)}") from None

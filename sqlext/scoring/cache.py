@@ -34,6 +34,7 @@ class OutputCache:
 
     def __init__(self, file: Path, max_bytes: int) -> None:
         self._max_bytes = max_bytes
+        # Without isolation_level, each statement commits at once, so that no worker holds a lock between two statements.
         self._database = sqlite3.connect(file, timeout=10, isolation_level=None)
         # Several processes write at the same time, hence WAL. Nothing is synced to disk, because nobody reads the file
         # after a crash of the machine.
@@ -43,6 +44,7 @@ class OutputCache:
 
     def read(self, keys: list[bytes]) -> list[Floats | None]:
         """Returns the output of each key, or None if it is not cached."""
+        # The worker asks for 16 images at a time, far fewer than the variables that SQLite allows in a statement.
         marks = ", ".join("?" * len(keys))
         rows = self._rows(f"SELECT content, output FROM outputs WHERE content IN ({marks})", keys)
         known = {content: np.frombuffer(output, np.float32) for content, output in rows}
@@ -54,6 +56,7 @@ class OutputCache:
             return
         values = [part for key, output in outputs.items() for part in (key, np.ascontiguousarray(output).tobytes())]
         rows = ", ".join(["(?, ?)"] * len(outputs))
+        # Another worker may have computed the same image meanwhile.
         self._rows(f"INSERT OR IGNORE INTO outputs (content, output) VALUES {rows}", values)
         used = self._used()
         if used > self._max_bytes:
@@ -61,6 +64,7 @@ class OutputCache:
             self._rows("DELETE FROM outputs WHERE age <= (SELECT max(age) - ? * count(*) FROM outputs)", [share])
 
     def _used(self) -> int:
+        # Deleted rows leave free pages in the file, which later rows use, so free pages do not count.
         pragmas = "pragma_page_count(), pragma_freelist_count(), pragma_page_size()"
         rows = self._rows(f"SELECT (page_count - freelist_count) * page_size FROM {pragmas}", [])
         return int(rows[0][0]) if rows else 0
@@ -81,6 +85,7 @@ def content_hash(scope: str, image: Any) -> bytes:
     """
     digest = hashlib.sha256(scope.encode())
     for part in _parts(image):
+        # With lengths, the parts of two different structs cannot add up to the same bytes.
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.digest()

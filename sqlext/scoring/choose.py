@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from sqlext.bigdl.installed import missing
 from sqlext.catalog.entry import ModelVersion
 from sqlext.catalog.facade import ModelCatalog
+from sqlext.catalog.layout import BIGDL_FILES
 from sqlext.engines import ENGINES
 from sqlext.errors import SqlExtError
 from sqlext.scoring.worker import cpu_has_bf16
@@ -77,6 +78,7 @@ def _engine(
             )
             raise SqlExtError("ENGINE_CANNOT_SCORE", engine=engine, model=model["model"], reason=reason)
     if engine == "auto":
+        # In f32, onnxruntime was never slower than openvino on the CPUs that were measured.
         engine = next((e for e in ("onnxruntime", "openvino") if e in usable), "bigdl")
         if engine == "bigdl":
             _check_bigdl(spark, network, model)
@@ -89,7 +91,7 @@ def _engine(
 
 def _check_bigdl(spark: SparkSession, network: dict[str, Any], model: dict[str, Any]) -> bool:
     reason = missing(spark)
-    if reason is None and "model.bigdl" not in network.get("files", {}):
+    if reason is None and BIGDL_FILES[0] not in network.get("files", {}):
         reason = network.get("engines", {}).get("bigdl") or "the network was imported without BigDL"
     if reason is not None:
         raise SqlExtError("ENGINE_CANNOT_SCORE", engine="bigdl", model=model["model"], reason=reason.rstrip("."))
@@ -110,6 +112,7 @@ def executors_have_bf16(spark: SparkSession) -> bool:
         if str(context.master).startswith("local"):
             answers = [cpu_has_bf16()]
         else:
+            # Spark cannot send a task to a certain executor; with twice as many tasks as cores, probably each gets one.
             slots = max(context.defaultParallelism, 1) * 2
             answers = context.parallelize(range(slots), slots).map(cpu_has_bf16).collect()
         _capable[context.applicationId] = all(answers)

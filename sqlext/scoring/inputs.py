@@ -53,6 +53,7 @@ class TrainedInput:
     def of(cls, manifest: dict[str, Any]) -> TrainedInput:
         recorded = manifest.get("input") or {}
         imported = manifest["kind"] == "backbone"
+        # An imported network records only `column`.
         columns = recorded.get("columns") or ([{"name": recorded["column"]}] if recorded.get("column") else [])
         return cls(
             "image" if imported else recorded.get("kind") or "array",
@@ -138,6 +139,7 @@ def _many(trained: TrainedInput, arguments: tuple[Argument, ...], struct: str | 
     if len(arguments) != len(trained.columns) or not all(_is_number(a.type) for a in arguments):
         return None
     values = ", ".join(f"CAST({a.sql} AS FLOAT)" for a in arguments)
+    # Without the CASE, a NULL struct would become an array of NULLs, and predict_error would not say 'no features'.
     array = f"array({values})"
     return Argument(ArrayType(FloatType()), f"CASE WHEN {struct} IS NOT NULL THEN {array} END" if struct else array)
 
@@ -164,5 +166,6 @@ def image_sql(argument: Argument) -> str:
         return f"CAST({argument.sql} AS BINARY)"
     if isinstance(argument.type, BinaryType):
         return argument.sql
+    # The worker gets the same six fields whatever else the struct holds. A struct of NULLs would not be NULL, hence the CASE.
     fields = ", ".join(f"'{f}', {argument.sql}.{f}" for f in IMAGE_FIELDS)
     return f"CASE WHEN {argument.sql} IS NULL THEN NULL ELSE named_struct({fields}) END"

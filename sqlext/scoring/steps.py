@@ -22,6 +22,7 @@ from sqlext.bigdl.scoring import register_versions
 from sqlext.catalog.backbones import recorded_backbone
 from sqlext.catalog.entry import ModelVersion, predicts_a_value
 from sqlext.catalog.facade import ModelCatalog
+from sqlext.catalog.layout import HEAD, NETWORK
 from sqlext.errors import SqlExtError
 from sqlext.networks.head import Head
 from sqlext.scoring import worker
@@ -33,6 +34,7 @@ from sqlext.spark.conf import setting_bytes
 from sqlext.spark.hub import register_udf, scored_column
 from sqlext.spark.types import is_array, is_image, is_image_struct
 
+# PySpark matches the fields by name with the columns of the DataFrames that worker.py returns.
 PREDICTION = "struct<label:string,score:double,value:double,error:string,version:int,scores:array<double>>"
 EMBEDDING = "struct<embedding:array<float>,error:string>"
 TENSOR = "struct<tensor:array<float>,error:string>"
@@ -93,6 +95,7 @@ def _release_idle(spark: SparkSession) -> None:
     busy = {id(b.network) for b in _bound.values() if time.monotonic() - b.used_at < idle}
     for bound in _bound.values():
         if bound.network is not None and id(bound.network) not in busy:
+            # Not destroy(): a query that is planned already can still fetch it.
             bound.network.unpersist()
 
 
@@ -100,7 +103,7 @@ def _network(spark: SparkSession, version: ModelVersion) -> Broadcast[bytes]:
     _forget_other_applications(spark)
     key = version.id
     if key not in _networks:
-        data = ModelCatalog(spark).local_copy(version, "network.onnx").read_bytes()
+        data = ModelCatalog(spark).local_copy(version, NETWORK).read_bytes()
         _networks[key] = spark.sparkContext.broadcast(data)
     return _networks[key]
 
@@ -144,26 +147,27 @@ def _suffix(struct: bool) -> str:
 
 def inspection_steps(spark: SparkSession, image: Argument) -> tuple[Step, ...]:
     """Returns one step, `inspected`, with the fields of INSPECTION."""
-    struct = is_image_struct(image.type)
-    key = _register(
-        spark,
-        f"inspect_image{_suffix(struct)}",
-        lambda: _Bound(scalar_udf(worker.inspect_images, INSPECTION, "inspect_image", struct_input=struct)),
-    )
-    return (Step("inspected", key, (image_sql(image),)),)
+    return _picture_step(spark, "inspected", image, worker.inspect_images, INSPECTION, "inspect_image")
 
 
 def thumbnail_steps(spark: SparkSession, image: Argument, side: Argument) -> tuple[Step, ...]:
     """Returns one step, `thumbnail`, with the field of THUMBNAIL."""
+    longest = f"CAST({side.sql} AS INT)"
+    return _picture_step(spark, "thumbnail", image, worker.data_urls, THUMBNAIL, "image_data_url", longest)
+
+
+def _picture_step(
+    spark: SparkSession, name: str, image: Argument, function: Callable[..., Any], returns: str, udf: str, *others: str
+) -> tuple[Step, ...]:
+    """Returns one step, ``name``: ``function`` of a picture and of ``others``, which are SQL, without any network."""
     struct = is_image_struct(image.type)
+    inputs = 1 + len(others)
     key = _register(
         spark,
-        f"image_data_url{_suffix(struct)}",
-        lambda: _Bound(
-            scalar_udf(worker.data_urls, THUMBNAIL, "image_data_url", struct_input=struct, inputs=2),
-        ),
+        f"{udf}{_suffix(struct)}",
+        lambda: _Bound(scalar_udf(function, returns, udf, struct_input=struct, inputs=inputs)),
     )
-    return (Step("thumbnail", key, (image_sql(image), f"CAST({side.sql} AS INT)")),)
+    return (Step(name, key, (image_sql(image), *others)),)
 
 
 def embedding_steps(spark: SparkSession, backbone: ModelVersion, image: Argument, choice: Choice) -> tuple[Step, ...]:
@@ -234,8 +238,9 @@ def _spec(
     trained = TrainedInput.of(manifest)
     network = model if manifest["kind"] == "backbone" else backbone
     inputs = catalog.read_manifest(network)["input"] if network else {}
-    head = None if manifest["kind"] == "backbone" else Head.from_onnx(catalog.read_bytes(model, "head.onnx"))
+    head = None if manifest["kind"] == "backbone" else Head.from_onnx(catalog.read_bytes(model, HEAD))
     return ScoringSpec(
+        # The id tells a model from an earlier one of the same name and version.
         key=f"{model}:{model.model_id}:{choice.engine}:{choice.precision}",  # EXPLAIN shows it
         network_key=network.id if network else None,
         preprocessing=inputs.get("preprocessing"),

@@ -79,6 +79,7 @@ def _rows(values: pd.Series | pd.DataFrame) -> list[Any]:
     """Returns a BINARY column as bytes or an image-struct column as dicts; NULL becomes None."""
     if isinstance(values, pd.DataFrame):
         records: list[dict[Any, Any]] = values.to_dict("records")
+        # A NULL struct arrives in a DataFrame as a row of NULLs.
         return [record if record.get("data") is not None else None for record in records]
     return list(values)
 
@@ -91,6 +92,7 @@ def _unique(values: list[Any]) -> tuple[list[Any], list[int | None]]:
     """Returns the distinct non-NULL values and, for each row, its index among them (None for NULL)."""
     seen: dict[Any, int] = {}
     index = [None if value is None else seen.setdefault(_identity(value), len(seen)) for value in values]
+    # In reverse, so that of equal values the first one stays.
     first = {i: value for value, i in zip(reversed(values), reversed(index), strict=True) if i is not None}
     return [first[i] for i in range(len(seen))], index
 
@@ -185,6 +187,7 @@ def _features(values: Iterable[Any], spec: ScoringSpec) -> list[Floats | str]:
     def one(value: Any) -> Floats | str:
         if value is None:
             return NO_FEATURES
+        # A NULL element becomes NaN.
         array = np.asarray(value, dtype=np.float32)
         if array.shape != (spec.width,):
             return f"expected {spec.width} values, got {array.size}"

@@ -40,6 +40,7 @@ def local_defaults(master: str) -> dict[str, str]:
     """:data:`LOCAL_DEFAULTS`, and as many shuffle partitions as ``local[n]`` has cores or else this process, at least two."""
     cores = re.fullmatch(r"local\[(\d+)[^\]]*\]", master)
     count = int(cores[1]) if cores else available_cores()
+    # Spark's default is 200: on one machine, each shuffle would be cut into 200 tiny tasks.
     return {**LOCAL_DEFAULTS, "spark.sql.shuffle.partitions": str(max(2, count))}
 
 
@@ -71,6 +72,7 @@ def needed(settings: Mapping[str, Any]) -> dict[str, str]:
     jars = [str(spark_jars() / "*"), str(JAR), *map(str, bigdl_jars())]
     extensions = [e for e in str(settings.get("spark.sql.extensions", "")).split(",") if e and e != EXTENSION]
     needed = {
+        # Last: Spark wraps parsers in this order, so ours sees a text before those of other extensions.
         "spark.sql.extensions": ",".join([*extensions, EXTENSION]),
         "spark.sql.catalogImplementation": "hive",
         "spark.driver.extraClassPath": _joined(jars, settings.get("spark.driver.extraClassPath"), ":"),
@@ -79,6 +81,7 @@ def needed(settings: Mapping[str, Any]) -> dict[str, str]:
         ),
     }
     master = str(settings.get("spark.master", "local"))
+    # A local master's executors are in the driver, which has the class path already.
     if not master.startswith("local"):
         needed["spark.executor.extraClassPath"] = _joined(jars, settings.get("spark.executor.extraClassPath"), ":")
     if master.startswith(("yarn", "k8s")):  # this Python environment may not exist on the executors' machines

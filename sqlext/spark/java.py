@@ -35,6 +35,7 @@ def java_version(home: Path) -> int | None:
     if not java.is_file():
         return None
     release = home / "release"
+    # The file saves the start of a JVM. Java 8 calls itself 1.8.
     text = release.read_text(errors="replace") if release.is_file() else _run(java, "-version")
     found = re.search(r'(?:JAVA_VERSION=|version )"(?:1\.)?(\d+)', text)
     return int(found.group(1)) if found else None

@@ -24,6 +24,7 @@ class Names:
         found = getattr(self._package, name)
         if isinstance(found, JavaPackage):
             found = Names(found)
+        # Python calls __getattr__ only for names that are not in __dict__, so each one is looked up once.
         self.__dict__[name] = found
         return found
 

@@ -44,6 +44,7 @@ def check_allowed(spark: SparkSession, path: str) -> Any:
     wanted = target.toUri().normalize().toString()
     for folder in folders:
         above = folder.toUri().normalize().toString().rstrip("/")
+        # With the slash: /data does not allow /database.
         if wanted == above or wanted.startswith(above + "/"):
             return target
     listed = ", ".join(f.toString() for f in folders) or "none"
@@ -73,6 +74,7 @@ def local_file(
     with TemporaryDirectory(prefix="sqlext-import-") as folder:
         copy = Path(folder) / target.getName()
         hadoop_path = java_classes(spark).org.apache.hadoop.fs.Path
+        # The last argument selects the raw local file system, which writes no .crc file next to the copy.
         system.copyToLocalFile(False, target, hadoop_path(copy.as_uri()), True)
         for name in beside(copy):
             # Without "./", Hadoop would read a name with a colon as a scheme.

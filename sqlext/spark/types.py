@@ -23,6 +23,7 @@ VECTORS = {f"org.apache.spark.{p}.linalg.VectorUDT": f"pyspark.{p}.linalg.Vector
 
 def is_image_struct(kind: DataType) -> bool:
     """Whether a type is Spark's (or BigDL's) image struct."""
+    # Names of columns have no case in Spark SQL.
     return isinstance(kind, StructType) and {n.lower() for n in kind.fieldNames()} >= {f.lower() for f in IMAGE_FIELDS}
 
 

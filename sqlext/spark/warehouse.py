@@ -41,6 +41,8 @@ def warehouse_options(folder: Path, settings: Mapping[str, Any]) -> dict[str, st
 def _lock(folder: Path) -> None:
     if folder in _held:
         return
+    # "a+" does not truncate: until we hold the lock, the text names another process. The kernel releases the lock when the
+    # process ends in any way, so that a crash leaves no stale one.
     file = open(folder / LOCK, "a+")  # noqa: SIM115, PTH123 (it stays open)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -49,6 +49,7 @@ class RenameTo(Alteration):
         from sqlext.catalog import alter
 
         to = ModelName.of(self.to.parts, entry.name.namespace)
+        # Spark's ALTER TABLE .. RENAME cannot move a table to another database.
         if to.namespace != entry.name.namespace:
             raise SqlExtError("RENAME_ACROSS_DATABASES", model=entry.name, to=to, offset=self.offset)
         alter.rename(context.catalog, entry.name, to)
@@ -154,12 +155,8 @@ class UnsetProperties(Alteration):
     def read(cls, reader: TokenReader) -> UnsetProperties:
         if_exists = reader.take("IF", "EXISTS")
         offset = reader.offset
-        reader.need("(")
-        keys = [str(reader.name("a property"))]
-        while reader.take(","):
-            keys.append(str(reader.name("a property")))
-        reader.need(")")
-        return cls(tuple(keys), if_exists, offset)
+        keys = reader.parenthesised_list(reader.name, "a property")
+        return cls(tuple(map(str, keys)), if_exists, offset)
 
     def run(self, context: Context, entry: ModelEntry) -> list[ResultRow]:
         from sqlext.catalog import alter

@@ -11,6 +11,7 @@ from sqlext.grammar.reader import TokenReader
 
 if TYPE_CHECKING:
     from sqlext.catalog.drop import Dropped
+    from sqlext.catalog.runs import Run
 
 CHANGED: Mapping[str, str] = {
     "model": "STRING",
@@ -47,6 +48,20 @@ def dropped_row(model: object, dropped: Dropped, version: int | None) -> ResultR
     """Returns the result row of DROP MODEL and ALTER MODEL .. DROP VERSION."""
     message = f"not deleted, because the model did not create it: {', '.join(dropped.kept)}" if dropped.kept else None
     return changed(model, "DROPPED", message, version=version, size_bytes=dropped.size_bytes)
+
+
+def find_run(context: Context, run_id: str, right: str) -> Run:
+    """Finds a training run; the caller needs ``right`` on the table of its model, if the table exists.
+
+    :raises SqlExtError: those of :meth:`RunStore.find`, PERMISSION_DENIED.
+    """
+    from sqlext.catalog.runs import RunStore
+
+    run = RunStore(context.spark).find(run_id)
+    # A model whose first training runs has no table yet, and so nothing on which a right could be checked.
+    if context.catalog.metastore.table(run.name) is not None:
+        context.catalog.check(run.name, right)
+    return run
 
 
 class Statement(ABC):

@@ -9,7 +9,7 @@ from typing import ClassVar
 from sqlext.context import Context, ResultRow
 from sqlext.errors import error_at
 from sqlext.grammar.reader import TokenReader
-from sqlext.statements.base import CHANGED, Statement, changed
+from sqlext.statements.base import CHANGED, Statement, changed, find_run
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,8 @@ class CancelTraining(Statement):
     def _cancel(self, context: Context) -> list[ResultRow]:
         from sqlext.catalog.runs import RunStore
 
-        store = RunStore(context.spark)
-        run = store.find(self.run_id)
-        if context.catalog.metastore.table(run.name) is not None:
-            context.catalog.check(run.name, "ALTER")
-        run = store.request_cancel(self.run_id)
+        find_run(context, self.run_id, "ALTER")
+        run = RunStore(context.spark).request_cancel(self.run_id)
         where = f"in phase {run.phase}" if run.phase else f"while {run.status}"
         message = f"asked to stop {where}; SHOW TRAINING RUNS IN {run.namespace} shows when it has stopped"
         return [changed(run.name, "CANCELLING", message)]

@@ -107,6 +107,7 @@ class EvaluateModel(Statement):
         if clauses.source is None and clauses.label is not None:
             problem = "LABEL names a column of the source in FROM. Add FROM, or leave LABEL out."
             raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=written["LABEL"])
+        # EVALUATE has no options yet; this refuses any that are written.
         resolve(clauses.options, OPTIONS)
         return cls(EvaluateRequest(tuple(models), clauses.source, clauses.label, clauses.form))
 

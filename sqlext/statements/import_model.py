@@ -126,6 +126,7 @@ def _format_of(clauses: _Clauses) -> str | None:
     path = clauses.path.lower()
     if path.endswith(".onnx") or path.startswith("sqlext:"):
         return "ONNX"
+    # A folder of an EXPORT contains its labels and options.
     for clause, offset in clauses.own.items():
         formats = " or ".join(FORMATS)
         raise SqlExtError("EXPORT_HAS_ITS_OWN", clause=clause, path=clauses.path, formats=formats, offset=offset)
@@ -153,9 +154,4 @@ def _labels(reader: TokenReader, clauses: _Clauses) -> None:
     if reader.take("FROM"):
         clauses.labels_from = reader.name("a table name")
         return
-    reader.need("(")
-    labels = [reader.string("a label in quotes")]
-    while reader.take(","):
-        labels.append(reader.string("a label in quotes"))
-    reader.need(")")
-    clauses.labels = tuple(labels)
+    clauses.labels = tuple(reader.parenthesised_list(reader.string, "a label in quotes"))

@@ -100,11 +100,13 @@ class PurgeModels(Statement):
         from sqlext.catalog.purge import backbones_in_use, keep_model, purge_model
 
         catalog, found = context.catalog, []
+        # Once for all models, since it reads the models of all databases.
         users = backbones_in_use(catalog)
         for entry in catalog.list(namespace, self.pattern):
             try:
                 catalog.check(entry.name, "DROP")
             except SqlExtError as error:
+                # PURGE of many models does not end at the first one that the user may not drop.
                 found += keep_model(entry, str(error))
             else:
                 found += purge_model(catalog, entry, self.versions.rule(dry_run=self.dry_run), users)

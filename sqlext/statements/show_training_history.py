@@ -10,7 +10,7 @@ from sqlext.catalog.entry import ModelVersion
 from sqlext.context import Context, ResultRow
 from sqlext.errors import error_at
 from sqlext.grammar.reader import TokenReader, WrittenModel
-from sqlext.statements.base import Statement
+from sqlext.statements.base import Statement, find_run
 
 if TYPE_CHECKING:
     from sqlext.catalog.runs import Run
@@ -62,7 +62,7 @@ class ShowTrainingHistory(Statement):
     def run(self, context: Context) -> list[ResultRow]:
         if self.model is None:
             with error_at(self.run_offset):
-                return _of_run(context, self.run_id)
+                return run_history_rows(find_run(context, self.run_id, "SELECT"))
         model = self.model
         with error_at(model.name.offset):
             version = context.catalog.resolve(context.model_ref(model))
@@ -81,15 +81,6 @@ def version_history_rows(context: Context, version: ModelVersion) -> list[Result
 def run_history_rows(run: Run) -> list[ResultRow]:
     """The epochs of a run so far, in order."""
     return [_row(run.namespace, run.model, run.version, run.run_id, epoch) for epoch in run.history]
-
-
-def _of_run(context: Context, run_id: str) -> list[ResultRow]:
-    from sqlext.catalog.runs import RunStore
-
-    run = RunStore(context.spark).find(run_id)
-    if context.catalog.metastore.table(run.name) is not None:
-        context.catalog.check(run.name, "SELECT")
-    return run_history_rows(run)
 
 
 def _row(namespace: str, model: str, version: int | None, run_id: str, epoch: Mapping[str, Any]) -> ResultRow:

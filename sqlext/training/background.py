@@ -40,6 +40,8 @@ def submit(recorder: RunRecorder, carry_out: Callable[[], ResultRow]) -> ResultR
 
     :param recorder: the session of its context must not be used by anything except this run.
     """
+    # In the caller's thread: a record that cannot be written is an error of the
+    # statement, and the run_id exists when it returns.
     recorder.open()
     entry = Submitted(str(recorder.plan.name), recorder.run_id)
     user = recorder.store.metastore.user()

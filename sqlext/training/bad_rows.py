@@ -55,6 +55,7 @@ def _bad_features(plan: TrainPlan, width: int) -> str:
 
 def _bad_number(column: ColumnOf) -> str:
     name = _name(column)
+    # Other types have neither NaN nor infinity, and none of their values is too large for a FLOAT.
     if not isinstance(column.type, (FloatType, DoubleType)):
         return f"{name} IS NULL"
     return f"{name} IS NULL OR isnan({name}) OR abs({name}) > 3.4e38"

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlext.errors import SqlExtError
+from sqlext.grammar import planned
 from sqlext.grammar.notes import Name, RawOption
 from sqlext.grammar.options import MAX_INT, resolve
 from sqlext.grammar.reader import Creation, Source, TokenReader, WrittenModel
-from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together, of_a_later_release
+from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together
 from sqlext.training.request import TrainRequest, Tune, TuneItem, Validation
 
 ARCHITECTURES = ("linear", "mlp")
-_LATER_ARCHITECTURES = ("cnn", "finetune")
 
 # Clauses of other systems -> what to write instead.
 FOREIGN_CLAUSES = {
@@ -110,8 +110,10 @@ def _request(statement: str, creation: Creation, clauses: Clauses, reader: Token
         # After the options, because an option of another system gets the better hint: input_label_cols -> LABEL.
         if request.label is None and request.target is None:
             reader.fail(f"LABEL (classification) or TARGET (regression) for {statement} {request.name}")
-    if later := of_a_later_release(request.options, request.raw_options):
-        reader.later("precision = 'int8'", later.value_offset)
+    for option in request.raw_options:
+        value = request.options[option.key]
+        if value in planned.OPTION_VALUES.get(option.key, ()):
+            reader.later(f"{option.key} = '{value}'", option.value_offset)
     return request
 
 
@@ -124,14 +126,7 @@ def _check(request: TrainRequest) -> None:
     if request.validation.stratified and request.regression:
         problem = "STRATIFIED needs the classes of LABEL; TARGET has none."
         raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=request.validation.offset)
-    check_together(
-        request.options,
-        request.raw_options,
-        architecture=request.architecture,
-        regression=request.regression,
-        replace=request.replace,
-        tuned={item.option for item in request.tune.items} if request.tune else (),
-    )
+    check_together(request, tuned={item.option for item in request.tune.items} if request.tune else ())
 
 
 def read_clauses(reader: TokenReader, clauses: Clauses, *, ends: Callable[[TokenReader], bool] | None = None) -> None:
@@ -170,7 +165,7 @@ def read_clauses(reader: TokenReader, clauses: Clauses, *, ends: Callable[[Token
 def _architecture(reader: TokenReader) -> str:
     offset = reader.offset
     name = reader.identifier("an architecture: " + " or ".join(ARCHITECTURES)).lower()
-    if name in _LATER_ARCHITECTURES:
+    if name in planned.ARCHITECTURES:
         reader.later(f"USING {name}", offset)
     elif name not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
@@ -182,10 +177,10 @@ def _backbone(reader: TokenReader) -> WrittenModel:
     reference = reader.model()
     offset = reader.offset
     if reader.take("FREEZE"):
-        what = reader.need_any("ALL, NONE or UNTIL 'layer'", "ALL", "NONE", "UNTIL")
-        if what == "UNTIL":
-            reader.string("the name of a layer in quotes")
-        if what != "ALL":
+        word = reader.need_any("ALL", "ALL", *planned.FREEZE)
+        if follows := planned.FREEZE.get(word):
+            reader.string(follows)
+        if word in planned.FREEZE:
             reader.later("FREEZE other than ALL", offset)
     return reference
 
@@ -306,9 +301,5 @@ def _tune_item(reader: TokenReader) -> TuneItem:
         reader.need("AND")
         high = reader.literal("a number")
         return TuneItem(option, None, low, high, reader.take("LOG"), offset, value_offset)
-    reader.need("(")
-    values = [reader.literal("a value")]
-    while reader.take(","):
-        values.append(reader.literal("a value"))
-    reader.need(")")
+    values = reader.parenthesised_list(reader.literal, "a value")
     return TuneItem(option, tuple(values), offset=offset, value_offset=value_offset)

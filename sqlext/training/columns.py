@@ -34,6 +34,7 @@ class Features:
     @property
     def hash_sql(self) -> str:
         """SQL of the hash over all feature columns, which identifies a row."""
+        # Users join the rows of sqlext_held_out() with their tables by this expression, so it cannot change.
         return f"xxhash64({', '.join(column.sql for column in self.columns)})"
 
     def values(self) -> Column:

@@ -27,6 +27,8 @@ def resolve_defaults(request: TrainRequest, *, embedded: bool) -> dict[str, Any]
     if options["epochs"] is None:
         options["epochs"] = EPOCHS_WITH_EARLY_STOP if options["early_stop"] and not embedded else EPOCHS
     if options["learning_rate"] is None and options["optimizer"] != "adadelta":
+        # Measured with adam on numeric columns: an accuracy of 0.905 to 0.92 if they are standardised, with 1e-2 and early_stop;
+        # 0.43 to 0.91 with what suits embeddings: not standardised, 1e-3 and 20 epochs.
         options["learning_rate"] = 1e-3 if embedded else 1e-2
     if options["optimizer"] == "sgd" and options["momentum"] is None:
         options["momentum"] = 0.9

@@ -67,6 +67,7 @@ def feature_rows(
     of_numbers = isinstance(label.type, (FloatType, DoubleType))
     if not embedder.embeds:
         return frame.select(*columns, F.col("raw").alias("features"), _error(_array_error(), of_numbers=of_numbers))
+    # Decoding is the expensive part, and a row without a label is not used.
     frame = frame.withColumn("raw", F.when(F.col("label").isNotNull(), F.col("raw")))
     frame = _spread(spark, frame, rows)
     assert embedder.backbone is not None
@@ -121,6 +122,8 @@ def watching(spark: SparkSession, rows: int, report: Callable[[int, int], None],
     The rows done are estimated from the finished tasks of the newest job, as if all tasks had equally many rows.
     """
     context = spark.sparkContext
+    # The status tracker finds jobs only by their group. setJobGroup would also replace the description of the statement's jobs
+    # and the flag that a cancel interrupts their tasks.
     group = context.getLocalProperty("spark.jobGroup.id")
     own = group is None
     if own:

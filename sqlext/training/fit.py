@@ -11,9 +11,10 @@ from pyspark.sql import functions as F
 
 from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
 from sqlext.bigdl.training import train_head
+from sqlext.catalog.layout import HEAD
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
-from sqlext.evaluation.names import TEST, VALIDATION
+from sqlext.evaluation.names import VALIDATION
 from sqlext.networks.head import Head
 from sqlext.text import first_few
 from sqlext.training.labels import Labels
@@ -43,8 +44,7 @@ def fit(
         :func:`~sqlext.bigdl.training.train_head`.
     """
     spec = _spec(plan, labels, rows.width)
-    used = rows.usable.where(F.col("target").isNotNull() & (F.col("side") != TEST))
-    scaling = Scaling.of(used, features=plan.standardize, target=plan.regression)
+    scaling = rows.scaling(features=plan.standardize, target=plan.regression)
     target = scaling.target
     start = _start(context, plan, request, labels, spec, scaling)
     trained_rows = sum(rows.trained.values())
@@ -56,7 +56,7 @@ def fit(
 
     trained = train_head(
         context.spark,
-        scaling.scale(used).select("features", "target", (F.col("side") == VALIDATION).alias("validates")),
+        scaling.scale(rows.used).select("features", "target", (F.col("side") == VALIDATION).alias("validates")),
         spec,
         settings,
         on_epoch,
@@ -139,9 +139,10 @@ def _start(
     if version is None:
         return None
     manifest = context.catalog.read_manifest(version)
-    head = Head.from_onnx(context.catalog.read_bytes(version, "head.onnx"))
+    head = Head.from_onnx(context.catalog.read_bytes(version, HEAD))
     shapes = [w.shape for w in head.weights]
     reason = None
+    # Also in another order: output i of the old head must mean class i of this training.
     if list(manifest.get("labels") or ()) != list(labels.names):
         reason = (
             f"its labels are {first_few(manifest['labels'], 5)}, those of this training {first_few(labels.names, 5)}"

@@ -55,8 +55,10 @@ def read_labels(plan: TrainPlan) -> Labels:
         pairs = pairs.union(
             plan.validation_rows.select(F.lit(None).alias("label"), F.lit(_VALIDATE_FROM).alias("side"))
         )
+    # Sorted before the cast to STRING: 2 comes before 10.
     counted = pairs.groupBy("label", "side").count().orderBy("label")
     text = F.col("label").cast("string").alias("text")
+    # A label has up to three rows, one per split. If the limit cuts any off, more labels exist than are allowed.
     found = counted.select("label", text, "side", "count").limit(3 * (MAX_CLASSES + 2)).collect()
     rows = [row for row in found if row.side != _VALIDATE_FROM or plan.validation_rows is None]
     validation_rows = sum(row["count"] for row in found) - sum(row["count"] for row in rows)

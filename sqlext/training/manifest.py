@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlext.catalog.backbones import record_of
 from sqlext.training.outcome import Outcome
 
 
@@ -21,14 +22,7 @@ def manifest_of(outcome: Outcome) -> dict[str, Any]:
             "shape": list(outcome.image_shape) if outcome.image_shape else None,
         },
         "width": outcome.rows.width,
-        "backbone": {
-            "model": str(backbone.name),
-            "model_id": backbone.model_id,
-            "version": backbone.version,
-            "location": backbone.location,
-        }
-        if backbone
-        else None,
+        "backbone": record_of(backbone) if backbone else None,
         "precision": outcome.precision,
         "held_out": {
             "rows": outcome.scored.rows,

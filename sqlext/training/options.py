@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlext.bigdl.optimizers import OPTIMIZERS
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.names import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from sqlext.grammar import planned
 from sqlext.grammar.notes import RawOption
 from sqlext.grammar.options import MAX_INT, Option, boolean, choice, integer, number, text
 from sqlext.settings import duration_seconds
+from sqlext.training.request import TrainRequest
 
 _WIDTH = re.compile(r"\d{1,10}", re.ASCII)
 
@@ -168,7 +170,12 @@ OPTIONS: tuple[TrainOption, ...] = (
         "on_bad_row", choice("skip", "fail"), "skip", "what to do with undecodable images, NULL features or labels"
     ),
     TrainOption("max_bad_fraction", number(0, 1), 0.1, "share of bad rows above which the statement fails"),
-    TrainOption("precision", choice("auto", "f32", "bf16", "int8"), "auto", "what scoring may use for this version"),
+    TrainOption(
+        "precision",
+        choice("auto", "f32", "bf16", planned=planned.OPTION_VALUES["precision"]),
+        "auto",
+        "what scoring may use for this version",
+    ),
     TrainOption("tensorboard", text, None, "folder for TensorBoard's event files", of_the_run=True),
     TrainOption("warm_start", text, None, "model whose weights training starts from, such as 'db.model@2'"),
     TrainOption(
@@ -209,24 +216,17 @@ FOREIGN_OPTIONS = {
 }
 
 
-def check_together(
-    options: Mapping[str, Any],
-    raw_options: Iterable[RawOption],
-    *,
-    architecture: str,
-    regression: bool,
-    replace: bool = False,
-    tuned: Collection[str] = (),
-) -> None:
+def check_together(request: TrainRequest, *, tuned: Collection[str] = ()) -> None:
     """Rejects options that contradict each other or other clauses.
 
     :param tuned: options whose values come from TUNE.
     :raises SqlExtError: INVALID_OPTION_VALUE, MOMENTUM_WITHOUT_SGD, OPTION_WITHOUT_EFFECT, at the option's position.
     """
-    written = {option.key: option for option in raw_options}
+    options, regression = request.options, request.regression
+    written = {option.key: option for option in request.raw_options}
     if "optimizer" not in tuned:
         _check_optimizer(str(options["optimizer"]), written)
-    if architecture == "linear":
+    if request.architecture == "linear":
         for key in ("hidden", "dropout"):
             if key in written and options[key]:
                 _without_effect(written[key], "only USING mlp has this option")
@@ -237,7 +237,7 @@ def check_together(
         ("metric", lambda v: v in metrics, f"{', '.join(metrics)} with {'TARGET' if regression else 'LABEL'}"),
         (
             "promote",
-            lambda v: not (replace and v != "always"),
+            lambda v: not (request.replace and v != "always"),
             "'always' with OR REPLACE, which removes the older versions",
         ),
     ]
@@ -250,11 +250,6 @@ def check_together(
                 accepted=accepted,
                 offset=written[key].value_offset,
             )
-
-
-def of_a_later_release(options: Mapping[str, Any], raw_options: Iterable[RawOption]) -> RawOption | None:
-    """The option with a value that is planned for a later release: precision = 'int8'."""
-    return next((o for o in raw_options if o.key == "precision" and options["precision"] == "int8"), None)
 
 
 def _check_optimizer(optimizer: str, written: Mapping[str, RawOption]) -> None:

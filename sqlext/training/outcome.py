@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlext.bigdl.records import TrainedHead
 from sqlext.catalog.drafts import MAX_VALUE
+from sqlext.catalog.layout import HEAD
 from sqlext.evaluation.held_out import HeldOut
 from sqlext.evaluation.metrics import most_frequent
 from sqlext.evaluation.names import VALIDATION
@@ -77,7 +78,7 @@ class Outcome:
         return baseline(self.plan.metric, self.validated, self.rows.trained, self.labels.names, self.mean)
 
     def write(self, folder: Path) -> None:
-        (folder / "head.onnx").write_bytes(self.head.to_onnx())
+        (folder / HEAD).write_bytes(self.head.to_onnx())
         self.scored.write(folder)
 
     def figures(self) -> dict[str, Any]:

@@ -204,6 +204,7 @@ def _validation_rows(context: Context, request: TrainRequest, columns: list[Colu
     rows = read_source(context, source)
     for column in columns:
         found = find_column(rows, Name(tuple(column.text.split(".")), source.offset), source)
+        # As text, which leaves out whether values can be NULL: two tables often differ in that.
         if found.type.simpleString() != column.type.simpleString():
             types = found.type.simpleString(), column.type.simpleString()
             problem = f"is {types[0]} in {source.text}, but {types[1]} in {request.source.text}"

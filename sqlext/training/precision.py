@@ -35,6 +35,7 @@ def check(
     scored = scored.of_split(VALIDATION)
     if reason:
         return {"use": "f32", "reason": reason}
+    # Held-out rows are sorted by their hash, so the first ones are a random sample, and the same in each run.
     sample = scored.row_hash[:SAMPLE]
     run.phase("checking", len(sample))
     low = _embedded_in_bf16(context, plan, [int(h) for h in set(sample.tolist())])

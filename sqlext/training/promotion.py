@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from sqlext.catalog.backbones import recorded_backbone
 from sqlext.catalog.entry import ModelVersion
+from sqlext.catalog.layout import HEAD
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.held_out import score
@@ -69,10 +70,11 @@ def default_value(context: Context, plan: TrainPlan, rows: Rows, default: ModelV
     :raises SqlExtError: COLUMN_NOT_FOUND and others, if its features cannot be computed from this source.
     """
     manifest = context.catalog.read_manifest(default)
-    head = Head.from_onnx(context.catalog.read_bytes(default, "head.onnx"))
+    head = Head.from_onnx(context.catalog.read_bytes(default, HEAD))
     labels = list(manifest.get("labels") or ())
     usable = rows.usable.where(F.col("side") == VALIDATION)
     features = _features(plan, manifest)
+    # With the same columns and backbone, the default takes the features that this run has cached.
     if features.hash_sql != plan.features.hash_sql or default.backbone_id != _id(plan.backbone):
         usable = _with_other_features(context, plan, rows, usable, manifest, features)
     scored = score(usable.where(F.size("features") == head.width), head, labels, regression=plan.regression)

@@ -35,6 +35,7 @@ def _training_slots(context: Context) -> threading.BoundedSemaphore:
     :raises SqlExtError: INVALID_SETTING.
     """
     global _slots
+    # Two trainings that start at once must not create two sets of slots.
     with _slots_lock:
         if _slots is None:
             _slots = threading.BoundedSemaphore(places(setting(context.spark, "train.maxConcurrent")))
@@ -97,6 +98,8 @@ class RunRecorder:
 
     def _wait_for(self, slots: threading.BoundedSemaphore) -> None:
         started = time.monotonic()
+        # With a timeout, since a run that waits can be cancelled, too. If it is, it holds no
+        # slot, and Python does not call __exit__.
         while not slots.acquire(timeout=_WAIT):
             if self.store.cancel_requested(self.run_id):
                 error = self._cancelled()
@@ -125,6 +128,7 @@ class RunRecorder:
 
     def _is_cancel(self, error: BaseException) -> bool:
         """Whether the error comes from a cancelled Spark job or from an interrupt of this thread (JDBC `cancel()`)."""
+        # An error that names its cause stays what it is, even if the thread was interrupted as well.
         if isinstance(error, SqlExtError):
             return False
         jvm: Any = self.context.spark.sparkContext._jvm

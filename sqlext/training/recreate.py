@@ -121,6 +121,7 @@ def _options(manifest: Mapping[str, Any]) -> dict[str, Any]:
     if options.get("max_runtime") is not None:
         # The published epoch, independently of the clock; with early_stop it may be earlier than the last one.
         options |= {"epochs": figures["best_epoch"], "early_stop": False}
+    # The default depends on where training runs, so the statement shows the size that was used.
     options["batch_size"] = figures["batch_size"]
     left_out = _OF_THE_RUN | (OF_SOME_OPTIMIZERS - OPTIMIZERS[options["optimizer"]])
     shown = {k: v for k, v in options.items() if k in _SPELLED_OUT or (v != _DEFAULTS.get(k) and k not in left_out)}

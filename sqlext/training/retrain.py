@@ -114,6 +114,7 @@ def _showing_statement(context: Context, entry: ModelEntry) -> Iterator[None]:
     try:
         yield
     except SqlExtError as error:
+        # These two are outcomes of the run, not errors in the recorded statement.
         if error.error_class not in ("TRAINING_CANCELLED", "TRAINING_DIVERGED"):
             error.offset = error.line = error.pos = None
             if text := _created_by(context, entry):

@@ -21,6 +21,7 @@ from sqlext.training.features import feature_rows, watching
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
 from sqlext.training.recorder import RunRecorder
+from sqlext.training.scaling import Scaling
 from sqlext.training.split import split_by_hash
 
 # target: class index (NULL for a label that no training row has), or the value of a regression. side: train, validation
@@ -52,6 +53,18 @@ class Rows:
     skipped_why: Counter[str]
     shared: int  # held-out rows with the same features as a training row
     cached: list[DataFrame] = field(default_factory=list)
+    _scalings: dict[bool, Scaling] = field(default_factory=dict)
+
+    @property
+    def used(self) -> DataFrame:
+        """The rows that the training of the head reads: test rows, and labels that no training row has, are left out."""
+        return self.usable.where(F.col("target").isNotNull() & (F.col("side") != TEST))
+
+    def scaling(self, *, features: bool, target: bool) -> Scaling:
+        """The scaling by the training rows. It is computed once, because the trials of TUNE have the same rows."""
+        if features not in self._scalings:
+            self._scalings[features] = Scaling.of(self.used, features=features, target=target)
+        return self._scalings[features]
 
     @property
     def held_out(self) -> Counter[str]:
@@ -79,6 +92,7 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
     # rows would use this cache entry and lose it when this run ends.
     everything = everything.withColumn("run", F.lit(run.run_id))
     few = _are_few(context, plan, total)
+    # repartition, since coalesce(1) has no shuffle: Spark would also compute all features in one task.
     everything = _with_target(context, plan, labels, everything.repartition(1) if few else everything)
     splits = plan.validation.kind == "split"
     everything = _split_gathered(plan, everything) if splits and few else _as_given(everything)
@@ -92,6 +106,7 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
         usable = everything.where(F.col("error").isNull() & (F.size("features") == width))
         if splits and not few:
             usable = _split(plan, usable, partitions=-(-_bytes(total, width) // _PARTITION_BYTES))
+            # Released first, because it is computed from the other.
             cached.insert(0, usable.persist(StorageLevel.MEMORY_AND_DISK))
             groups = _groups(plan, usable)
         counted = _counts(group for group in groups if group.wrong(width) is None)

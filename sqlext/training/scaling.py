@@ -97,6 +97,7 @@ class TargetScale:
     def fold(self, weights: Sequence[Floats]) -> list[Floats]:
         """Weights whose last layer predicts in the target's units instead of scaled ones."""
         *others, weight, bias = weights
+        # In float64, so that only the result is rounded to float32.
         shifted = bias.astype(np.float64) * self.std + self.mean
         return [*others, (weight.astype(np.float64) * self.std).astype(np.float32), shifted.astype(np.float32)]
 
@@ -113,6 +114,8 @@ def start_weights(head: Head, scaling: Scaling) -> list[Floats]:
     means = [np.float64(0) if v is None else v.astype(np.float64) for v in (head.mean, mean)]
     stds = [np.float64(1) if v is None else v.astype(np.float64) for v in (head.std, std)]
     first, bias, *rest = head.weights
+    # Solves W ((x - m0) / s0) + b = W' ((x - m1) / s1) + b' for W' and b', with the
+    # scaling of the head (0) and of this run (1).
     weight = first.astype(np.float64) / stds[0]
     shifted = bias.astype(np.float64) + weight @ np.broadcast_to(means[1] - means[0], (head.width,))
     weights = [(weight * stds[1]).astype(np.float32), shifted.astype(np.float32), *rest]

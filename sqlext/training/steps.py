@@ -86,6 +86,7 @@ def publish(
         run.phase("publishing")
         version = _publish(context, outcome, draft)
         run.ready(version, outcome.figures())
+    # plan.existing is from the start of the statement: versions that other sessions published meanwhile are not removed.
     if plan.existing is not None and request.replace:
         for older in catalog.replaceable(plan.existing):
             catalog.drop_version(plan.name, older.version)

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from sqlext.training.plan import TrainPlan
 
+# Three times the standard deviation of the counts, 0.03.
 _CLOSE = 0.1  # relative error allowed for approximate counts
 _SAME = 0.999999  # correlation above which a column is a copy of the target
 

@@ -34,8 +34,10 @@ def _train(context: Context, request: TrainRequest) -> ResultRow:
         return _exists(existing)
     submitted = bool(request.options["async"])
     if submitted:
+        # Before planning, since the DataFrames of the plan belong to the session that creates them.
         context = context.beside()
     trials = trials_of(request) if request.tune else []
+    # One plan serves all trials: TUNE varies only options, which tune.py replaces in it.
     first = trials[0].request if trials else request
     plan = make_plan(context, first, name, existing)
     _need_bigdl(context)

@@ -19,7 +19,7 @@ from sqlext.errors import SqlExtError, nearest
 from sqlext.evaluation.names import CLASSIFICATION_METRICS, LOWER_IS_BETTER, REGRESSION_METRICS
 from sqlext.grammar.notes import RawOption
 from sqlext.grammar.options import Option, resolve
-from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together, of_a_later_release
+from sqlext.training.options import FOREIGN_OPTIONS, OPTIONS, check_together
 from sqlext.training.request import TrainRequest, Tune, TuneItem
 
 MOST = 1000  # maximum number of trials of one statement
@@ -200,16 +200,7 @@ def _trial(request: TrainRequest, tune: Tune, values: tuple[Any, ...]) -> Trial:
 def _check(trial: TrainRequest, tune: Tune) -> None:
     """Rejects options that contradict each other, but lets OPTIONS name those of another optimizer than the trial's."""
     tuned = {item.option for item in tune.items}
-    check_together(
-        trial.options,
-        trial.raw_options,
-        architecture=trial.architecture,
-        regression=trial.regression,
-        replace=trial.replace,
-        tuned=tuned if "optimizer" in tuned else (),
-    )
-    if later := of_a_later_release(trial.options, trial.raw_options):
-        raise SqlExtError("FEATURE_NOT_AVAILABLE", feature="precision = 'int8'", offset=later.value_offset)
+    check_together(trial, tuned=tuned if "optimizer" in tuned else ())
 
 
 def _raw(value: Any) -> Any:

@@ -39,6 +39,7 @@ def tune(context: Context, plan: TrainPlan, trials: Sequence[Trial], goal: Goal,
     :raises SqlExtError: TUNE_FAILED if no trial can be ranked; TRAINING_CANCELLED.
     """
     started = time.monotonic()
+    # The slot is free again after this block, so that other trainings get their turn between trials.
     with first:
         labels, rows = read_rows(context, plan, first)
     try:
@@ -57,6 +58,7 @@ def tune(context: Context, plan: TrainPlan, trials: Sequence[Trial], goal: Goal,
 def _plan_of(plan: TrainPlan, trial: Trial) -> TrainPlan:
     """The plan with the trial's options."""
     options = resolve_defaults(trial.request, embedded=plan.backbone is not None)
+    # The version that make_plan found: the written name may mean a later one by now.
     options["warm_start"] = plan.options["warm_start"]
     return replace(plan, options=options, settings=settings_of(options))
 

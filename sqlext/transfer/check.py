@@ -25,6 +25,7 @@ from sqlext.networks.library_text import where
 from sqlext.networks.scores import VALUE
 from sqlext.transfer.batch_check import mixing
 
+# Rounding differed by less than 1e-4 in the networks that were tried, a wrong layer by more than 0.1.
 BOUND = 1e-3  # relative to the largest number of an output
 PICTURES = 6
 BIGDL_PICTURES = 2  # BigDL runs 6 pictures of 224 x 224 a second
@@ -116,6 +117,7 @@ def _compare(network: Network, results: dict[str, Outputs]) -> dict[str, float]:
         worst = 0.0
         for name, a, b in _pairs(network, first, second):
             difference = float(np.abs(a - b).max() / max(float(np.abs(a).max()), 1e-30))
+            # Not `>`, which NaN would pass.
             if not difference <= BOUND:
                 raise _failed(
                     f"{one} and {two} differ by {difference:.2g} of the largest number in '{name}' (bound {BOUND:g}): "

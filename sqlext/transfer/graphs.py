@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 from sqlext.catalog.backbones import recorded_backbone
 from sqlext.catalog.entry import ModelVersion
 from sqlext.catalog.facade import ModelCatalog
+from sqlext.catalog.layout import HEAD, NETWORK
 from sqlext.networks.graph import PRODUCER
 from sqlext.networks.head import Head
 from sqlext.networks.scores import VALUE
@@ -77,12 +78,13 @@ def graph_of(catalog: ModelCatalog, version: ModelVersion) -> tuple[onnx.ModelPr
     if manifest["kind"] == "backbone":
         network = _network(catalog, version)
         return network, described_network(manifest, network)
-    head = Head.from_onnx(catalog.read_bytes(version, "head.onnx"))
+    head = Head.from_onnx(catalog.read_bytes(version, HEAD))
     labels = tuple(manifest["labels"]) if manifest.get("labels") else None
     if manifest["input"]["kind"] != "image":
         features = {key: manifest[key] for key in OF_A_HEAD if manifest.get(key) is not None}
         layers = onnx.load_from_string(head.to_onnx())
         for node in layers.graph.node:
+            # BigDL's layers get the names of nodes, which a stored head leaves empty.
             node.name = node.output[0]
         return layers, Described(labels, {}, features, regression=labels is None)
     backbone = recorded_backbone(catalog, manifest["backbone"], version)
@@ -158,7 +160,7 @@ def with_head(network: onnx.ModelProto, head: Head) -> onnx.ModelProto:
 
 
 def _network(catalog: ModelCatalog, version: ModelVersion) -> onnx.ModelProto:
-    return onnx.load_from_string(catalog.local_copy(version, "network.onnx").read_bytes())
+    return onnx.load_from_string(catalog.local_copy(version, NETWORK).read_bytes())
 
 
 def _embedding(network: onnx.ModelProto) -> str:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sqlext.catalog.backbones import record_of
 from sqlext.catalog.entry import BACKBONE as BACKBONE_KIND
 from sqlext.catalog.entry import KINDS, ModelEntry, ModelVersion
+from sqlext.catalog.layout import MANIFEST, NETWORK
 from sqlext.catalog.names import ModelName
 from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError, error_at
@@ -80,16 +82,16 @@ def import_folder(context: Context, request: ImportRequest, name: ModelName, exi
 
 
 def _read_network(folder: ExportFolder, part: str) -> _Network:
-    manifest, data = folder.manifest(part), folder.read(part, "network.onnx")
+    manifest, data = folder.manifest(part), folder.read(part, NETWORK)
     parse(data, None)  # runs ONNX's checks and refuses weights in other files
     network = load_network(data)
     try:
         preprocessing = Preprocessing.from_dict(manifest["input"]["preprocessing"])
         labels = tuple(str(label) for label in manifest["labels"]) if manifest.get("labels") else None
     except (KeyError, TypeError):
-        raise damaged(folder.path, f"{part}/manifest.json does not describe a network") from None
+        raise damaged(folder.path, f"{part}/{MANIFEST} does not describe a network") from None
     if labels is not None and len(labels) != network.scores_width:
-        raise damaged(folder.path, f"{part}/manifest.json has {len(labels)} labels for {network.scores_width} outputs")
+        raise damaged(folder.path, f"{part}/{MANIFEST} has {len(labels)} labels for {network.scores_width} outputs")
     source = manifest.get("source") or {}
     file = NetworkFile(str(source.get("sha256", "")), network, preprocessing, described=True)
     return _Network(file, labels, fingerprint(file, labels))
@@ -115,7 +117,7 @@ def _found_at(manifest: dict[str, Any], part: Part, network: _Network, folder: E
         return {"format": None}
     options = described_network(manifest, network.file.network.model).options
     named = {key: options[key] for key in ("output", "embedding", "scores")}
-    path = f"{folder.path.rstrip('/')}/{BACKBONE}/network.onnx"
+    path = f"{folder.path.rstrip('/')}/{BACKBONE}/{NETWORK}"
     return {"path": path, "format": "ONNX", "options": named}
 
 
@@ -127,6 +129,7 @@ def _head(context: Context, name: ModelName, part: Part, folder: ExportFolder) -
     _check_head(folder, manifest)
 
     def write(to: Path) -> Written:
+        # In write(), which is not called for a folder whose content exists already: then no backbone is imported either.
         backbone, notes = _backbone(context, folder)
         for file in folder.files(MODEL):
             (to / file).parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +149,7 @@ def _check_head(folder: ExportFolder, manifest: dict[str, Any]) -> None:
     outputs = len(labels) if isinstance(labels, list) else 1
     fits = head.width == manifest.get("width") and head.outputs == outputs
     if not fits or not is_input(manifest.get("input"), "image", "array", "columns"):
-        raise damaged(folder.path, f"{MODEL}/manifest.json does not describe its head")
+        raise damaged(folder.path, f"{MODEL}/{MANIFEST} does not describe its head")
     if bool(manifest.get("backbone")) != (folder.listing.backbone is not None):
         raise damaged(folder.path, "it has no backbone, or one that its model does not use")
     folder.check_held_out()
@@ -166,12 +169,7 @@ def _moved(
         **{key: manifest.get(key) for key in ("run_id", "release", "created_by", "created_at")},
     }
     if backbone is not None:
-        moved["backbone"] = {
-            "model": str(backbone.name),
-            "model_id": backbone.model_id,
-            "version": backbone.version,
-            "location": backbone.location,
-        }
+        moved["backbone"] = record_of(backbone)
         moved["details"] = {**moved.get("details", {}), "backbone": str(backbone)}
     return moved
 
@@ -201,6 +199,7 @@ def _backbone(context: Context, folder: ExportFolder) -> tuple[ModelVersion | No
         if existing is not None:
             context.catalog.check(name, "ALTER")
         incoming = _network(context, name, part, network, folder)
+        # An existing backbone may have stored embeddings, which would not fit another default.
         version, notes = publish(context, name, incoming, promote=existing is None)
     except SqlExtError as error:
         raise SqlExtError("BACKBONE_NOT_PLACED", backbone=part.name, reason=error) from None
@@ -214,6 +213,7 @@ def _same_backbone(context: Context, content: str, name: str) -> ModelVersion | 
         if same is None:
             continue
         try:
+            # Otherwise whoever has a folder could use a model without the right to it.
             context.catalog.check(entry.name, "SELECT")
         except SqlExtError:
             continue

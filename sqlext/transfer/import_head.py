@@ -15,6 +15,7 @@ from sqlext.bigdl.installed import missing
 from sqlext.bigdl.records import HeadSpec
 from sqlext.bigdl.training import save_head
 from sqlext.catalog.entry import CLASSIFIER, REGRESSOR, ModelEntry
+from sqlext.catalog.layout import HEAD
 from sqlext.catalog.names import ModelName
 from sqlext.context import Context
 from sqlext.errors import SqlExtError, error_at
@@ -54,7 +55,7 @@ def read_head(
         raise SqlExtError("MODEL_KIND_MISMATCH", model=name, kind=existing.kind, wanted=kind, offset=offset)
 
     def write(folder: Path) -> Written:
-        (folder / "head.onnx").write_bytes(head.to_onnx())
+        (folder / HEAD).write_bytes(head.to_onnx())
         _write_bigdl(context, head, kind, folder)
         parameters = {"sha256": graph.sha256, "source": request.path}
         parameters |= {k: str(described[k]) for k in ("label_column", "target_column", "task") if described.get(k)}
@@ -96,6 +97,7 @@ def _chain(graph: onnx.GraphProto) -> Head:
     nodes, current, scaling, weights = list(graph.node), graph.input[0].name, [], []
     if nodes[0].op_type in ("Sub", "Add"):
         scaling = [arrays[node.input[1]].reshape(-1).astype(np.float32) for node in nodes[:2]]
+        # BigDL's files hold the scaling as an addition of -mean and a multiplication by 1/std (sqlext/bigdl/operators.py).
         if [node.op_type for node in nodes[:2]] == ["Add", "Mul"]:
             scaling = [-scaling[0], np.float32(1) / scaling[1]]
         elif [node.op_type for node in nodes[:2]] != ["Sub", "Div"]:

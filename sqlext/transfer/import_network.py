@@ -39,6 +39,7 @@ def import_network(context: Context, request: ImportRequest, name: ModelName, ex
     """Imports a file and returns the row of IMPORT MODEL."""
     labels = _labels(context, request)
     report("reading", 0)
+    # A stack, so that error_at covers only the opening of the file: later errors have other positions.
     with ExitStack() as opened:
         opening = readable_format(str(request.format)).open_graph(context.spark, request.path)
         with error_at(request.path_offset):

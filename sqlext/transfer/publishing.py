@@ -12,6 +12,7 @@ from typing import Any
 from sqlext.bigdl import onnx_to_bigdl
 from sqlext.bigdl.installed import missing
 from sqlext.catalog.entry import BACKBONE, ModelEntry, ModelVersion
+from sqlext.catalog.layout import NETWORK
 from sqlext.catalog.names import ModelName
 from sqlext.context import Context, ResultRow
 from sqlext.errors import error_at
@@ -67,11 +68,13 @@ def import_version(
     :raises SqlExtError: BACKBONE_IN_USE and PERMISSION_DENIED for OR REPLACE, and the errors of publishing.
     """
     catalog, format = context.catalog, request.format or FOLDER
+    # First: OR REPLACE that is not allowed must not publish anything.
     older = _replaceable(context, request, existing)
     same = same_content(existing, incoming.content)
     if same is not None and existing is not None:
         notes = [*_default_stays(same, existing), f"version {same.version} {incoming.same}"]
         return _row(same, existing, "EXISTS", notes, format)
+    # OR REPLACE removes the older versions except pinned and aliased ones, so the new version takes their place.
     promote = existing is None or request.replace or request.options["promote"] == "always"
     version, notes = publish(context, name, incoming, promote=promote)
     for replaced in older:
@@ -105,6 +108,7 @@ def same_content(existing: ModelEntry | None, wanted: str) -> ModelVersion | Non
 
 def fingerprint(file: NetworkFile, labels: tuple[str, ...] | None) -> str:
     """Returns a hash of the stored graph, its preprocessing and its labels: other options make another fingerprint."""
+    # Each part is hashed separately, so that no bytes can move from one part to the next.
     parts = [file.network.to_bytes(), json.dumps(file.preprocessing.to_dict()).encode(), json.dumps(labels).encode()]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
@@ -133,7 +137,7 @@ def write_network(context: Context, file: NetworkFile, folder: Path) -> CheckRes
         return module
 
     checked = check(file.network, file.preprocessing, None if reason else convert, bigdl_reason=reason)
-    (folder / "network.onnx").write_bytes(file.network.to_bytes())
+    (folder / NETWORK).write_bytes(file.network.to_bytes())
     return checked
 
 

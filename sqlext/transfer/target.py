@@ -48,6 +48,7 @@ def place(files: Files, staged: Path, path: str, *, overwrite: bool, beside: tup
     try:
         for end in endings:
             files.upload(staged.with_name(staged.name + end), part + end)
+        # Again, because the upload may have taken minutes.
         check(files, path, overwrite=overwrite, beside=beside)
         for end in endings:
             files.delete(path + end, recursive=beside is None)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 
 from sqlext.engines.onnxruntime import onnxruntime
 from sqlext.errors import SqlExtError
-from sqlext.networks.bigdl_file import BigDLFile, _types
+from sqlext.networks import bigdl_pb2
+from sqlext.networks.bigdl_file import BigDLFile
+from sqlext.networks.bigdl_pb2 import BigDLModule, BigDLTensor, DataType, TensorStorage
 from sqlext.networks.bigdl_to_onnx import convert
 from sqlext.networks.onnx_file import parse
 from tests.support.small_networks import residual
@@ -20,28 +25,25 @@ WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
 def module(kind: str, name: str = "", before: list[str] | None = None, **attributes: Any) -> Any:
-    result = _types()["Module"](moduleType=kind, name=name, preModules=before or [])
+    result = BigDLModule(moduleType=kind, name=name, preModules=before or [])
     for key, value in attributes.items():
         holder = result.attr[key]
         if isinstance(value, list) and isinstance(value[0], str):
-            holder.dataType = 15
+            holder.dataType = DataType.ARRAY_VALUE
             holder.arrayValue.str.extend(value)
         elif isinstance(value, list):
-            holder.dataType = 15
+            holder.dataType = DataType.ARRAY_VALUE
             holder.arrayValue.i32.extend(value)
         elif isinstance(value, bool):
-            holder.dataType, holder.boolValue = 5, value
+            holder.dataType, holder.boolValue = DataType.BOOL, value
         else:
-            holder.dataType, holder.int32Value = 0, value
+            holder.dataType, holder.int32Value = DataType.INT32, value
     return result
 
 
 def tensor(number: int, value: Any) -> Any:
-    types = _types()
     strides = [int(np.prod(value.shape[i + 1 :])) for i in range(value.ndim)]
-    return types["Tensor"](
-        size=value.shape, stride=strides, offset=1, nElements=value.size, storage=types["Storage"](id=number)
-    )
+    return BigDLTensor(size=value.shape, stride=strides, offset=1, storage=TensorStorage(id=number))
 
 
 def linear(name: str = "fc", before: list[str] | None = None) -> Any:
@@ -54,7 +56,7 @@ def linear(name: str = "fc", before: list[str] | None = None) -> Any:
 def stored(root: Any, **arrays: Any) -> bytes:
     """The bytes of a definition that contains its weights."""
     holder = root.attr["global_storage"]
-    holder.dataType = 14
+    holder.dataType = DataType.NAME_ATTR_LIST
     for key, value in {"7": WEIGHT, "8": np.ones(2, np.float32), **arrays}.items():
         storage = holder.nameAttrListValue.attr[key].tensorValue.storage
         storage.id = int(key)
@@ -106,7 +108,7 @@ def test_only_classes_of_layers_are_read() -> None:
     chain.subModules.extend([linear(), module(evil, logDir=["x"])])
     refused(stored(chain), f"names class {evil}, which is not a network layer; nothing was loaded")
     hidden = module(f"{NN}Sequential")
-    hidden.attr["inner"].dataType = 15
+    hidden.attr["inner"].dataType = DataType.ARRAY_VALUE
     hidden.attr["inner"].arrayValue.bigDLModule.append(module(evil))
     refused(stored(hidden), evil)
     custom = module(f"{NN}Sequential")
@@ -137,3 +139,60 @@ def test_unreadable_definitions_are_reported() -> None:
     refused(residual(), "it is an ONNX network: write FORMAT ONNX")
     with pytest.raises(SqlExtError, match="BigDL definition, not an ONNX network: write FORMAT BIGDL"):
         parse(stored(chain), None)
+
+
+# --- bigdl.proto and the code that is generated from it -------------------------------------------------------------
+
+
+def declared() -> list[str]:
+    """Every field and enum value in the text of bigdl.proto, as 'Message.Inner: type name = number;'."""
+    found, around = [], list[str]()
+    for line in Path(bigdl_pb2.__file__).with_name("bigdl.proto").read_text().splitlines():
+        text = line.partition("//")[0].strip()
+        if opened := re.fullmatch(r"(?:message|enum) (\w+) \{", text):
+            around.append(opened[1])
+        elif text == "}":
+            around.pop()
+        elif text and around:
+            found.append(f"{'.'.join(around)}: {text}")
+    return found
+
+
+def generated() -> Iterator[str]:
+    """The same lines for bigdl_pb2.py."""
+    file = FileDescriptorProto.FromString(bigdl_pb2.DESCRIPTOR.serialized_pb)
+    for message in file.message_type:
+        yield from fields(message, message.name)
+    for enum in file.enum_type:
+        yield from (f"{enum.name}: {value.name} = {value.number};" for value in enum.value)
+
+
+def fields(message: Any, path: str) -> Iterator[str]:
+    maps = {inner.name: inner for inner in message.nested_type if inner.options.map_entry}
+    for field in message.field:
+        kind = named(field)
+        if kind in maps:
+            kind = "map<{}>".format(", ".join(map(named, maps[kind].field)))
+        elif field.label == FieldDescriptorProto.LABEL_REPEATED:
+            kind = f"repeated {kind}"
+        yield f"{path}: {kind} {field.name} = {field.number};"
+    for inner in message.nested_type:
+        if inner.name not in maps:
+            yield from fields(inner, f"{path}.{inner.name}")
+
+
+def named(field: Any) -> str:
+    scalar = FieldDescriptorProto.Type.Name(field.type).removeprefix("TYPE_").lower()
+    return field.type_name.rpartition(".")[2] or scalar
+
+
+def test_the_generated_code_agrees_with_bigdl_proto() -> None:
+    assert sorted(generated()) == sorted(declared()), "run `make proto` after a change of bigdl.proto"
+
+
+def test_every_release_of_protobuf_accepts_the_generated_code() -> None:
+    """Newer compilers write a check that refuses all releases of protobuf that are older than they are."""
+    code = Path(bigdl_pb2.__file__).read_text()
+    assert "runtime_version" not in code, "generate bigdl_pb2.py with `make proto`, not with another compiler"
+    oldest = re.search(r"protobuf>=([\d.]+)", (Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert oldest and f"# Protobuf Python Version: {oldest[1]}\n" in code, "pyproject.toml allows older releases"

@@ -93,7 +93,7 @@ def test_the_examples_of_the_functions_name_known_functions() -> None:
 
 
 REFERENCE = [
-    *sorted(p for folder in ("statements", "functions") for p in (ROOT / "docs" / folder).glob("*.md")),
+    *sorted(p for folder in ("statements", "functions", "formats") for p in (ROOT / "docs" / folder).glob("*.md")),
     ROOT / "docs/explain_train.md",
 ]
 NOT_COMPARED: dict[str, str] = {}  # pages none of whose results can be compared, and why
@@ -189,6 +189,7 @@ def wait_for(spark: SparkSession, run_id: str) -> None:
     pytest.fail(f"run {run_id} did not end")
 
 
+ORDERED = [page for folder in ("statements", "formats") for page in (ROOT / "docs" / folder).glob("*.md")]
 # The pages of IMPORT and TRAIN create what the others use. The page of DROP, which removes some of it, runs last.
 ORDER = [
     "import_model",
@@ -202,6 +203,9 @@ ORDER = [
     "cancel_training",
     "show_training_runs",
     "export_model",
+    "folder",
+    "onnx",
+    "bigdl",
     "describe_model",
     "alter_model",
     "comment_on_model",
@@ -210,8 +214,9 @@ ORDER = [
 
 
 @pytest.mark.parametrize("name", ORDER)
-def test_statement_examples_run(world: SparkSession, name: str) -> None:
-    run_page(world, ROOT / "docs/statements" / f"{name}.md")
+def test_examples_run(world: SparkSession, name: str) -> None:
+    [page] = [page for page in ORDERED if page.stem == name]
+    run_page(world, page)
 
 
 FURTHER = [
@@ -230,9 +235,9 @@ def test_examples_of_drop_run(world: SparkSession) -> None:
     assert world.sql("SHOW MODELS IN docs_shop LIKE 'flowers'").first().versions == 1
 
 
-def test_every_statement_page_is_run() -> None:
-    pages = {p.stem for p in (ROOT / "docs/statements").glob("*.md")}
-    assert pages == {*ORDER, "drop_model"}, "add the new page to ORDER, so that its examples run"
+def test_every_page_of_a_statement_or_format_is_run() -> None:
+    pages = sorted(page.stem for page in ORDERED)
+    assert pages == sorted([*ORDER, "drop_model"]), "add the new page to ORDER, so that its examples run"
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=names)

@@ -1,4 +1,4 @@
-"""Every statement, function, option, column and setting is listed, documented and tested.
+"""Every statement, function, format, option, column and setting is listed, documented and tested.
 
 Each message says which step of CONTRIBUTING.md was forgotten. These tests need no Spark.
 """
@@ -17,9 +17,12 @@ from sqlext.bigdl.operators import OPERATORS
 from sqlext.errors import ERROR_CLASSES, RAISED_BY_JVM
 from sqlext.grammar.options import Option
 from sqlext.images.preprocessing import ACCEPTED
+from sqlext.networks.bigdl_layers import LAYERS
 from sqlext.settings import SETTINGS
 from sqlext.statements import STATEMENTS, export_model, import_model, train_model
 from sqlext.statements.base import Statement
+from sqlext.transfer.formats import FORMATS
+from sqlext.transfer.formats.base import FOLDER, format_of
 from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
 from sqlext.udfs.base import SqlFunction, TableFunction
 
@@ -29,6 +32,7 @@ HEAVY = ("numpy", "pandas", "onnx", "onnxruntime", "openvino", "PIL", "sklearn",
 SELF = ("test_layout.py", "test_docs.py")  # not tests of the statements and functions that they name
 NO_STATEMENTS = {"__init__", "base"}
 NO_FUNCTIONS = {"__init__", "base"}
+NO_FORMATS = {"__init__", "base", "listing"}
 
 
 def module(thing: object) -> str:
@@ -95,10 +99,52 @@ def test_has_a_page_a_readme_row_and_a_test(thing: type[Statement] | SqlFunction
     assert re.search(used, all_tests()), f"no test uses {name}: add one to tests/core"
 
 
+def test_every_format_is_listed() -> None:
+    files = {p.stem for p in (ROOT / "sqlext/transfer/formats").glob("*.py")} - NO_FORMATS
+    known = {name.lower() for name in (*FORMATS, FOLDER)}
+    assert files == known, (
+        f"add {sorted(files - known)} to FORMATS in sqlext/transfer/formats/__init__.py, or write {sorted(known - files)} there"
+    )
+
+
+def statements_of(name: str) -> list[str]:
+    """Returns which of IMPORT and EXPORT have this format; sqlext/transfer/import_folder.py reads the folder."""
+    module = format_of(name)
+    readable = name == FOLDER or hasattr(module, "open_graph")
+    return ["IMPORT"] * readable + ["EXPORT"] * hasattr(module, "stage")
+
+
+@pytest.mark.parametrize("name", [*FORMATS, FOLDER])
+def test_a_format_has_a_page_and_a_test(name: str) -> None:
+    page = DOCS / "formats" / f"{name.lower()}.md"
+    assert page.is_file(), f"write {page.relative_to(ROOT)}"
+    titles = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
+    missing = {"The files", *statements_of(name), "Limits and errors", "Engines"} - {*titles}
+    assert not missing, f"{page.relative_to(ROOT)}: write about {sorted(missing)}, each with a heading"
+    used = "EXPORT MODEL" if name == FOLDER else f"FORMAT {name}"
+    assert used in all_tests(), f"no test uses {used}: add one to tests/core"
+
+
+@pytest.mark.parametrize("name", [*FORMATS, FOLDER])
+def test_tables_link_to_the_page_of_a_format(name: str) -> None:
+    target = f"formats/{name.lower()}.md"
+    links = {"README.md": f"docs/{target}"}
+    links |= {f"docs/statements/{verb.lower()}_model.md": f"../{target}" for verb in statements_of(name)}
+    for file, link in links.items():
+        row = rf"^\| \[{name}\]\({re.escape(link)}[)#]"
+        assert re.search(row, (ROOT / file).read_text(), re.MULTILINE), (
+            f"add a row with [{name}]({link}) to the table of formats in {file}"
+        )
+
+
 def test_no_page_is_left_over() -> None:
-    for folder, listed in (("statements", STATEMENTS), ("functions", (*FUNCTIONS, *TABLE_FUNCTIONS))):
+    for folder, listed in (
+        ("statements", map(module, STATEMENTS)),
+        ("functions", map(module, (*FUNCTIONS, *TABLE_FUNCTIONS))),
+        ("formats", map(str.lower, (*FORMATS, FOLDER))),
+    ):
         pages = {p.stem for p in (DOCS / folder).glob("*.md")}
-        left = pages - {module(thing) for thing in listed}
+        left = pages - {*listed}
         assert not left, f"docs/{folder}: remove {sorted(left)}, which describe nothing that is listed"
 
 
@@ -186,6 +232,12 @@ def test_settings_equal_the_code() -> None:
 def test_operators_equal_the_code() -> None:
     documented = [row[0] for row in table(DOCS / "operators.md", "operator", "limits")]
     assert documented == sorted(OPERATORS), "docs/operators.md differs from OPERATORS in sqlext/bigdl/operators.py"
+
+
+def test_layers_equal_the_code() -> None:
+    text = (DOCS / "formats/bigdl.md").read_text()
+    [listed] = re.findall(r"The supported layers are\n\n(.+?)\n\n", text, re.DOTALL)
+    assert re.split(r",\s", listed) == sorted(LAYERS), "docs/formats/bigdl.md differs from LAYERS in bigdl_layers.py"
 
 
 def test_the_jvm_raises_what_errors_py_lists() -> None:

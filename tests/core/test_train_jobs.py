@@ -87,6 +87,14 @@ def test_numbers_take_seven_jobs_of_one_or_two_tasks(
     assert started.tasks <= 2 * started.jobs
 
 
+def test_a_further_trial_takes_two_jobs(spark: SparkSession, points: str, many_shuffle_partitions: None) -> None:
+    one_trial = run(spark, f"{NUMBERS} TUNE (learning_rate IN (0.1))")
+    three = run(spark, f"{NUMBERS} TUNE (learning_rate IN (0.1, 0.01, 0.001))")
+    # training, held-out rows; the trials share the scaling
+    assert three.jobs == one_trial.jobs + 2 * 2
+    assert three.row.rows_trained == one_trial.row.rows_trained
+
+
 def test_images_take_five_jobs(spark: SparkSession, shop: str, many_shuffle_partitions: None) -> None:
     options = OPTIONS.replace(")", ", precision = 'f32')")  # with bf16 there would be one more job
     started = run(spark, f"TRAIN MODEL shop.few FROM shop.images LABEL species BACKBONE models.small {options}")

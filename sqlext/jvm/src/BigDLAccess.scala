@@ -19,8 +19,11 @@ object SqlExtAccess {
    * pool for forward and backward. Its size is fixed, since otherwise every change of `cores` would leave a pool behind.
    */
   def useCores(executors: Int, cores: Int): Unit = Engine.synchronized {
+    // Trainings in one JVM come here at the same time, and Engine creates its pool without
+    // a lock, so each could create one.
     val poolSize = "bigdl.utils.Engine.defaultPoolSize"
     if (System.getProperty(poolSize) == null) {
+      // BigDL's own size is 50 threads per core; 50 is what a training in one task, which uses one core, would get.
       System.setProperty(poolSize, math.max(50, 4 * Runtime.getRuntime.availableProcessors).toString)
     }
     Engine.setNodeAndCore(executors, cores)
@@ -32,6 +35,7 @@ object SqlExtAccess {
  * BigDL, which calls collectGlobalData in the driver before each update.
  */
 class WeightsTap extends ParameterProcessor {
+  // Transient: BigDL also sends the processors to the executors with each update, and an RDD must not travel with them.
   @transient private var models: RDD[_] = _
   @transient private var slices: AllReduceParameter[Float] = _
 
@@ -44,9 +48,11 @@ class WeightsTap extends ParameterProcessor {
 
   /** The current weights, concatenated in the order of Module.parameters(). Runs one Spark job. */
   def weights(): Array[Float] = {
+    // A local copy: the closure would otherwise capture this object, whose transient fields are null on executors.
     val slices = this.slices
     models.mapPartitions { _ =>
       val slice = slices.weightPartition
+      // BigDL counts offsets from 1.
       val from = slice.storageOffset() - 1
       val copy = java.util.Arrays.copyOfRange(slice.storage().array(), from, from + slice.nElement())
       Iterator.single(TaskContext.getPartitionId() -> copy)

@@ -92,6 +92,7 @@ class EpochEnd(request: TrainRequest, attempt: Int, work: EpochWork) extends Tri
   }
 
   private def finishEpoch(iteration: Long): Unit = {
+    // Before the scoring, whose time does not count in rows_per_second.
     val rate = work.trainingRows / ((System.nanoTime - epochStarted) / 1e9)
     val (train, validation) = work.scores()
     val epoch = Epoch(request.run, attempt, history.length + 1, iteration, finite(train.meanLoss),
@@ -107,11 +108,13 @@ class EpochEnd(request: TrainRequest, attempt: Int, work: EpochWork) extends Tri
 
   /** The best epoch has the lowest validation loss or, without validation rows, the lowest training loss. */
   private def keepBest(epoch: Epoch): Unit =
+    // A val_loss that is not finite is None, too. It must not be replaced by the training loss, which is about other rows.
     epoch.valLoss.orElse(if (work.validates) None else epoch.loss)
       .filter(value => best.forall(value < _._1))
       .foreach(value => best = Some((value, epoch.epoch, work.weights())))
 
   private def reasonToStop(epoch: Epoch): Option[String] =
+    // First, so that it also holds for the last epoch: weights that are not numbers must not be published.
     if (epoch.loss.isEmpty) Some("diverged")
     else if (epoch.epoch >= settings.epochs) None
     else if (settings.minLoss.exists(epoch.loss.get < _)) Some("min_loss")
@@ -121,6 +124,7 @@ class EpochEnd(request: TrainRequest, attempt: Int, work: EpochWork) extends Tri
 
   /** The learning rate of the epoch's last iteration. Adadelta has none. */
   private def learningRate(iteration: Long): Option[Double] =
+    // Computed here, since only DistriOptimizer puts the rate into its state. This is the formula of BigDL's optimizers.
     if (settings.optimizer == "adadelta") None
     else Some(settings.learningRate / (1 + (iteration - 1) * settings.learningRateDecay))
 }

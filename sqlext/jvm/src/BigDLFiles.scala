@@ -23,6 +23,7 @@ object BigDLFiles {
    * Module.loadModule(definition, weights).
    */
   def save(module: AbstractModule[Activity, Activity, Float], definition: String, weights: String): Unit = {
+    // The definition stores the mode: a module that is saved in training mode is loaded in training mode.
     module.evaluate()
     // The same as module.saveModule, except for the weights, which that method writes number by number.
     val data = ModuleData(module, mutable.ArrayBuffer.empty[String], mutable.ArrayBuffer.empty[String])
@@ -39,6 +40,7 @@ object BigDLFiles {
 
   /** @throws SqlExtRuntimeException if the definition names any class other than layers */
   def load(definition: Array[Byte], weights: Array[Byte]): AbstractModule[Activity, Activity, Float] = {
+    // The bytes that were checked are the bytes that are loaded. A file of the caller could change in between.
     check(definition, "the module")
     inTemporaryFolder { (definitionFile, weightFile) =>
       Files.write(definitionFile, definition)
@@ -62,6 +64,7 @@ object BigDLFiles {
     case _ => Nil
   }) ++ parts(message).flatMap(types)
 
+  // Protobuf returns maps, such as the attributes of a module, as lists of entries, so that check() sees them, too.
   private def parts(message: Message): Seq[Message] = message.getAllFields.asScala.values.toSeq.flatMap {
     case one: Message => Seq(one)
     case many: java.util.List[_] => many.asScala.collect { case one: Message => one }
@@ -104,6 +107,7 @@ object BigDLFiles {
       Seq(SerConst.MAGIC_NO, storages.size).foreach(out.writeInt)
       storages.foreach { case (id, numbers) =>
         Seq(id, 0, numbers.length).foreach(out.writeInt)
+        // ByteBuffer's default order, big-endian, is the order of BigDL's file.
         val bytes = ByteBuffer.allocate(4 * numbers.length)
         bytes.asFloatBuffer().put(numbers)
         out.write(bytes.array())

@@ -14,6 +14,7 @@ import org.apache.spark.sql.types.{AbstractDataType, ArrayType, DataType, FloatT
 /** `sqlext_bigdl_forward('<key>', ARRAY<FLOAT>)`: the output of the chain of BigDL modules registered under the key. */
 case class BigDLForward(key: Expression, features: Expression, replacement: Expression)
   extends RuntimeReplaceable with InheritAnalysisRules {
+  // Spark's function registry looks for a constructor that takes exactly the arguments of the call.
   def this(key: Expression, features: Expression) = this(key, features, BigDLForward.call(key, features))
   override def parameters: Seq[Expression] = Seq(key, features)
   override def prettyName: String = "sqlext_bigdl_forward"

@@ -33,6 +33,7 @@ object BigDLHead {
    * the first of a perceptron. The initial weights come from this thread's random generator of BigDL.
    */
   def build(spec: HeadSpec, weightDecay: Double = 0.0): Module = {
+    // BigDL's Adam has no weight decay. A regularizer of each layer acts on the gradients, whatever the optimizer.
     def decay = if (weightDecay > 0) L2Regularizer[Float](weightDecay) else null
     val widths = spec.width +: spec.hidden :+ spec.classes.getOrElse(1)
     val head = Sequential[Float]()
@@ -47,6 +48,7 @@ object BigDLHead {
   }
 
   def criterion(spec: HeadSpec, settings: TrainSettings): AbstractCriterion[Activity, Activity, Float] = {
+    // BigDL divides the loss of a batch by the sum of its rows' weights, so weights do not scale the learning rate.
     val weights = settings.classWeights.map(w => Tensor[Float](w.map(_.toFloat).toArray, Array(w.length))).orNull
     val loss = if (spec.classes.isDefined) ClassNLLCriterion[Float](weights) else MSECriterion[Float]()
     loss.asInstanceOf[AbstractCriterion[Activity, Activity, Float]]
@@ -54,6 +56,7 @@ object BigDLHead {
 
   /** BigDL's optimizers by SQL name. LBFGS takes one step per batch, since more steps would all use the same batch. */
   val optimizers: Map[String, TrainSettings => OptimMethod[Float]] = Map(
+    // Double.MaxValue is BigDL's "not set", which it replaces by the momentum.
     "sgd" -> (s => new SGD[Float](s.learningRate, s.learningRateDecay, momentum = s.momentum.getOrElse(0.0),
       dampening = s.dampening.getOrElse(Double.MaxValue))),
     "adam" -> (s => new Adam[Float](s.learningRate, s.learningRateDecay)),
@@ -66,6 +69,7 @@ object BigDLHead {
 
   /** A copy of all weights, concatenated as W1, b1, W2, b2, .. */
   def weights(head: Module): Array[Float] = head.parameters()._1.flatMap { t =>
+    // An optimizer of BigDL moves all weights of a module into one storage, so each tensor is a slice of an array.
     java.util.Arrays.copyOfRange(t.storage().array(), t.storageOffset() - 1, t.storageOffset() - 1 + t.nElement())
   }
 
@@ -110,6 +114,7 @@ object BigDLHead {
   private def scoreRow(values: Array[Float], from: Int, width: Int, target: Float, spec: HeadSpec): Scores =
     if (spec.classes.isDefined) {
       val label = target.toInt - 1
+      // Of equal scores the first wins, as with NumPy's argmax, which predicts later.
       val best = (0 until width).maxBy(c => values(from + c))
       Scores(1, -values(from + label).toDouble, if (best == label) 1 else 0)
     } else {

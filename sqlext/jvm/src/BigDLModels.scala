@@ -27,10 +27,13 @@ object BigDLModels {
 
   /** @param chain JSON: a list of {definition, weights, input_shape, output}; the files are read by this call, once per key */
   def register(spark: SparkSession, key: String, chain: String): Unit = registered.compute(key, (_, known) =>
+    // compute() locks the key: of two queries that are analysed at the same time, only one reads and broadcasts the network. A
+    // broadcast of a SparkContext that was stopped is gone, so the context is compared, too.
     if (known != null && (known.context eq spark.sparkContext)) known
     else {
       val files = JsonMethods.parse(chain).camelizeKeys.extract[List[Named]].map { m =>
         val definition = Files.readAllBytes(Paths.get(m.definition))
+        // Executors check again when they load it; here the error reaches the user before a job runs.
         BigDLFiles.check(definition, m.definition)
         BigDLModuleFiles(definition, Files.readAllBytes(Paths.get(m.weights)), m.inputShape, m.output)
       }
@@ -54,12 +57,14 @@ object BigDLModels {
 
   private[sqlext] def loaded(modules: Broadcast[Seq[BigDLModuleFiles]]): LoadedChain = {
     sweeper
+    // By the broadcast's id: a key that is registered a second time may have other files.
     chains.computeIfAbsent(modules.id, _ => new LoadedChain(modules.value))
   }
 
   private lazy val sweeper = {
     val idle = SparkEnv.get.conf.getTimeAsMs(Settings.prefix + "models.idle", "30m")
     ThreadUtils.newDaemonSingleThreadScheduledExecutor("sqlext-bigdl-models").scheduleWithFixedDelay(
+      // A task that uses a removed chain holds its modules itself, so it is not disturbed; a later task loads the files again.
       () => chains.values().removeIf(_.idleSince(System.currentTimeMillis - idle)), 1, 1, TimeUnit.MINUTES)
   }
 }
@@ -73,6 +78,7 @@ private[sqlext] class LoadedChain(files: Seq[BigDLModuleFiles]) {
   /** Lends modules for exclusive use, since BigDL's modules are not thread-safe. */
   def borrow(): Seq[AnyRef] = {
     usedAt = System.currentTimeMillis
+    // cloneModule serializes the original, which must not happen in two threads at once.
     Option(free.poll()).getOrElse(originals.synchronized(originals.map(BigDLRun.copy)))
   }
 
@@ -95,6 +101,7 @@ private[sqlext] object BigDLRun {
   /** A clone that has separate buffers but shares the original's weights. */
   def copy(module: BigDLHead.Module): BigDLHead.Module = {
     val clone = module.cloneModule().asInstanceOf[BigDLHead.Module]
+    // parameters() is null for a module without weights.
     if (module.parameters() != null) {
       clone.parameters()._1.zip(module.parameters()._1).foreach { case (own, shared) => own.set(shared) }
     }
@@ -104,6 +111,7 @@ private[sqlext] object BigDLRun {
   def forward(module: BigDLHead.Module, features: Array[Float], shape: Seq[Int], output: Option[Int]): Array[Float] = {
     require(features.length == shape.product, s"the network takes ${shape.product} numbers, not ${features.length}")
     val result = module.forward(Tensor[Float](features, (1 +: shape).toArray))
+    // Tables count from 1. An output can be a view of a larger buffer; only a contiguous tensor has its numbers in one piece.
     val tensor = output.fold(result.toTensor[Float])(i => result.toTable[Tensor[Float]](i + 1)).contiguous()
     val from = tensor.storageOffset() - 1
     java.util.Arrays.copyOfRange(tensor.storage().array(), from, from + tensor.nElement())

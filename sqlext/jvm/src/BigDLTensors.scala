@@ -17,6 +17,7 @@ object BigDLTensors {
     val channel = FileChannel.open(Paths.get(file), StandardOpenOption.READ)
     try {
       var from = 0L
+      // The -1 makes split return empty texts, too: the shape of a scalar is empty.
       shapes.split(";", -1).toSeq.map { text =>
         val shape = text.split(",").filter(_.nonEmpty).map(_.toInt)
         val numbers = new Array[Float](shape.product)

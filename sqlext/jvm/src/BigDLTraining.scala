@@ -34,6 +34,7 @@ class TrainAnswer(trained: Trained) {
 object BigDLTraining {
   private implicit val formats: Formats = DefaultFormats
   // BigDL's Engine has one number of cores per JVM. Trainings in one task can share it; a distributed one needs it exclusively.
+  // It is fair, so that new trainings in one task do not overtake a distributed one that waits.
   private val engine = new ReentrantReadWriteLock(true)
 
   def toMap(record: AnyRef): Map[String, Any] = Extraction.decompose(record).snakizeKeys.values.asInstanceOf[Map[String, Any]]
@@ -65,6 +66,7 @@ object BigDLTraining {
   }
 
   private def holding[T](lock: Lock)(body: => T): T = {
+    // Interruptibly, because a training that waits must be cancellable, too.
     lock.lockInterruptibly()
     try body finally lock.unlock()
   }
@@ -82,6 +84,7 @@ object BigDLTraining {
 private[sqlext] object OneTask {
 
   def train(rows: DataFrame, request: TrainRequest, start: Option[Array[Float]]): Trained =
+    // Spark may return the same InternalRow object for each row, so read() copies its values.
     inOnePartition(rows).queryExecution.toRdd
       .mapPartitions(part => Iterator.single(inTask(part.map(BigDLTraining.read(_, request.head)), request, start)))
       .collect().head
@@ -99,10 +102,14 @@ private[sqlext] object OneTask {
     SqlExtAccess.useCores(1, 1)
     val (validation, training) = rows.toArray.partition(_._1)
     val (train, valid) = (inOrder(training.map(_._2)), inOrder(validation.map(_._2)))
+    // BigDL has a generator per thread. It draws the initial weights and shuffles the rows in this thread, so the seed must be
+    // set here, before the head is built.
     RandomGenerator.RNG.setSeed(settings.seed)
     val head = BigDLHead.build(request.head, settings.weightDecay)
     start.foreach(BigDLHead.load(head, _))
+    // BigDL reads the rows in an endless loop: a larger batch would contain rows twice.
     val batch = math.min(settings.batchSize, train.length)
+    // A clone, since BigDL shuffles the array in place. Scores sum over `train` itself, so that the order of the sum is fixed.
     val data = (DataSet.array(train.clone()) -> SampleToMiniBatch[Float](batch, parallelizing = false)).asInstanceOf[LocalDataSet[MiniBatch[Float]]]
     val optimizer = new LocalOptimizer[Float](head, data, BigDLHead.criterion(request.head, settings))
     val context = TaskContext.get
@@ -139,6 +146,7 @@ private[sqlext] object Distributed {
 
   def train(rows: DataFrame, request: TrainRequest, start: Option[Array[Float]]): Trained = {
     val sc = rows.sparkSession.sparkContext
+    // Other sessions may cache RDDs during the training; these have other names and are not touched.
     val cachedBefore = sc.getPersistentRDDs.keySet
     SqlExtAccess.useCores(request.executors, request.cores)
     try fit(sc, rows.queryExecution.toRdd, request, start)
@@ -159,6 +167,7 @@ private[sqlext] object Distributed {
     val train = DataSet.rdd(samples(validating = false), executors)
     val data = (train -> SampleToMiniBatch[Float](settings.batchSize, partitionNum = Some(executors)))
       .asInstanceOf[DistributedDataSet[MiniBatch[Float]]]
+    // Cached as one array per executor, like BigDL's training rows: the job that scores an epoch then needs no shuffle.
     val valid = samples(validating = true).coalesce(executors, shuffle = true)
       .mapPartitions(part => Iterator.single(part.toArray)).setName("validation rows").persist(StorageLevel.MEMORY_AND_DISK)
     val tap = new WeightsTap
@@ -166,6 +175,7 @@ private[sqlext] object Distributed {
     val end = new EpochEnd(request, 0, work)
     val optimizer = new TappedOptimizer(head, data, BigDLHead.criterion(spec, settings), tap)
     BigDLTraining.configure(optimizer, settings)
+    // No checkpoint is set: with one, DistriOptimizer would repeat failed steps by itself, even those of a cancelled training.
     // BigDL's default compression would exchange weights with only 7 bits of mantissa.
     optimizer.setCompressType("none").setEndWhen(end)
     work.describe(1)

@@ -15,6 +15,7 @@ object CallbackToken {
   def set(server: GatewayServer, token: String): Unit = {
     val gateway = server.getGateway
     val client = new PythonClient(gateway, server.getCustomCommands, server.getPythonPort, server.getPythonAddress,
+      // Except for the token, these are the values that Py4J's ClientServer passes by default.
       30, TimeUnit.SECONDS, SocketFactory.getDefault, server, true, 0, token)
     gateway.getCallbackClient.shutdown()
     val field = classOf[Gateway].getDeclaredField("cbClient")

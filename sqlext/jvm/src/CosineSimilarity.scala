@@ -19,6 +19,7 @@ case class CosineSimilarity(left: Expression, right: Expression)
     Seq(numbers, numbers)
   }
 
+  // StaticInvoke returns NULL for a NULL argument without a call, so `of` gets two arrays.
   override lazy val replacement: Expression = StaticInvoke(classOf[CosineSimilarity], DoubleType, "of",
     Seq(left, right, Literal(isFloat(left)), Literal(isFloat(right))),
     Seq(left.dataType, right.dataType, BooleanType, BooleanType))

@@ -22,6 +22,7 @@ trait PythonBackend {
 object Hub {
   private case class Attached(backend: PythonBackend, secret: String)
 
+  // One reference for both, so that no call combines a backend with the secret of another one.
   private val attached = new AtomicReference[Attached]()
   private val udfs = new ConcurrentHashMap[String, UserDefinedPythonFunction]()
 

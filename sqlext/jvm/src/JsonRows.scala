@@ -12,6 +12,7 @@ object JsonRows {
 
   /** Evaluates from_json directly: it supports every type that DDL can name, and no Spark job is needed. */
   def decode(rows: JsonNode, columns: StructType, timeZone: String): ArrayData =
+    // In the default mode, from_json would turn a value of a wrong type into NULL. FAILFAST makes such a bug visible.
     JsonToStructs(kind(columns), Map("mode" -> "FAILFAST"), Literal(rows.toString), Some(timeZone))
       .eval(InternalRow.empty).asInstanceOf[ArrayData]
 }

@@ -38,6 +38,7 @@ case class ReadImage(child: Expression, files: AllowedFiles)
   override def checkInputDataTypes(): TypeCheckResult = {
     val checked = super.checkInputDataTypes()
     if (checked.isSuccess && child.foldable) {
+      // If the path cannot be resolved now, the check of the row refuses it later: read() never opens a file unchecked.
       val refused = Try(Option(child.eval()).flatMap(p => files.refusal(p.toString))).toOption.flatten
       refused.foreach(why => throw Errors.analysis("PATH_NOT_ALLOWED", why: _*))
     }
@@ -64,6 +65,7 @@ case class AllowedFiles(folders: Option[Seq[String]])(settings: Broadcast[Serial
   /** The values of the error if the file may not be read, else None. */
   def refusal(text: String): Option[Seq[(String, String)]] = folders.filterNot { allowed =>
     val wanted = AllowedFiles.text(located(text))
+    // With the slash: /data does not allow /database.
     allowed.exists(folder => wanted == folder || wanted.startsWith(folder + "/"))
   }.map(allowed => Seq("path" -> text, "allowed" -> (if (allowed.isEmpty) "none" else allowed.mkString(", "))))
 
@@ -79,6 +81,7 @@ object AllowedFiles {
     val conf = session.sessionState.newHadoopConf()
     val folders = session.conf.getOption(Settings.prefix + "allowedPaths").map(_.split(",").map(_.trim)
       .filter(_.nonEmpty).map(f => folder(new Path(f), conf)).toSeq)
+    // The broadcast is in a second parameter list, which a case class does not compare: two analyses of a query stay equal.
     AllowedFiles(folders)(broadcast(session.sparkContext, conf))
   }
 

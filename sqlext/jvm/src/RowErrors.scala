@@ -19,6 +19,8 @@ import org.apache.spark.sql.execution.exchange.Exchange
  */
 object RowErrors extends ColumnarRule {
   override def postColumnarTransitions: Rule[SparkPlan] = {
+    // Adaptive execution also applies this rule to each stage, whose root is an exchange.
+    // The node above the whole plan is enough.
     case plan @ (_: Exchange | _: RowErrorsExec) => plan
     case plan if !plan.supportsColumnar && mayRefuse(plan) => RowErrorsExec(plan)
     case plan => plan
@@ -35,6 +37,7 @@ object RowErrors extends ColumnarRule {
   }
 
   def clean[T](body: => T): T = try body catch {
+    // At most 20, since causes can form a loop.
     case NonFatal(e) => throw Iterator.iterate[Throwable](e)(_.getCause).takeWhile(_ != null).take(20)
       .collectFirst { case ours: SqlExtRuntimeException => ours }.getOrElse(e)
   }

@@ -29,6 +29,7 @@ object LiftScoring extends Rule[LogicalPlan] {
     case _: Project | _: Filter | _: Sort | _: Aggregate | _: Generate | _: Join | _: RepartitionByExpression |
         _: Window | _: Expand =>
       val lifted = Iterator.iterate(op)(liftInnermost).sliding(2).collectFirst { case Seq(a, b) if a eq b => a }.get
+      // A Filter or a Sort passes the added attribute on, which must not become a column of the result.
       if (lifted.output == op.output) lifted else Project(op.output, lifted)
     case _ => op
   }
@@ -37,6 +38,7 @@ object LiftScoring extends Rule[LogicalPlan] {
   private def liftInnermost(op: LogicalPlan): LogicalPlan = {
     var scored = Map.empty[Expression, Attribute]
     val children = op.children.map { child =>
+      // A call of constants fits every child; it is placed on the first one.
       val liftable = innermost(op).filter(c => c.references.subsetOf(child.outputSet) && !scored.contains(c.canonicalized))
       if (liftable.isEmpty || isCorrelated(child)) child else {
         val (below, missing) = liftable.foldLeft((child, Seq.empty[PythonUDF])) { case ((plan, rest), call) =>
@@ -64,6 +66,7 @@ object LiftScoring extends Rule[LogicalPlan] {
       case _: AggregateExpression | _: OuterReference | _: WindowExpression => true
       case e => isCall(e)
     }) => u
+  // Sorted, because a Map has no fixed order and two analyses of a query must give equal plans.
   }).groupBy(_.canonicalized).values.map(_.head).toSeq.sortBy(_.name)
 
   /** Groups calls that can share one node: a Python worker runs only one iterator UDF at a time. */
@@ -114,6 +117,7 @@ object LiftScoring extends Rule[LogicalPlan] {
   private def isCorrelated(plan: LogicalPlan): Boolean =
     plan.exists(_.expressions.exists(_.exists(_.isInstanceOf[OuterReference])))
 
+  // Spark's analyser accepts a Python UDF inside a lambda, and the query would then fail on an executor.
   private def refuseLambdas(op: LogicalPlan): Unit = op.expressions.foreach(_.foreach {
     case lambda: LambdaFunction if lambda.exists(isCall) =>
       val name = lambda.collectFirst { case f: SqlFunction => f.name }.getOrElse("A scoring function")
@@ -130,6 +134,7 @@ object ScoredGroups {
   def split(a: Aggregate): Project = {
     val (above, plain) = a.aggregateExpressions.partition(isAbove(_, a))
     val parts = above.flatMap(partsOf(_, a)).map(e => e.canonicalized -> e).toMap
+      // mapValues is lazy and would create the aliases again, with other ids, at each access; map(identity) creates them once.
       .mapValues { case n: NamedExpression => n; case e => Alias(e, "part")() }.map(identity)
     def overParts(e: NamedExpression): NamedExpression =
       e.transformDown { case p if isPart(p, a) => parts(p.canonicalized).toAttribute }.asInstanceOf[NamedExpression]

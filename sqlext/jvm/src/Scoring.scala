@@ -17,6 +17,7 @@ object Scoring {
   }
 
   def isScored(plan: LogicalPlan): Boolean = plan match {
+    // Not the class Scored: rules of Spark copy the node, and copy() of this case class returns a plain ArrowEvalPython.
     case e: ArrowEvalPython => e.udfs.forall(isCall)
     case _ => false
   }

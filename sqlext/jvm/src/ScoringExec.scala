@@ -43,9 +43,11 @@ case class ScoringExec(udfs: Seq[PythonUDF], resultAttrs: Seq[Attribute], child:
       functions: Seq[ChainedPythonFunctions], argOffsets: Array[Array[Int]], rows: Iterator[InternalRow],
       schema: StructType, context: TaskContext): Iterator[InternalRow] = {
     val (scoredRows, batches) = (longMetric("scoredRows"), longMetric("scoringBatches"))
+    // All batches read from this iterator. The runner reads a batch to its end before it asks for the next one.
     val input = rows.buffered
     def batch(): Iterator[InternalRow] = new Iterator[InternalRow] {
       private var (count, bytes) = (0, 0L)
+      // A batch has at least one row, because a single image may exceed the limit.
       override def hasNext: Boolean = input.hasNext && (count == 0 || (count < maxRows && bytes < maxBytes))
       override def next(): InternalRow = {
         val row = input.next()

@@ -12,6 +12,7 @@ object Settings {
   private val entries = new ConcurrentHashMap[String, ConfigEntry[_]]()
 
   def register(): Unit = synchronized {
+    // Spark has one register per JVM and throws an exception if a key is registered twice.
     Language.settings.filterNot(s => entries.containsKey(s.name)).foreach(s => entries.put(s.name, entry(s)))
   }
 

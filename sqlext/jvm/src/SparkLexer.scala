@@ -8,6 +8,7 @@ object SparkLexer {
   /** The tokens that a parser would see, read lazily; the last one is EOF. Offsets count code points. */
   def tokens(text: String): Iterator[Token] = {
     val lexer = new SqlBaseLexer(new UpperCaseCharStream(CharStreams.fromString(text)))
+    // ANTLR would print what it cannot read to the console. Spark's parser reports it as an error.
     lexer.removeErrorListeners()
     val all = Iterator.continually(lexer.nextToken()).filter(t => t.getChannel == Token.DEFAULT_CHANNEL || isEnd(t))
     var ended = false

@@ -31,6 +31,8 @@ class SqlExtensions extends (SparkSessionExtensions => Unit) {
     SqlFunctions.register()
     TableFunctions.register()
     extensions.injectParser((session, spark) => new StatementParser(session, spark))
+    // After Spark's resolution, because the rule needs resolved arguments, and before
+    // the optimizer, which would copy the calls.
     extensions.injectPostHocResolutionRule(_ => LiftScoring)
     extensions.injectOptimizerRule(_ => TrimScoring)
     extensions.injectPreCBORule(_ => SortOnce)

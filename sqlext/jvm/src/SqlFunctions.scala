@@ -32,6 +32,7 @@ object SqlFunctions {
 
   /** Every function has the name `sqlext_<name>`, and its short name unless `spark.sqlext.functions` leaves that out. */
   def register(): Unit = synchronized {
+    // The registry belongs to the JVM. A later SparkContext may list other names, so names can also be removed.
     val listed = SparkContext.getActive.flatMap(_.getConf.getOption(Settings.prefix + "functions"))
     val short = listed.map(_.split(",").map(_.trim).toSet)
     for (f <- Language.functions; name <- Seq(f.name, owner + f.name.stripPrefix(owner)).distinct) {
@@ -101,6 +102,7 @@ object SqlFunctions {
   }
 
   private def evaluable(argument: Expression): Expression =
+    // A RuntimeReplaceable has no eval() itself; normally the optimizer replaces it.
     argument.transformUp { case r: RuntimeReplaceable => r.replacement }
 
   private def step(step: JsonNode, scope: Map[String, Expression]): Expression = {

@@ -14,6 +14,7 @@ import org.apache.spark.sql.types.StructType
 case class StatementCommand(statement: String, ddl: String, payload: String, sql: String) extends LeafRunnableCommand {
   private val columns = StructType.fromDDL(ddl)
 
+  // A val, since each evaluation would create attributes with other ids, which nothing above this node could refer to.
   override val output: Seq[Attribute] =
     columns.map(c => AttributeReference(c.name, c.dataType, c.nullable, c.metadata)())
 

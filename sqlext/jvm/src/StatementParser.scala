@@ -22,6 +22,7 @@ class StatementParser(session: SparkSession, spark: ParserInterface) extends Par
     case None => try spark.parsePlan(sql) catch { case e: ParseException => throw nearMiss(sql).getOrElse(e) }
     // Without more words a head may mean something to Spark: DESCRIBE MODEL describes a table called model.
     case Some(s) if s.isBare => try spark.parsePlan(sql) catch { case _: ParseException => ours(s) }
+    // Before Spark's parser, which would read DESCRIBE MODEL m as column m of a table called model.
     case Some(s) => ours(s)
   }
 
@@ -41,10 +42,12 @@ class StatementParser(session: SparkSession, spark: ParserInterface) extends Par
       val sql = substituted(text)
       try { Hub.call(session, "near_miss", Map("sql" -> sql), sql); None } catch {
         case e: SqlExtParseException => Some(e)
+        // A fault on our side must not hide Spark's error.
         case _: SqlExtRuntimeException => None
       }
     }
 
+  // SparkSqlParser substitutes ${variables} inside its own parse method, which our statements do not reach.
   private def substituted(sql: String): String =
     SQLConf.withExistingConf(session.sessionState.conf)(new VariableSubstitution().substitute(sql))
 

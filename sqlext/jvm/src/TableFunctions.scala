@@ -30,6 +30,7 @@ object TableFunctions {
 
   /** Rows in an existing Parquet file are read like those of a table: on the executors, and only the columns needed. */
   private def scan(bound: JsonNode): LogicalPlan = SparkSession.active.read.schema(bound.get("schema").asText)
+    // Characters such as [ and { in the path of a warehouse are not a pattern.
     .option(DataSource.GLOB_PATHS_KEY, "false").parquet(bound.get("path").asText)
     .selectExpr(bound.get("columns").elements().asScala.map(_.asText).toSeq: _*).queryExecution.analyzed
 }
@@ -53,6 +54,7 @@ case class PythonTableExec(name: String, bound: String, output: Seq[Attribute]) 
     val toUnsafe = UnsafeProjection.create(output, output)
     val columns = StructType(output.map(a => StructField(a.name, a.dataType)))
     val decoded = JsonRows.decode(answer, columns, conf.sessionLocalTimeZone)
+    // UnsafeProjection returns the same object for each row, hence copy().
     (0 until decoded.numElements()).map(i => toUnsafe(decoded.getStruct(i, columns.size)).copy(): InternalRow)
   }
 

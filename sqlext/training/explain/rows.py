@@ -69,6 +69,7 @@ def look(context: Context, plan: TrainPlan) -> Found:
 
     :raises SqlExtError: the errors of :func:`~sqlext.training.labels.read_labels`.
     """
+    # One more row than is counted shows that the source has more.
     head = replace(plan, source=plan.source.limit(ROWS + 1), validation_rows=None)
     known = read_labels(head)
     labels = Counter({} if plan.regression else _by_label(head, known.names))
@@ -111,6 +112,7 @@ def _sample(context: Context, plan: TrainPlan) -> tuple[int, Counter[str], int |
     """The number of rows read, why some are bad, and the number of features, which is None if a backbone computes them."""
     rows = plan.source.limit(SAMPLE)
     if plan.embedder.embeds:
+        # With the prefix, because spark.sqlext.functions can leave out the short name.
         error = F.expr(f"sqlext_image_error({plan.features.columns[0].sql})").alias("error")
         frame = rows.select(error, F.lit(None).cast("int").alias("width"))
     else:

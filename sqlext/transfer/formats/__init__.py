@@ -6,10 +6,10 @@ The module of a format has ``BESIDE``, ``stage`` and, if IMPORT reads its files,
 from __future__ import annotations
 
 from sqlext.errors import SqlExtError
+from sqlext.grammar import planned
 from sqlext.grammar.reader import TokenReader
 
 FORMATS = ("ONNX", "BIGDL")
-PLANNED = ("CAFFE", "TENSORFLOW", "KERAS", "TORCH")  # the grammar knows them; no release reads or writes them yet
 
 
 def read_format(reader: TokenReader, verb: str) -> str:
@@ -19,7 +19,7 @@ def read_format(reader: TokenReader, verb: str) -> str:
     """
     offset = reader.offset
     name = reader.identifier(f"a format: {' or '.join(FORMATS)}").upper()
-    if name in PLANNED:
+    if name in planned.FORMATS:
         reader.later(f"{verb} .. FORMAT {name}", offset)
     elif name not in FORMATS:
         raise SqlExtError("UNKNOWN_FORMAT", format=name, formats=", ".join(FORMATS), offset=offset)

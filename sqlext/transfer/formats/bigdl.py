@@ -14,6 +14,7 @@ from sqlext.bigdl import onnx_to_bigdl
 from sqlext.bigdl.installed import missing
 from sqlext.catalog.entry import ModelVersion
 from sqlext.catalog.facade import ModelCatalog
+from sqlext.catalog.layout import BIGDL_FILES
 from sqlext.catalog.publish import sha256
 from sqlext.errors import SqlExtError
 from sqlext.networks.bigdl_file import BigDLFile
@@ -76,7 +77,7 @@ def stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> Exporte
     module = onnx_to_bigdl.build(layers, catalog.spark.sparkContext._jvm)
     module.setName(PRODUCER)
     onnx_to_bigdl.save(module, staged.parent)
-    for name, end in zip(onnx_to_bigdl.FILES, ("", ".weights"), strict=True):
+    for name, end in zip(BIGDL_FILES, ("", ".weights"), strict=True):
         (staged.parent / name).rename(staged.with_name(staged.name + end))
     # BigDL's layers carry the names of nodes, not of tensors.
     layer = {made.output: made.name for made in layers.layers}

@@ -23,18 +23,16 @@ from sqlext.catalog.entry import PREFIX, ModelVersion
 from sqlext.catalog.facade import ModelCatalog
 from sqlext.catalog.files import Files
 from sqlext.catalog.history import COLUMNS
-from sqlext.catalog.layout import MANIFEST, release
+from sqlext.catalog.layout import HEAD, HELD_OUT, HISTORY, MANIFEST, release
 from sqlext.catalog.publish import sha256
 from sqlext.errors import SqlExtError
 from sqlext.networks.head import Head
 from sqlext.networks.onnx_file import parse
 from sqlext.transfer.formats import FORMATS
 from sqlext.transfer.formats.base import Exported
-from sqlext.transfer.formats.listing import BACKBONE, HISTORY, LISTING, MODEL, Listing, Part, Stored, damaged
+from sqlext.transfer.formats.listing import BACKBONE, LISTING, MODEL, Listing, Part, Stored, damaged
 
 BESIDE = None
-HELD_OUT = "held_out.parquet"
-_HEAD = "head.onnx"
 # The parameters of a partition that depend on its catalog, not on the content of the version.
 _OF_THE_PLACE = {
     *("run_id", "promoted", "pinned", "backbone", "backbone_id", "size_bytes"),
@@ -81,7 +79,7 @@ class ExportFolder:
         """Returns the trained layers: arrays of an ONNX graph, which is not run."""
         try:
             # ONNX's reader opens external weight files, so a graph that has any is refused first.
-            data = self.read(MODEL, _HEAD)
+            data = self.read(MODEL, HEAD)
             parse(data, None)
             head = Head.from_onnx(data)
             if head.to_onnx() != data:
@@ -90,7 +88,7 @@ class ExportFolder:
         except (SqlExtError, ValueError, KeyError, IndexError, TypeError) as error:
             if isinstance(error, SqlExtError) and error.error_class == "EXPORT_DAMAGED":
                 raise
-            raise damaged(self.path, f"{MODEL}/{_HEAD} is not a head as this release writes it") from None
+            raise damaged(self.path, f"{MODEL}/{HEAD} is not a head as this release writes it") from None
 
     def history(self) -> list[dict[str, Any]]:
         """Returns one row per epoch, without run_id, which publishing sets to the new run."""
@@ -161,7 +159,7 @@ def _fetch(files: Files, location: str, path: str, root: Path, name: str, listin
         raise damaged(path, f"{name} was changed after it was exported: its checksum differs")
 
 
-__all__ = ["BACKBONE", "HELD_OUT", "MODEL", "ExportFolder", "open_folder"]
+__all__ = ["BACKBONE", "MODEL", "ExportFolder", "open_folder"]
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

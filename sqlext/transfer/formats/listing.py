@@ -17,11 +17,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from sqlext.catalog.entry import FORMAT_VERSION
-from sqlext.catalog.layout import release
+from sqlext.catalog.layout import HISTORY, MANIFEST, release
 from sqlext.errors import SqlExtError
 
 LISTING = "sqlext-export.json"
-HISTORY = "history.parquet"
 MODEL, BACKBONE = "model", "backbone"
 
 
@@ -78,8 +77,8 @@ class Listing:
         for name in files:
             _check_name(path, name)
         for needed in [MODEL] + ([BACKBONE] if backbone else []):
-            if f"{needed}/manifest.json" not in files:
-                raise damaged(path, f"its {LISTING} lists no {needed}/manifest.json")
+            if f"{needed}/{MANIFEST}" not in files:
+                raise damaged(path, f"its {LISTING} lists no {needed}/{MANIFEST}")
         return listing
 
 
