@@ -13,16 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
-from sqlext.networks.embedding import find_embedding, scores_kind_of
+from sqlext.networks.embedding import find_embedding, likely_embedding
+from sqlext.networks.meaning import LOG_PROBABILITIES, PROBABILITIES, SIGMOIDS, meaning_in_graph
 from sqlext.networks.onnx_file import first_line, invalid, parse, tidy
+from sqlext.networks.quantised import as_float
 from sqlext.networks.scores import VALUE
 from sqlext.networks.wiring import Shapes, Wiring, shapes_of
 
 DEFAULT_SIZE = 224
 PRODUCER = "bigdl-sqlext"
 FREE = "export it with a free batch axis"
+# The endings of the names of tensors that reading adds; one of each at most, in this order from the last.
+_ADDED = ("_flat", "_pooled", "_copy", "_float")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,26 @@ class Network:
     operators: dict[str, int]
     parameters: int
 
+    @property
+    def embedding_in_file(self) -> str:
+        """The name of the embedding's tensor in the file that was read, which the option `embedding` takes."""
+        return _name_in_file(self.model, self.embedding_name)
+
+    @property
+    def scores_in_file(self) -> str | None:
+        return _name_in_file(self.model, self.scores_name) if self.scores_name else None
+
+    @property
+    def likely_embedding(self) -> str | None:
+        """A tensor to propose as embedding if none was found."""
+        output = self.scores_name or self.embedding_name
+        return likely_embedding(Wiring(self.model.graph), output, shapes_of(self.model))
+
+    @property
+    def meaning(self) -> str | None:
+        """What the last output means as far as the graph tells (:func:`meaning_in_graph`)."""
+        return meaning_in_graph(self.model, self.scores_name or self.embedding_name, shapes_of(self.model))
+
     def to_bytes(self) -> bytes:
         """The network as it is stored; the same file and options give the same bytes."""
         return self._artifact
@@ -63,6 +87,7 @@ def read_network(
     embedding: str | None = None,
     scores: str | None = None,
     image_size: int | None = None,
+    classes: bool = False,
 ) -> Network:
     """Reads the network in an ONNX file.
 
@@ -71,8 +96,10 @@ def read_network(
     :param output: the tensor (or node) with the class scores; required if the graph has several outputs.
     :param embedding: the tensor (or node) to use as embedding; default: what the classifier reads, as
         :func:`find_embedding` finds it. The name of the output means that the network has no classifier.
-    :param scores: 'logits' or 'probabilities'; default: by the last operator. 'value': the output is a regressor's number.
+    :param scores: 'logits' or 'probabilities'; default: by the last operators. 'value': the output is a regressor's number.
     :param image_size: the side of the image if the graph leaves it open (default 224).
+    :param classes: the output is known to hold class scores. If no embedding is found, they are also the embedding;
+        otherwise the output is taken as an embedding, and the network has no classifier.
     :raises SqlExtError: INVALID_NETWORK, naming the fault and the possible choices.
     """
     if scores not in (None, "logits", "probabilities", VALUE):
@@ -83,13 +110,61 @@ def read_network(
     source = _choose(input, wiring, [i.name for i in wiring.inputs], "input", "inputs")
     result = _choose(output, wiring, [o.name for o in model.graph.output], "output", "outputs")
     model = _cut(model, source, [result] + ([wiring.tensor(embedding)] if embedding else []), image_size)
-    wiring = Wiring(model.graph)
-    chosen = wiring.tensor(embedding) if embedding else find_embedding(wiring, result)
-    kind = scores or scores_kind_of(wiring, result)
-    outputs = [chosen] if chosen == result else [chosen, result]
+    chosen, kind = _embedding(model, result, embedding, scores, classes)
+    if chosen == result and classes and not embedding:
+        chosen = f"{result}_copy"
+        model.graph.node.append(helper.make_node("Identity", [result], [chosen], name=chosen))
+    outputs = [as_float(model, name) for name in dict.fromkeys((chosen, result))]
     shapes = shapes_of(model)
     flat = [_flat(model, name, shapes, pool=position == 0) for position, name in enumerate(outputs)]
     return _finish(model, source, flat, kind)
+
+
+def _embedding(
+    model: onnx.ModelProto, result: str, named: str | None, scores: str | None, classes: bool
+) -> tuple[str, str]:
+    """The tensor of the embedding, which is ``result`` if none is found, and the kind of the scores."""
+    wiring, shapes = Wiring(model.graph), shapes_of(model)
+    meaning = meaning_in_graph(model, result, shapes)
+    kind = scores or ("probabilities" if meaning in (PROBABILITIES, SIGMOIDS) else "logits")
+    if named:
+        return wiring.tensor(named), kind
+    classes = classes or meaning in (PROBABILITIES, SIGMOIDS, LOG_PROBABILITIES)
+    return find_embedding(wiring, result, shapes, classes=classes) or result, kind
+
+
+def with_kind(network: Network, kind: str) -> Network:
+    """The same network with another ``scores_kind``."""
+    if kind == network.scores_kind:
+        return network
+    model = onnx.ModelProto()
+    model.CopyFrom(network.model)
+    helper.set_model_props(model, {"scores_kind": kind})
+    return _described(model, kind)
+
+
+def with_two_classes(network: Network, *, logit: bool) -> Network:
+    """The network with its one output p as the scores of two classes, (1 - p, p).
+
+    :param logit: the output is the logit of p, so Sigmoid comes first.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(network.model)
+    graph, output = model.graph, str(network.scores_name)
+    names = {part: f"{output}_{part}" for part in ("sigmoid", "minus_one", "one", "negative", "first", "both")}
+    second = names["sigmoid"] if logit else output
+    nodes = [("Sigmoid", [output], second, {})] if logit else []
+    nodes += [
+        ("Mul", [second, names["minus_one"]], names["negative"], {}),
+        ("Add", [names["negative"], names["one"]], names["first"], {}),
+        ("Concat", [names["first"], second], names["both"], {"axis": 1}),
+    ]
+    graph.node.extend(helper.make_node(op, inputs, [name], name=name, **more) for op, inputs, name, more in nodes)
+    for part, value in (("minus_one", -1), ("one", 1)):
+        graph.initializer.append(numpy_helper.from_array(np.float32([value]), names[part]))
+    graph.output[1].CopyFrom(helper.make_tensor_value_info(names["both"], TensorProto.FLOAT, ["N", 2]))
+    helper.set_model_props(model, {"scores_kind": "probabilities"})
+    return _described(model, "probabilities")
 
 
 def load_network(data: bytes) -> Network:
@@ -154,14 +229,20 @@ def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, pool: bool) -> str:
     if shape is None:
         raise invalid(_unknown(model, name, shapes))
     sizes = shape[1:]
-    if not sizes or None in sizes or len(sizes) not in (1, 3):
+    if shape == [None]:
+        column = f"{name}_flat"
+        model.graph.initializer.append(numpy_helper.from_array(np.array([-1, 1]), f"{column}_sizes"))
+        model.graph.node.append(helper.make_node("Reshape", [name, f"{column}_sizes"], [column], name=column))
+        return column
+    single = None not in sizes and sum(size != 1 for size in sizes) <= 1
+    if not sizes or None in sizes or not (single or len(sizes) == 3):
         raise invalid(f"'{name}' is {_shown(shape)}, not N x width; name another one: OPTIONS (embedding = '...')")
     if shape[0] is not None:
         raise invalid(_baked(model, name, shapes))
     if len(sizes) == 1:
         return name
     flat = f"{name}_flat"
-    if sizes[1:] != [1, 1]:
+    if not single:
         if not pool:
             raise invalid(f"'{name}' is {_shown(shape)}, not scores per image; name those: OPTIONS (output = '...')")
         pooled, flat = f"{name}_pooled", f"{name}_pooled_flat"
@@ -204,6 +285,15 @@ def _finish(model: onnx.ModelProto, source: str, outputs: list[str], kind: str) 
     except Exception as error:
         raise invalid(f"cutting it to its outputs failed: {first_line(error)}") from None
     return _described(model, kind)
+
+
+def _name_in_file(model: onnx.ModelProto, name: str) -> str:
+    """The name of a tensor before :func:`read_network` added nodes after it, which have the names of their outputs."""
+    makers = {node.output[0]: node for node in model.graph.node}
+    for ending in _ADDED:
+        if name.endswith(ending) and name in makers and makers[name].name == name:
+            name = str(makers[name].input[0])
+    return name
 
 
 def _described(model: onnx.ModelProto, kind: str) -> Network:
