@@ -83,6 +83,8 @@ class _Search:
         if node is None or not inputs:
             return None
         kind = operator(node)
+        if kind in DENSE and len(inputs) == 1 and self._are_scores(inputs[0]):
+            return self.features(inputs[0], passed)
         if kind in DENSE or kind == "Conv":
             fits = self._is_dense(node, passed) if kind in DENSE else self._classifies(node, passed)
             return self._unquantised(inputs[0]) if fits and len(inputs) == 1 else None
@@ -93,6 +95,13 @@ class _Search:
         passed |= {kind, _HIDDEN} if self._is_hidden(node, kind) else {kind}
         found = {self.features(each, passed) for each in inputs}
         return found.pop() if len(found) == 1 else None
+
+    def _are_scores(self, name: str) -> bool:
+        """Whether a tensor holds the result of a Softmax: a matrix after it adds up groups of classes."""
+        node = self.wiring.producer.get(name)
+        while node is not None and operator(node) in SHAPING:
+            node = self.wiring.producer.get(node.input[0])
+        return node is not None and operator(node) == "Softmax"
 
     def _joins(self, node: onnx.NodeProto, kind: str, inputs: list[str]) -> bool:
         """A product of two paths is a gate of a hidden layer (Swish), unless one path is the reciprocal of a sum."""
