@@ -1,4 +1,4 @@
-"""Operators that ONNX Runtime adds to ONNX, mostly for quantised networks, and the ordinary operators they stand for."""
+"""Operators that ONNX Runtime and OpenVINO add to ONNX, mostly for quantised networks, and what they stand for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import onnx
 from onnx import helper
 
 CONTRIB = "com.microsoft"
+_DOMAINS = (CONTRIB, "org.openvinotoolkit")
 QUANTISING = {"QuantizeLinear", "DynamicQuantizeLinear"}
 _PLAIN = {
     "QGemm": "Gemm",
@@ -15,8 +16,8 @@ _PLAIN = {
     "MatMulNBits": "MatMul",
     "ConvInteger": "Conv",
 }
-# Operators of ONNX Runtime whose output has the sizes of their first input.
-_SAME_SIZES = {"Gelu", "BiasGelu", "FastGelu", "QuickGelu", "SkipLayerNormalization", "QLinearSoftmax"}
+# Added operators whose output has the sizes of their first input.
+_SAME_SIZES = {"Gelu", "BiasGelu", "FastGelu", "QuickGelu", "SkipLayerNormalization", "QLinearSoftmax", "FakeQuantize"}
 # Operator -> positions of the inputs that its ordinary counterpart takes; other QLinear operators: the first input only.
 _OPERANDS = {
     "QGemm": (0, 3),
@@ -46,14 +47,17 @@ def operator(node: onnx.NodeProto) -> str:
 def is_quantised(graph: onnx.GraphProto) -> bool:
     """Whether a network computes with 8-bit numbers, or as if it did."""
     return any(
-        node.op_type in QUANTISING or node.op_type in _PLAIN or node.op_type.startswith("QLinear")
+        node.op_type in QUANTISING
+        or node.op_type == "FakeQuantize"
+        or node.op_type in _PLAIN
+        or node.op_type.startswith("QLinear")
         for node in graph.node
     )
 
 
 def for_sizes(node: onnx.NodeProto) -> onnx.NodeProto:
     """A node of ONNX's own operators whose output has the same sizes: ONNX cannot infer those of other operators."""
-    if node.domain != CONTRIB:
+    if node.domain not in _DOMAINS:
         return node
     kind = operator(node)
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name in _ATTRIBUTES.get(kind, ())}

@@ -21,7 +21,7 @@ SHAPING = {
     "CastLike",
 }
 # Operators that select some classes, or limit or round their scores.
-SELECTING = {"Slice", "Gather", "Split", "Clip", "Min", "Max", "QuantizeLinear", "DequantizeLinear"}
+SELECTING = {"Slice", "Gather", "Split", "Clip", "Min", "Max", "QuantizeLinear", "DequantizeLinear", "FakeQuantize"}
 SCALING = {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"}
 SQUASHING = {"Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Exp", "Log", "Reciprocal", "LpNormalization"}
 POOLING = {"GlobalAveragePool", "AveragePool", "ReduceMean"}

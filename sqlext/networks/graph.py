@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from sqlext.networks.contrib import CONTRIB
 from sqlext.networks.embedding import find_embedding, likely_embedding
 from sqlext.networks.meaning import LOG_PROBABILITIES, PROBABILITIES, SIGMOIDS, meaning_in_graph
 from sqlext.networks.onnx_file import first_line, invalid, parse, tidy
@@ -256,6 +257,11 @@ def _unknown(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
     """Why the width of a tensor is unknown, naming the first operator whose output sizes cannot be inferred."""
     node = next((node for node in model.graph.node if node.output[0] not in shapes), None)
     where = f" after '{node.name}' ({node.domain + '.' if node.domain else ''}{node.op_type})" if node else ""
+    if node is not None and node.domain == CONTRIB:
+        where += (
+            ", which only ONNX Runtime has; export the network without ONNX Runtime's optimizations, or quantise it with "
+            "quant_format = QuantFormat.QDQ"
+        )
     return f"the width of '{name}' is unknown: sizes cannot be inferred{where}"
 
 
@@ -317,7 +323,13 @@ def _described(model: onnx.ModelProto, kind: str) -> Network:
 def _parameters(graph: onnx.GraphProto) -> int:
     """The number of trained values as frameworks count it: without the running statistics of batch normalisation."""
     statistics = {name for node in graph.node if node.op_type == "BatchNormalization" for name in node.input[3:5]}
-    trained = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and t.name not in statistics]
+    eight_bit = (TensorProto.INT8, TensorProto.UINT8)
+    trained = [
+        t
+        for t in graph.initializer
+        if (t.data_type == TensorProto.FLOAT or (t.data_type in eight_bit and len(t.dims) > 1))
+        and t.name not in statistics
+    ]
     return sum(int(np.prod(list(t.dims), dtype=np.int64)) for t in trained)
 
 

@@ -75,9 +75,11 @@ def build(
     inputs: str = "float[N, 3, 32, 32] x",
     opset: int = 17,
     seed: int = 0,
+    domains: tuple[str, ...] = (),
 ) -> onnx.ModelProto:
     """A model of ``nodes``, one per line, from ``x`` to ``output``. A weight is a value, or a shape to fill at random."""
-    head = f'<ir_version: 8, opset_import: ["" : {opset}]>'
+    imported = ", ".join([f'"" : {opset}', *(f'"{domain}" : 1' for domain in domains)])
+    head = f"<ir_version: 8, opset_import: [{imported}]>"
     outputs = ", ".join(f"float[N, M] {name}" for name in output.split(", "))
     model = parser.parse_model(f"{head} agraph ({inputs}) => ({outputs}) {{ {nodes} }}")
     for value in model.graph.output:
