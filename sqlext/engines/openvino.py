@@ -34,9 +34,7 @@ def _import() -> Any:
 
 ov = _import()
 # Without "no conversion rule", the message names the first operator that could not be converted.
-MISSING = (
-    r"(?:No conversion rule found for operations: |^(?!.*No conversion rule).*?-- )([\w.]+)(?:-\d+\b| with a message)"
-)
+MISSING = r"(?:No conversion rule found for operations: |^(?!.*No conversion rule).*?-- )([\w.]+)"
 
 
 # One convolution over three channels with weights of 1/2: an image of ones gives 1.5.
