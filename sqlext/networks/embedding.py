@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import onnx
+from onnx import TensorProto
 
 from sqlext.networks.contrib import QUANTISING, operator
 from sqlext.networks.wiring import Shapes, Wiring
@@ -130,12 +131,16 @@ class _Search:
         return kernel == [1, 1] and bool(passed & POOLING) and (self.classes or _HIDDEN not in passed)
 
     def _unquantised(self, name: str) -> str:
-        """The tensor before it was rounded for an integer product, which is a float tensor."""
+        """The float tensor before it was rounded for an integer product, or cast to another type."""
         node = self.wiring.producer.get(name)
-        while node is not None and node.op_type in QUANTISING:
+        while node is not None and (node.op_type in QUANTISING or _casts_from_float(node)):
             name = node.input[0]
             node = self.wiring.producer.get(name)
         return name
+
+
+def _casts_from_float(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Cast" and all(attribute.i != TensorProto.FLOAT for attribute in node.attribute)
 
 
 def limits_of(wiring: Wiring, node: onnx.NodeProto) -> tuple[float | None, float | None]:
