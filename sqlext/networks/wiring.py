@@ -101,15 +101,23 @@ def shapes_of(model: onnx.ModelProto) -> Shapes:
 
     :raises SqlExtError: INVALID_NETWORK if they contradict each other.
     """
+    return {
+        name: [dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim]
+        for name, value in described_tensors(model).items()
+        if value.type.tensor_type.HasField("shape")
+    }
+
+
+def described_tensors(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
+    """Every activation with its type and sizes, as far as they can be inferred.
+
+    :raises SqlExtError: INVALID_NETWORK if sizes contradict each other.
+    """
     try:
         graph = shape_inference.infer_shapes(_skeleton(model), data_prop=True).graph
     except Exception as error:
         raise invalid(f"the sizes of its layers do not fit: {first_line(error)}") from None
-    return {
-        value.name: [dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim]
-        for value in [*graph.input, *graph.value_info, *graph.output]
-        if value.type.tensor_type.HasField("shape")
-    }
+    return {value.name: value for value in [*graph.input, *graph.value_info, *graph.output]}
 
 
 def _skeleton(model: onnx.ModelProto) -> onnx.ModelProto:

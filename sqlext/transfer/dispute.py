@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, shape_inference
+from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from sqlext.engines import ENGINES, load_engine
 from sqlext.engines.base import Array
 from sqlext.errors import SqlExtError
 from sqlext.networks.graph import Network
-from sqlext.networks.wiring import Wiring
+from sqlext.networks.wiring import Wiring, described_tensors
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,9 @@ def agreeing(
 
 def _floats(network: Network) -> list[str]:
     """The tensors that can be the output of a shorter graph, in the order of the graph."""
-    graph = shape_inference.infer_shapes(network.model).graph
-    kinds = {value.name: value.type.tensor_type for value in [*graph.value_info, *graph.output]}
-    carrying = Wiring(network.model.graph).carrying
-    return [
-        name
-        for node in graph.node
-        for name in node.output[:1]
-        if name in carrying and name in kinds and _is_float(kinds[name])
-    ]
+    known, carrying = described_tensors(network.model), Wiring(network.model.graph).carrying
+    names = (node.output[0] for node in network.model.graph.node)
+    return [name for name in names if name in carrying and name in known and _is_float(known[name].type.tensor_type)]
 
 
 def _is_float(kind: onnx.TypeProto.Tensor) -> bool:
@@ -123,13 +117,11 @@ def _until(network: Network, name: str) -> bytes:
     """The network cut to end at a tensor."""
     graph = network.model.graph
     needed = Wiring(graph).needed([name], network.input_name)
-    inferred = shape_inference.infer_shapes(network.model).graph
-    output = next(value for value in [*inferred.value_info, *inferred.output] if value.name == name)
     cut = helper.make_graph(
         [node for node in graph.node if node.output[0] in needed.produced],
         "part",
         list(graph.input),
-        [output],
+        [described_tensors(network.model)[name]],
         [tensor for tensor in graph.initializer if tensor.name in needed.tensors],
     )
     model = helper.make_model(cut, opset_imports=network.model.opset_import)
