@@ -154,16 +154,18 @@ def with_two_classes(network: Network, *, logit: bool) -> Network:
     graph, output = model.graph, str(network.scores_name)
     names = {part: f"{output}_{part}" for part in ("sigmoid", "minus_one", "one", "negative", "first", "both")}
     second = names["sigmoid"] if logit else output
-    nodes = [("Sigmoid", [output], second, {})] if logit else []
-    nodes += [
-        ("Mul", [second, names["minus_one"]], names["negative"], {}),
-        ("Add", [names["negative"], names["one"]], names["first"], {}),
-        ("Concat", [names["first"], second], names["both"], {"axis": 1}),
-    ]
-    graph.node.extend(helper.make_node(op, inputs, [name], name=name, **more) for op, inputs, name, more in nodes)
+    if logit:
+        graph.node.append(helper.make_node("Sigmoid", [output], [second], name=second))
+    for operator, inputs, name in (
+        ("Mul", [second, names["minus_one"]], names["negative"]),
+        ("Add", [names["negative"], names["one"]], names["first"]),
+    ):
+        graph.node.append(helper.make_node(operator, inputs, [name], name=name))
+    both = names["both"]
+    graph.node.append(helper.make_node("Concat", [names["first"], second], [both], name=both, axis=1))
     for part, value in (("minus_one", -1), ("one", 1)):
-        graph.initializer.append(numpy_helper.from_array(np.float32([value]), names[part]))
-    graph.output[1].CopyFrom(helper.make_tensor_value_info(names["both"], TensorProto.FLOAT, ["N", 2]))
+        graph.initializer.append(numpy_helper.from_array(np.array([value], np.float32), names[part]))
+    graph.output[1].CopyFrom(helper.make_tensor_value_info(both, TensorProto.FLOAT, ["N", 2]))
     helper.set_model_props(model, {"scores_kind": "probabilities"})
     return _described(model, "probabilities")
 
