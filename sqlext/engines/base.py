@@ -24,6 +24,21 @@ class Engine(Protocol):
         """(N, 3, S, S) float32 -> embeddings (N, D) and scores (N, C), or None without a classifier. N may be 0."""
 
 
+class OneByOne:
+    """An engine that runs one image at a time, for a network whose numbers would otherwise depend on the whole batch.
+
+    DynamicQuantizeLinear computes its scale from all values that it gets.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def run(self, batch: Array) -> tuple[Array, Array | None]:
+        rows = [self._engine.run(batch[i : i + 1]) for i in range(len(batch))] or [self._engine.run(batch)]
+        scores = [scores for _, scores in rows if scores is not None]
+        return np.concatenate([embedding for embedding, _ in rows]), np.concatenate(scores) if scores else None
+
+
 def in_parts(call: Callable[[Array], list[Array]], batch: Array, widths: list[int]) -> tuple[Array, Array | None]:
     """Runs ``call`` on sub-batches and concatenates the results."""
     parts = [call(batch[start : start + SUB_BATCH]) for start in range(0, len(batch), SUB_BATCH)]

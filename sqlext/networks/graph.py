@@ -1,65 +1,34 @@
-"""A pretrained network as this package stores it: an ONNX graph from an image to [embedding] or [embedding, scores].
+"""Reads the ONNX file of any image network into the form that this package stores.
 
-``read_network`` brings the ONNX file of any image network into this form: it finds the input, the output and the
-embedding, removes the rest, frees the batch axis and flattens both outputs to N x width.
+``read_network`` finds the input, the output and the embedding, removes the rest, frees the batch axis and flattens both
+outputs to N x width.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from sqlext.networks.batch import fixing_node, free_batch
-from sqlext.networks.embedding import find_embedding, scores_kind_of
+from sqlext.networks.batch import free_batch
+from sqlext.networks.embedding import find_embedding
+from sqlext.networks.flatten import as_float, flat
 from sqlext.networks.half_precision import widen
-from sqlext.networks.inputs import Pictures, Taken, choose_input, take_pictures
+from sqlext.networks.inputs import Pictures, choose_input, take_pictures
 from sqlext.networks.library_text import checker_says
+from sqlext.networks.meaning import LOG_PROBABILITIES, PROBABILITIES, SIGMOIDS, meaning_in_graph
+from sqlext.networks.network import Network, described
 from sqlext.networks.onnx_file import invalid, parse, tidy
 from sqlext.networks.outputs import choose_output
 from sqlext.networks.scores import VALUE
-from sqlext.networks.sizes import check_image_size, free_shapes, shapes_at
-from sqlext.networks.wiring import Shapes, Wiring, shown, types_of
+from sqlext.networks.sizes import check_image_size, free_shapes
+from sqlext.networks.unknown_sizes import why_unknown
+from sqlext.networks.wiring import Shapes, Wiring
 
 NEWEST_IR = 10  # of the networks that are stored: older releases of the engines read it, and it has all that they need
 PRODUCER = "bigdl-sqlext"
-DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
-FREE = "export it with a free batch axis"
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network in the stored form.
-
-    ``input_shape``: (3, S, S). ``*_width``: numbers per image. ``scores_name`` and ``scores_width`` are None without a
-    classifier. ``scores_kind``: 'logits', 'probabilities' or 'value'. ``operators``: number of nodes by operator.
-    ``parameters``: number of trained values. ``taken``: what the input takes, known only after reading another file.
-    """
-
-    model: onnx.ModelProto
-    input_name: str
-    input_shape: tuple[int, int, int]
-    embedding_name: str
-    embedding_width: int
-    scores_name: str | None
-    scores_width: int | None
-    scores_kind: str
-    operators: dict[str, int]
-    parameters: int
-    taken: Taken = field(default_factory=Taken)
-
-    def to_bytes(self) -> bytes:
-        """The network as it is stored; the same file and options give the same bytes."""
-        return self._artifact
-
-    @cached_property
-    def _artifact(self) -> bytes:  # IMPORT hashes, checks and stores it; 100 MB take 0.4 s to serialise
-        return bytes(self.model.SerializeToString(deterministic=True))
 
 
 def read_network(
@@ -71,16 +40,19 @@ def read_network(
     embedding: str | None = None,
     scores: str | None = None,
     image_size: int | None = None,
+    classes: bool = False,
 ) -> Network:
     """Reads the network in an ONNX file.
 
     :param folder: the folder of the file; external weights are read only from inside it.
-    :param input: the tensor (or node) that takes the image; required if the graph has several inputs.
-    :param output: the tensor (or node) with the class scores; required if the graph has several outputs.
+    :param input: the tensor (or node) that takes the image; default: the only one that can be a picture.
+    :param output: the tensor (or node) with the class scores; default: the only one that can hold them.
     :param embedding: the tensor (or node) to use as embedding; default: what the classifier reads, as
         :func:`find_embedding` finds it. The name of the output means that the network has no classifier.
-    :param scores: 'logits' or 'probabilities'; default: by the last operator. 'value': the output is a regressor's number.
+    :param scores: 'logits' or 'probabilities'; default: by the last operators. 'value': the output is a regressor's number.
     :param image_size: the side of the image if the graph leaves it open (default 224).
+    :param classes: the output is known to hold class scores. If no embedding is found, they are also the embedding;
+        otherwise the output is taken as an embedding, and the network has no classifier.
     :raises SqlExtError: INVALID_NETWORK, naming the fault and the possible choices.
     """
     if scores not in (None, "logits", "probabilities", VALUE):
@@ -96,16 +68,34 @@ def read_network(
     if entry.free_size:
         check_image_size(model, entry.batch, entry.side)
     freed = free_batch(model, entry.batch)
-    wiring = Wiring(model.graph)
-    chosen = named or find_embedding(wiring, result)
-    kind = scores or scores_kind_of(wiring, result)
-    outputs = [chosen] if chosen == result else [chosen, result]
+    chosen, kind = _embedding(model, result, named, free_shapes(model, entry.batch), classes=classes)
+    outputs = [as_float(model, name) for name in dict.fromkeys((chosen, result))]
+    if chosen == result and classes and not named:
+        outputs.insert(0, _copy(model, outputs[0]))
     shapes = free_shapes(model, entry.batch)
     # Only the embedding may be averaged over height and width: scores per position are not the scores of an image.
-    flat = [_flat(model, name, shapes, entry.batch, pool=position == 0) for position, name in enumerate(outputs)]
-    network = _finish(model, entry, flat, kind)
+    ends = [flat(model, name, shapes, entry.batch, pool=position == 0) for position, name in enumerate(outputs)]
+    network = _finish(model, entry, ends, scores or kind)
     taken = replace(entry.taken, notes=(*entry.taken.notes, *notes, *_changes(half, freed, entry.batch)))
     return replace(network, taken=taken)
+
+
+def _embedding(
+    model: onnx.ModelProto, result: str, named: str | None, shapes: Shapes, *, classes: bool
+) -> tuple[str, str]:
+    """The tensor of the embedding, which is ``result`` if none is found, and the kind of the scores."""
+    meaning = meaning_in_graph(model, result, shapes)
+    kind = "probabilities" if meaning in (PROBABILITIES, SIGMOIDS) else "logits"
+    if named:
+        return named, kind
+    classes = classes or meaning in (PROBABILITIES, SIGMOIDS, LOG_PROBABILITIES)
+    return find_embedding(Wiring(model.graph), result, shapes, classes=classes) or result, kind
+
+
+def _copy(model: onnx.ModelProto, name: str) -> str:
+    copy = f"{name}_copy"
+    model.graph.node.append(helper.make_node("Identity", [name], [copy], name=copy))
+    return copy
 
 
 def _changes(half: str | None, freed: list[str], batch: int) -> list[str]:
@@ -115,13 +105,6 @@ def _changes(half: str | None, freed: list[str], batch: int) -> list[str]:
         more = f" and {len(freed) - 1} more operators" if len(freed) > 1 else ""
         notes.append(f"the batch size of {batch} that {freed[0]}{more} fixed was made free")
     return notes
-
-
-def load_network(data: bytes) -> Network:
-    """The inverse of :meth:`Network.to_bytes`."""
-    model = onnx.ModelProto.FromString(data)
-    kind = next((p.value for p in model.metadata_props if p.key == "scores_kind"), "logits")
-    return _described(model, kind)
 
 
 def _cut(model: onnx.ModelProto, source: str, wanted: list[str], side: int) -> onnx.ModelProto:
@@ -147,62 +130,6 @@ def _cut(model: onnx.ModelProto, source: str, wanted: list[str], side: int) -> o
     return result
 
 
-def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int, pool: bool) -> str:
-    """Makes a tensor N x width, by adding pooling and flattening nodes if needed; returns its new name."""
-    shape = shapes.get(name)
-    if shape is None:
-        raise invalid(_unknown(model, name, shapes, batch))
-    sizes = shape[1:]
-    if shape and shape[0] is not None:
-        raise invalid(_baked(model, name, shapes, batch))
-    if not sizes or None in sizes or len(sizes) not in (1, 3):
-        raise invalid(f"'{name}' is {shown(shape)}, not N x width; name another one: OPTIONS (embedding = '...')")
-    name = _as_float(model, name)
-    if len(sizes) == 1:
-        return name
-    flat = f"{name}_flat"
-    if sizes[1:] != [1, 1]:
-        if not pool:
-            raise invalid(f"'{name}' is {shown(shape)}, not scores per image; name those: OPTIONS (output = '...')")
-        pooled, flat = f"{name}_pooled", f"{name}_pooled_flat"
-        model.graph.node.append(helper.make_node("GlobalAveragePool", [name], [pooled], name=pooled))
-        name = pooled
-    model.graph.node.append(helper.make_node("Flatten", [name], [flat], name=flat, axis=1))
-    return flat
-
-
-def _as_float(model: onnx.ModelProto, name: str) -> str:
-    """Makes a tensor float32, by adding a Cast if needed; returns its new name."""
-    kind = types_of(model).get(name)
-    if kind is None or kind.elem_type in (TensorProto.FLOAT, TensorProto.UNDEFINED):
-        return name
-    cast = f"{name}_float"
-    model.graph.node.append(helper.make_node("Cast", [name], [cast], name=cast, to=TensorProto.FLOAT))
-    return cast
-
-
-def _unknown(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int) -> str:
-    """Why the width of a tensor is unknown, naming the first operator whose output sizes cannot be inferred."""
-    if name in shapes_at(model, batch):  # known for one number of pictures, but not for another
-        return _baked(model, name, shapes, batch)
-    node = next((node for node in model.graph.node if node.output[0] not in shapes), None)
-    where = f" after '{node.name}' ({node.domain + '.' if node.domain else ''}{node.op_type})" if node else ""
-    foreign = node is not None and node.domain not in DOMAINS
-    hint = (
-        f"; '{node.domain}' is not a domain of ONNX: export the network without this operator"
-        if node and foreign
-        else ""
-    )
-    return f"the width of '{name}' is unknown: sizes cannot be inferred{where}{hint}"
-
-
-def _baked(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int) -> str:
-    """Why the batch size is fixed, naming the operator that fixes it."""
-    if (node := fixing_node(model, batch)) is not None:
-        return f"{node} fixes the batch size: {FREE}"
-    return f"'{name}' is {shown(shapes.get(name))}: its batch size is fixed; {FREE}"
-
-
 def _finish(model: onnx.ModelProto, entry: Pictures, outputs: list[str], kind: str) -> Network:
     """Reduces the graph to its outputs, declares their sizes and checks the result."""
     del model.graph.output[:]
@@ -213,36 +140,11 @@ def _finish(model: onnx.ModelProto, entry: Pictures, outputs: list[str], kind: s
     for name in outputs:
         width = (shapes.get(name) or [None, None])[1]
         if width is None:
-            raise invalid(_unknown(model, name, shapes, entry.batch))
+            raise invalid(why_unknown(model, name, shapes, entry.batch))
         model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]))
     helper.set_model_props(model, {"scores_kind": kind})
     try:
         onnx.checker.check_model(model)
     except Exception as error:
         raise invalid(f"cutting it to its outputs failed: {checker_says(error)}") from None
-    return _described(model, kind)
-
-
-def _described(model: onnx.ModelProto, kind: str) -> Network:
-    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
-    widths = [output.type.tensor_type.shape.dim[1].dim_value for output in model.graph.output]
-    names = [output.name for output in model.graph.output]
-    return Network(
-        model=model,
-        input_name=model.graph.input[0].name,
-        input_shape=(shape[1], shape[2], shape[3]),
-        embedding_name=names[0],
-        embedding_width=widths[0],
-        scores_name=names[1] if len(names) > 1 else None,
-        scores_width=widths[1] if len(names) > 1 else None,
-        scores_kind=kind,
-        operators=dict(sorted(Counter(node.op_type for node in model.graph.node).items())),
-        parameters=_parameters(model.graph),
-    )
-
-
-def _parameters(graph: onnx.GraphProto) -> int:
-    """The number of trained values as frameworks count it: without the running statistics of batch normalisation."""
-    statistics = {name for node in graph.node if node.op_type == "BatchNormalization" for name in node.input[3:5]}
-    trained = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and t.name not in statistics]
-    return sum(int(np.prod(list(t.dims), dtype=np.int64)) for t in trained)
+    return described(model, kind)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto
 
+from sqlext.networks.contrib import CONTRIB
 from sqlext.networks.onnx_file import invalid
+from sqlext.networks.quantised import parameters_of
 from sqlext.networks.wiring import Wiring, shown, sizes_of, types_of
 
 FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE}
@@ -36,14 +38,19 @@ def choose_output(model: onnx.ModelProto, named: str | None) -> tuple[str, list[
 
 
 def _scores_behind(wiring: Wiring, types: Types, name: str) -> str | None:
-    """The first tensor of decimal numbers on the way from an output to the input, without maps and lists of the largest."""
+    """The first tensor of decimal numbers, also 8-bit ones with a scale, on the way from an output to the input.
+
+    Maps and lists of the largest are passed.
+    """
     current: str | None = name
     while current is not None and (node := wiring.producer.get(current)) is not None:
         if node.op_type in CLASSIFIERS:
             return str(node.output[1])
         known = types.get(current)
         is_map = node.op_type in ("ZipMap", "TopK")
-        if not is_map and (known is None or known.elem_type in FLOATS):
+        decimal = known is None or known.elem_type in FLOATS or parameters_of(wiring, current) is not None
+        # The types of ONNX Runtime's own operators cannot be inferred; none of those in networks returns labels.
+        if not is_map and (decimal or node.domain == CONTRIB):
             return current
         current = next(iter(wiring.activations(node)), None)
     kind = types.get(current) if current else None

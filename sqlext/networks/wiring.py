@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import onnx
-from onnx import helper, shape_inference
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper, shape_inference
 
 from sqlext.errors import nearest
+from sqlext.networks.contrib import for_sizes
 from sqlext.networks.library_text import where
 from sqlext.networks.onnx_file import invalid
 
@@ -18,6 +21,7 @@ Shape = list[int | None]
 Shapes = dict[str, Shape]
 # A constant with more values than this holds weights, not a list of sizes or axes.
 SMALL_TENSOR = 64
+_SIZES = {"Shape", "Size"}
 
 
 class Needed(NamedTuple):
@@ -49,9 +53,23 @@ class Wiring:
         names = [*self.producer, *(value.name for value in self.inputs), *(node.name for node in self.graph.node)]
         raise invalid(f"it has nothing named '{name}'. {nearest(name, names)}".rstrip(". "))
 
+    @cached_property
+    def carrying(self) -> set[str]:
+        """The tensors whose values come from the image: not weights, nor what is computed from weights or sizes only."""
+        found = {value.name for value in self.inputs}
+        for node in self.graph.node:
+            if node.op_type not in _SIZES and any(name in found for name in reads(node)):
+                # The other outputs of DynamicQuantizeLinear are a scale and a zero point.
+                found.update(node.output[:1] if node.op_type == "DynamicQuantizeLinear" else node.output)
+        return found
+
     def activations(self, node: onnx.NodeProto) -> list[str]:
-        """The inputs of a node that depend on the image: without weights and omitted inputs."""
-        return [name for name in reads(node) if name not in self.constants]
+        """The inputs of a node that carry the image."""
+        return [name for name in reads(node) if name in self.carrying]
+
+    def value(self, name: str) -> NDArray[Any] | None:
+        """The value of a constant, or None if the tensor is not a constant of the file."""
+        return next((numpy_helper.to_array(t) for t in self.graph.initializer if t.name == name), None)
 
     def needed(self, wanted: Iterable[str], source: str) -> Needed:
         """The tensors and nodes that are needed to compute ``wanted`` from ``source``."""
@@ -126,7 +144,7 @@ def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
     declared = [helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims) for tensor in large]
     names = {tensor.name for tensor in large}
     skeleton = helper.make_graph(
-        graph.node,
+        [for_sizes(node) for node in graph.node],
         "skeleton",
         [value for value in graph.input if value.name not in names] + declared,
         graph.output,

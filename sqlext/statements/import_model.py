@@ -35,13 +35,13 @@ OPTIONS = (
         "embedding",
         text,
         None,
-        "name of the tensor that embed() returns; default: the input of the last Gemm or MatMul",
+        "name of the tensor that embed() returns; default: the input of the classifier",
     ),
     Option(
         "scores",
-        choice("logits", "probabilities"),
+        choice("logits", "probabilities", "value"),
         None,
-        "what the output contains; default: decided by the last operator",
+        "what the output contains; default: decided by the last operators and by the values for a few pictures",
     ),
     Option("promote", choice("never", "always"), "never", "whether an additional version becomes the default"),
 )

@@ -20,7 +20,8 @@ from pyspark.sql import SparkSession
 from sqlext.engines.onnxruntime import onnxruntime
 from sqlext.errors import SqlExtError
 from sqlext.images.preprocessing import Preprocessing, tensor
-from sqlext.networks.graph import Network, read_network
+from sqlext.networks.graph import read_network
+from sqlext.networks.network import Network
 from sqlext.transfer.check import check
 from tests.support.results import one
 from tests.support.small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build

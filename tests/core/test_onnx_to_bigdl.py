@@ -16,7 +16,8 @@ from sqlext.bigdl.operators import OPERATORS
 from sqlext.engines import load_engine
 from sqlext.images.decode import decode
 from sqlext.images.preprocessing import Preprocessing, tensor
-from sqlext.networks.graph import Network, read_network
+from sqlext.networks.graph import read_network
+from sqlext.networks.network import Network
 from sqlext.transfer.check import check
 from tests.support.small_networks import build, residual, squeeze
 
