@@ -64,7 +64,7 @@ fmt: $(READY)  ## format the code
 lint: $(READY)  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-types: $(READY)  ## check types on the built package, where the three folders share one import root
+types: $(READY)  ## check types on the package as it is installed (build/types), where the three folders are one package
 	rm -rf build/types build/lib && $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target build/types .
 	MYPYPATH=build/types $(BIN)/mypy -p sqlext
 

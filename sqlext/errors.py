@@ -36,7 +36,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     ),
     "BACKBONE_IN_USE": (
         "2BP01",
-        "{model} cannot be dropped because it is the backbone of {users}. Drop those models first.",
+        "A version of {model} cannot be dropped because it is the backbone of {users}. Drop those models first.",
     ),
     "DATABASE_NOT_FOUND": ("42704", "Database {database} was not found. {hint}"),
     "DEFAULT_VERSION_DROP": (
@@ -100,7 +100,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "MOMENTUM_WITHOUT_SGD": ("22023", "Option momentum is only for optimizer 'sgd', not for '{optimizer}'."),
     "OPTION_WITHOUT_EFFECT": ("22023", "Option {option} has no effect in this statement: {reason}."),
     "FEATURE_NOT_AVAILABLE": ("0A000", "{feature} is not available in this release."),
-    "UNKNOWN_ARCHITECTURE": ("42616", "Unknown architecture {architecture}. Available: {known}."),
+    "UNKNOWN_ARCHITECTURE": ("42616", "USING {architecture} is unknown. Available: {known}."),
     "UNKNOWN_FORMAT": ("42616", "Unknown format: {format}. Available: {formats}."),
     # --- data ---------------------------------------------------------------------------------------------------
     "SOURCE_NOT_FOUND": ("42P01", "{source} cannot be read: {reason}"),
@@ -128,7 +128,7 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "22023",
         "Column {column} of {source} contains {count}; a classifier needs at least two classes.",
     ),
-    "NO_ROWS": ("22023", "{source} has no usable rows: {reason}."),
+    "NO_ROWS": ("22023", "{source} does not have the rows that the statement needs: {reason}."),
     "TOO_MANY_BAD_ROWS": (
         "22023",
         "{bad} of {rows} rows of {source} cannot be used ({reasons}), but the options allow {allowed}. This query shows the rows: {query}",
@@ -262,8 +262,8 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "SERVER_NOT_STARTED": ("08001", "The Thrift server cannot listen on {host}:{port}: {reason}."),
     "NO_PYTHON_BACKEND": (
         "08001",
-        "This Spark driver runs without the Python side of bigdl-sqlext. Start it with `sqlext serve` or sqlext.session(), or call "
-        "sqlext.attach(spark) in the Python program that created the session.",
+        "This Spark driver runs without the Python process that carries out the statements and functions of bigdl-sqlext. Start the "
+        "driver with `sqlext serve` or sqlext.session(), or call sqlext.attach(spark) in the Python program that created the session.",
     ),
     "WAREHOUSE_IN_USE": (
         "55006",

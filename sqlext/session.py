@@ -30,7 +30,7 @@ _attached: dict[str, Any] = {}  # application id and callback object, to which P
 
 
 class AttachingBuilder(SparkSession.Builder):
-    """A builder whose ``getOrCreate`` also attaches the Python side."""
+    """A builder whose ``getOrCreate`` also attaches this Python process (:func:`attach`)."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__()

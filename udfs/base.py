@@ -29,8 +29,8 @@ logger = logging.getLogger("sqlext")
 
 # Descriptions that the usage texts of several functions share.
 MODEL = "model - a constant string: 'db.model', 'db.model@3' or 'db.model@alias'"
-FEATURES = """features - an image (BINARY or image struct), an array or ML vector of the trained length, a STRUCT with the trained
-        column names, or the columns themselves in trained order"""
+FEATURES = """features - an image (BINARY or image struct), an array or ML vector as long as the features in training, a STRUCT
+        with the names of the feature columns of the training, or these columns themselves, in the order of the training"""
 IMAGE = "image - BINARY (an encoded picture) or an image struct"
 
 

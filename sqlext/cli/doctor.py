@@ -227,7 +227,7 @@ def functions(spark: SparkSession) -> Check:
 
 
 def default_backbone(spark: SparkSession) -> tuple[Check, ModelEntry | None]:
-    """The model that embed_resnet() and TRAIN without BACKBONE use."""
+    """The model that TRAIN without BACKBONE uses, and embed_resnet(), too, unless spark.sqlext.backbone is set."""
     from sqlext.catalog.facade import ModelCatalog
 
     try:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlext.engines.base import Engine, OneByOne
 from sqlext.errors import SqlExtError
 
-# Name -> (requirement to install, precisions); the engine is the module of that name.
+# Name -> (pip requirement that installs it, precisions that it supports); the engine is the module of that name.
 ENGINES = {
     "openvino": ("openvino>=2024.4", ("f32", "bf16")),
     "onnxruntime": ("onnxruntime>=1.18", ("f32",)),

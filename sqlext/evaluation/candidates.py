@@ -80,7 +80,7 @@ def compared_columns(frame: DataFrame, candidate: Candidate, source: Source, lab
 
 
 def _features(frame: DataFrame, candidate: Candidate, source: Source, answer: ColumnOf) -> list[ColumnOf]:
-    """Returns the trained columns in trained order; a single image or array column may have another name."""
+    """Returns the feature columns in the order of the training; a single image or array column may have another name."""
     trained = candidate.input
     names = [c["name"] for c in trained.get("columns") or ()] or [name for name in [trained.get("column")] if name]
     try:

@@ -74,7 +74,7 @@ def _engine(
         if not automatic:
             reason = (
                 "bf16 needs engine openvino, a network that openvino can run, and executors whose CPUs have AVX-512 BF16 or "
-                "AMX and run a network in bf16"
+                "AMX and compute correctly in bf16"
             )
             raise SqlExtError("ENGINE_CANNOT_SCORE", engine=engine, model=model["model"], reason=reason)
     if engine == "auto":
@@ -106,7 +106,7 @@ def _setting(spark: SparkSession, name: str, accepted: tuple[str, ...]) -> str:
 
 
 def executors_have_bf16(spark: SparkSession) -> bool:
-    """Whether the CPU of every executor has bf16 and runs a network in it; one small job per application finds out."""
+    """Whether the CPU of every executor has bf16 and computes correctly in it; one small job per application finds out."""
     context = spark.sparkContext
     if context.applicationId not in _capable:
         if str(context.master).startswith("local"):

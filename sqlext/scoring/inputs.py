@@ -41,7 +41,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class TrainedInput:
-    """The input of a version: ``kind`` is image, array or columns; ``columns`` are (name, type) in trained order."""
+    """The input of a version: ``kind`` is image, array or columns; ``columns`` are (name, type) in the order of the training."""
 
     kind: str
     columns: tuple[tuple[str, str], ...]
@@ -120,7 +120,7 @@ def _one(trained: TrainedInput, arguments: tuple[Argument, ...]) -> Argument | N
 
 
 def _fields(trained: TrainedInput, arguments: Sequence[Argument]) -> tuple[Argument, ...]:
-    """Returns the arguments or, if the only one is a struct, its trained columns by name, in trained order."""
+    """Returns the arguments or, if the only one is a struct, its fields with the names of the feature columns, in their order."""
     if len(arguments) != 1 or not isinstance(arguments[0].type, StructType):
         return tuple(arguments)
     types = {f.name.lower(): f.dataType for f in arguments[0].type.fields}
@@ -130,7 +130,7 @@ def _fields(trained: TrainedInput, arguments: Sequence[Argument]) -> tuple[Argum
 
 
 def _many(trained: TrainedInput, arguments: tuple[Argument, ...], struct: str | None) -> Argument | None:
-    """Returns columns, or the fields of ``struct``, as an array; None unless they are the trained number of numbers.
+    """Returns columns, or the fields of ``struct``, as an array; None unless they are as many numbers as in the training.
 
     If the model was not trained on columns, the only field of a struct is an image or an array and is used unchanged.
     """

@@ -189,7 +189,7 @@ def prediction_steps(
 ) -> tuple[Step, ...]:
     """Returns steps; the last one, `scored`, has the fields of PREDICTION.
 
-    :param features: one argument (an image, an array, an ML vector, a STRUCT), or one for each trained column.
+    :param features: one argument (an image, an array, an ML vector, a STRUCT), or one for each feature column of the training.
     :param signature: that of the called function, for errors.
     :raises SqlExtError: FEATURES_MISMATCH if the model takes other features, NO_CLASSIFIER, and the errors of
         :func:`choose`.

@@ -20,7 +20,8 @@ from sqlext.text import identifier
 class Features:
     """What a model learns from: one image, one array (or ML vector), or several numeric columns in this order.
 
-    ``kind`` is image, array or columns; ``left_out`` has the source's other columns, except label, split and group.
+    ``kind`` is image, array or columns. ``left_out`` has the source's other columns, except the column to predict and those of
+    VALIDATE BY and GROUP.
     """
 
     kind: str

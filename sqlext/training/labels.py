@@ -100,7 +100,7 @@ def _check_sides(plan: TrainPlan, found: Collection[str | None]) -> None:
         offset = plan.validation.column.offset if plan.validation.column else None
         raise SqlExtError("INVALID_VALIDATION_COLUMN", column=column.text, problem=problem, offset=offset)
     if found and TRAIN not in found:
-        reason = f"column {column.text} selects none of them for training"
+        reason = f"column {column.text} selects no row for training"
         raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)
 
 

@@ -86,11 +86,13 @@ def _check(context: Context, request: TrainRequest, entry: ModelEntry, manifest:
     others = {word: offset for word, offset in request.given.items() if word not in REPLACEABLE}
     if others:
         word, offset = min(others.items(), key=lambda item: item[1])
-        problem = f"without FROM, it takes OPTIONS, COMMENT and PROPERTIES, but not {word}"
+        problem = f"TRAIN MODEL without FROM takes OPTIONS, COMMENT and PROPERTIES, but not {word}"
         raise _cannot(context, entry, problem, offset)
     imported = manifest.get("imported") or manifest.get("source", {}).get("path")
     if imported or not manifest.get("statement"):
-        problem = "it was imported, not trained here" if imported else "its statement was not stored"
+        problem = (
+            "the model was imported, not trained here" if imported else "the statement that trained it was not stored"
+        )
         raise _cannot(context, entry, problem, request.name.offset)
 
 

@@ -196,8 +196,9 @@ def _width(context: Context, plan: TrainPlan, groups: list[_Group]) -> int:
         if group.error is None:
             good[group.width] += group.rows
     if not good:
-        why = ", ".join(f"{rows} x {error}" for error, rows in _reasons(groups, 0).most_common(3)) or "it is empty"
-        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=why, offset=plan.source_offset)
+        bad = _reasons(groups, 0)
+        reason = f"all rows are bad ({reasons(bad)})" if bad else "it is empty"
+        raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)
     common = max(good, key=lambda width: good[width])
     expected = _expected_width(context, plan)
     if plan.backbone is None or expected is None:
@@ -321,6 +322,6 @@ def _shared(plan: TrainPlan, rows: DataFrame) -> int:
 
 def _need_training_rows(plan: TrainPlan, labels: Labels, rows: Rows) -> None:
     missing = [name for name in labels.names if not rows.trained[name]]
-    reason = f"all rows of class '{missing[0]}' are bad or held out" if missing else "all are bad or held out"
+    reason = f"all rows of class '{missing[0]}' are bad or held out" if missing else "all rows are bad or held out"
     if missing or not rows.trained:
         raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)

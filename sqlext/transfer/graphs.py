@@ -134,7 +134,7 @@ def with_metadata(model: onnx.ModelProto, described: Described) -> bytes:
 
 
 def with_head(network: onnx.ModelProto, head: Head) -> onnx.ModelProto:
-    """Returns the network up to its embedding, followed by the trained layers. Its output, N x classes, is `logits`."""
+    """Returns the network up to its embedding, followed by the trained layers. Its output is N x classes logits, or values."""
     embedding, source = _embedding(network), network.graph.input[0].name
     needed = Wiring(network.graph).needed([embedding], source)
     nodes = [node for node in network.graph.node if node.output[0] in needed.produced]

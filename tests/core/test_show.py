@@ -73,7 +73,7 @@ def test_show_training_runs(spark: SparkSession, trained: list[Row]) -> None:
         ("m", 1, "READY"),
     ]
     failed, ready = rows[0], rows[1]
-    assert "has no usable rows" in failed.error
+    assert "does not have the rows that the statement needs" in failed.error
     assert (ready.run_id, ready.statement, ready.epoch, ready.epochs) == (trained[1].run_id, TRAIN, 3, 3)
     assert (ready.error, json.loads(ready.options)["learning_rate"]) == (None, 0.05)
     assert ready.started_at < ready.finished_at <= ready.updated_at

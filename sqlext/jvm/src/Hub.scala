@@ -58,7 +58,7 @@ object Hub {
     val Attached(backend, secret) = Option(attached.get).getOrElse(throw Errors.analysis("NO_PYTHON_BACKEND"))
     val answer = try json.readTree(backend.call(secret, session, method, json.writeValueAsString(request))) catch {
       case e: py4j.Py4JException => throw new SqlExtRuntimeException(
-        s"bigdl-sqlext: the Python side did not answer '$method': ${lastLine(e.getMessage)}")
+        s"bigdl-sqlext: the Python process did not answer '$method': ${lastLine(e.getMessage)}")
     }
     if (answer.hasNonNull("error")) throw Errors.of(answer.get("error"), sql)
     answer.get("ok")

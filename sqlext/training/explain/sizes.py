@@ -61,7 +61,7 @@ def memory(context: Context, plan: TrainPlan, found: Found) -> Lines:
         ("features", f"about {byte_size(features)}, cached on the executors (memory, then disk) during the run"),
         # Features count twice, because they exist twice while the task reads them (placement.py).
         ("training", f"about {byte_size(2 * features + weights)} of heap; features up to {limit} train in one task"),
-        ("driver", "none of the rows"),
+        ("driver", "collects none of the training rows"),
     ]
 
 
