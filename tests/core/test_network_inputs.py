@@ -374,8 +374,8 @@ def test_what_import_assumes_is_said_and_right(spark: SparkSession, tmp_path: Pa
         "last": (network(f"y = {FIRST} (x)", {}, "float[N, 32, 32, 3] x"), DEFAULTS.transpose(0, 2, 3, 1)),
     }  # fmt: skip
     said = {
-        "bytes_in": "its input is uint8, so it gets the pixel values 0 to 255; assumed image_size = 32, crop = center, "
-        "color = rgb, scale = 1, mean = 0 0 0, std = 1 1 1",
+        "bytes_in": "its input is uint8, so it gets the pixel values 0 to 255; assumed embedding = features, "
+        "scores = logits, image_size = 32, crop = center, color = rgb, scale = 1, mean = 0 0 0, std = 1 1 1",
         "own_norm": "it normalises pictures itself (Sub, Div) and takes values 0 to 1; assumed",
         "own_pixels": "takes values 0 to 255 in the order blue, green, red; assumed",
         "last": "its input 'x' has the channels last; pictures enter at 'y' with the channels first",
