@@ -111,6 +111,15 @@ def resolve(
             values[raw.key] = option.read(raw.value)
         except ValueError as accepted:
             raise SqlExtError(
-                "INVALID_OPTION_VALUE", option=raw.key, value=raw.value, accepted=accepted, offset=raw.value_offset
+                "INVALID_OPTION_VALUE",
+                option=raw.key,
+                value=_as_sql(raw.value),
+                accepted=accepted,
+                offset=raw.value_offset,
             ) from None
     return values
+
+
+def _as_sql(value: Any) -> Any:
+    """A value as SQL writes it."""
+    return str(value).lower() if isinstance(value, bool) else value
