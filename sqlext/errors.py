@@ -203,6 +203,11 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
         "22023",
         "LABELS names {given} labels ({distinct} distinct), but the network has {outputs} outputs. Each output needs one distinct label.",
     ),
+    "LABELS_NEEDED": (
+        "22023",
+        "The network has one output, {output}, which stands for two classes. Name them: LABELS ('first', 'second'), where the output "
+        "is the probability of the second; {backbone}.",
+    ),
     # --- files and training -----------------------------------------------------------------------------------------
     "PATH_NOT_ALLOWED": (
         "42501",

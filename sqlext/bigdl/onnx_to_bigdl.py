@@ -19,7 +19,7 @@ from py4j.protocol import DEFAULT_JVM_ID, DEFAULT_JVM_NAME
 from sqlext.bigdl.layers import Array, Layer, Node, Plan, Unsupported, Weight
 from sqlext.bigdl.operators import OPERATORS
 from sqlext.catalog.layout import BIGDL_FILES
-from sqlext.networks.graph import Network
+from sqlext.networks.network import Network
 from sqlext.networks.wiring import shapes_of
 
 __all__ = ["OPERATORS", "BigDLModule", "convert", "forward", "plan", "save", "unsupported"]

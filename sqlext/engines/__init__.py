@@ -9,7 +9,7 @@ import importlib
 from functools import cache
 from typing import Any
 
-from sqlext.engines.base import Engine
+from sqlext.engines.base import Engine, OneByOne
 from sqlext.errors import SqlExtError
 
 # Name -> (pip requirement that installs it, precisions that it supports); the engine is the module of that name.
@@ -34,7 +34,7 @@ def load_engine(name: str, network: bytes, *, precision: str = "f32", threads: i
     if reason is not None:
         raise SqlExtError("ENGINE_NOT_AVAILABLE", engine=name, reason=reason)
     engine: Engine = _module(name).load(network, precision, threads)
-    return engine
+    return OneByOne(engine) if b"DynamicQuantize" in network else engine
 
 
 @cache

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sqlext.errors import SqlExtError
+from sqlext.networks.library_text import too_new, where
 
 Array = NDArray[np.float32]
 # Images per call of an engine: measurements (ResNet-50, 1 to 32) showed no gain from larger batches, which need more memory.
@@ -21,6 +22,21 @@ class Engine(Protocol):
 
     def run(self, batch: Array) -> tuple[Array, Array | None]:
         """(N, 3, S, S) float32 -> embeddings (N, D) and scores (N, C), or None without a classifier. N may be 0."""
+
+
+class OneByOne:
+    """An engine that runs one image at a time, for a network whose numbers would otherwise depend on the whole batch.
+
+    DynamicQuantizeLinear computes its scale from all values that it gets.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def run(self, batch: Array) -> tuple[Array, Array | None]:
+        rows = [self._engine.run(batch[i : i + 1]) for i in range(len(batch))] or [self._engine.run(batch)]
+        scores = [scores for _, scores in rows if scores is not None]
+        return np.concatenate([embedding for embedding, _ in rows]), np.concatenate(scores) if scores else None
 
 
 def in_parts(call: Callable[[Array], list[Array]], batch: Array, widths: list[int]) -> tuple[Array, Array | None]:
@@ -36,11 +52,9 @@ def in_parts(call: Callable[[Array], list[Array]], batch: Array, widths: list[in
 def refused(name: str, error: BaseException, missing: str) -> SqlExtError:
     """The error of an engine that cannot load a network.
 
-    Its reason is 'no Det' if the pattern ``missing`` finds the operator in the engine's message, otherwise the message on
-    one line.
+    Its reason is 'no Det' if the pattern ``missing`` finds the operator in the engine's message. The rest of the message is
+    for the developers of the engine, except for the node or the version that it names.
     """
-    text = " ".join(str(error).split())
-    found = re.search(missing, text)
-    return SqlExtError(
-        "ENGINE_NOT_AVAILABLE", engine=name, reason=f"no {found[1]}" if found else text[:300].rstrip(".")
-    )
+    found = re.search(missing, " ".join(str(error).split()))
+    reason = f"no {found[1]}" if found else too_new(error) or f"it cannot load the network{where(error)}"
+    return SqlExtError("ENGINE_NOT_AVAILABLE", engine=name, reason=reason)

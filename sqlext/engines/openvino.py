@@ -33,7 +33,7 @@ def _import() -> Any:
 
 
 ov = _import()
-MISSING = r"No conversion rule found for operations: (.+?)-\d+\b"
+MISSING = r"No conversion rule found for operations: ([\w.]+)"
 
 
 # One convolution over three channels with weights of 1/2: an image of ones gives 1.5.

@@ -105,6 +105,11 @@ def tensor(image: Image.Image, p: Preprocessing) -> NDArray[np.float32]:
     return out
 
 
+def possible_values(p: Preprocessing) -> NDArray[np.float32]:
+    """(3, 256): all numbers that :func:`tensor` can return for each channel."""
+    return _table(p.scale, p.mean, p.std)
+
+
 def _fitted(image: Image.Image, p: Preprocessing) -> Image.Image:
     """Resizes and centre-crops to S x S; a smaller image gets black margins, as with torchvision's CenterCrop."""
     size = p.image_size

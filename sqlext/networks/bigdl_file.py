@@ -16,7 +16,8 @@ import onnx
 from numpy.typing import NDArray
 
 from sqlext.networks.bigdl_pb2 import AttrValue, BigDLModule, BigDLTensor, DataType
-from sqlext.networks.onnx_file import OTHER_FILES, invalid
+from sqlext.networks.onnx_file import invalid
+from sqlext.networks.other_files import name_kind
 
 Array = NDArray[np.float32]
 
@@ -99,7 +100,7 @@ class BigDLFile:
 
 
 def _parse(data: bytes) -> BigDLModule:
-    kind = next((what for start, what in OTHER_FILES.items() if data.startswith(start)), None)
+    kind = name_kind(data)
     if kind is not None:
         raise invalid(f"it is {kind}, not a BigDL definition as written by saveModel")
     module = BigDLModule()

@@ -11,7 +11,8 @@ from onnx import TensorProto, helper, shape_inference
 from sqlext.networks.bigdl_file import BigDLFile
 from sqlext.networks.bigdl_layers import LAYERS, ReadLayer, UnsupportedLayerError
 from sqlext.networks.bigdl_pb2 import BigDLModule, InputDataFormat
-from sqlext.networks.onnx_file import first_line, invalid
+from sqlext.networks.library_text import where
+from sqlext.networks.onnx_file import invalid
 from sqlext.text import first_few
 
 INPUT = "image"
@@ -56,7 +57,7 @@ def _with_output_sizes(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         model = shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:  # the exception class of onnx's C++ library
-        raise invalid(f"its layers do not fit together: {first_line(error)}") from None
+        raise invalid(f"its layers do not fit together{where(error)}") from None
     for value in model.graph.output:
         kind = value.type.tensor_type
         kind.elem_type = TensorProto.FLOAT

@@ -3,48 +3,153 @@
 from __future__ import annotations
 
 import onnx
+from onnx import TensorProto
 
-from sqlext.networks.wiring import Wiring
+from sqlext.networks.contrib import QUANTISING, operator
+from sqlext.networks.wiring import Shapes, Wiring
 
-# Operators that only change a shape. TAIL: those that may follow the classifier, since they compute no new features.
-SHAPING = {"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze"}
-TAIL = SHAPING | {"Softmax", "LogSoftmax", "Sigmoid", "Add", "Sub", "Mul", "Div", "Relu", "BatchNormalization", "Cast"}
+# Operators that only change a shape or a type.
+SHAPING = {
+    "Identity",
+    "Dropout",
+    "Flatten",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Expand",
+    "Cast",
+    "CastLike",
+}
+# Operators that select some classes, or limit or round their scores.
+SELECTING = {"Slice", "Gather", "Split", "Clip", "Min", "Max", "QuantizeLinear", "DequantizeLinear", "FakeQuantize"}
+SCALING = {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"}
+SQUASHING = {"Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Exp", "Log", "Reciprocal", "LpNormalization"}
 POOLING = {"GlobalAveragePool", "AveragePool", "ReduceMean"}
-DENSE = {"Gemm", "MatMul"}
+_SUMMING = {"ReduceSum", "ReduceMax", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare", "Sqrt"}
+DENSE = {"Gemm", "MatMul", "Einsum"}
+# What may follow the classifier, since it computes no new features.
+_TAIL = SHAPING | SELECTING | SCALING | SQUASHING | POOLING | _SUMMING | {"Relu", "Sum", "Mean", "Concat"}
+# What follows a classifier only if the output is known to hold class scores; otherwise it follows a hidden layer.
+_ACTIVATIONS = {"Tanh", "LeakyRelu", "PRelu", "Elu", "Selu", "Softplus", "Softsign", "HardSwish", "Gelu", "Erf"}
+# Operators that may join several paths from the same features: two heads, or scores and their sum.
+_JOINING = {"Add", "Sub", "Div", "Sum", "Mean", "Max", "Min", "Concat"}
+_HIDDEN = "hidden"  # among the operators passed: one that follows a hidden layer rather than a classifier
 
 
-def find_embedding(wiring: Wiring, output: str) -> str:
-    """The tensor that the classifier reads: the input of the last Gemm or MatMul.
+def find_embedding(wiring: Wiring, output: str, shapes: Shapes, *, classes: bool = False) -> str | None:
+    """The tensor that the classifier reads: the input of the last Gemm or MatMul, or of the last convolution.
 
-    If the classifier is a convolution (SqueezeNet), this is the convolution's input, which the caller must pool. If the
-    network has no classifier, it is ``output`` itself.
+    The input of a convolution must be pooled by the caller. If several paths lead to ``output``, all must end at the same
+    tensor.
+
+    :param classes: ``output`` is known to hold class scores. Otherwise a layer followed by ReLU or batch normalisation is
+        a hidden layer, not a classifier.
+    :return: None if no classifier is found.
     """
-    name, passed = output, set[str]()
-    while (node := wiring.producer.get(name)) is not None:
-        activations = wiring.activations(node)
-        # A node that joins two branches, such as a residual sum, is not part of a classifier.
-        if len(activations) != 1:
-            return output
-        if node.op_type in DENSE:
-            return activations[0]
-        if node.op_type == "Conv":
-            return activations[0] if _classifies(wiring, node, passed) else output
-        if node.op_type not in TAIL | POOLING:
-            return output
-        passed.add(node.op_type)
-        name = activations[0]
-    return output
+    return _Search(wiring, shapes, classes).features(output, frozenset())
 
 
-def _classifies(wiring: Wiring, conv: onnx.NodeProto, passed: set[str]) -> bool:
-    """Whether a convolution is the classifier: it is 1 x 1, and its maps are averaged but not normalised."""
-    kernel = next((list(t.dims[2:]) for t in wiring.graph.initializer if t.name == conv.input[1]), [])
-    return kernel == [1, 1] and bool(passed & POOLING) and "BatchNormalization" not in passed
-
-
-def scores_kind_of(wiring: Wiring, output: str) -> str:
-    """'probabilities' if the last operator that changes values is Softmax, otherwise 'logits'."""
+def likely_embedding(wiring: Wiring, output: str, shapes: Shapes) -> str | None:
+    """A tensor to propose if :func:`find_embedding` finds none: what the last layer of the first path reads."""
     node = wiring.producer.get(output)
-    while node is not None and node.op_type in SHAPING:
-        node = wiring.producer.get(node.input[0])
-    return "probabilities" if node is not None and node.op_type == "Softmax" else "logits"
+    while node is not None and (inputs := wiring.activations(node)):
+        mixes = operator(node) not in _TAIL
+        if mixes and inputs[0] != output and len(shapes.get(inputs[0]) or ()) in (2, 4):
+            return inputs[0] if inputs[0] in wiring.producer else None
+        node = wiring.producer.get(inputs[0])
+    return None
+
+
+class _Search:
+    """A search from the output back to the classifier."""
+
+    def __init__(self, wiring: Wiring, shapes: Shapes, classes: bool) -> None:
+        self.wiring = wiring
+        self.shapes = shapes
+        self.classes = classes
+        self._known: dict[tuple[str, frozenset[str]], str | None] = {}
+
+    def features(self, name: str, passed: frozenset[str]) -> str | None:
+        """What the classifier before ``name`` reads; ``passed``: the operators between the classifier and the output."""
+        key = (name, passed)
+        if key not in self._known:
+            self._known[key] = None
+            self._known[key] = self._before(name, passed)
+        return self._known[key]
+
+    def _before(self, name: str, passed: frozenset[str]) -> str | None:
+        node = self.wiring.producer.get(name)
+        inputs = self.wiring.activations(node) if node is not None else []
+        if node is None or not inputs:
+            return None
+        kind = operator(node)
+        if kind in DENSE and len(inputs) == 1 and self._are_scores(inputs[0]):
+            return self.features(inputs[0], passed)
+        if kind in DENSE or kind == "Conv":
+            fits = self._is_dense(node, passed) if kind in DENSE else self._classifies(node, passed)
+            return self._unquantised(inputs[0]) if fits and len(inputs) == 1 else None
+        if kind not in _TAIL | (_ACTIVATIONS if self.classes else set()) or (
+            len(inputs) > 1 and not self._joins(node, kind, inputs)
+        ):
+            return None
+        passed |= {kind, _HIDDEN} if self._is_hidden(node, kind) else {kind}
+        found = {self.features(each, passed) for each in inputs}
+        return found.pop() if len(found) == 1 else None
+
+    def _are_scores(self, name: str) -> bool:
+        """Whether a tensor holds the result of a Softmax: a matrix after it adds up groups of classes."""
+        node = self.wiring.producer.get(name)
+        while node is not None and operator(node) in SHAPING:
+            node = self.wiring.producer.get(node.input[0])
+        return node is not None and operator(node) == "Softmax"
+
+    def _joins(self, node: onnx.NodeProto, kind: str, inputs: list[str]) -> bool:
+        """A product of two paths is a gate of a hidden layer (Swish), unless one path is the reciprocal of a sum."""
+        makers = [self.wiring.producer[each] for each in inputs if each in self.wiring.producer]
+        return kind in _JOINING or (kind == "Mul" and any(operator(maker) == "Reciprocal" for maker in makers))
+
+    def _is_hidden(self, node: onnx.NodeProto, kind: str) -> bool:
+        """Whether an operator usually follows a hidden layer: batch normalisation, or a ReLU that is written as Clip or Max."""
+        if kind == "BatchNormalization":
+            return True
+        limits = limits_of(self.wiring, node)
+        return kind in ("Clip", "Max") and limits[0] == 0 and (limits[1] is None or limits[1] > 1)
+
+    def _is_dense(self, node: onnx.NodeProto, passed: frozenset[str]) -> bool:
+        return self.classes or not passed & {"Relu", _HIDDEN}
+
+    def _classifies(self, conv: onnx.NodeProto, passed: frozenset[str]) -> bool:
+        """Whether a convolution is the classifier: it returns one number per class, or averaged 1 x 1 maps."""
+        grouped = any(attribute.name == "group" and attribute.i > 1 for attribute in conv.attribute)
+        if grouped:
+            return False
+        if (self.shapes.get(conv.output[0]) or [])[2:] == [1, 1]:
+            return self._is_dense(conv, passed)
+        kernel = next((list(a.ints) for a in conv.attribute if a.name == "kernel_shape"), [])
+        kernel = kernel or list(self.shapes.get(conv.input[3 if conv.op_type == "QLinearConv" else 1]) or [])[2:]
+        return kernel == [1, 1] and bool(passed & POOLING) and (self.classes or _HIDDEN not in passed)
+
+    def _unquantised(self, name: str) -> str:
+        """The float tensor before it was rounded for an integer product, or cast to another type."""
+        node = self.wiring.producer.get(name)
+        while node is not None and (node.op_type in QUANTISING or _casts_from_float(node)):
+            name = node.input[0]
+            node = self.wiring.producer.get(name)
+        return name
+
+
+def _casts_from_float(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Cast" and all(attribute.i != TensorProto.FLOAT for attribute in node.attribute)
+
+
+def limits_of(wiring: Wiring, node: onnx.NodeProto) -> tuple[float | None, float | None]:
+    """The lower and upper bound that a Clip, Max or Min applies; None for a bound that it has not or that is computed."""
+    if operator(node) in ("Max", "Min"):
+        constant = next((wiring.value(name) for name in node.input if wiring.value(name) is not None), None)
+        bound = float(constant.reshape(-1)[0]) if constant is not None and constant.size == 1 else None
+        return (bound, None) if operator(node) == "Max" else (None, bound)
+    written = {attribute.name: attribute.f for attribute in node.attribute}
+    values = [wiring.value(name) if name else None for name in node.input[1:3]]
+    given = [None if value is None else float(value.reshape(-1)[0]) for value in values] + [None, None]
+    return written.get("min", given[0]), written.get("max", given[1])

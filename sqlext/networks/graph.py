@@ -1,57 +1,34 @@
-"""A pretrained network as this package stores it: an ONNX graph from an image to [embedding] or [embedding, scores].
+"""Reads the ONNX file of any image network into the form that this package stores.
 
-``read_network`` brings the ONNX file of any image network into this form: it finds the input, the output and the
-embedding, removes the rest, frees the batch axis and flattens both outputs to N x width.
+``read_network`` finds the input, the output and the embedding, removes the rest, frees the batch axis and flattens both
+outputs to N x width.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from sqlext.networks.embedding import find_embedding, scores_kind_of
-from sqlext.networks.onnx_file import first_line, invalid, parse, tidy
+from sqlext.networks.batch import free_batch
+from sqlext.networks.embedding import find_embedding
+from sqlext.networks.flatten import as_float, flat
+from sqlext.networks.half_precision import widen
+from sqlext.networks.inputs import Pictures, choose_input, take_pictures
+from sqlext.networks.library_text import checker_says
+from sqlext.networks.meaning import LOG_PROBABILITIES, PROBABILITIES, SIGMOIDS, meaning_in_graph
+from sqlext.networks.network import Network, described
+from sqlext.networks.onnx_file import invalid, parse, tidy
+from sqlext.networks.outputs import choose_output
 from sqlext.networks.scores import VALUE
-from sqlext.networks.wiring import Shapes, Wiring, shapes_of
+from sqlext.networks.sizes import check_image_size, free_shapes
+from sqlext.networks.unknown_sizes import why_unknown
+from sqlext.networks.wiring import Shapes, Wiring
 
-DEFAULT_SIZE = 224
+NEWEST_IR = 10  # of the networks that are stored: older releases of the engines read it, and it has all that they need
 PRODUCER = "bigdl-sqlext"
-FREE = "export it with a free batch axis"
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network in the stored form.
-
-    ``input_shape``: (3, S, S). ``*_width``: numbers per image. ``scores_name`` and ``scores_width`` are None without a
-    classifier. ``scores_kind``: 'logits', 'probabilities' or 'value'. ``operators``: number of nodes by operator.
-    ``parameters``: number of trained values.
-    """
-
-    model: onnx.ModelProto
-    input_name: str
-    input_shape: tuple[int, int, int]
-    embedding_name: str
-    embedding_width: int
-    scores_name: str | None
-    scores_width: int | None
-    scores_kind: str
-    operators: dict[str, int]
-    parameters: int
-
-    def to_bytes(self) -> bytes:
-        """The network as it is stored; the same file and options give the same bytes."""
-        return self._artifact
-
-    @cached_property
-    def _artifact(self) -> bytes:  # IMPORT hashes, checks and stores it; 100 MB take 0.4 s to serialise
-        return bytes(self.model.SerializeToString(deterministic=True))
 
 
 def read_network(
@@ -63,179 +40,111 @@ def read_network(
     embedding: str | None = None,
     scores: str | None = None,
     image_size: int | None = None,
+    classes: bool = False,
 ) -> Network:
     """Reads the network in an ONNX file.
 
     :param folder: the folder of the file; external weights are read only from inside it.
-    :param input: the tensor (or node) that takes the image; required if the graph has several inputs.
-    :param output: the tensor (or node) with the class scores; required if the graph has several outputs.
+    :param input: the tensor (or node) that takes the image; default: the only one that can be a picture.
+    :param output: the tensor (or node) with the class scores; default: the only one that can hold them.
     :param embedding: the tensor (or node) to use as embedding; default: what the classifier reads, as
         :func:`find_embedding` finds it. The name of the output means that the network has no classifier.
-    :param scores: 'logits' or 'probabilities'; default: by the last operator. 'value': the output is a regressor's number.
+    :param scores: 'logits' or 'probabilities'; default: by the last operators. 'value': the output is a regressor's number.
     :param image_size: the side of the image if the graph leaves it open (default 224).
+    :param classes: the output is known to hold class scores. If no embedding is found, they are also the embedding;
+        otherwise the output is taken as an embedding, and the network has no classifier.
     :raises SqlExtError: INVALID_NETWORK, naming the fault and the possible choices.
     """
     if scores not in (None, "logits", "probabilities", VALUE):
         raise invalid(f"scores = '{scores}' is neither 'logits' nor 'probabilities'")
     model = parse(data, folder)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
     tidy(model)
-    wiring = Wiring(model.graph)
-    source = _choose(input, wiring, [i.name for i in wiring.inputs], "input", "inputs")
-    result = _choose(output, wiring, [o.name for o in model.graph.output], "output", "outputs")
-    model = _cut(model, source, [result] + ([wiring.tensor(embedding)] if embedding else []), image_size)
-    wiring = Wiring(model.graph)
-    chosen = wiring.tensor(embedding) if embedding else find_embedding(wiring, result)
-    kind = scores or scores_kind_of(wiring, result)
-    outputs = [chosen] if chosen == result else [chosen, result]
-    shapes = shapes_of(model)
+    half = widen(model)
+    result, notes = choose_output(model, output)
+    entry = take_pictures(model, choose_input(model, input), image_size, metadata)
+    named = Wiring(model.graph).tensor(embedding) if embedding else None
+    model = _cut(model, entry.source, [result] + ([named] if named else []), entry.side)
+    if entry.free_size:
+        check_image_size(model, entry.batch, entry.side)
+    freed = free_batch(model, entry.batch)
+    chosen, kind = _embedding(model, result, named, free_shapes(model, entry.batch), classes=classes)
+    outputs = [as_float(model, name) for name in dict.fromkeys((chosen, result))]
+    if chosen == result and classes and not named:
+        outputs.insert(0, _copy(model, outputs[0]))
+    shapes = free_shapes(model, entry.batch)
     # Only the embedding may be averaged over height and width: scores per position are not the scores of an image.
-    flat = [_flat(model, name, shapes, pool=position == 0) for position, name in enumerate(outputs)]
-    return _finish(model, source, flat, kind)
+    ends = [flat(model, name, shapes, entry.batch, pool=position == 0) for position, name in enumerate(outputs)]
+    network = _finish(model, entry, ends, scores or kind)
+    taken = replace(entry.taken, notes=(*entry.taken.notes, *notes, *_changes(half, freed, entry.batch)))
+    return replace(network, taken=taken)
 
 
-def load_network(data: bytes) -> Network:
-    """The inverse of :meth:`Network.to_bytes`."""
-    model = onnx.ModelProto.FromString(data)
-    kind = next((p.value for p in model.metadata_props if p.key == "scores_kind"), "logits")
-    return _described(model, kind)
+def _embedding(
+    model: onnx.ModelProto, result: str, named: str | None, shapes: Shapes, *, classes: bool
+) -> tuple[str, str]:
+    """The tensor of the embedding, which is ``result`` if none is found, and the kind of the scores."""
+    meaning = meaning_in_graph(model, result, shapes)
+    kind = "probabilities" if meaning in (PROBABILITIES, SIGMOIDS) else "logits"
+    if named:
+        return named, kind
+    classes = classes or meaning in (PROBABILITIES, SIGMOIDS, LOG_PROBABILITIES)
+    return find_embedding(Wiring(model.graph), result, shapes, classes=classes) or result, kind
 
 
-def _choose(named: str | None, wiring: Wiring, candidates: list[str], option: str, plural: str) -> str:
-    """The tensor that the user named, or else the only candidate."""
-    if named is not None:
-        return wiring.tensor(named)
-    if len(candidates) != 1:
-        listed = ", ".join(f"'{name}'" for name in candidates) or "none"
-        raise invalid(f"it has {len(candidates)} {plural} ({listed}); name one: OPTIONS ({option} = '...')")
-    return candidates[0]
+def _copy(model: onnx.ModelProto, name: str) -> str:
+    copy = f"{name}_copy"
+    model.graph.node.append(helper.make_node("Identity", [name], [copy], name=copy))
+    return copy
 
 
-def _cut(model: onnx.ModelProto, source: str, wanted: list[str], image_size: int | None) -> onnx.ModelProto:
-    """The part of the graph between ``source`` and ``wanted``, with a free batch axis and inferred shapes."""
+def _changes(half: str | None, freed: list[str], batch: int) -> list[str]:
+    """What was changed so that the engines can run the network on any number of pictures."""
+    notes = [f"its {half} weights are stored as float32"] if half else []
+    if freed:
+        more = f" and {len(freed) - 1} more operators" if len(freed) > 1 else ""
+        notes.append(f"the batch size of {batch} that {freed[0]}{more} fixed was made free")
+    return notes
+
+
+def _cut(model: onnx.ModelProto, source: str, wanted: list[str], side: int) -> onnx.ModelProto:
+    """The part of the graph between ``source`` and ``wanted``, with a free batch axis."""
     graph = model.graph
-    known = shapes_of(model)
-    shape = _input_shape(source, known.get(source), image_size)
     needed = Wiring(graph).needed(wanted, source)
     others = [i.name for i in Wiring(graph).inputs if i.name in needed.tensors and i.name != source]
     if others:
-        raise invalid(f"its output needs inputs other than '{source}': {', '.join(others)}")
+        raise invalid(
+            f"its output needs inputs other than '{source}': {', '.join(others)}; export it with fixed values for them"
+        )
     if source not in needed.tensors and source not in wanted:
         raise invalid(f"'{wanted[0]}' does not depend on '{source}'")
     cut = helper.make_graph(
         [node for node in graph.node if node.output[0] in needed.produced],
         graph.name or "network",
-        [helper.make_tensor_value_info(source, TensorProto.FLOAT, ["N", *shape])],
+        [helper.make_tensor_value_info(source, TensorProto.FLOAT, ["N", 3, side, side])],
         [onnx.ValueInfoProto(name=name) for name in dict.fromkeys(wanted)],
         [tensor for tensor in graph.initializer if tensor.name in needed.tensors],
     )
     result = helper.make_model(cut, opset_imports=model.opset_import, producer_name=PRODUCER)
-    result.ir_version = max(model.ir_version, 4)  # before version 4, weights also had to be inputs
+    result.ir_version = min(max(model.ir_version, 4), NEWEST_IR)  # before version 4, weights also had to be inputs
     return result
 
 
-def _input_shape(name: str, shape: list[int | None] | None, image_size: int | None) -> tuple[int, int, int]:
-    """(3, S, S) of the input; INVALID_NETWORK if it is not a batch of square images."""
-    if shape is None or len(shape) != 4:
-        raise invalid(f"input '{name}' is {_shown(shape)}, not N x 3 x S x S (a batch of images)")
-    _, channels, height, width = shape
-    if channels not in (3, None):
-        hint = "; export it with channels first" if width == 3 else ""
-        raise invalid(f"input '{name}' is {_shown(shape)}, not N x 3 x S x S{hint}")
-    side = height or width or image_size or DEFAULT_SIZE
-    if (height or side) != (width or side):
-        raise invalid(f"input '{name}' is {_shown(shape)}: only square images are supported")
-    if image_size not in (None, side):
-        raise invalid(f"image_size = {image_size}, but its input '{name}' is {_shown(shape)}")
-    return 3, side, side
-
-
-def _flat(model: onnx.ModelProto, name: str, shapes: Shapes, pool: bool) -> str:
-    """Makes a tensor N x width, by adding pooling and flattening nodes if needed; returns its new name."""
-    shape = shapes.get(name)
-    if shape is None:
-        raise invalid(_unknown(model, name, shapes))
-    sizes = shape[1:]
-    if not sizes or None in sizes or len(sizes) not in (1, 3):
-        raise invalid(f"'{name}' is {_shown(shape)}, not N x width; name another one: OPTIONS (embedding = '...')")
-    if shape[0] is not None:
-        raise invalid(_baked(model, name, shapes))
-    if len(sizes) == 1:
-        return name
-    flat = f"{name}_flat"
-    if sizes[1:] != [1, 1]:
-        if not pool:
-            raise invalid(f"'{name}' is {_shown(shape)}, not scores per image; name those: OPTIONS (output = '...')")
-        pooled, flat = f"{name}_pooled", f"{name}_pooled_flat"
-        model.graph.node.append(helper.make_node("GlobalAveragePool", [name], [pooled], name=pooled))
-        name = pooled
-    model.graph.node.append(helper.make_node("Flatten", [name], [flat], name=flat, axis=1))
-    return flat
-
-
-def _unknown(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
-    """Why the width of a tensor is unknown, naming the first operator whose output sizes cannot be inferred."""
-    node = next((node for node in model.graph.node if node.output[0] not in shapes), None)
-    where = f" after '{node.name}' ({node.domain + '.' if node.domain else ''}{node.op_type})" if node else ""
-    return f"the width of '{name}' is unknown: sizes cannot be inferred{where}"
-
-
-def _baked(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
-    """Why the batch size is fixed, naming the operator that fixes it."""
-    for node in model.graph.node:
-        sizes = shapes.get(node.output[0])
-        if node.op_type in ("Reshape", "Expand") and sizes and sizes[0] is not None:
-            return f"'{node.name}' ({node.op_type} to {_shown(sizes)}) fixes the batch size: {FREE}"
-    return f"'{name}' is {_shown(shapes[name])}: its batch size is fixed; {FREE}"
-
-
-def _finish(model: onnx.ModelProto, source: str, outputs: list[str], kind: str) -> Network:
+def _finish(model: onnx.ModelProto, entry: Pictures, outputs: list[str], kind: str) -> Network:
     """Reduces the graph to its outputs, declares their sizes and checks the result."""
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
-    shape = tuple(d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim[1:])
-    model = _cut(model, source, outputs, shape[1])
-    shapes = shapes_of(model)
+    model = _cut(model, entry.source, outputs, entry.side)
+    shapes = free_shapes(model, entry.batch)
     del model.graph.output[:]
     for name in outputs:
         width = (shapes.get(name) or [None, None])[1]
+        if width is None:
+            raise invalid(why_unknown(model, name, shapes, entry.batch))
         model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]))
     helper.set_model_props(model, {"scores_kind": kind})
     try:
         onnx.checker.check_model(model)
     except Exception as error:
-        raise invalid(f"cutting it to its outputs failed: {first_line(error)}") from None
-    return _described(model, kind)
-
-
-def _described(model: onnx.ModelProto, kind: str) -> Network:
-    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
-    widths = [output.type.tensor_type.shape.dim[1].dim_value for output in model.graph.output]
-    names = [output.name for output in model.graph.output]
-    return Network(
-        model=model,
-        input_name=model.graph.input[0].name,
-        input_shape=(shape[1], shape[2], shape[3]),
-        embedding_name=names[0],
-        embedding_width=widths[0],
-        scores_name=names[1] if len(names) > 1 else None,
-        scores_width=widths[1] if len(names) > 1 else None,
-        scores_kind=kind,
-        operators=dict(sorted(Counter(node.op_type for node in model.graph.node).items())),
-        parameters=_parameters(model.graph),
-    )
-
-
-def _parameters(graph: onnx.GraphProto) -> int:
-    """The number of trained values as frameworks count it: without the running statistics of batch normalisation."""
-    statistics = {name for node in graph.node if node.op_type == "BatchNormalization" for name in node.input[3:5]}
-    trained = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT and t.name not in statistics]
-    return sum(int(np.prod(list(t.dims), dtype=np.int64)) for t in trained)
-
-
-def _shown(shape: list[int | None] | None) -> str:
-    """A shape as text, such as 'N x 3 x 224 x 224'."""
-    if shape is None:
-        return "of unknown shape"
-    return " x ".join(
-        "N" if position == 0 and size is None else str(size or "?") for position, size in enumerate(shape)
-    )
+        raise invalid(f"cutting it to its outputs failed: {checker_says(error)}") from None
+    return described(model, kind)

@@ -10,17 +10,10 @@ import onnx
 from onnx import external_data_helper, inliner, numpy_helper
 
 from sqlext.errors import SqlExtError
+from sqlext.networks.library_text import checker_says
+from sqlext.networks.other_files import name_file, name_kind
 
-# The first bytes of other files that users try to import as networks.
-OTHER_FILES = {
-    b"PK\x03\x04": "a zip archive, such as PyTorch's .pt or Keras's .keras",
-    b"\x89HDF": "an HDF5 file, such as Keras's .h5",
-    b"\xac\xed\x00\x05": "a Java-serialized object",
-    b"\x80\x02": "a Python pickle",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"\x89PNG": "a PNG image",
-}
-_BEGINNING = 1 << 16  # a BigDL definition names its first class within this many bytes
+OLDER = "export it with opset_version=17"
 
 
 def invalid(reason: str) -> SqlExtError:
@@ -36,10 +29,11 @@ def parse(data: bytes, folder: Path | None) -> onnx.ModelProto:
     try:
         model.ParseFromString(data)
     except Exception:  # protobuf's DecodeError, whose module differs between its releases
-        raise invalid(_not_onnx(data)) from None
+        raise invalid(name_file(data)) from None
     if not model.graph.node or not model.opset_import:
-        raise invalid(_not_onnx(data))
-    for tensor in _tensors(model.graph):
+        raise invalid(name_file(data))
+    _check_versions(model)
+    for tensor in tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _load_external(tensor, folder)
     _check(model)
@@ -111,16 +105,7 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
         taken.add(node.name)
 
 
-def _not_onnx(data: bytes) -> str:
-    for start, kind in OTHER_FILES.items():
-        if data.startswith(start):
-            return f"the file is {kind}, not an ONNX network"
-    if b"com.intel.analytics." in data[:_BEGINNING]:
-        return "the file is a BigDL definition, not an ONNX network: write FORMAT BIGDL"
-    return f"the file is not an ONNX network ({len(data):,} bytes that do not parse as one)"
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     """Every tensor of a graph, including those in attributes and subgraphs."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
@@ -133,7 +118,7 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
             yield from attribute.tensors
             # Also in the subgraphs of If and Loop, where a path to another file could hide.
             for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                yield from _tensors(inner)
+                yield from tensors(inner)
 
 
 def external_files(file: Path) -> list[str]:
@@ -145,7 +130,7 @@ def external_files(file: Path) -> list[str]:
         graph = onnx.load(str(file), load_external_data=False).graph
     except Exception:  # `parse` reports a file that is not ONNX
         return []
-    external = (t for t in _tensors(graph) if t.data_location == onnx.TensorProto.EXTERNAL)
+    external = (t for t in tensors(graph) if t.data_location == onnx.TensorProto.EXTERNAL)
     return sorted({_location(tensor) for tensor in external})
 
 
@@ -170,12 +155,43 @@ def _load_external(tensor: onnx.TensorProto, folder: Path | None) -> None:
         raise invalid(f"its weights '{tensor.name}' point outside its folder: '{location}' is a link to {file}")
     if not file.is_file():
         raise invalid(f"its weights '{tensor.name}' are in '{location}', which is not in its folder")
+    _check_size(tensor, file, location)
     try:
         external_data_helper.load_external_data_for_tensor(tensor, str(root))
-    except Exception as error:
-        raise invalid(f"its weights '{tensor.name}' cannot be read from '{location}': {first_line(error)}") from None
+    except Exception:  # several classes, of onnx's C++ library among them
+        raise invalid(f"its weights '{tensor.name}' cannot be read from '{location}'") from None
     tensor.ClearField("data_location")
     del tensor.external_data[:]
+
+
+def _check_size(tensor: onnx.TensorProto, file: Path, location: str) -> None:
+    """Refuses a file of weights that is too small, such as the pointer that Git LFS leaves in its place."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    offset, length = (
+        int(text) if text.isdigit() else 0 for text in (entries.get("offset", ""), entries.get("length", ""))
+    )
+    size, wanted = file.stat().st_size, offset + max(length, 1)
+    if size >= wanted:
+        return
+    with file.open("rb") as opened:
+        kind = name_kind(opened.read(4096)) or "truncated"
+    raise invalid(
+        f"its weights '{tensor.name}' end at byte {wanted:,} of '{location}', but this file has only {size:,} bytes: "
+        f"it is {kind}; copy or download it again"
+    )
+
+
+def _check_versions(model: onnx.ModelProto) -> None:
+    """Refuses versions of ONNX that are newer than the installed library."""
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)
+    known = onnx.defs.onnx_opset_version()
+    if opset > known:
+        raise invalid(f"it uses opset {opset}, but the newest one that can be read here is {known}: {OLDER}")
+    if model.ir_version > onnx.IR_VERSION:
+        raise invalid(
+            f"it has IR version {model.ir_version}, but the newest one that can be read here is {onnx.IR_VERSION}: "
+            f"{OLDER}, which writes an older IR version"
+        )
 
 
 def _check(model: onnx.ModelProto) -> None:
@@ -187,10 +203,4 @@ def _check(model: onnx.ModelProto) -> None:
     try:
         onnx.checker.check_model(model)
     except Exception as error:
-        raise invalid(f"ONNX's checker says: {first_line(error)}") from None
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of a library's message, without a full stop."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
+        raise invalid(f"ONNX's checker says: {checker_says(error)}") from None

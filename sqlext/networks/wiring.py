@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import onnx
-from onnx import helper, shape_inference
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper, shape_inference
 
 from sqlext.errors import nearest
-from sqlext.networks.onnx_file import first_line, invalid
+from sqlext.networks.contrib import for_sizes
+from sqlext.networks.library_text import where
+from sqlext.networks.onnx_file import invalid
 
-# Sizes by tensor name; None: a free axis.
-Shapes = dict[str, list[int | None]]
+# The sizes of a tensor, and those of all tensors by name; None: a free axis.
+Shape = list[int | None]
+Shapes = dict[str, Shape]
 # A constant with more values than this holds weights, not a list of sizes or axes.
 SMALL_TENSOR = 64
+_SIZES = {"Shape", "Size"}
 
 
 class Needed(NamedTuple):
@@ -47,9 +53,23 @@ class Wiring:
         names = [*self.producer, *(value.name for value in self.inputs), *(node.name for node in self.graph.node)]
         raise invalid(f"it has nothing named '{name}'. {nearest(name, names)}".rstrip(". "))
 
+    @cached_property
+    def carrying(self) -> set[str]:
+        """The tensors whose values come from the image: not weights, nor what is computed from weights or sizes only."""
+        found = {value.name for value in self.inputs}
+        for node in self.graph.node:
+            if node.op_type not in _SIZES and any(name in found for name in reads(node)):
+                # The other outputs of DynamicQuantizeLinear are a scale and a zero point.
+                found.update(node.output[:1] if node.op_type == "DynamicQuantizeLinear" else node.output)
+        return found
+
     def activations(self, node: onnx.NodeProto) -> list[str]:
-        """The inputs of a node that depend on the image: without weights and omitted inputs."""
-        return [name for name in _reads(node) if name not in self.constants]
+        """The inputs of a node that carry the image."""
+        return [name for name in reads(node) if name in self.carrying]
+
+    def value(self, name: str) -> NDArray[Any] | None:
+        """The value of a constant, or None if the tensor is not a constant of the file."""
+        return next((numpy_helper.to_array(t) for t in self.graph.initializer if t.name == name), None)
 
     def needed(self, wanted: Iterable[str], source: str) -> Needed:
         """The tensors and nodes that are needed to compute ``wanted`` from ``source``."""
@@ -63,18 +83,18 @@ class Wiring:
             node = self.producer.get(name)
             if name != source and node is not None:
                 found.produced.add(node.output[0])
-                stack.extend(_reads(node))
+                stack.extend(reads(node))
         return found
 
 
-def _reads(node: onnx.NodeProto) -> Iterator[str]:
+def reads(node: onnx.NodeProto) -> Iterator[str]:
     """All names that a node reads, including those read inside the subgraphs of If and Loop."""
     yield from (name for name in node.input if name)
     for attribute in node.attribute:
         for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
             inside = {name for inner in graph.node for name in inner.output} | {t.name for t in graph.initializer}
             inside |= {value.name for value in graph.input}
-            yield from (name for inner in graph.node for name in _reads(inner) if name not in inside)
+            yield from (name for inner in graph.node for name in reads(inner) if name not in inside)
             yield from (value.name for value in graph.output if value.name not in inside)
 
 
@@ -83,26 +103,48 @@ def shapes_of(model: onnx.ModelProto) -> Shapes:
 
     :raises SqlExtError: INVALID_NETWORK if they contradict each other.
     """
+    return {name: sizes for name, kind in types_of(model).items() if (sizes := sizes_of(kind)) is not None}
+
+
+def types_of(model: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
+    """The type of the numbers and the sizes of every activation, as far as they can be inferred.
+
+    :raises SqlExtError: INVALID_NETWORK if they contradict each other.
+    """
     try:
         # data_prop also follows sizes that the graph itself computes, such as the target of a Reshape.
-        graph = shape_inference.infer_shapes(_skeleton(model), data_prop=True).graph
+        graph = shape_inference.infer_shapes(skeleton(model), data_prop=True).graph
     except Exception as error:
-        raise invalid(f"the sizes of its layers do not fit: {first_line(error)}") from None
-    return {
-        value.name: [dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim]
-        for value in [*graph.input, *graph.value_info, *graph.output]
-        if value.type.tensor_type.HasField("shape")
-    }
+        raise invalid(f"the sizes of its layers do not fit{where(error)}") from None
+    values = [*graph.input, *graph.value_info, *graph.output]
+    return {value.name: value.type.tensor_type for value in values if value.type.HasField("tensor_type")}
 
 
-def _skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
+def sizes_of(kind: onnx.TypeProto.Tensor) -> Shape | None:
+    """The sizes of a tensor. None stands for a free one, for which some exporters write a name, and some 0 or -1."""
+    if not kind.HasField("shape"):
+        return None
+    return [dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim]
+
+
+def shown(shape: Shape | None, batch: bool = True) -> str:
+    """A shape as text, such as 'N x 3 x 224 x 224'."""
+    if shape is None:
+        return "of unknown shape"
+    if not shape:
+        return "a single value"
+    free = ["N" if position == 0 and batch else "?" for position in range(len(shape))]
+    return " x ".join(str(size or name) for size, name in zip(shape, free, strict=True))
+
+
+def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with large weights declared as inputs instead, since shape inference would copy their values twice."""
     graph = model.graph
     large = [tensor for tensor in graph.initializer if prod(tensor.dims) > SMALL_TENSOR]
     declared = [helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims) for tensor in large]
     names = {tensor.name for tensor in large}
     skeleton = helper.make_graph(
-        graph.node,
+        [for_sizes(node) for node in graph.node],
         "skeleton",
         [value for value in graph.input if value.name not in names] + declared,
         graph.output,

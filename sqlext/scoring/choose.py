@@ -90,9 +90,9 @@ def _engine(
 
 
 def _check_bigdl(spark: SparkSession, network: dict[str, Any], model: dict[str, Any]) -> bool:
-    reason = missing(spark)
+    reason = missing(spark) or network.get("engines", {}).get("bigdl")
     if reason is None and BIGDL_FILES[0] not in network.get("files", {}):
-        reason = network.get("engines", {}).get("bigdl") or "the network was imported without BigDL"
+        reason = "the network was imported without BigDL"
     if reason is not None:
         raise SqlExtError("ENGINE_CANNOT_SCORE", engine="bigdl", model=model["model"], reason=reason.rstrip("."))
     return True

@@ -17,7 +17,7 @@ from sqlext.catalog.names import ModelName
 from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError, error_at
 from sqlext.images.preprocessing import Preprocessing
-from sqlext.networks.graph import load_network
+from sqlext.networks.network import load_network
 from sqlext.networks.onnx_file import parse
 from sqlext.progress import report
 from sqlext.spark.paths import check_allowed

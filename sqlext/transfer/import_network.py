@@ -5,21 +5,26 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 from sqlext.catalog.drafts import MAX_VALUE
 from sqlext.catalog.entry import BACKBONE, ModelEntry
 from sqlext.catalog.names import ModelName
 from sqlext.context import Context, ResultRow
+from sqlext.engines.base import Array
 from sqlext.errors import SqlExtError, error_at
 from sqlext.grammar.reader import Source
-from sqlext.images.preprocessing import Preprocessing
-from sqlext.networks.graph import Network, read_network
+from sqlext.images.preprocessing import Preprocessing, possible_values
+from sqlext.networks.graph import read_network
+from sqlext.networks.network import Network
 from sqlext.networks.scores import VALUE
 from sqlext.progress import report
 from sqlext.sources import read_source
-from sqlext.transfer.check import CheckResult
+from sqlext.transfer.check import CheckResult, first_values
 from sqlext.transfer.formats.base import GraphFile, readable_format
 from sqlext.transfer.formats.onnx import SMALL
 from sqlext.transfer.import_head import read_head
+from sqlext.transfer.outputs import Given, Understood, understand
 from sqlext.transfer.publishing import (
     Incoming,
     NetworkFile,
@@ -64,9 +69,9 @@ def _read(
     if existing is not None:
         with error_at(request.name.offset):
             context.catalog.check(name, "ALTER")
-    with error_at(request.path_offset):
-        file = _parse(graph, request)
     labels = labels or (graph.described.labels if graph.described else None)
+    with error_at(request.path_offset):
+        file, understood = read_file(graph, request, labels)
     with error_at(request.labels_offset):
         _check_labels(labels, file.network)
 
@@ -78,7 +83,7 @@ def _read(
         parameters = {"sha256": file.sha256, "source": request.path}
         if len(context.sql) <= MAX_VALUE:  # LABELS can be long
             parameters["statement"] = context.sql.strip()
-        return Written(manifest, parameters, _notes(request, file, checked))
+        return Written(manifest, parameters, _notes(request, file, understood, checked))
 
     content, same = fingerprint(file, labels), "has the same content and options"
     return Incoming(BACKBONE, content, write, request.comment, same=same)
@@ -87,23 +92,54 @@ def _read(
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def _parse(graph: GraphFile, request: ImportRequest) -> NetworkFile:
+def read_file(
+    graph: GraphFile, request: ImportRequest, labels: tuple[str, ...] | None
+) -> tuple[NetworkFile, Understood]:
     """Reads the network with the options of the file, which those of the statement override."""
     options = {**graph.options, **{k: v for k, v in request.options.items() if v is not None}}
     if graph.described is not None and graph.described.regression:
         options["scores"] = VALUE
     size = options.get("image_size")
-    network = read_network(
-        graph.data,
-        folder=graph.folder,
-        input=options.get("input"),
-        output=options.get("output"),
-        embedding=options.get("embedding"),
-        scores=options.get("scores"),
-        image_size=int(size) if size is not None and str(size).isdigit() else None,
-    )
-    preprocessing = Preprocessing.from_options(options, image_size=network.input_shape[1])
-    return NetworkFile(graph.sha256, network, preprocessing, bool(graph.options))
+
+    def read(*, classes: bool = False, embedding: str | None = None) -> Network:
+        return read_network(
+            graph.data,
+            folder=graph.folder,
+            input=options.get("input"),
+            output=options.get("output"),
+            embedding=embedding or options.get("embedding"),
+            scores=options.get("scores"),
+            image_size=int(size) if size is not None and str(size).isdigit() else None,
+            classes=classes,
+        )
+
+    def prepared(network: Network) -> Preprocessing:
+        suggested = {**network.taken.preprocessing, **options}
+        preprocessing = Preprocessing.from_options(suggested, image_size=network.input_shape[1])
+        _check_whole_numbers(network, preprocessing)
+        return preprocessing
+
+    def run(network: Network) -> Array | None:
+        return first_values(network, prepared(network))
+
+    given = Given(labels, options.get("scores"), options.get("embedding"), request.given.get("scores"))
+    understood = understand(read, run, given)
+    network = understood.network
+    return NetworkFile(graph.sha256, network, prepared(network), bool(graph.options)), understood
+
+
+def _check_whole_numbers(network: Network, preprocessing: Preprocessing) -> None:
+    """Refuses options whose results an input of whole numbers would cut off."""
+    if network.taken.bounds is None:
+        return
+    low, high = network.taken.bounds
+    values = possible_values(preprocessing)
+    if (values != np.round(values)).any() or values.min() < low or values.max() > high:
+        accepted = (
+            f"values that turn 0 to 255 into whole numbers from {low} to {high}, because its input takes no others"
+        )
+        given = f"{preprocessing.scale:.6g} (with mean and std)"
+        raise SqlExtError("INVALID_PREPROCESSING", option="scale", value=given, accepted=accepted)
 
 
 def _labels(context: Context, request: ImportRequest) -> tuple[str, ...] | None:
@@ -141,18 +177,22 @@ def _check_labels(labels: tuple[str, ...] | None, network: Network) -> None:
         )
 
 
-def _notes(request: ImportRequest, file: NetworkFile, checked: CheckResult) -> list[str]:
-    small = ["this small network is for trying things out"] if request.path == SMALL else []
-    assumed = _assumed(request, file)
-    return [*small, *engines_that_cannot(checked), *([f"assumed {assumed}"] if assumed else [])]
+def _notes(request: ImportRequest, file: NetworkFile, understood: Understood, checked: CheckResult) -> list[str]:
+    if request.path == SMALL:
+        return ["this small network is for trying things out", *engines_that_cannot(checked)]
+    assumed = understood.assumed | _assumed(request, file)
+    listed = ", ".join(f"{option} = {value}" for option, value in assumed.items())
+    notes = [*understood.notes, *engines_that_cannot(checked), *file.network.taken.notes]
+    return [*notes, *([f"assumed {listed}"] if listed else [])]
 
 
-def _assumed(request: ImportRequest, file: NetworkFile) -> str:
+def _assumed(request: ImportRequest, file: NetworkFile) -> dict[str, str]:
+    """The preprocessing that neither the statement nor the file describes."""
     if file.described:
-        return ""
+        return {}
     options = file.preprocessing.to_dict()
     shown = {
-        k: " ".join(f"{x:g}" for x in v) if isinstance(v, list) else f"{v:.6g}" if isinstance(v, float) else v
+        k: " ".join(f"{x:g}" for x in v) if isinstance(v, list) else f"{v:.6g}" if isinstance(v, float) else str(v)
         for k, v in options.items()
     }
-    return ", ".join(f"{k} = {v}" for k, v in shown.items() if k not in request.given)
+    return {k: v for k, v in shown.items() if k not in request.given}

@@ -17,7 +17,7 @@ from sqlext.catalog.names import ModelName
 from sqlext.context import Context, ResultRow
 from sqlext.errors import error_at
 from sqlext.images.preprocessing import Preprocessing
-from sqlext.networks.graph import Network
+from sqlext.networks.network import Network
 from sqlext.progress import report
 from sqlext.transfer.check import CheckResult, check
 from sqlext.transfer.formats.base import FOLDER

@@ -13,10 +13,12 @@ from sqlext.bigdl import onnx_to_bigdl
 from sqlext.bigdl.installed import missing
 from sqlext.bigdl.onnx_to_bigdl import convert, forward, overwriting, plan, save, unsupported
 from sqlext.bigdl.operators import OPERATORS
+from sqlext.catalog.layout import BIGDL_FILES
 from sqlext.engines import load_engine
 from sqlext.images.decode import decode
 from sqlext.images.preprocessing import Preprocessing, tensor
-from sqlext.networks.graph import Network, read_network
+from sqlext.networks.graph import read_network
+from sqlext.networks.network import Network
 from sqlext.transfer.check import check
 from tests.support.small_networks import build, residual, squeeze
 
@@ -187,7 +189,7 @@ def test_whole_networks(data: bytes, jvm: Any, tmp_path: Path) -> None:
         got = forward(module, batch(3, 32))
         assert np.abs(got[0] - embedding).max() < 1e-5 and np.abs(got[1] - scores).max() < 1e-5
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert tuple(files) == onnx_to_bigdl.FILES
+    assert tuple(files) == BIGDL_FILES
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     got = read_by_bigdl(tmp_path / "one", batch(3, 32))

@@ -75,9 +75,11 @@ def build(
     inputs: str = "float[N, 3, 32, 32] x",
     opset: int = 17,
     seed: int = 0,
+    domains: tuple[str, ...] = (),
 ) -> onnx.ModelProto:
     """A model of ``nodes``, one per line, from ``x`` to ``output``. A weight is a value, or a shape to fill at random."""
-    head = f'<ir_version: 8, opset_import: ["" : {opset}]>'
+    imported = ", ".join([f'"" : {opset}', *(f'"{domain}" : 1' for domain in domains)])
+    head = f"<ir_version: 8, opset_import: [{imported}]>"
     outputs = ", ".join(f"float[N, M] {name}" for name in output.split(", "))
     model = parser.parse_model(f"{head} agraph ({inputs}) => ({outputs}) {{ {nodes} }}")
     for value in model.graph.output:
@@ -86,7 +88,12 @@ def build(
     for name, weight in (weights or {}).items():
         value = _draw(random, name, weight) if isinstance(weight, tuple) else np.asarray(weight)
         model.graph.initializer.append(numpy_helper.from_array(value, name))
-    return shape_inference.infer_shapes(model, data_prop=True)  # an output must declare its sizes
+    model = shape_inference.infer_shapes(model, data_prop=True)
+    for value in model.graph.output:  # an output must declare its sizes, also after operators that ONNX does not know
+        value.type.tensor_type.elem_type = value.type.tensor_type.elem_type or onnx.TensorProto.FLOAT
+        for name in () if value.type.tensor_type.HasField("shape") else ("N", "M"):
+            value.type.tensor_type.shape.dim.add(dim_param=name)
+    return model
 
 
 def _draw(random: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
