@@ -16,6 +16,7 @@ from sqlext.scoring.choose import Choice
 from sqlext.scoring.inputs import Argument
 from sqlext.scoring.steps import apply_steps, embedding_steps
 from sqlext.sources import ColumnOf
+from sqlext.spark.labels import label_sql
 from sqlext.training.columns import Features
 
 # A task of 64 images takes a few seconds, so that progress moves and a lost executor costs little.
@@ -24,15 +25,20 @@ ROWS_PER_TASK = 64
 FEWEST_ROWS, TASKS_PER_CORE = 16, 8
 NULL_LABEL = "NULL label"
 NO_NUMBER = "NaN or infinite value to predict"
+LARGEST_FLOAT = "3.4028234663852886e38D"
 
 
 @dataclass(frozen=True)
 class Embedder:
-    """How features are computed: by a backbone, or taken as they are (an array or columns; ``choice`` is None)."""
+    """How features are computed: by a backbone, or taken as they are (an array or columns; ``choice`` is None).
+
+    ``scaled``: they are scaled in DOUBLE later, so that they may be larger than a FLOAT.
+    """
 
     features: Features
     backbone: ModelVersion | None
     choice: Choice | None
+    scaled: bool = False
 
     @property
     def embeds(self) -> bool:
@@ -48,7 +54,8 @@ def feature_rows(
     *,
     keep: Mapping[str, str] | None = None,
 ) -> DataFrame:
-    """Rows with label, label_text STRING, row_hash BIGINT, features ARRAY<FLOAT>, error STRING, and the columns of ``keep``.
+    """Rows with label, label_text STRING, row_hash BIGINT, features (an array of FLOAT or DOUBLE), error STRING, and the
+    columns of ``keep``.
 
     ``error`` says why a row is bad; it is NULL for good rows. Images of rows without a label are not decoded.
 
@@ -58,7 +65,7 @@ def feature_rows(
     features, further = embedder.features, keep or {}
     frame = source.select(
         F.expr(label.sql).alias("label"),
-        F.expr(label.sql).cast("string").alias("label_text"),
+        F.expr(label_sql(label.sql, label.type)).alias("label_text"),
         F.expr(features.hash_sql).alias("row_hash"),
         features.values().alias("raw"),
         *[F.expr(sql).alias(name) for name, sql in further.items()],
@@ -66,7 +73,9 @@ def feature_rows(
     columns = ["label", "label_text", "row_hash", *further]
     of_numbers = isinstance(label.type, (FloatType, DoubleType))
     if not embedder.embeds:
-        return frame.select(*columns, F.col("raw").alias("features"), _error(_array_error(), of_numbers=of_numbers))
+        return frame.select(
+            *columns, F.col("raw").alias("features"), _error(_array_error(embedder), of_numbers=of_numbers)
+        )
     # Decoding is the expensive part, and a row without a label is not used.
     frame = frame.withColumn("raw", F.when(F.col("label").isNotNull(), F.col("raw")))
     frame = _spread(spark, frame, rows)
@@ -87,8 +96,13 @@ def _error(error: Column, *, of_numbers: bool) -> Column:
     return (why.when(target, F.lit(NO_NUMBER)) if of_numbers else why).otherwise(error).alias("error")
 
 
-def _array_error() -> Column:
-    bad = F.expr("exists(raw, x -> x IS NULL OR isnan(x) OR abs(x) = float('infinity'))")
+def too_large(value: str, *, scaled: bool) -> str:
+    """SQL of whether a number is infinite or, unless it is scaled in DOUBLE, larger than the largest FLOAT."""
+    return f"abs({value}) = double('infinity')" if scaled else f"abs({value}) > {LARGEST_FLOAT}"
+
+
+def _array_error(embedder: Embedder) -> Column:
+    bad = F.expr(f"exists(raw, x -> x IS NULL OR isnan(x) OR {too_large('x', scaled=embedder.scaled)})")
     return (
         F.when(F.col("raw").isNull() | (F.size("raw") == 0), F.lit("no features"))
         .when(bad, F.lit("NULL, NaN or infinite value in the features"))

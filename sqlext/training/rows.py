@@ -92,7 +92,7 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
         bad = _bad_rows(plan, groups, width, total)
         usable = everything.where(F.col("error").isNull() & (F.size("features") == width))
         if splits and not few:
-            usable = _split(plan, usable, partitions=-(-_bytes(total, width) // _PARTITION_BYTES))
+            usable = _split(plan, usable, partitions=-(-_bytes(plan, total, width) // _PARTITION_BYTES))
             # Released first, because it is computed from the other.
             cached.insert(0, usable.persist(StorageLevel.MEMORY_AND_DISK))
             groups = _groups(plan, usable)
@@ -118,7 +118,8 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
 def _are_few(context: Context, plan: TrainPlan, rows: int) -> bool:
     """Whether all feature rows together are small: well below what one task may train on."""
     one_task = min(setting_bytes(context.spark, "train.localMaxBytes"), executor_heap(context.spark) // SHARE_OF_HEAP)
-    return _bytes(rows, _expected_width(context, plan) or _UNKNOWN_WIDTH) <= one_task // _GATHERED_SHARE
+    width = _expected_width(context, plan) or _UNKNOWN_WIDTH
+    return _bytes(plan, rows, width) <= one_task // _GATHERED_SHARE
 
 
 def _expected_width(context: Context, plan: TrainPlan) -> int | None:
@@ -128,8 +129,8 @@ def _expected_width(context: Context, plan: TrainPlan) -> int | None:
     return len(plan.features.columns) if plan.features.kind == "columns" else None
 
 
-def _bytes(rows: int, width: int) -> int:
-    return rows * (4 * width + _ROW_BYTES)
+def _bytes(plan: TrainPlan, rows: int, width: int) -> int:
+    return rows * (plan.features.value_bytes * width + _ROW_BYTES)
 
 
 def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFrame, int]:
