@@ -105,21 +105,24 @@ def _version_files(catalog: ModelCatalog, version: ModelVersion, folder: Path, *
     """
     manifest = catalog.read_manifest(version)
     if manifest["kind"] != "backbone":
-        shape = (int(manifest["width"]),)
         head = Head.from_onnx(catalog.read_bytes(version, "head.onnx"))
-        if head.returns_double:
-            # The stored module adds the target's mean in FLOAT. This one leaves it out, and worker.py adds it in DOUBLE.
-            save_head(catalog.spark, HeadSpec.of(head, regression=True), head.float_layers(), folder)
-            return ModuleFiles(folder / FILES[0], folder / FILES[1], input_shape=shape)
-        return ModuleFiles(*_local_files(catalog, version), input_shape=shape)
-    definition, weights = _local_files(catalog, version)
+        return ModuleFiles(*_head_files(catalog, version, head, folder), input_shape=(head.width,))
+    definition, weights = _stored_files(catalog, version)
     # An imported network's outputs are [embedding] or [embedding, scores].
     output = None if manifest.get("scores_width") is None else int(not embedding)
     return ModuleFiles(definition, weights, input_shape=tuple(manifest["input"]["shape"]), output_index=output)
 
 
-def _local_files(catalog: ModelCatalog, version: ModelVersion) -> list[Path]:
-    return [catalog.local_copy(version, name) for name in FILES]
+def _head_files(catalog: ModelCatalog, version: ModelVersion, head: Head, folder: Path) -> tuple[Path, Path]:
+    if not head.returns_double:
+        return _stored_files(catalog, version)
+    # The stored module adds the target's mean in FLOAT. This one leaves it out, and worker.py adds it in DOUBLE.
+    save_head(catalog.spark, HeadSpec.of(head, regression=True), head.float_layers(), folder)
+    return folder / FILES[0], folder / FILES[1]
+
+
+def _stored_files(catalog: ModelCatalog, version: ModelVersion) -> tuple[Path, Path]:
+    return catalog.local_copy(version, FILES[0]), catalog.local_copy(version, FILES[1])
 
 
 def _models(spark: SparkSession) -> Any:

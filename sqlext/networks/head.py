@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -127,7 +128,7 @@ class Head:
         nodes: list[onnx.NodeProto] = []
         current = "features"
 
-        def add(kind: str, constants: list[str], output: str, **attributes: int) -> None:
+        def add(kind: str, constants: list[str], output: str, **attributes: Any) -> None:
             nonlocal current
             nodes.append(helper.make_node(kind, [current, *constants], [output], **attributes))
             current = output

@@ -13,7 +13,7 @@ import pickle  # reads only the broadcast files that our own driver wrote
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from sqlext.networks.head import Head, Numbers, softmax
 from sqlext.scoring.cache import content_hash, output_cache
 
 Floats = npt.NDArray[np.float32]
+_Array = TypeVar("_Array", bound=Numbers)
 
 NO_IMAGE = "no image"
 NO_FEATURES = "no features"
@@ -136,7 +137,7 @@ def _run(batch: Floats, output: str, spec: ScoringSpec, network: Broadcast[bytes
     return scores
 
 
-def _of_good(values: Sequence[Numbers | str], function: Callable[[Any], Numbers]) -> list[Numbers | str]:
+def _of_good(values: Sequence[Numbers | str], function: Callable[[Any], _Array]) -> list[_Array | str]:
     """Applies ``function`` to the values as one batch; reasons (strings) are returned unchanged."""
     good = [v for v in values if not isinstance(v, str)]
     outputs = iter(function(np.stack(good)) if good else ())
@@ -252,7 +253,7 @@ def predictions(outputs: Sequence[Numbers | None], errors: list[str | None], spe
 
 def _scores(outputs: Sequence[Numbers | None], spec: ScoringSpec) -> list[Any]:
     """Returns the probabilities of each row, or None if it has no output."""
-    good = [o for o in outputs if o is not None]
+    good: list[Any] = [o for o in outputs if o is not None]
     each = iter(_probabilities(np.stack(good), spec.scores_kind) if good else ())
     return [None if o is None else next(each) for o in outputs]
 

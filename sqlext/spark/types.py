@@ -76,16 +76,17 @@ def with_known_types(frame: DataFrame) -> DataFrame:
     return frame.select(*columns)
 
 
+# The keys of Spark's JSON form of a type below which other types are.
+_PARTS = ("elementType", "keyType", "valueType", "type")
+_NESTED = ("struct", "array", "map", "udt")
+
+
 def _has_unknown(kind: Any) -> bool:
     """Whether Spark's JSON form of a type has a part that PySpark does not know."""
-    if isinstance(kind, dict):
-        parts = [kind[key] for key in ("elementType", "keyType", "valueType", "type") if key in kind]
-        parts += [field["type"] for field in kind.get("fields", ())]
-        return any(_has_unknown(part) for part in parts if part not in _NESTED)
-    return not _is_known(str(kind))
-
-
-_NESTED = ("struct", "array", "map", "udt")
+    if not isinstance(kind, dict):
+        return kind not in _NESTED and not _is_known(str(kind))
+    parts = [kind[key] for key in _PARTS if key in kind] + [field["type"] for field in kind.get("fields", ())]
+    return any(map(_has_unknown, parts))
 
 
 def _is_known(name: str) -> bool:
@@ -101,14 +102,12 @@ def _known(kind: Any) -> Any:
 
     PySpark imports and calls the Python class that a user-defined type names; a table's schema must not choose that.
     """
-    if isinstance(kind, str) and kind not in _NESTED and not _is_known(kind):
-        return "string"
-    if isinstance(kind, list):
-        return [_known(part) for part in kind]
     if not isinstance(kind, dict):
-        return kind
-    if kind.get("type") != "udt":
-        return {key: _known(value) for key, value in kind.items()}
-    if vector := VECTORS.get(str(kind.get("class"))):
-        return {**kind, "pyClass": vector}
-    return _known(kind["sqlType"])
+        return "string" if _has_unknown(kind) else kind
+    if kind.get("type") == "udt":
+        vector = VECTORS.get(str(kind.get("class")))
+        return {**kind, "pyClass": vector} if vector else _known(kind["sqlType"])
+    parts: dict[str, Any] = {key: _known(kind[key]) for key in _PARTS if key in kind}
+    if "fields" in kind:
+        parts["fields"] = [{**field, "type": _known(field["type"])} for field in kind["fields"]]
+    return {**kind, **parts}

@@ -15,14 +15,14 @@ from sqlext.bigdl.training import train_head
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.names import TEST, VALIDATION
-from sqlext.networks.head import Head
+from sqlext.networks.head import Floats, Head
 from sqlext.text import first_few
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
 from sqlext.training.recorder import RunRecorder
 from sqlext.training.request import TrainRequest
 from sqlext.training.rows import Rows
-from sqlext.training.scaling import Floats, Scaling, TargetScale, start_weights
+from sqlext.training.scaling import Scaling, TargetScale, start_weights
 
 
 @dataclass(frozen=True)

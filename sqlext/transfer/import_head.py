@@ -103,7 +103,8 @@ def _chain(graph: onnx.GraphProto) -> Head:
     chained = all(node.input[0] == name for node, name in zip(graph.node, names, strict=False))
     if not _OPERATORS.fullmatch(operators) or not chained or names[-1] != graph.output[0].name:
         raise ValueError("no chain of layers")
-    scaling, weights = [], []
+    scaling: list[Any] = []
+    weights: list[Any] = []
     for node in graph.node:
         constants = [arrays[name] for name in node.input[1:]]
         if node.op_type in ("Gemm", "Add") and weights:

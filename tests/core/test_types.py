@@ -38,7 +38,7 @@ VALUES = {
 }
 BASES = {
     *("DataType", "AtomicType", "NumericType", "IntegralType", "FractionalType"),
-    *("UserDefinedType", "PythonOnlyUDT", "ExamplePointUDT"),
+    *("StructField", "PythonOnlyUDT", "ExamplePointUDT"),
 }
 NUMBERS = ("ByteType", "ShortType", "IntegerType", "LongType", "FloatType", "DoubleType", "DecimalType")
 CLASSES = (
@@ -138,7 +138,7 @@ def test_as_targets(spark: SparkSession, typed: str) -> None:
         wanted = wanted or share
         assert share == pytest.approx(wanted, rel=0.02), kind
         found = one(spark, "EVALUATE MODEL as_target FROM every")
-        assert found.rmse < 0.3 * found.baseline_value, kind
+        assert found.rmse < 0.4 * found.baseline_value, kind
         spread = one(spark, "SELECT count(DISTINCT predict_value('as_target', v)) AS n FROM every")
         assert spread.n > 30, kind
 
@@ -173,6 +173,6 @@ def test_as_features(spark: SparkSession, typed: str) -> None:
     "kind", sorted(VALUES.keys() - {*NUMBERS, "BooleanType", "ArrayType", "UserDefinedType", "BinaryType"})
 )
 def test_not_a_feature(spark: SparkSession, typed: str, kind: str) -> None:
-    message = error(spark, f"TRAIN MODEL not_a_feature FROM every FEATURES ({kind}) LABEL CharType")
+    message = error(spark, f"TRAIN MODEL not_a_feature FROM every FEATURES ({kind}) LABEL ByteType")
     assert "[INVALID_FEATURES]" in message
     assert "neither an image (BINARY or an image struct) nor an array, a vector or a number" in message

@@ -68,8 +68,8 @@ def stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> Exporte
     """Writes a definition and weights that BigDL can load without this package, and a file for the rest."""
     model, described = graph_of(catalog, version)
     if needs_double(model):
-        reason = "its features or target need DOUBLE, and BigDL computes in FLOAT; FORMAT ONNX can express it"
-        raise SqlExtError("EXPORT_NOT_POSSIBLE", model=version, format="BIGDL", reason=reason)
+        why = "its features or target need DOUBLE, and BigDL computes in FLOAT; FORMAT ONNX can express it"
+        raise SqlExtError("EXPORT_NOT_POSSIBLE", model=version, format="BIGDL", reason=why)
     layers = onnx_to_bigdl.plan_graph(model)
     reason = missing(catalog.spark)
     if layers.problems:
