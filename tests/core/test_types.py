@@ -117,6 +117,18 @@ def test_as_label(spark: SparkSession, typed: str, kind: str) -> None:
     spark.sql("DROP MODEL as_label")
 
 
+def test_a_default_of_another_time_zone_is_compared(spark: SparkSession, typed: str) -> None:
+    options = "epochs = 30, learning_rate = 0.3"
+    spark.sql(f"TRAIN MODEL zoned FROM every FEATURES (v) LABEL TimestampType OPTIONS ({options})")
+    spark.sql("SET TIME ZONE 'Asia/Tokyo'")
+    again = one(spark, "TRAIN MODEL zoned OPTIONS (promote = 'if_better', epochs = 1)")
+    spark.sql("SET TIME ZONE 'America/New_York'")
+    assert again.message.startswith("default stays 1: version 1 scores 1.000, this version ")
+    constant = "timestamp'2023-11-14 17:13:20'"  # in New York
+    known = one(spark, f"SELECT count(classify_score_of('zoned', {constant}, v)) AS n FROM every").n
+    assert known == 40
+
+
 @pytest.mark.parametrize("kind", sorted(VALUES.keys() - set(CLASSES)))
 def test_not_a_label(spark: SparkSession, typed: str, kind: str) -> None:
     message = error(spark, f"TRAIN MODEL not_a_label FROM every FEATURES (v) LABEL {kind}")
