@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame
-from pyspark.sql.types import ArrayType, BooleanType, DataType, MapType, NumericType, StringType, StructType
+from pyspark.sql.types import (
+    BooleanType,
+    DataType,
+    DateType,
+    DayTimeIntervalType,
+    NumericType,
+    StringType,
+    TimestampNTZType,
+    TimestampType,
+)
 
 from sqlext.context import Context
 from sqlext.errors import SqlExtError, nearest
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
 from sqlext.spark.java_errors import is_refusal, java_causes, sentence
-from sqlext.spark.types import is_image
+from sqlext.spark.labels import is_padded
+from sqlext.spark.types import with_known_types
 
 
 @dataclass(frozen=True)
 class ColumnOf:
-    """A column with its type: ``text`` as the user wrote it, ``sql`` as quoted SQL."""
+    """A column with its type: ``text`` as the user wrote it, ``sql`` as quoted SQL. A CHAR(n) is ``padded`` with spaces."""
 
     text: str
     sql: str
     type: DataType
+    padded: bool = False
 
 
 def read_source(context: Context, source: Source) -> DataFrame:
@@ -34,7 +45,7 @@ def read_source(context: Context, source: Source) -> DataFrame:
     :raises SqlExtError: SOURCE_NOT_FOUND with Spark's reason or, for a table, the nearest name.
     """
     try:
-        return context.spark.sql(_SELECT + source.sql)
+        return with_known_types(context.spark.sql(_SELECT + source.sql))
     except Py4JJavaError as error:  # of a catalog that cannot load, or of the database behind it
         if is_refusal(java_causes(error)):
             raise
@@ -101,12 +112,12 @@ def find_column(frame: DataFrame, name: Name, source: Source) -> ColumnOf:
     """
     try:
         # select() resolves a name as Spark does: without case, with fields of structs, and with an error if it is ambiguous.
-        kind = frame.select(name.sql).schema.fields[0].dataType
+        field = frame.select(name.sql).schema.fields[0]
     except AnalysisException:
         refuse_ambiguous(frame, [str(name), name.parts[0], name.parts[-1]], source, name.offset)
         hint = nearest(str(name), frame.columns, limit=20)
         raise SqlExtError("COLUMN_NOT_FOUND", column=name, source=source.text, hint=hint, offset=name.offset) from None
-    return ColumnOf(str(name), name.sql, kind)
+    return ColumnOf(str(name), name.sql, field.dataType, is_padded(field))
 
 
 def refuse_ambiguous(frame: DataFrame, names: Sequence[str], source: Source, offset: int | None = None) -> None:
@@ -130,20 +141,23 @@ _TIMES = {2: "twice"}
 # --- LABEL and TARGET ---------------------------------------------------------------------------------------------
 
 
+# Types of values that can be equal, and that have one text.
+_CLASSES = (
+    *(StringType, NumericType, BooleanType),
+    *(DateType, TimestampType, TimestampNTZType, DayTimeIntervalType),
+)
+
+
 def find_label(frame: DataFrame, label: Name, source: Source) -> ColumnOf:
-    """Finds the label column. It may have any type that Spark can order, but not a nested type, an image or a vector.
+    """Finds the label column.
 
     :raises SqlExtError: COLUMN_NOT_FOUND, INVALID_LABEL.
     """
     column = find_column(frame, label, source)
-    if (
-        isinstance(column.type, (ArrayType, MapType, StructType))
-        or is_image(column.type)
-        or column.type.simpleString() == "vector"
-    ):
+    if not isinstance(column.type, _CLASSES):
         problem = f"{column.type.simpleString()} values cannot be classes; use a string, number, boolean or date"
         raise SqlExtError("INVALID_LABEL", column=column.text, problem=problem, offset=label.offset)
-    return column
+    return replace(column, sql=f"rtrim({column.sql})") if column.padded else column
 
 
 def find_target(frame: DataFrame, target: Name, source: Source) -> ColumnOf:

@@ -62,7 +62,7 @@ TABLE_FUNCTIONS: tuple[TableFunction, ...] = (
 def bind(spark: SparkSession, function: str, namespace: list[str], arguments: list[dict[str, Any]]) -> dict[str, Any]:
     """Binds a call; the shim runs this once per call and analysis.
 
-    :param arguments: dicts with type (Spark's JSON), constant, value and string (the value as text).
+    :param arguments: dicts with type (Spark's JSON), constant, value, string (the value as text) and padded (a CHAR(n) column).
     :raises SqlExtError: those of the function's ``bind``.
     """
     from sqlext.catalog.functions import warn_of_hidden
@@ -96,4 +96,5 @@ def _argument(index: int, described: dict[str, Any]) -> Argument:
     from sqlext.spark.types import type_from_json
 
     constant, value, text = (described.get(key) for key in ("constant", "value", "string"))
-    return Argument(type_from_json(described["type"]), f"arg{index}", bool(constant), value, text)
+    kind, padded = type_from_json(described["type"]), bool(described.get("padded"))
+    return Argument(kind, f"arg{index}", bool(constant), value, text, padded)

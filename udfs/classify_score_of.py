@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlext.catalog.entry import CLASSIFIER
+from sqlext.catalog.entry import CLASSIFIER, ModelVersion
 from sqlext.errors import SqlExtError, did_you_mean, listed
 from sqlext.text import string_literal
 from sqlext.udfs.base import FEATURES, MODEL, Binding, Call, ModelFunction, argument_list
+
+if TYPE_CHECKING:
+    from sqlext.scoring.inputs import Argument
 
 
 class ClassifyScoreOf(ModelFunction):
@@ -24,17 +27,36 @@ class ClassifyScoreOf(ModelFunction):
     """
 
     def bind(self, call: Call) -> Binding:
+        from sqlext.spark.labels import known_label_sql
+
         self.expect_at_least(call, 3)
         version, manifest = self.resolve(call)
         labels = _labels(manifest)
         label = call.arguments[1]
-        if label.constant and label.text is not None and labels and label.text not in labels:
-            hint = f"{did_you_mean(label.text, labels)} {listed(labels, limit=20)}".strip()
-            raise SqlExtError("UNKNOWN_LABEL", model=version.name, label=label.text, hint=hint)
+        if label.constant and label.text is not None and labels:
+            _check_known(call, label, labels, version, manifest)
         known = ", ".join(string_literal(text) for text in labels)
-        index = f"array_position(array({known}), CAST({label.sql} AS STRING))"
+        given = f"rtrim({label.sql})" if label.padded else label.sql
+        index = f"array_position(array({known}), {known_label_sql(given, label.type, manifest)})"
         # get() returns NULL out of bounds, even in ANSI mode; the position of an unknown label is 0.
         return self.scored(call, version, call.arguments[2:], f"get(scored.scores, CAST({index} AS INT) - 1)")
+
+
+def _check_known(
+    call: Call, label: Argument, labels: list[str], version: ModelVersion, manifest: dict[str, Any]
+) -> None:
+    """:raises SqlExtError: UNKNOWN_LABEL if no label of the model equals the constant."""
+    from sqlext.spark.labels import known_label_sql
+
+    text = str(label.text)
+    if text in labels:
+        return
+    constant = f"CAST({string_literal(text)} AS {label.type.simpleString()})"
+    # VALUES, because Spark evaluates it without a job.
+    found = call.spark.sql(f"SELECT {known_label_sql(constant, label.type, manifest)} FROM VALUES (0)").first()
+    if found is None or found[0] not in labels:
+        hint = f"{did_you_mean(text, labels)} {listed(labels, limit=20)}".strip()
+        raise SqlExtError("UNKNOWN_LABEL", model=version.name, label=text, hint=hint)
 
 
 def _labels(manifest: dict[str, Any]) -> list[str]:

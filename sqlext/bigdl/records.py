@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from sqlext.networks.head import Head
+
 
 @dataclass(frozen=True)
 class HeadSpec:
@@ -27,6 +29,12 @@ class HeadSpec:
         """The shapes of the weights W1, b1, W2, b2, ..; W is (outputs, inputs)."""
         widths = [self.width, *self.hidden, self.classes or 1]
         return [shape for i, o in pairwise(widths) for shape in ((o, i), (o,))]
+
+    @classmethod
+    def of(cls, head: Head, *, regression: bool) -> HeadSpec:
+        """The layers of a head that is trained already."""
+        hidden = tuple(int(weight.shape[0]) for weight in head.weights[:-2:2])
+        return cls(head.width, None if regression else head.outputs, hidden)
 
 
 @dataclass(frozen=True)

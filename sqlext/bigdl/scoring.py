@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,13 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from sqlext.bigdl.installed import missing
+from sqlext.bigdl.records import HeadSpec
+from sqlext.bigdl.training import save_head
 from sqlext.catalog.entry import ModelVersion
 from sqlext.catalog.facade import ModelCatalog
-from sqlext.catalog.layout import BIGDL_FILES
+from sqlext.catalog.layout import BIGDL_FILES, HEAD
 from sqlext.errors import SqlExtError
+from sqlext.networks.head import Head
 
 # (application, versions of the chain) -> key
 _keys: dict[tuple[str, ...], str] = {}
@@ -84,19 +88,40 @@ def register_versions(spark: SparkSession, versions: Sequence[ModelVersion], *, 
     if not is_registered(spark, key):
         catalog = ModelCatalog(spark)
         last = len(versions) - 1
-        modules = [_version_files(catalog, v, embedding=embedding or i < last) for i, v in enumerate(versions)]
-        register_modules(spark, key, modules)
+        with tempfile.TemporaryDirectory(prefix="sqlext-head-") as folder:
+            modules = [
+                _version_files(catalog, v, Path(folder), embedding=embedding or i < last)
+                for i, v in enumerate(versions)
+            ]
+            register_modules(spark, key, modules)
     return key
 
 
-def _version_files(catalog: Any, version: ModelVersion, *, embedding: bool) -> ModuleFiles:
+def _version_files(catalog: ModelCatalog, version: ModelVersion, folder: Path, *, embedding: bool) -> ModuleFiles:
+    """The files of one module.
+
+    :param folder: for a head that BigDL cannot compute as it is stored; it exists until the modules are registered.
+    """
     manifest = catalog.read_manifest(version)
-    definition, weights = (catalog.local_copy(version, name) for name in BIGDL_FILES)
     if manifest["kind"] != "backbone":
-        return ModuleFiles(definition, weights, input_shape=(int(manifest["width"]),))
+        head = Head.from_onnx(catalog.read_bytes(version, HEAD))
+        return ModuleFiles(*_head_files(catalog, version, head, folder), input_shape=(head.width,))
+    definition, weights = _stored_files(catalog, version)
     # An imported network's outputs are [embedding] or [embedding, scores].
     output = None if manifest.get("scores_width") is None else int(not embedding)
     return ModuleFiles(definition, weights, input_shape=tuple(manifest["input"]["shape"]), output_index=output)
+
+
+def _head_files(catalog: ModelCatalog, version: ModelVersion, head: Head, folder: Path) -> tuple[Path, Path]:
+    if not head.returns_double:
+        return _stored_files(catalog, version)
+    # The stored module adds the target's mean in FLOAT. This one leaves it out, and worker.py adds it in DOUBLE.
+    save_head(catalog.spark, HeadSpec.of(head, regression=True), head.float_layers(), folder)
+    return folder / BIGDL_FILES[0], folder / BIGDL_FILES[1]
+
+
+def _stored_files(catalog: ModelCatalog, version: ModelVersion) -> tuple[Path, Path]:
+    return catalog.local_copy(version, BIGDL_FILES[0]), catalog.local_copy(version, BIGDL_FILES[1])
 
 
 def _models(spark: SparkSession) -> Any:

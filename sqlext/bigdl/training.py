@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from sqlext.bigdl.placement import DEFAULT_BATCH, Placement, place
 from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
 from sqlext.catalog.layout import BIGDL_FILES
 from sqlext.errors import SqlExtError
+from sqlext.networks.head import Numbers
 from sqlext.spark.conf import setting_bytes
 from sqlext.spark.java_classes import java_classes
 
@@ -97,9 +98,7 @@ def train_head(
     return _trained(answer, name, head, placement)
 
 
-def save_head(
-    spark: SparkSession, head: HeadSpec, weights: list[np.ndarray[Any, np.dtype[np.float32]]], folder: Path
-) -> None:
+def save_head(spark: SparkSession, head: HeadSpec, weights: Sequence[Numbers], folder: Path) -> None:
     """Writes ``model.bigdl`` and ``model.bigdl.weights`` into a local folder.
 
     They are BigDL's protobuf: the same bytes for the same weights. BigDL by itself can read them with
@@ -109,7 +108,7 @@ def save_head(
     _glue(spark).save(json.dumps(_head(head)), _flat(weights), definition, weights_file)
 
 
-def _flat(weights: list[np.ndarray[Any, np.dtype[np.float32]]] | None) -> bytearray | None:
+def _flat(weights: Sequence[Numbers] | None) -> bytearray | None:
     """All weights, concatenated, as little-endian float32."""
     if weights is None:
         return None

@@ -14,6 +14,7 @@ from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
 from sqlext.sources import ColumnOf, find_column, find_label, refuse_ambiguous
+from sqlext.spark.labels import known_label_sql
 from sqlext.spark.types import is_array, is_image
 
 
@@ -68,7 +69,7 @@ def compared_columns(frame: DataFrame, candidate: Candidate, source: Source, lab
     wanted = label or _trained(str(trained), source)
     if not candidate.is_regressor:
         answer = find_label(frame, wanted, source)
-        return Compared(f"CAST({answer.sql} AS STRING)", _features(frame, candidate, source, answer))
+        return Compared(known_label_sql(answer.sql, answer.type, manifest), _features(frame, candidate, source, answer))
     answer = find_column(frame, wanted, source)
     if not isinstance(answer.type, NumericType):
         problem = f"{model} predicts a number, but the column is a {answer.type.simpleString()}"

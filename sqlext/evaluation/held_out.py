@@ -112,13 +112,12 @@ def score(usable: DataFrame, head: Head, labels: Sequence[str], *, regression: b
     # A fixed order, whatever the partitions were, so that equal runs write equal files.
     frame = frame.sort_values(["split", "row_hash", "label_text"], ascending=[False, True, True], ignore_index=True)
     # The reshape is for frames without rows, which would have one axis.
-    outputs = np.array(frame["output"].tolist(), dtype=np.float32).reshape(len(frame), head.outputs)
+    outputs = np.array(frame["output"].tolist(), dtype=np.float64).reshape(len(frame), head.outputs)
     empty = np.full(len(frame), np.nan)
     row_hash, split = frame["row_hash"].to_numpy(dtype=np.int64), frame["split"].tolist()
     if regression:
         target, nothing = frame["target"].to_numpy(dtype=np.float64), [None] * len(frame)
-        value = outputs[:, 0].astype(np.float64)
-        return HeldOut(row_hash, split, nothing, nothing, empty, np.zeros((0, 0)), target, value)
+        return HeldOut(row_hash, split, nothing, nothing, empty, np.zeros((0, 0)), target, outputs[:, 0])
     scores = softmax(outputs)
     best = scores.argmax(axis=1) if len(frame) else np.zeros(0, dtype=int)
     predicted = [labels[i] for i in best]
@@ -127,15 +126,14 @@ def score(usable: DataFrame, head: Head, labels: Sequence[str], *, regression: b
 
 
 def _forward(head: Head) -> Callable[..., Any]:
-    """Returns a UDF from unscaled features, ARRAY<FLOAT>, to the outputs of the head, ARRAY<FLOAT>."""
+    """Returns a UDF from unscaled features, an array of FLOAT or DOUBLE, to the outputs of the head in its own type."""
 
     def outputs(features: pd.Series) -> pd.Series:
-        batch = np.stack([np.asarray(row, dtype=np.float32) for row in features])
-        return pd.Series(list(head.logits(batch)))
+        return pd.Series(list(head.logits(np.stack(list(features)))))
 
     outputs.__annotations__ = {"features": pd.Series, "return": pd.Series}
     outputs.__name__ = "score_held_out"
-    return pandas_udf(outputs, "array<float>")  # type: ignore[call-overload, no-any-return]
+    return pandas_udf(outputs, f"array<{'double' if head.returns_double else 'float'}>")  # type: ignore[call-overload, no-any-return]
 
 
 __all__ = ["VALIDATION", "HeldOut", "score"]

@@ -1,6 +1,6 @@
 """The features of a call as one argument: an image, an array, an ML vector, a struct or separate columns.
 
-A scoring step takes an image or an ARRAY<FLOAT>. The other forms are converted by SQL inside the step's argument.
+A scoring step takes an image, or an array of FLOAT or DOUBLE. The other forms are converted by SQL inside the step's argument.
 """
 
 from __future__ import annotations
@@ -30,13 +30,17 @@ from sqlext.text import identifier
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a call; ``sql`` refers to it. A constant has a ``value``, and ``text`` is that value CAST to STRING."""
+    """One argument of a call; ``sql`` refers to it. A constant has a ``value``, and ``text`` is that value CAST to STRING.
+
+    A column of type CHAR(n) is ``padded`` with spaces.
+    """
 
     type: DataType
     sql: str
     constant: bool = False
     value: Any = None
     text: str | None = None
+    padded: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def _one(trained: TrainedInput, arguments: tuple[Argument, ...]) -> Argument | N
         return Argument(ArrayType(DoubleType()), f"sqlext_vector_to_array({only.sql})")
     if isinstance(only.type, NullType):
         return (
-            only if trained.kind == "image" else Argument(ArrayType(FloatType()), f"CAST({only.sql} AS ARRAY<FLOAT>)")
+            only if trained.kind == "image" else Argument(ArrayType(DoubleType()), f"CAST({only.sql} AS ARRAY<DOUBLE>)")
         )
     return only if is_image(only.type) or is_array(only.type) else None
 
@@ -138,10 +142,11 @@ def _many(trained: TrainedInput, arguments: tuple[Argument, ...], struct: str | 
         return _one(trained, arguments)
     if len(arguments) != len(trained.columns) or not all(_is_number(a.type) for a in arguments):
         return None
-    values = ", ".join(f"CAST({a.sql} AS FLOAT)" for a in arguments)
+    # DOUBLE, because the head subtracts the mean first: large numbers that differ little would be equal as FLOAT.
+    values = ", ".join(f"CAST({a.sql} AS DOUBLE)" for a in arguments)
     # Without the CASE, a NULL struct would become an array of NULLs, and predict_error would not say 'no features'.
     array = f"array({values})"
-    return Argument(ArrayType(FloatType()), f"CASE WHEN {struct} IS NOT NULL THEN {array} END" if struct else array)
+    return Argument(ArrayType(DoubleType()), f"CASE WHEN {struct} IS NOT NULL THEN {array} END" if struct else array)
 
 
 def _is_number(kind: DataType) -> bool:
@@ -158,6 +163,12 @@ def _shown_types(trained: TrainedInput, arguments: Sequence[Argument]) -> str:
         if missing and trained.kind == "columns":
             return f"a STRUCT without {', '.join(missing)}"
     return ", ".join(a.type.simpleString() for a in arguments) or "nothing"
+
+
+def array_sql(argument: Argument) -> str:
+    """Returns an array argument as a scoring step takes it: ARRAY<FLOAT> unchanged, otherwise ARRAY<DOUBLE>."""
+    of_floats = isinstance(argument.type, ArrayType) and isinstance(argument.type.elementType, FloatType)
+    return argument.sql if of_floats else f"CAST({argument.sql} AS ARRAY<DOUBLE>)"
 
 
 def image_sql(argument: Argument) -> str:

@@ -27,7 +27,7 @@ from sqlext.errors import SqlExtError
 from sqlext.networks.head import Head
 from sqlext.scoring import worker
 from sqlext.scoring.choose import Choice, choose
-from sqlext.scoring.inputs import Argument, TrainedInput, as_one, image_sql
+from sqlext.scoring.inputs import Argument, TrainedInput, array_sql, as_one, image_sql
 from sqlext.scoring.worker import ScoringSpec
 from sqlext.settings import duration_seconds, setting
 from sqlext.spark.conf import setting_bytes
@@ -219,7 +219,7 @@ def _array_steps(spark: SparkSession, spec: ScoringSpec, features: Argument, nam
     key = f"{spec.key}:array"
     function = partial(worker.predict_arrays, spec=spec)
     _register(spark, key, lambda: _Bound(scalar_udf(function, PREDICTION, name)))
-    return (Step("scored", key, (f"CAST({features.sql} AS ARRAY<FLOAT>)",)),)
+    return (Step("scored", key, (array_sql(features),)),)
 
 
 def _backbone_of(spark: SparkSession, model: ModelVersion, manifest: dict[str, Any]) -> ModelVersion | None:
@@ -282,7 +282,7 @@ def _forward_steps(
     forward = register_versions(spark, chain, embedding=name == "embedded")
     _register(spark, before, lambda: _Bound(scalar_udf(prepare, TENSOR, "decode_image", struct_input=struct)))
     _register(spark, after, lambda: _Bound(scalar_udf(post, returns, f"{name}_by_bigdl", inputs=2)))
-    argument = image_sql(features) if image else f"CAST({features.sql} AS ARRAY<FLOAT>)"
+    argument = image_sql(features) if image else array_sql(features)
     return (
         Step("prepared", before, (argument,)),
         Step(name, after, (f"sqlext_bigdl_forward('{forward}', prepared.tensor)", "prepared.error")),

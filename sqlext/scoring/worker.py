@@ -10,10 +10,10 @@ from __future__ import annotations
 import base64
 import io
 import pickle  # reads only the broadcast files that our own driver wrote
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,15 @@ from sqlext.engines import cpu_supports_bf16, load_engine
 from sqlext.engines.base import Engine
 from sqlext.images import decode as images
 from sqlext.images.preprocessing import Preprocessing, tensor
-from sqlext.networks.head import Head, softmax
+from sqlext.networks.head import Head, Numbers, softmax
 from sqlext.scoring.cache import content_hash, output_cache
 
 Floats = npt.NDArray[np.float32]
+_Array = TypeVar("_Array", bound=Numbers)
 
 NO_IMAGE = "no image"
 NO_FEATURES = "no features"
+TOO_LARGE = "the features are too large for this model"
 _CHUNK = 16  # images decoded before the engine runs: bounds a worker's memory at 16 x 600 KB for 224 x 224
 
 
@@ -135,7 +137,7 @@ def _run(batch: Floats, output: str, spec: ScoringSpec, network: Broadcast[bytes
     return scores
 
 
-def _of_good(values: list[Floats | str], function: Callable[[Floats], Floats]) -> list[Floats | str]:
+def _of_good(values: Sequence[Numbers | str], function: Callable[[Any], _Array]) -> list[_Array | str]:
     """Applies ``function`` to the values as one batch; reasons (strings) are returned unchanged."""
     good = [v for v in values if not isinstance(v, str)]
     outputs = iter(function(np.stack(good)) if good else ())
@@ -143,13 +145,13 @@ def _of_good(values: list[Floats | str], function: Callable[[Floats], Floats]) -
 
 
 def _spread(
-    results: list[Floats | str], index: list[int | None], missing: str
-) -> tuple[list[Floats | None], list[str | None]]:
+    results: Sequence[Numbers | str], index: list[int | None], missing: str
+) -> tuple[list[Numbers | None], list[str | None]]:
     """Expands the results of distinct inputs to all rows: (output or None, reason or None)."""
     return _apart([missing if i is None else results[i] for i in index])
 
 
-def _apart(results: list[Floats | str]) -> tuple[list[Floats | None], list[str | None]]:
+def _apart(results: Sequence[Numbers | str]) -> tuple[list[Numbers | None], list[str | None]]:
     """Splits results into outputs and reasons; a row has one of the two."""
     return [None if isinstance(r, str) else r for r in results], [r if isinstance(r, str) else None for r in results]
 
@@ -165,6 +167,7 @@ def embed_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network: B
 def predict_images(values: pd.Series | pd.DataFrame, spec: ScoringSpec, network: Broadcast[bytes]) -> pd.DataFrame:
     """Returns the columns of :func:`predictions` for images, from backbone and head or from the network's own scores."""
     unique, index = _unique(_rows(values))
+    results: Sequence[Numbers | str]
     results = _through_network(unique, spec, network, "scores" if spec.head is None else "embedding")
     if spec.head is not None:
         results = _of_good(results, spec.head.logits)
@@ -183,12 +186,12 @@ def tensors(values: pd.Series | pd.DataFrame, spec: ScoringSpec) -> pd.DataFrame
 # --- arrays -------------------------------------------------------------------------------------------------------
 
 
-def _features(values: Iterable[Any], spec: ScoringSpec) -> list[Floats | str]:
-    def one(value: Any) -> Floats | str:
+def _features(values: Iterable[Any], spec: ScoringSpec) -> list[Numbers | str]:
+    def one(value: Any) -> Numbers | str:
         if value is None:
             return NO_FEATURES
-        # A NULL element becomes NaN.
-        array = np.asarray(value, dtype=np.float32)
+        # A NULL element becomes NaN. In float64, because a mean may be subtracted that float32 cannot hold.
+        array = np.asarray(value, dtype=np.float64)
         if array.shape != (spec.width,):
             return f"expected {spec.width} values, got {array.size}"
         finite = np.isfinite(array)
@@ -202,29 +205,34 @@ def _features(values: Iterable[Any], spec: ScoringSpec) -> list[Floats | str]:
     return [one(value) for value in values]
 
 
-def _over_arrays(
-    values: pd.Series, spec: ScoringSpec, function: Callable[[Floats], Floats]
-) -> tuple[list[Floats | None], list[str | None]]:
-    return _apart(_of_good(_features(values, spec), function))
+def _scaled(values: pd.Series, spec: ScoringSpec) -> list[Numbers | str]:
+    """Returns the checked, standardised arrays, or reasons."""
+    assert spec.head is not None
+    return _finite(_of_good(_features(values, spec), spec.head.scale))
+
+
+def _finite(results: Sequence[Numbers | str]) -> list[Numbers | str]:
+    """Replaces arrays that overflowed FLOAT by a reason."""
+    return [r if isinstance(r, str) or np.isfinite(r).all() else TOO_LARGE for r in results]
 
 
 def predict_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
     """Returns the columns of :func:`predictions` for feature arrays, from the head."""
     assert spec.head is not None
-    return predictions(*_over_arrays(values, spec, spec.head.logits), spec)
+    outputs = _finite(_of_good(_scaled(values, spec), spec.head.of_scaled))
+    return predictions(*_apart(outputs), spec)
 
 
 def scaled_arrays(values: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
     """Returns the columns tensor (checked, standardised arrays) and error, the input of BigDL's forward in the JVM."""
-    assert spec.head is not None
-    outputs, errors = _over_arrays(values, spec, spec.head.scale)
+    outputs, errors = _apart(_scaled(values, spec))
     return pd.DataFrame({"tensor": _column(outputs), "error": _column(errors)})
 
 
 # --- results ------------------------------------------------------------------------------------------------------
 
 
-def predictions(outputs: list[Floats | None], errors: list[str | None], spec: ScoringSpec) -> pd.DataFrame:
+def predictions(outputs: Sequence[Numbers | None], errors: list[str | None], spec: ScoringSpec) -> pd.DataFrame:
     """Turns raw outputs into the columns label, score, value, error, version, scores (probabilities in label order).
 
     A regressor has only a ``value``, in the units of its target; its label, score and scores are NULL.
@@ -243,14 +251,14 @@ def predictions(outputs: list[Floats | None], errors: list[str | None], spec: Sc
     return pd.DataFrame({name: _column(values) for name, values in columns.items()})
 
 
-def _scores(outputs: list[Floats | None], spec: ScoringSpec) -> list[Any]:
+def _scores(outputs: Sequence[Numbers | None], spec: ScoringSpec) -> list[Any]:
     """Returns the probabilities of each row, or None if it has no output."""
-    good = [o for o in outputs if o is not None]
+    good: list[Any] = [o for o in outputs if o is not None]
     each = iter(_probabilities(np.stack(good), spec.scores_kind) if good else ())
     return [None if o is None else next(each) for o in outputs]
 
 
-def _probabilities(outputs: Floats, kind: str) -> npt.NDArray[np.float64]:
+def _probabilities(outputs: Numbers, kind: str) -> npt.NDArray[np.float64]:
     return softmax(outputs) if kind == "logits" else outputs.astype(np.float64)
 
 
@@ -264,8 +272,12 @@ def _column(values: list[Any]) -> pd.Series:
 
 def from_forward(forwarded: pd.Series, errors: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
     """Turns BigDL's outputs (class scores as logits or log-probabilities) into the columns of :func:`predictions`."""
-    outputs = [None if value is None else np.asarray(value, dtype=np.float32) for value in forwarded]
+    outputs = [None if value is None else _restored(np.asarray(value, dtype=np.float32), spec) for value in forwarded]
     return predictions(outputs, [None if e is None else str(e) for e in errors], spec)
+
+
+def _restored(output: Floats, spec: ScoringSpec) -> Numbers:
+    return output if spec.head is None else spec.head.restore(output)
 
 
 def embedding_from_forward(forwarded: pd.Series, errors: pd.Series) -> pd.DataFrame:

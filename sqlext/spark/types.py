@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
@@ -13,7 +15,10 @@ from pyspark.sql.types import (
     StringType,
     StructType,
     UserDefinedType,
+    _parse_datatype_json_string,
 )
+
+from sqlext.text import identifier
 
 # Fields of Spark's image struct (`ImageSchema`), which BigDL's shares.
 IMAGE_FIELDS = ("origin", "height", "width", "nChannels", "mode", "data")
@@ -55,17 +60,54 @@ def type_from_json(kind: Any) -> DataType:
     return StructType.fromJson({"type": "struct", "fields": [field]}).fields[0].dataType
 
 
+def with_known_types(frame: DataFrame) -> DataFrame:
+    """The rows with each column as STRING whose type PySpark does not know, such as INTERVAL YEAR TO MONTH.
+
+    PySpark could not even list the columns otherwise.
+    """
+    kinds = [(field["name"], field["type"]) for field in json.loads(frame._jdf.schema().json())["fields"]]
+    unknown = [_has_unknown(kind) for _, kind in kinds]
+    if not any(unknown):
+        return frame
+    columns = [
+        F.col(identifier(name)).cast("string").alias(name) if bad else F.col(identifier(name))
+        for (name, _), bad in zip(kinds, unknown, strict=True)
+    ]
+    return frame.select(*columns)
+
+
+# The keys of Spark's JSON form of a type below which other types are.
+_PARTS = ("elementType", "keyType", "valueType", "type")
+_NESTED = ("struct", "array", "map", "udt")
+
+
+def _has_unknown(kind: Any) -> bool:
+    """Whether Spark's JSON form of a type has a part that PySpark does not know."""
+    if not isinstance(kind, dict):
+        return kind not in _NESTED and not _is_known(str(kind))
+    parts = [kind[key] for key in _PARTS if key in kind] + [field["type"] for field in kind.get("fields", ())]
+    return any(map(_has_unknown, parts))
+
+
+def _is_known(name: str) -> bool:
+    try:
+        _parse_datatype_json_string(json.dumps(name))
+    except Exception:  # PySpark has raised different classes here
+        return False
+    return True
+
+
 def _known(kind: Any) -> Any:
-    """The type with its user-defined types replaced by what they hold, except vectors.
+    """The type with its user-defined types replaced by what they hold, except vectors, and unknown types by STRING.
 
     PySpark imports and calls the Python class that a user-defined type names; a table's schema must not choose that.
     """
-    if isinstance(kind, list):
-        return [_known(part) for part in kind]
     if not isinstance(kind, dict):
-        return kind
-    if kind.get("type") != "udt":
-        return {key: _known(value) for key, value in kind.items()}
-    if vector := VECTORS.get(str(kind.get("class"))):
-        return {**kind, "pyClass": vector}
-    return _known(kind["sqlType"])
+        return "string" if _has_unknown(kind) else kind
+    if kind.get("type") == "udt":
+        vector = VECTORS.get(str(kind.get("class")))
+        return {**kind, "pyClass": vector} if vector else _known(kind["sqlType"])
+    parts: dict[str, Any] = {key: _known(kind[key]) for key in _PARTS if key in kind}
+    if "fields" in kind:
+        parts["fields"] = [{**field, "type": _known(field["type"])} for field in kind["fields"]]
+    return {**kind, **parts}

@@ -10,7 +10,7 @@ from pyspark.sql.types import DoubleType, FloatType
 from sqlext.sources import ColumnOf
 from sqlext.spark.types import is_vector
 from sqlext.text import identifier
-from sqlext.training.features import NO_NUMBER, NULL_LABEL, not_finite
+from sqlext.training.features import NO_NUMBER, NULL_LABEL, too_large
 from sqlext.training.plan import TrainPlan
 
 _PLAIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -30,7 +30,7 @@ def bad_rows_query(plan: TrainPlan, why: Counter[str], width: int) -> str:
     if set(why) - {NULL_LABEL, NO_NUMBER}:
         tests.append(_bad_features(plan, width))
     if NO_NUMBER in why:
-        tests.append(_bad_number(plan.label, as_float=plan.regression))
+        tests.append(_bad_number(plan.label, scaled=True))
     elif NULL_LABEL in why:
         tests.append(f"{_name(plan.label)} IS NULL")
     columns, sources = "*", [plan.source_text]
@@ -44,21 +44,21 @@ def bad_rows_query(plan: TrainPlan, why: Counter[str], width: int) -> str:
 def _bad_features(plan: TrainPlan, width: int) -> str:
     features = plan.features
     if features.kind == "columns":
-        return " OR ".join(_bad_number(column, as_float=True) for column in features.columns)
+        return " OR ".join(_bad_number(column, scaled=plan.embedder.scaled) for column in features.columns)
     name = _name(features.columns[0])
     if features.kind == "image":
         return f"image_error({name}) IS NOT NULL"
     values = f"sqlext_vector_to_array({name})" if is_vector(features.columns[0].type) else name
-    wrong = f"x IS NULL OR {not_finite('x', as_float=True)}"
+    wrong = f"x IS NULL OR isnan(x) OR {too_large('x', scaled=plan.embedder.scaled)}"
     return f"{name} IS NULL OR size({values}) <> {width} OR exists({values}, x -> {wrong})"
 
 
-def _bad_number(column: ColumnOf, *, as_float: bool) -> str:
+def _bad_number(column: ColumnOf, *, scaled: bool) -> str:
     name = _name(column)
     # Other types have neither NaN nor infinity, and none of their values is too large for a FLOAT.
     if not isinstance(column.type, (FloatType, DoubleType)):
         return f"{name} IS NULL"
-    return f"{name} IS NULL OR {not_finite(name, as_float=as_float)}"
+    return f"{name} IS NULL OR isnan({name}) OR {too_large(name, scaled=scaled)}"
 
 
 def _name(column: ColumnOf) -> str:

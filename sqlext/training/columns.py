@@ -6,7 +6,19 @@ from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, DataType, DecimalType, FractionalType, NumericType, StringType, StructField
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    ByteType,
+    DataType,
+    DecimalType,
+    FloatType,
+    FractionalType,
+    NumericType,
+    ShortType,
+    StringType,
+    StructField,
+)
 
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
@@ -14,6 +26,9 @@ from sqlext.grammar.reader import Source
 from sqlext.sources import ColumnOf, find_column, refuse_ambiguous
 from sqlext.spark.types import is_array, is_image, is_vector
 from sqlext.text import identifier
+
+_FLOAT_BYTES = 4
+_FITS_FLOAT = (BooleanType, ByteType, ShortType, FloatType)
 
 
 @dataclass(frozen=True)
@@ -39,16 +54,24 @@ class Features:
         return f"xxhash64({', '.join(column.sql for column in self.columns)})"
 
     def values(self) -> Column:
-        """The image, or the features as ARRAY<FLOAT>."""
+        """The image, or the features as an array: of FLOAT if it holds every value of their types, otherwise of DOUBLE."""
         first = self.columns[0]
         if self.kind == "image":
             return F.expr(first.sql)
+        number = "float" if self.value_bytes == _FLOAT_BYTES else "double"
         if self.kind == "columns":
-            return F.array(*[F.expr(column.sql).cast("float") for column in self.columns])
+            return F.array(*[F.expr(column.sql).cast(number) for column in self.columns])
         if is_vector(first.type):
             # It returns NULL for NULL; Spark's own vector_to_array fails.
-            return F.expr(f"sqlext_vector_to_array({first.sql})").cast("array<float>")
-        return F.expr(first.sql).cast("array<float>")
+            return F.expr(f"sqlext_vector_to_array({first.sql})").cast(f"array<{number}>")
+        return F.expr(first.sql).cast(f"array<{number}>")
+
+    @property
+    def value_bytes(self) -> int:
+        """The size of a feature among the rows of a training."""
+        types = [c.type.elementType if isinstance(c.type, ArrayType) else c.type for c in self.columns]
+        fits = self.kind == "image" or all(isinstance(kind, _FITS_FLOAT) for kind in types)
+        return _FLOAT_BYTES if fits else 2 * _FLOAT_BYTES
 
 
 def is_number(kind: DataType) -> bool:

@@ -16,6 +16,7 @@ from sqlext.scoring.choose import Choice
 from sqlext.scoring.inputs import Argument
 from sqlext.scoring.steps import apply_steps, embedding_steps
 from sqlext.sources import ColumnOf
+from sqlext.spark.labels import label_sql
 from sqlext.training.columns import Features
 
 # A task of 64 images takes a few seconds, so that progress moves and a lost executor costs little.
@@ -24,15 +25,20 @@ ROWS_PER_TASK = 64
 FEWEST_ROWS, TASKS_PER_CORE = 16, 8
 NULL_LABEL = "NULL label"
 NO_NUMBER = "NaN or infinite value to predict"
+LARGEST_FLOAT = "3.4028234663852886e38D"
 
 
 @dataclass(frozen=True)
 class Embedder:
-    """How features are computed: by a backbone, or taken as they are (an array or columns; ``choice`` is None)."""
+    """How features are computed: by a backbone, or taken as they are (an array or columns; ``choice`` is None).
+
+    ``scaled``: they are scaled in DOUBLE later, so that they may be larger than a FLOAT.
+    """
 
     features: Features
     backbone: ModelVersion | None
     choice: Choice | None
+    scaled: bool = False
 
     @property
     def embeds(self) -> bool:
@@ -46,10 +52,10 @@ def feature_rows(
     embedder: Embedder,
     rows: int,
     *,
-    regression: bool,
     keep: Mapping[str, str] | None = None,
 ) -> DataFrame:
-    """Rows with label, label_text STRING, row_hash BIGINT, features ARRAY<FLOAT>, error STRING, and the columns of ``keep``.
+    """Rows with label, label_text STRING, row_hash BIGINT, features (an array of FLOAT or DOUBLE), error STRING, and the
+    columns of ``keep``.
 
     ``error`` says why a row is bad; it is NULL for good rows. Images of rows without a label are not decoded.
 
@@ -59,15 +65,17 @@ def feature_rows(
     features, further = embedder.features, keep or {}
     frame = source.select(
         F.expr(label.sql).alias("label"),
-        F.expr(label.sql).cast("string").alias("label_text"),
+        F.expr(label_sql(label.sql, label.type)).alias("label_text"),
         F.expr(features.hash_sql).alias("row_hash"),
         features.values().alias("raw"),
         *[F.expr(sql).alias(name) for name, sql in further.items()],
     )
     columns = ["label", "label_text", "row_hash", *further]
-    bad_label = _bad_label(label, regression=regression)
+    of_numbers = isinstance(label.type, (FloatType, DoubleType))
     if not embedder.embeds:
-        return frame.select(*columns, F.col("raw").alias("features"), _error(bad_label, _array_error()))
+        return frame.select(
+            *columns, F.col("raw").alias("features"), _error(_array_error(embedder), of_numbers=of_numbers)
+        )
     # Decoding is the expensive part, and a row without a label is not used.
     frame = frame.withColumn("raw", F.when(F.col("label").isNotNull(), F.col("raw")))
     frame = _spread(spark, frame, rows)
@@ -75,32 +83,26 @@ def feature_rows(
     assert embedder.choice is not None
     steps = embedding_steps(spark, embedder.backbone, Argument(features.columns[0].type, "raw"), embedder.choice)
     embedded = apply_steps(frame, steps)
-    embedding = F.col("embedded.embedding").alias("features")
-    return embedded.select(*columns, embedding, _error(bad_label, F.col("embedded.error")))
+    return embedded.select(
+        *columns, F.col("embedded.embedding").alias("features"), _error(F.col("embedded.error"), of_numbers=of_numbers)
+    )
 
 
-def _bad_label(label: ColumnOf, *, regression: bool) -> Column:
-    test = not_finite("label", as_float=regression) if isinstance(label.type, (FloatType, DoubleType)) else "false"
-    return F.expr(test)
-
-
-def not_finite(number: str, *, as_float: bool) -> str:
-    """SQL that is true for NaN and infinity.
-
-    :param as_float: whether a DOUBLE that becomes infinite as a FLOAT counts, too. It does for features and for the target of
-        a regression, because heads compute in FLOAT; any finite DOUBLE can be the name of a class.
-    """
-    return f"isnan({number}) OR abs({f'float({number})' if as_float else number}) = float('inf')"
-
-
-def _error(bad_label: Column, error: Column) -> Column:
+def _error(error: Column, *, of_numbers: bool) -> Column:
     """The column ``error``: a NULL label comes first, then a label or target that is not finite, then ``error``."""
-    why = F.when(F.col("label").isNull(), F.lit(NULL_LABEL)).when(bad_label, F.lit(NO_NUMBER))
-    return why.otherwise(error).alias("error")
+    number = F.col("label").cast("double")
+    target = F.isnan(number) | (F.abs(number) == float("inf"))
+    why = F.when(F.col("label").isNull(), F.lit(NULL_LABEL))
+    return (why.when(target, F.lit(NO_NUMBER)) if of_numbers else why).otherwise(error).alias("error")
 
 
-def _array_error() -> Column:
-    bad = F.expr(f"exists(raw, x -> x IS NULL OR {not_finite('x', as_float=False)})")
+def too_large(value: str, *, scaled: bool) -> str:
+    """SQL of whether a number is infinite or, unless it is scaled in DOUBLE, larger than the largest FLOAT."""
+    return f"abs({value}) = double('infinity')" if scaled else f"abs({value}) > {LARGEST_FLOAT}"
+
+
+def _array_error(embedder: Embedder) -> Column:
+    bad = F.expr(f"exists(raw, x -> x IS NULL OR isnan(x) OR {too_large('x', scaled=embedder.scaled)})")
     return (
         F.when(F.col("raw").isNull() | (F.size("raw") == 0), F.lit("no features"))
         .when(bad, F.lit("NULL, NaN or infinite value in the features"))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from pyspark.sql import functions as F
 
 from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
@@ -15,14 +16,14 @@ from sqlext.catalog.layout import HEAD
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.names import VALIDATION
-from sqlext.networks.head import Head
+from sqlext.networks.head import Floats, Head
 from sqlext.text import first_few
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
 from sqlext.training.recorder import RunRecorder
 from sqlext.training.request import TrainRequest
 from sqlext.training.rows import Rows
-from sqlext.training.scaling import Floats, Scaling, TargetScale, start_weights
+from sqlext.training.scaling import Scaling, TargetScale, start_weights
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,13 @@ def fit(
 ) -> Fitted:
     """Trains the head on the training rows and measures it on the validation rows; test rows are not used.
 
-    :raises SqlExtError: TRAINING_CANCELLED, WARM_START_MISMATCH, INVALID_OPTION_VALUE for class_weights, and those of
+    :raises SqlExtError: INVALID_FEATURES, INVALID_TARGET, TRAINING_CANCELLED, WARM_START_MISMATCH, INVALID_OPTION_VALUE for
+        class_weights, and those of
         :func:`~sqlext.bigdl.training.train_head`.
     """
     spec = _spec(plan, labels, rows.width)
     scaling = rows.scaling(features=plan.standardize, target=plan.regression)
+    _check_scaling(plan, scaling)
     target = scaling.target
     start = _start(context, plan, request, labels, spec, scaling)
     trained_rows = sum(rows.trained.values())
@@ -66,10 +69,24 @@ def fit(
     )
     if trained.stopped == "cancelled":
         raise SqlExtError("TRAINING_CANCELLED", model=plan.name, run_id=run.run_id)
-    if target is not None:
-        history = [target.in_units(epoch) for epoch in trained.history]
-        trained = replace(trained, weights=target.fold(trained.weights), history=history)
-    return Fitted(trained, Head(tuple(trained.weights), scaling.mean, scaling.std), spec, target)
+    if target is None:
+        return Fitted(trained, Head(tuple(trained.weights), scaling.mean, scaling.std), spec, None)
+    trained = replace(trained, history=[target.in_units(epoch) for epoch in trained.history])
+    return Fitted(trained, Head(tuple(target.fold(trained.weights)), scaling.mean, scaling.std), spec, target)
+
+
+def _check_scaling(plan: TrainPlan, scaling: Scaling) -> None:
+    """:raises SqlExtError: INVALID_FEATURES, INVALID_TARGET for values whose spread no DOUBLE or FLOAT can hold."""
+    if scaling.target is not None and (problem := scaling.target.problem):
+        raise SqlExtError("INVALID_TARGET", column=plan.label.text, problem=problem, offset=plan.label_offset)
+    if scaling.mean is None or scaling.std is None:
+        return
+    bad = np.flatnonzero(~np.isfinite(scaling.mean) | ~np.isfinite(scaling.std))
+    if len(bad):
+        names = [column.text for column in plan.features.columns]
+        column = names[bad[0]] if plan.features.kind == "columns" else f"{names[0]}[{bad[0]}]"
+        problem = "its values are so large that their squares exceed DOUBLE; divide them by a constant"
+        raise SqlExtError("INVALID_FEATURES", column=column, problem=problem, offset=plan.source_offset)
 
 
 def _spec(plan: TrainPlan, labels: Labels, width: int) -> HeadSpec:

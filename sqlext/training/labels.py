@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from pyspark.sql import Column
 from pyspark.sql import functions as F
+from pyspark.sql.types import DecimalType, DoubleType, FloatType
 
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
+from sqlext.spark.labels import label_sql
 from sqlext.text import first_few
 from sqlext.training.plan import TrainPlan
 
@@ -57,27 +59,38 @@ def read_labels(plan: TrainPlan) -> Labels:
         )
     # Sorted before the cast to STRING: 2 comes before 10.
     counted = pairs.groupBy("label", "side").count().orderBy("label")
-    text = F.col("label").cast("string").alias("text")
     # A label has up to three rows, one per split. If the limit cuts any off, more labels exist than are allowed.
-    found = counted.select("label", text, "side", "count").limit(3 * (MAX_CLASSES + 2)).collect()
+    found = counted.select(*_described(plan), "side", "count").limit(3 * (MAX_CLASSES + 2)).collect()
     rows = [row for row in found if row.side != _VALIDATE_FROM or plan.validation_rows is None]
     validation_rows = sum(row["count"] for row in found) - sum(row["count"] for row in rows)
     _check_sides(plan, Counter({row.side: row["count"] for row in rows}))
     total = sum(row["count"] for row in rows)
     if plan.regression:
-        null_rows = sum(row["count"] for row in rows if row.label == 1)
+        null_rows = sum(row["count"] for row in rows if row.text == "1")
         _need_rows(plan, total, known=total - null_rows)
         return Labels((), total, null_rows, validation_rows)
-    known = [row for row in rows if _is_class(row.label) and row.side == TRAIN]
-    null_rows = sum(row["count"] for row in rows if not _is_class(row.label))
+    known = [row for row in rows if row.text is not None and row.side == TRAIN]
+    null_rows = sum(row["count"] for row in rows if row.text is None)
     _need_rows(plan, total, known=len(known))
     _check(known, plan)
     return Labels(tuple(row.text for row in known), total, null_rows, validation_rows)
 
 
-def _is_class(label: Any) -> bool:
-    """False for NULL, NaN and infinity: rows with these labels are bad rows, which are skipped."""
-    return label is not None and not (isinstance(label, float) and not math.isfinite(label))
+def _described(plan: TrainPlan) -> list[Column]:
+    """The text of each label, and whether it is a fraction. Not the label itself: Python has no date after the year 9999.
+
+    The text is NULL for NULL, NaN and infinity: rows with these labels are bad rows, which are skipped.
+    """
+    kind, label = plan.label.type, F.col("label")
+    if plan.regression:
+        return [label.cast("string").alias("text"), F.lit(None).alias("fraction")]
+    text = F.expr(label_sql("label", kind))
+    if isinstance(kind, (FloatType, DoubleType)):
+        # NaN fails the test, too: for Spark it is greater than infinity.
+        text = F.when(F.abs("label") < float("inf"), text)
+    number = isinstance(kind, (FloatType, DoubleType, DecimalType))
+    fraction = label % F.lit(1) != 0 if number else F.lit(False)
+    return [text.alias("text"), fraction.alias("fraction")]
 
 
 def _need_rows(plan: TrainPlan, total: int, known: int) -> None:
@@ -106,8 +119,7 @@ def _check_sides(plan: TrainPlan, found: Collection[str | None]) -> None:
 
 def _check(known: list[Any], plan: TrainPlan) -> None:
     label, many = plan.label, len(known) > MAX_CLASSES
-    fractional = label.type.typeName() in ("double", "float", "decimal")
-    fractions = [r.text for r in known if float(r.label) % 1] if fractional else []
+    fractions = [row.text for row in known if row.fraction]
     if many or fractions:
         what = f"more than {MAX_CLASSES:,} distinct values" if many else f"fractional numbers such as {fractions[0]}"
         problem = (

@@ -160,7 +160,7 @@ def make_plan(context: Context, request: TrainRequest, name: ModelName, existing
         label=label,
         label_offset=wanted.offset,
         regression=request.regression,
-        embedder=embedder,
+        embedder=replace(embedder, scaled=bool(options["standardize"])),
         validation=validation,
         validation_rows=_validation_rows(context, request, [label, *features.columns]),
         side=side,

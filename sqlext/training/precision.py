@@ -67,7 +67,7 @@ def _embedded_in_bf16(context: Context, plan: TrainPlan, hashes: list[int]) -> d
     source = plan.validation_rows if plan.validation_rows is not None else plan.source
     picked = source.where(F.expr(plan.features.hash_sql).isin(hashes))
     low = Embedder(plan.features, plan.backbone, Choice("openvino", "bf16"))
-    rows = feature_rows(context.spark, picked, plan.label, low, len(hashes), regression=plan.regression)
+    rows = feature_rows(context.spark, picked, plan.label, low, len(hashes))
     rows = rows.select("row_hash", "features")
     rows.persist()  # gives one job: adaptive execution would start one per stage, but it does not touch cached plans
     try:

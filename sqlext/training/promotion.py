@@ -7,6 +7,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import TimestampType
 
 from sqlext.catalog.backbones import recorded_backbone
 from sqlext.catalog.entry import ModelVersion
@@ -21,6 +22,7 @@ from sqlext.grammar.reader import Source
 from sqlext.networks.head import Head
 from sqlext.scoring.choose import choose_for_embedding
 from sqlext.sources import ColumnOf, find_column
+from sqlext.spark.labels import has_instants
 from sqlext.training.columns import Features
 from sqlext.training.features import Embedder, feature_rows
 from sqlext.training.plan import TrainPlan
@@ -72,13 +74,22 @@ def default_value(context: Context, plan: TrainPlan, rows: Rows, default: ModelV
     manifest = context.catalog.read_manifest(default)
     head = Head.from_onnx(context.catalog.read_bytes(default, HEAD))
     labels = list(manifest.get("labels") or ())
+    _check_labels(plan, default, manifest)
     usable = rows.usable.where(F.col("side") == VALIDATION)
     features = _features(plan, manifest)
     # With the same columns and backbone, the default takes the features that this run has cached.
     if features.hash_sql != plan.features.hash_sql or default.backbone_id != _id(plan.backbone):
-        usable = _with_other_features(context, plan, rows, usable, manifest, features)
+        scaled = head.mean is not None
+        usable = _with_other_features(context, plan, rows, usable, manifest, features, scaled=scaled)
     scored = score(usable.where(F.size("features") == head.width), head, labels, regression=plan.regression)
     return quality(plan.metric, scored, labels)
+
+
+def _check_labels(plan: TrainPlan, default: ModelVersion, manifest: dict[str, Any]) -> None:
+    """:raises SqlExtError: INVALID_LABEL for labels of the default that cannot be compared with those of this run."""
+    if isinstance(plan.label.type, TimestampType) and not has_instants(manifest.get("labels") or ()):
+        problem = f"version {default.version} stores its timestamps without a time zone; use promote = 'always'"
+        raise SqlExtError("INVALID_LABEL", column=plan.label.text, problem=problem)
 
 
 def _id(version: ModelVersion | None) -> str | None:
@@ -98,7 +109,14 @@ def _features(plan: TrainPlan, manifest: dict[str, Any]) -> Features:
 
 
 def _with_other_features(
-    context: Context, plan: TrainPlan, rows: Rows, usable: DataFrame, manifest: dict[str, Any], features: Features
+    context: Context,
+    plan: TrainPlan,
+    rows: Rows,
+    usable: DataFrame,
+    manifest: dict[str, Any],
+    features: Features,
+    *,
+    scaled: bool,
 ) -> DataFrame:
     """The validation rows with the features that the default takes, computed again from the source."""
     recorded, backbone, choice = manifest.get("backbone"), None, None
@@ -112,8 +130,8 @@ def _with_other_features(
     hashes = usable.select("row_hash").distinct()
     picked = source.withColumn("_row_hash", F.expr(plan.features.hash_sql))
     picked = picked.join(F.broadcast(hashes), picked["_row_hash"] == hashes["row_hash"], "leftsemi").drop("_row_hash")
-    embedder, count = Embedder(features, backbone, choice), sum(rows.validated.values())
-    computed = feature_rows(context.spark, picked, plan.label, embedder, count, regression=plan.regression)
+    embedder = Embedder(features, backbone, choice, scaled=scaled)
+    computed = feature_rows(context.spark, picked, plan.label, embedder, sum(rows.validated.values()))
     target = F.col("label").cast("double") if plan.regression else F.lit(None).cast("double")
     return computed.where("error IS NULL").select(
         "label_text", "row_hash", "features", target.alias("target"), F.lit(VALIDATION).alias("side")

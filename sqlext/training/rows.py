@@ -106,7 +106,7 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
         bad = _bad_rows(plan, groups, width, total)
         usable = everything.where(F.col("error").isNull() & (F.size("features") == width))
         counted = _counts(group for group in groups if group.wrong(width) is None)
-        partitions = -(-_bytes(total, width) // _PARTITION_BYTES)
+        partitions = -(-_bytes(plan, total, width) // _PARTITION_BYTES)
         if splits and not few:
             usable, counted = _split(plan, usable, split_by_hash, partitions, cached)
         if splits and _held_out_only(counted):
@@ -132,7 +132,8 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
 def _are_few(context: Context, plan: TrainPlan, rows: int) -> bool:
     """Whether all feature rows together are small: well below what one task may train on."""
     one_task = min(setting_bytes(context.spark, "train.localMaxBytes"), executor_heap(context.spark) // SHARE_OF_HEAP)
-    return _bytes(rows, _expected_width(context, plan) or _UNKNOWN_WIDTH) <= one_task // _GATHERED_SHARE
+    width = _expected_width(context, plan) or _UNKNOWN_WIDTH
+    return _bytes(plan, rows, width) <= one_task // _GATHERED_SHARE
 
 
 def _expected_width(context: Context, plan: TrainPlan) -> int | None:
@@ -142,8 +143,8 @@ def _expected_width(context: Context, plan: TrainPlan) -> int | None:
     return len(plan.features.columns) if plan.features.kind == "columns" else None
 
 
-def _bytes(rows: int, width: int) -> int:
-    return rows * (4 * width + _ROW_BYTES)
+def _bytes(plan: TrainPlan, rows: int, width: int) -> int:
+    return rows * (plan.features.value_bytes * width + _ROW_BYTES)
 
 
 def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFrame, int]:
@@ -156,14 +157,12 @@ def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFr
     # A row whose group is NULL is a group by itself.
     unit = f"CASE WHEN {plan.group.sql} IS NULL THEN {own} ELSE xxhash64({plan.group.sql}) END" if plan.group else own
     keep = {"given_side": plan.side_sql or f"'{TRAIN}'", "unit": unit}
-    rows = feature_rows(spark, plan.source, plan.label, embedder, labels.rows, regression=plan.regression, keep=keep)
+    rows = feature_rows(spark, plan.source, plan.label, embedder, labels.rows, keep=keep)
     if plan.validation_rows is None:
         return rows, labels.rows
     count = labels.validation_rows
     keep = {"given_side": f"'{VALIDATION}'", "unit": own}
-    extra = feature_rows(
-        spark, plan.validation_rows, plan.label, embedder, count, regression=plan.regression, keep=keep
-    )
+    extra = feature_rows(spark, plan.validation_rows, plan.label, embedder, count, keep=keep)
     return rows.unionByName(extra), labels.rows + count
 
 

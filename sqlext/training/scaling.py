@@ -1,28 +1,33 @@
-"""Scales features and targets by the training rows, so that BigDL sees scaled numbers and users see their own units."""
+"""Scales features and targets by the training rows, so that BigDL sees scaled numbers and users see their own units.
+
+BigDL computes in float32. Means are subtracted and added in float64, so that large numbers that differ little (times in
+milliseconds, ids) keep the digits in which they differ.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from sqlext.bigdl.records import Epoch
 from sqlext.evaluation.names import TRAIN
-from sqlext.networks.head import Head
+from sqlext.networks.head import Floats, Head, Numbers, fits_float, narrowed
 
-Floats = npt.NDArray[np.float32]
+# Weights in the target's units must fit into float32, between 1e-38 and 3e38.
+_LARGEST, _SMALLEST = 1e30, 1e-30
 
 
 @dataclass(frozen=True)
 class Scaling:
     """How features and target are scaled; None means not scaled. ``mean`` and ``std`` have shape (width,)."""
 
-    mean: Floats | None = None
-    std: Floats | None = None
+    mean: Numbers | None = None
+    std: Numbers | None = None
     target: TargetScale | None = None
 
     @classmethod
@@ -57,13 +62,16 @@ def _summary() -> Column:
     return Summarizer.metrics("mean", "std").summary(array_to_vector(F.col("features")))
 
 
-def _moments(summary: Row) -> tuple[Floats, Floats]:
-    """Mean and standard deviation (1 for a constant feature) of each feature, both of shape (width,)."""
-    mean, std = (np.asarray(summary[key].toArray(), dtype=np.float32) for key in ("mean", "std"))
-    return mean, np.where(std > 0, std, np.float32(1))
+def _moments(summary: Row) -> tuple[Numbers, Numbers]:
+    """Mean and standard deviation (1 for a constant feature) of each feature, both of shape (width,).
+
+    They are not finite if the feature's values are too large for DOUBLE to square them.
+    """
+    mean, std = (np.asarray(summary[key].toArray(), dtype=np.float64) for key in ("mean", "std"))
+    return narrowed(mean, np.where(std == 0, 1.0, std))
 
 
-def scale_features(rows: DataFrame, mean: Floats, std: Floats) -> DataFrame:
+def scale_features(rows: DataFrame, mean: Numbers, std: Numbers) -> DataFrame:
     centre, width = (F.array(*[F.lit(float(x)) for x in values]) for values in (mean, std))
     scaled = F.transform("features", lambda x, i: ((x - centre[i]) / width[i]).cast("float"))
     return rows.withColumn("features", scaled)
@@ -71,15 +79,16 @@ def scale_features(rows: DataFrame, mean: Floats, std: Floats) -> DataFrame:
 
 @dataclass(frozen=True)
 class TargetScale:
-    """Mean and standard deviation (1 for a constant target) of a regression's target over the training rows."""
+    """Mean and standard deviation (1 for a ``constant`` target) of a regression's target over the training rows."""
 
     mean: float
     std: float
+    constant: bool = False
 
     @classmethod
     def of(cls, moments: Row) -> TargetScale:
         """From ``m`` and ``s``, the mean and the standard deviation."""
-        return cls(float(moments.m), float(moments.s) or 1.0)
+        return cls(float(moments.m), float(moments.s) or 1.0, constant=moments.s == 0)
 
     def scale(self, rows: DataFrame) -> DataFrame:
         return rows.withColumn("target", (F.col("target") - self.mean) / self.std)
@@ -94,18 +103,33 @@ class TargetScale:
             metric_value=None if epoch.metric_value is None else epoch.metric_value * self.std,
         )
 
-    def fold(self, weights: Sequence[Floats]) -> list[Floats]:
-        """Weights whose last layer predicts in the target's units instead of scaled ones."""
+    @property
+    def problem(self) -> str | None:
+        """Why BigDL cannot learn the target; None if it can."""
+        if not (math.isfinite(self.std) and math.isfinite(self.mean)) or self.std > _LARGEST:
+            return f"its values spread over more than {_LARGEST:g}, about the range of FLOAT; divide them by a constant"
+        if self.std < _SMALLEST:
+            return f"its values spread over less than {_SMALLEST:g}; multiply them by a constant"
+        return None
+
+    def fold(self, weights: Sequence[Floats]) -> list[Numbers]:
+        """Weights whose last layer predicts in the target's units instead of scaled ones.
+
+        The last bias is float64 if float32 would lose digits of the target.
+        """
         *others, weight, bias = weights
         # In float64, so that only the result is rounded to float32.
         shifted = bias.astype(np.float64) * self.std + self.mean
-        return [*others, (weight.astype(np.float64) * self.std).astype(np.float32), shifted.astype(np.float32)]
+        if fits_float(self.mean, self.std):
+            shifted = shifted.astype(np.float32)
+        return [*others, (weight.astype(np.float64) * self.std).astype(np.float32), shifted]
 
-    def unfold(self, weights: Sequence[Floats]) -> list[Floats]:
+    def unfold(self, weights: Sequence[Numbers]) -> list[Floats]:
         """The reverse of :meth:`fold`."""
         *others, weight, bias = weights
         shifted = (bias.astype(np.float64) - self.mean) / self.std
-        return [*others, (weight.astype(np.float64) / self.std).astype(np.float32), shifted.astype(np.float32)]
+        scaled = (weight.astype(np.float64) / self.std, shifted)
+        return [np.asarray(w, dtype=np.float32) for w in (*others, *scaled)]
 
 
 def start_weights(head: Head, scaling: Scaling) -> list[Floats]:
@@ -118,5 +142,6 @@ def start_weights(head: Head, scaling: Scaling) -> list[Floats]:
     # scaling of the head (0) and of this run (1).
     weight = first.astype(np.float64) / stds[0]
     shifted = bias.astype(np.float64) + weight @ np.broadcast_to(means[1] - means[0], (head.width,))
-    weights = [(weight * stds[1]).astype(np.float32), shifted.astype(np.float32), *rest]
-    return weights if target is None else target.unfold(weights)
+    # Rounded to float32 at the end: the last bias may be float64.
+    weights = [weight * stds[1], shifted, *rest]
+    return [np.asarray(w, dtype=np.float32) for w in weights] if target is None else target.unfold(weights)

@@ -11,6 +11,7 @@ from sqlext.training.outcome import Outcome
 from sqlext.training.plan import TrainPlan
 
 _MOST_COLUMNS = 20
+_MOST_SINGLE = 10  # more classes with a single row than this are rather the values of an id
 
 
 def trained(outcome: Outcome, entry: ModelEntry, version: ModelVersion) -> str:
@@ -55,7 +56,10 @@ def _no_metric(outcome: Outcome) -> str:
     if outcome.rows.validated:
         return f"{outcome.plan.metric} is not defined on these rows"
     kind = outcome.plan.validation.kind
-    why = {"none": "VALIDATE NONE", "split": "rows with identical features are not split apart"}
+    together = "rows with identical features are not split apart"
+    if set(outcome.rows.trained.values()) == {1}:
+        together = "the only row" + ("" if outcome.plan.regression else " of a class") + " is used for training"
+    why = {"none": "VALIDATE NONE", "split": together}
     return f"no validation rows ({why.get(kind, 'VALIDATE ' + outcome.plan.validation.text)})"
 
 
@@ -121,6 +125,7 @@ def _data(outcome: Outcome) -> list[str]:
     if outcome.rows.shared:
         what = "held-out" if outcome.rows.tested else VALIDATION
         parts.append(f"{outcome.rows.shared} {what} rows have the same features as a training row")
+    parts += _too_little(outcome)
     if plan.architecture == "mlp" and not plan.hidden:
         parts.append("USING mlp without hidden layers is linear: OPTIONS (hidden = '256,64') adds two")
     if not plan.regression:
@@ -133,4 +138,22 @@ def _data(outcome: Outcome) -> list[str]:
     if plan.options["precision"] == "bf16" and outcome.precision["use"] != "bf16":
         reason = outcome.precision.get("reason", "bf16 gave other results than f32 on validation rows")
         parts.append(f"scores in f32, not bf16: {reason}")
+    return parts
+
+
+def _too_little(outcome: Outcome) -> list[str]:
+    """What cannot be learned because there are too few rows, or rows with too few values."""
+    plan, trained, width, parts = outcome.plan, outcome.rows.trained, outcome.rows.width, []
+    rows = sum(trained.values())
+    # Features from a backbone are often more than the rows, and its training has seen many more pictures.
+    if width > rows and plan.backbone is None:
+        parts.append(f"{width} features are more than {rows} training rows: the model may only memorise the rows")
+    if plan.regression:
+        constant = outcome.fitted.target is not None and outcome.fitted.target.constant
+        return parts + ([f"{plan.label.text} has the same value in each training row"] if constant else [])
+    single = [name for name in outcome.labels.names if trained[name] == 1 and not outcome.rows.held_out[name]]
+    if single:
+        which = f"classes with a single row, which is used for training: {first_few([*map(repr, single)], 3)}"
+        identity = f"; is {plan.label.text} an id and not a class?" if len(single) > _MOST_SINGLE else ""
+        parts.append(which + identity)
     return parts

@@ -1,4 +1,4 @@
-"""Warns of numeric columns that are probably not features: row numbers, and copies of the column to predict."""
+"""Warns of numeric columns that are probably not features: constants, row numbers, and copies of the column to predict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SAME = 0.999999  # correlation above which a column is a copy of the target
 
 
 def suspicious_columns(plan: TrainPlan, rows: DataFrame) -> list[str]:
-    """A warning for each numeric column that is different in each row, or that maps one-to-one to the label.
+    """A warning for each numeric column that has one value, is different in each row, or maps one-to-one to the label.
 
     Only whole numbers can be row numbers: measured values are usually all different.
 
@@ -33,7 +33,9 @@ def suspicious_columns(plan: TrainPlan, rows: DataFrame) -> list[str]:
     exact = _exact(rows, sorted({*unique, *copies})) if unique or (copies and not plan.regression) else {}
     sentences = []
     for i, name in enumerate(names):
-        if i in copies and (plan.regression or _is_one_to_one(exact, i)):
+        if found[f"distinct_{i}"] == 1 and found.rows > 1:
+            sentences.append(f"{name} has the same value in each row, so that nothing can be learned from it")
+        elif i in copies and (plan.regression or _is_one_to_one(exact, i)):
             what = "target" if plan.regression else "label"
             sentences.append(f"{name} maps one-to-one to the {what} {plan.label.text}: is it a copy?")
         elif i in unique and exact[f"values_{i}"] == found.rows > 2:

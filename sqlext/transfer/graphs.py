@@ -18,6 +18,7 @@ from sqlext.catalog.backbones import recorded_backbone
 from sqlext.catalog.entry import ModelVersion
 from sqlext.catalog.facade import ModelCatalog
 from sqlext.catalog.layout import HEAD, NETWORK
+from sqlext.errors import SqlExtError
 from sqlext.networks.graph import PRODUCER
 from sqlext.networks.head import Head
 from sqlext.networks.scores import VALUE
@@ -72,7 +73,7 @@ class Described:
 def graph_of(catalog: ModelCatalog, version: ModelVersion) -> tuple[onnx.ModelProto, Described]:
     """Returns the version as a graph without metadata, and the content of the metadata.
 
-    :raises SqlExtError: BACKBONE_MISSING.
+    :raises SqlExtError: BACKBONE_MISSING, EXPORT_NOT_POSSIBLE.
     """
     manifest = catalog.read_manifest(version)
     if manifest["kind"] == "backbone":
@@ -80,6 +81,9 @@ def graph_of(catalog: ModelCatalog, version: ModelVersion) -> tuple[onnx.ModelPr
         return network, described_network(manifest, network)
     head = Head.from_onnx(catalog.read_bytes(version, HEAD))
     labels = tuple(manifest["labels"]) if manifest.get("labels") else None
+    if manifest["input"]["kind"] == "image" and head.returns_double:
+        reason = "the values of its target need DOUBLE, and a network that begins with an image returns FLOAT"
+        raise SqlExtError("EXPORT_NOT_POSSIBLE", model=version, format="ONNX or BIGDL", reason=reason)
     if manifest["input"]["kind"] != "image":
         features = {key: manifest[key] for key in OF_A_HEAD if manifest.get(key) is not None}
         layers = onnx.load_from_string(head.to_onnx())
@@ -110,7 +114,7 @@ def message(model: onnx.ModelProto, described: Described) -> str:
     """Says what the graph takes and returns, for users who run it elsewhere."""
     outputs = " and ".join(f"'{output.name}'" for output in model.graph.output)
     taken = (
-        "the features, N x width, unscaled"
+        f"the features, N x width, unscaled{', as DOUBLE' if _is_double(model.graph.input[0]) else ''}"
         if described.head
         else "N x 3 x S x S, preprocessed as described in its metadata"
     )
@@ -119,7 +123,18 @@ def message(model: onnx.ModelProto, described: Described) -> str:
         if described.labels and described.options.get("scores") != "probabilities"
         else ""
     )
+    if _is_double(model.graph.output[-1]):
+        meaning = " (DOUBLE)"
     return f"input '{model.graph.input[0].name}' takes {taken}; output {outputs}{meaning}"
+
+
+def _is_double(value: onnx.ValueInfoProto) -> bool:
+    return bool(value.type.tensor_type.elem_type == TensorProto.DOUBLE)
+
+
+def needs_double(model: onnx.ModelProto) -> bool:
+    """Whether a trained model's features or target need DOUBLE, which not every format has."""
+    return any(_is_double(value) for value in (*model.graph.input, *model.graph.output))
 
 
 def with_metadata(model: onnx.ModelProto, described: Described) -> bytes:

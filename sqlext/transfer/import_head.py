@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,33 +89,34 @@ def _read(graph: GraphFile) -> tuple[Head, dict[str, Any]]:
     return head, described
 
 
+# Sub and Div (Add and Mul in BigDL's form), Gemm nodes with Relu between them; Cast stands between DOUBLE and FLOAT.
+_OPERATORS = re.compile(r"((Sub Div|Add Mul)( Cast)? )?(Gemm Relu )*Gemm( Cast Add)?")
+
+
 def _chain(graph: onnx.GraphProto) -> Head:
-    """Reads a graph that is one chain: Sub and Div (Add and Mul in BigDL's form), then Gemm nodes with Relu between them.
+    """Reads a graph that is one chain, as :meth:`Head.to_onnx` and BigDL's export write it.
 
     :raises ValueError, KeyError, IndexError: if the graph has another form.
     """
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    nodes, current, scaling, weights = list(graph.node), graph.input[0].name, [], []
-    if nodes[0].op_type in ("Sub", "Add"):
-        scaling = [arrays[node.input[1]].reshape(-1).astype(np.float32) for node in nodes[:2]]
-        # BigDL's files hold the scaling as an addition of -mean and a multiplication by 1/std (sqlext/bigdl/operators.py).
-        if [node.op_type for node in nodes[:2]] == ["Add", "Mul"]:
-            scaling = [-scaling[0], np.float32(1) / scaling[1]]
-        elif [node.op_type for node in nodes[:2]] != ["Sub", "Div"]:
-            raise ValueError("no scaling")
-    wanted = ["Gemm", "Relu"] * len(nodes)
-    for position, node in enumerate(nodes):
-        if node.input[0] != current:
-            raise ValueError("no chain")
-        current = node.output[0]
-        if position < len(scaling):
-            continue
-        if node.op_type != wanted[position - len(scaling)]:
-            raise ValueError(node.op_type)
-        if node.op_type == "Gemm":
-            weights += [arrays[name] for name in node.input[1:3]]
-    if len(weights) % 2 or current != graph.output[0].name or nodes[-1].op_type != "Gemm":
-        raise ValueError("no linear layer at its end")
+    operators = " ".join(node.op_type for node in graph.node)
+    names = [graph.input[0].name, *(node.output[0] for node in graph.node)]
+    chained = all(node.input[0] == name for node, name in zip(graph.node, names, strict=False))
+    if not _OPERATORS.fullmatch(operators) or not chained or names[-1] != graph.output[0].name:
+        raise ValueError("no chain of layers")
+    scaling: list[Any] = []
+    weights: list[Any] = []
+    for node in graph.node:
+        constants = [arrays[name] for name in node.input[1:]]
+        if node.op_type in ("Gemm", "Add") and weights:
+            weights += constants
+        elif node.op_type == "Gemm":
+            weights = constants
+        else:
+            scaling += [constant.reshape(-1) for constant in constants]
+    # BigDL's files hold the scaling as an addition of -mean and a multiplication by 1/std (sqlext/bigdl/operators.py).
+    if operators.startswith("Add"):
+        scaling = [-scaling[0], np.float32(1) / scaling[1]]
     for weight, bias in zip(weights[::2], weights[1::2], strict=True):
         if weight.ndim != 2 or bias.shape != weight.shape[:1]:
             raise ValueError("sizes")
@@ -123,8 +125,7 @@ def _chain(graph: onnx.GraphProto) -> Head:
 
 def _write_bigdl(context: Context, head: Head, kind: str, folder: Path) -> None:
     if missing(context.spark) is None:
-        hidden = tuple(int(weight.shape[0]) for weight in head.weights[:-2:2])
-        spec = HeadSpec(head.width, None if kind == REGRESSOR else head.outputs, hidden)
+        spec = HeadSpec.of(head, regression=kind == REGRESSOR)
         save_head(context.spark, spec, list(head.weights), folder)
 
 

@@ -12,10 +12,10 @@ import org.apache.spark.sql.catalyst.analysis._
 import org.apache.spark.sql.catalyst.catalog.SessionCatalog
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.parser.CatalystSqlParser
-import org.apache.spark.sql.catalyst.util.toPrettySQL
+import org.apache.spark.sql.catalyst.util.{CharVarcharUtils, toPrettySQL}
 import org.apache.spark.sql.connector.catalog.CatalogManager
 import org.apache.spark.sql.internal.SQLConf
-import org.apache.spark.sql.types.{AtomicType, BinaryType, StringType}
+import org.apache.spark.sql.types.{AtomicType, BinaryType, CharType, StringType}
 
 /** A call of one of our functions: shown with its name and arguments in columns and plans, but run as `replacement`. */
 case class SqlFunction(name: String, parameters: Seq[Expression], replacement: Expression)
@@ -81,9 +81,17 @@ object SqlFunctions {
 
   private def describe(argument: Expression): Map[String, Any] = {
     val constant = constantValue(argument)
-    val description = Map("type" -> Hub.json.readTree(argument.dataType.json), "text" -> toPrettySQL(argument))
+    val description = Map("type" -> Hub.json.readTree(argument.dataType.json), "text" -> toPrettySQL(argument),
+      "padded" -> isChar(argument))
     description ++ Map("constant" -> constant.isDefined) ++ constant.map("value" -> _) ++
       constant.flatMap(_ => string(argument)).map("string" -> _)
+  }
+
+  /** Whether the argument is a CHAR(n) column, which Spark has filled up with spaces. */
+  private def isChar(argument: Expression): Boolean = argument match {
+    case named: NamedExpression if named.resolved =>
+      CharVarcharUtils.getRawType(named.metadata).exists(_.isInstanceOf[CharType])
+    case _ => false
   }
 
   /** Some(null) for a constant NULL; None if it is not a constant, or one that only the optimizer can evaluate. */

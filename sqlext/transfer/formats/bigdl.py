@@ -23,7 +23,7 @@ from sqlext.networks.graph import PRODUCER
 from sqlext.networks.onnx_file import invalid
 from sqlext.spark.paths import local_file
 from sqlext.transfer.formats.base import Exported, GraphFile
-from sqlext.transfer.graphs import Described, graph_of, message
+from sqlext.transfer.graphs import Described, graph_of, message, needs_double
 
 BESIDE = (".weights", ".json")
 
@@ -68,6 +68,9 @@ def _graph(file: Path) -> GraphFile:
 def stage(catalog: ModelCatalog, version: ModelVersion, staged: Path) -> Exported:
     """Writes a definition and weights that BigDL can load without this package, and a file for the rest."""
     model, described = graph_of(catalog, version)
+    if needs_double(model):
+        why = "its features or target need DOUBLE, and BigDL computes in FLOAT; FORMAT ONNX can express it"
+        raise SqlExtError("EXPORT_NOT_POSSIBLE", model=version, format="BIGDL", reason=why)
     layers = onnx_to_bigdl.plan_graph(model)
     reason = missing(catalog.spark)
     if layers.problems:

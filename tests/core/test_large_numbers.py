@@ -1,0 +1,150 @@
+"""Numbers with a large offset train, evaluate and score as without it; data that no model can learn from is described."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.sql import Row, SparkSession
+
+from tests.support.results import one
+
+OFFSETS = {"plain": 0, "millis": 1_700_000_000_000, "huge": 10**39}
+FAST = "OPTIONS (epochs = 30, learning_rate = 0.1, early_stop = false)"
+
+
+@pytest.fixture(scope="module")
+def large(spark: SparkSession) -> Iterator[str]:
+    """Database `large`: 80 rows with x from 0 to 79,000 and y = 3 x, both also with an offset."""
+    spark.sql("CREATE DATABASE large")
+    spark.sql("USE large")
+    spark.sql(
+        "CREATE TABLE t STORED AS PARQUET AS SELECT id, id * 1000 AS plain, 1700000000000 + id * 1000 AS millis, "
+        "1e39D * (1 + id) AS huge, id >= 40 AS late, IF(id % 5 = 0, 'validation', 'train') AS part, 3 * id AS y, "
+        "1700000000000 + 3 * id AS y_millis FROM range(0, 80, 1, 1)"
+    )
+    yield "large"
+    spark.sql("USE default")
+    spark.sql("DROP DATABASE large CASCADE")
+
+
+def train(spark: SparkSession, name: str, features: str, predicted: str, options: str = FAST) -> Row:
+    return one(spark, f"TRAIN MODEL {name} FROM t FEATURES ({features}) {predicted} VALIDATE BY part {options}")
+
+
+def values(spark: SparkSession, call: str) -> list[float]:
+    return [row.v for row in spark.sql(f"SELECT {call} AS v FROM t ORDER BY id").collect()]
+
+
+def test_features_with_an_offset(spark: SparkSession, large: str) -> None:
+    plain = train(spark, "c_plain", "plain", "LABEL late")
+    scores = values(spark, "classify_score_of('c_plain', true, plain)")
+    assert plain.metric_value > 0.9
+    for name, features in (("millis", "millis"), ("huge", "huge"), ("arrays", "array(millis)")):
+        source, call = ("millis", f"array({name})") if name == "arrays" else (name, name)
+        if name == "arrays":
+            spark.sql("CREATE OR REPLACE TEMPORARY VIEW a AS SELECT array(millis) AS xs, late, part FROM t")
+            row = one(spark, f"TRAIN MODEL c_arrays FROM a FEATURES (xs) LABEL late VALIDATE BY part {FAST}")
+            call = "array(millis)"
+        else:
+            row = train(spark, f"c_{name}", features, "LABEL late")
+        assert (row.metric_value, row.rows_skipped) == (plain.metric_value, 0), source
+        assert row.loss == pytest.approx(plain.loss, rel=1e-3)
+        assert values(spark, f"classify_score_of('c_{name}', true, {call})") == pytest.approx(scores, abs=1e-3)
+        found = one(spark, f"EVALUATE MODEL c_{name} FROM {'a' if name == 'arrays' else 't'}")
+        assert found.accuracy == one(spark, "EVALUATE MODEL c_plain FROM t").accuracy
+    again = one(spark, "TRAIN MODEL c_millis OPTIONS (promote = 'if_better', epochs = 1, warm_start = 'c_millis@1')")
+    assert again.loss <= row.loss * 1.05  # it starts where the other ended
+
+
+@pytest.mark.parametrize("features", ["plain", "millis"])
+def test_targets_with_an_offset(spark: SparkSession, large: str, tmp_path: Path, features: str) -> None:
+    plain = train(spark, "r_plain", features, "TARGET y")
+    wanted = values(spark, f"predict_value('r_plain', {features})")
+    row = train(spark, "r_millis", features, "TARGET y_millis")
+    assert row.metric_value == pytest.approx(plain.metric_value, rel=1e-3)
+    assert row.baseline_value == pytest.approx(plain.baseline_value, rel=1e-3)
+    found = np.array(values(spark, f"predict_value('r_millis', {features})")) - 1.7e12
+    assert found == pytest.approx(wanted, abs=0.01)
+    metrics = one(spark, "EVALUATE MODEL r_millis FROM t")
+    errors = found - 3 * np.arange(80)
+    assert metrics.rmse == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-4)
+    assert metrics.mae == pytest.approx(np.abs(errors).mean(), rel=1e-4)
+    assert metrics.r2 == pytest.approx(1 - (errors**2).sum() / (9 * np.var(np.arange(80)) * 80), rel=1e-4)
+    spark.conf.set("spark.sqlext.engine", "bigdl")
+    by_bigdl = np.array(values(spark, f"predict_value('r_millis', {features})")) - 1.7e12
+    spark.conf.unset("spark.sqlext.engine")
+    assert by_bigdl == pytest.approx(found, abs=0.01)
+    out = one(spark, f"EXPORT MODEL r_millis TO 'file:{tmp_path}/r.onnx' FORMAT ONNX")
+    assert "output 'logits' (DOUBLE)" in out.message
+    spark.sql(f"IMPORT MODEL r_back_{features} FROM 'file:{tmp_path}/r.onnx' FORMAT ONNX")
+    back = np.array(values(spark, f"predict_value('r_back_{features}', {features})")) - 1.7e12
+    assert back == pytest.approx(found, abs=0.001)
+    with pytest.raises(AnalysisException, match=r"EXPORT_NOT_POSSIBLE.*need DOUBLE"):
+        spark.sql(f"EXPORT MODEL r_millis TO 'file:{tmp_path}/r.bigdl' FORMAT BIGDL")
+
+
+def test_numbers_that_do_not_fit(spark: SparkSession, large: str) -> None:
+    spread = "(SELECT plain, 1e300D * id AS wide, late, part FROM t)"
+    for clauses, says in (
+        ("FEATURES (wide) LABEL late", r"INVALID_FEATURES.*wide.*divide them by a constant"),
+        ("FEATURES (plain) TARGET wide", r"INVALID_TARGET.*wide.*divide them by a constant"),
+    ):
+        with pytest.raises(AnalysisException, match=says):
+            spark.sql(f"TRAIN MODEL x FROM {spread} {clauses} VALIDATE BY part")
+    train(spark, "c_small", "plain", "LABEL late")
+    row = one(spark, "SELECT predict('c_small', 1e300D) AS p")
+    assert (row.p.label, row.p.error) == (None, "the features are too large for this model")
+
+
+@pytest.mark.parametrize(
+    ("source", "clauses", "says"),
+    [
+        (
+            "SELECT id AS x, string(id) AS y FROM range(2)",
+            "LABEL y",
+            "no validation rows (the only row of a class is used",
+        ),
+        ("SELECT id AS x, id AS y FROM range(1)", "TARGET y", "no validation rows (the only row is used for training)"),
+        ("SELECT id AS x, string(id) AS y FROM range(20)", "LABEL y", "is y an id and not a class?"),
+        (
+            "SELECT id AS x, IF(id = 0, 'one', 'more') AS y FROM range(9)",
+            "LABEL y",
+            "classes with a single row, which is used for training: 'one'",
+        ),
+        ("SELECT 5 AS x, id % 2 AS y FROM range(9)", "LABEL y", "x has the same value in each row"),
+        ("SELECT id AS x, 5 AS y FROM range(9)", "TARGET y", "y has the same value in each training row"),
+        (
+            "SELECT array(id, 1, id * id, 3, 4, 5, 6, 7, 8, 9) AS x, id % 2 AS y FROM range(9)",
+            "LABEL y",
+            "10 features are more than",
+        ),
+    ],
+)
+def test_data_without_a_lesson(spark: SparkSession, large: str, source: str, clauses: str, says: str) -> None:
+    row = one(
+        spark, f"TRAIN MODEL degenerate_{clauses[:1]} FROM ({source}) FEATURES (x) {clauses} OPTIONS (epochs = 1)"
+    )
+    assert says in row.message
+
+
+def test_labels_of_other_numeric_types(spark: SparkSession, large: str) -> None:
+    spark.sql(
+        f"TRAIN MODEL by_type FROM (SELECT plain, CAST(late AS DECIMAL(10, 1)) AS y FROM t) LABEL y FEATURES (plain) {FAST}"
+    )
+    wanted = one(spark, "EVALUATE MODEL by_type FROM (SELECT plain, CAST(late AS DECIMAL(10, 1)) AS y FROM t)").accuracy
+    assert wanted > 0.9
+    for kind in ("DECIMAL(20, 4)", "INT", "DOUBLE", "STRING"):
+        expression = f"CAST(CAST(late AS INT) AS {kind})"
+        found = one(spark, f"EVALUATE MODEL by_type FROM (SELECT plain, {expression} AS y FROM t)")
+        assert (found.accuracy, found.rows_unknown_label) == (wanted, 0), kind
+        scores = values(spark, f"classify_score_of('by_type', {expression}, plain)")
+        assert None not in scores
+    found = one(spark, "EVALUATE MODEL by_type FROM (SELECT plain, CAST(late AS INT) + 0.5D AS y FROM t)")
+    assert found.rows_unknown_label == 80
+    assert None not in values(spark, "classify_score_of('by_type', 1, plain)")
+    with pytest.raises(AnalysisException, match="UNKNOWN_LABEL"):
+        spark.sql("SELECT classify_score_of('by_type', 0.5, plain) FROM t")
