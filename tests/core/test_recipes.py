@@ -87,5 +87,6 @@ def test_statements_in_the_comparison_are_run() -> None:
 
 def test_the_glossary_has_one_sentence_per_word() -> None:
     rows = re.findall(r"^\| (?!word|---)(.+?) \| (.+) \|$", (ROOT / "docs/words.md").read_text(), re.MULTILINE)
-    assert len({word for word, _ in rows}) == len(rows) == 74
+    assert rows
+    assert len({word for word, _ in rows}) == len(rows)
     assert all(". " not in meaning for _, meaning in rows), "one sentence each"
