@@ -124,7 +124,7 @@ def _sample(context: Context, plan: TrainPlan) -> tuple[int, Counter[str], int |
 
 
 def _numbers(context: Context, plan: TrainPlan, rows: DataFrame) -> DataFrame:
-    return feature_rows(context.spark, rows, plan.label, plan.embedder, SAMPLE, regression=plan.regression)
+    return feature_rows(context.spark, rows, plan.label, plan.embedder, SAMPLE)
 
 
 def _warnings(context: Context, plan: TrainPlan) -> list[str]:
