@@ -12,7 +12,7 @@ from hashlib import sha256
 from PIL import Image
 
 START, END = b"\xff\xd8", b"\xff\xd9"
-_DQT, _SOS, _DRI = 0xDB, 0xDA, 0xDD
+_DQT, _SOS, _DRI, _APP1 = 0xDB, 0xDA, 0xDD, 0xE1
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7}
 _PROGRESSIVE = {0xC2, 0xCA}
 _OTHER = {
@@ -23,8 +23,9 @@ _OTHER = {
 # Markers whose segments are needed for the pixels: frames, tables and scans, and how the colours are stored (APP0, APP14),
 # with the length of a body that is not cut.
 _NEEDED = dict.fromkeys(_FRAMES | {0xC4, 0xCC, _DQT, _DRI, _SOS}, 1) | {0xE0: 14, 0xEE: 12}
-# The next marker after a scan: neither a stuffed byte nor a restart marker nor a fill byte.
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+# The next marker after a scan: neither a stuffed byte nor a restart marker nor a fill byte. Without \xff+, which would take
+# quadratic time in a file that ends with millions of 0xFF.
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 # Zero bytes that the data of a scan may end with; more of them are padding.
 _OWN_ZEROS = 2
 _MANY = 64
@@ -56,14 +57,18 @@ class Jpeg:
     scans: list[Scan] = field(default_factory=list)
     ended: bool = False
     needed: list[bytes] = field(default_factory=list)
+    exif: bytes = b""
 
 
 def structure(data: bytes) -> Jpeg:
     """Reads the segments up to the end of the image, or as far as they go."""
     jpeg, complete = Jpeg(), 0
     for marker, body, scan in _segments(data):
+        segment = b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2, "big") + body + scan
         if len(body) >= _NEEDED.get(marker, 1 << 16):
-            jpeg.needed.append(b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2, "big") + body + scan)
+            jpeg.needed.append(segment)
+        elif marker == _APP1 and body.startswith(b"Exif\0\0"):
+            jpeg.exif = jpeg.exif or segment
         if marker in _FRAMES and len(body) >= 6 and not jpeg.frame:
             jpeg.frame, jpeg.bits = marker, body[0]
             jpeg.size = (int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big"))
@@ -129,20 +134,25 @@ def unsupported(data: bytes) -> str | None:
 def only_pixels(data: bytes) -> Iterator[bytes]:
     """Files with the same pixels that a decoder may read although it refused ``data``: without profiles and comments.
 
+    The first one keeps the EXIF data, which hold the orientation, the second one does not, since they may be what is damaged.
     Nothing is returned for a file whose pixels are not complete.
     """
     jpeg = structure(data)
-    if not jpeg.scans:
-        return
-    if jpeg.ended:
-        yield START + b"".join(jpeg.needed) + END
-        return
-    if not _all_scans(jpeg):
-        return
+    file = _repaired(jpeg)
+    if file is not None:
+        yield from (START + exif + file[len(START) :] for exif in dict.fromkeys((jpeg.exif, b"")))
+
+
+def _repaired(jpeg: Jpeg) -> bytes | None:
+    """The segments that are needed for the pixels as a file, if the pixels are complete."""
+    if jpeg.scans and jpeg.ended:
+        return START + b"".join(jpeg.needed) + END
+    if not jpeg.scans or not _all_scans(jpeg):
+        return None
     for tail in _tails(jpeg.scans[-1].data):
         if _complete(jpeg, tail) and not _superfluous(jpeg, tail):
-            yield _file(jpeg.needed, tail)
-            return
+            return _file(jpeg.needed, tail)
+    return None
 
 
 def _file(segments: list[bytes], tail: bytes) -> bytes:

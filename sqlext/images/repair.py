@@ -76,20 +76,25 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _webp(data: bytes) -> Iterator[bytes]:
-    """The first picture of a WebP file whose profile, EXIF data or texts are damaged, in a file of its own."""
-    at, alpha, canvas = 12, b"", b""
+    """The first picture of a WebP file with damaged parts: with its EXIF data, which hold the orientation, and without."""
+    chunks = dict(reversed(list(_webp_chunks(data))))
+    picture = chunks.get(b"VP8 ") or chunks.get(b"VP8L")
+    if picture is None:
+        return
+    canvas, alpha = chunks.get(b"VP8X", b""), chunks.get(b"ALPH", b"")
+    for exif in dict.fromkeys((chunks.get(b"EXIF", b"") if canvas else b"", b"")):
+        # Only these flags stay, for transparency and EXIF: the other parts that the flags announce are left out.
+        flags = bytes([canvas[8] & 0x10 | (0x08 if exif else 0)]) if canvas else b""
+        body = canvas[:8] + flags + canvas[9:] + alpha + picture + exif
+        yield b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, chunk) of each complete chunk, padded to an even length."""
+    at = 12
     while at + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, at)
-        chunk = data[at : at + 8 + length + length % 2]
-        if kind in (b"VP8 ", b"VP8L"):
-            if len(chunk) < 8 + length:
-                return
-            body = canvas + alpha + chunk + b"\0" * (len(chunk) % 2)
-            yield b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
-            return
-        if kind == b"ALPH":
-            alpha = chunk
-        if kind == b"VP8X" and len(chunk) == 18:
-            # Only the flag for transparency stays: the other parts that the flags announce are left out.
-            canvas = chunk[:8] + bytes([chunk[8] & 0x10]) + chunk[9:]
-        at += len(chunk)
+        chunk = data[at : at + 8 + length]
+        if len(chunk) == 8 + length and (kind != b"VP8X" or length == 10):
+            yield kind, chunk + b"\0" * (length % 2)
+        at += 8 + length + length % 2

@@ -228,6 +228,10 @@ def _values(rows: Bytes, page: Page, width: int, depth: int) -> Samples:
     rows = np.ascontiguousarray(rows)
     bits, count = page.bits, width * depth
     predictor = page.number(tags.PREDICTOR, 1) if page.compression not in (1, 32773) else 1
+    if predictor == 3 and page.kind != "f":
+        raise ImageError("corrupt TIFF: whole numbers with the predictor for floating-point numbers")
+    if predictor == 2 and page.photometric == tags.YCBCR and depth != 3:
+        raise ImageError("unsupported image: TIFF with differences of subsampled YCbCr colours")
     if predictor == 3:
         return _undone_bytes(rows, bits, width, depth).view(f">f{bits // 8}").reshape(len(rows), width, depth)
     if bits not in _WHOLE:

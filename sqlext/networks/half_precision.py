@@ -19,7 +19,7 @@ TYPES = {"to", "dtype", "output_dtype", "stash_type"}
 def widen(model: onnx.ModelProto) -> str | None:
     """Changes a graph in place; returns the type that it replaced, such as 'float16'."""
     found: set[int] = set()
-    for tensor in tensors(model.graph):
+    for tensor in tensors(model):
         if tensor.data_type in HALF:
             found.add(tensor.data_type)
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -33,7 +33,7 @@ def parse(data: bytes, folder: Path | None) -> onnx.ModelProto:
     if not model.graph.node or not model.opset_import:
         raise invalid(name_file(data))
     _check_versions(model)
-    for tensor in tensors(model.graph):
+    for tensor in tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _load_external(tensor, folder)
     _check(model)
@@ -105,20 +105,31 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
         taken.add(node.name)
 
 
-def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor of a graph, including those in attributes and subgraphs."""
+def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor of a network, wherever a path to another file could hide: also in attributes, subgraphs and functions."""
+    yield from _in_graph(model.graph)
+    for function in model.functions:
+        yield from _in_nodes(function.node)
+
+
+def _in_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
-        yield sparse.values
-        yield sparse.indices
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            # Also in the subgraphs of If and Loop, where a path to another file could hide.
-            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                yield from tensors(inner)
+        yield from (sparse.values, sparse.indices)
+    yield from _in_nodes(graph.node)
+
+
+def _in_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for attribute in (attribute for node in nodes for attribute in node.attribute):
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        for sparse in ([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []) + list(
+            attribute.sparse_tensors
+        ):
+            yield from (sparse.values, sparse.indices)
+        for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+            yield from _in_graph(inner)
 
 
 def external_files(file: Path) -> list[str]:
@@ -127,10 +138,10 @@ def external_files(file: Path) -> list[str]:
     :raises SqlExtError: INVALID_NETWORK for a file outside the folder.
     """
     try:
-        graph = onnx.load(str(file), load_external_data=False).graph
+        model = onnx.load(str(file), load_external_data=False)
     except Exception:  # `parse` reports a file that is not ONNX
         return []
-    external = (t for t in tensors(graph) if t.data_location == onnx.TensorProto.EXTERNAL)
+    external = (t for t in tensors(model) if t.data_location == onnx.TensorProto.EXTERNAL)
     return sorted({_location(tensor) for tensor in external})
 
 

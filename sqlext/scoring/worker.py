@@ -273,7 +273,17 @@ def _column(values: list[Any]) -> pd.Series:
 def from_forward(forwarded: pd.Series, errors: pd.Series, spec: ScoringSpec) -> pd.DataFrame:
     """Turns BigDL's outputs (class scores as logits or log-probabilities) into the columns of :func:`predictions`."""
     outputs = [None if value is None else _restored(np.asarray(value, dtype=np.float32), spec) for value in forwarded]
-    return predictions(outputs, [None if e is None else str(e) for e in errors], spec)
+    reasons = [
+        TOO_LARGE if _overflows(output, spec) else None if error is None else str(error)
+        for output, error in zip(outputs, errors, strict=True)
+    ]
+    good = [output if reason is None else None for output, reason in zip(outputs, reasons, strict=True)]
+    return predictions(good, reasons, spec)
+
+
+def _overflows(output: Numbers | None, spec: ScoringSpec) -> bool:
+    """Whether a head computed infinity or NaN, as in :func:`_finite`; a network's log-probabilities may be infinite."""
+    return spec.head is not None and output is not None and not np.isfinite(output).all()
 
 
 def _restored(output: Floats, spec: ScoringSpec) -> Numbers:

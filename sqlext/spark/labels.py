@@ -46,7 +46,8 @@ def known_label_sql(sql: str, kind: DataType, manifest: dict[str, Any]) -> str:
     trained, own = str(manifest.get("label_type") or "string"), label_sql(sql, kind)
     if trained == "timestamp":
         return _known_instant(sql, kind, own, manifest.get("labels") or ())
-    if not trained.startswith(_NUMBERS) or trained == kind.simpleString():
+    # Without its precision: `int` must not match `interval day to second`.
+    if trained.split("(")[0] not in _NUMBERS or trained == kind.simpleString():
         return own
     if not isinstance(kind, (NumericType, StringType)):
         return own

@@ -6,9 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
+import pandas as pd
 import pytest
 
 from sqlext.networks.head import Head, Numbers, narrowed
+from sqlext.scoring.worker import TOO_LARGE, ScoringSpec, from_forward
 from sqlext.training.scaling import Scaling, TargetScale, start_weights
 from sqlext.transfer.import_head import _chain
 
@@ -79,3 +81,12 @@ def test_features_that_overflow_are_infinite() -> None:
     assert np.isinf(Head(tuple(LAYERS)).scale(np.array([[1e39, 0.0, 0.0]]))).any()
     mean, std = narrowed(np.full(3, 1e39), np.full(3, 1e38))
     assert np.isfinite(Head(tuple(LAYERS), mean, std).scale(np.full((1, 3), 1.1e39))).all()
+
+
+def test_outputs_of_bigdl_that_overflow_are_a_reason() -> None:
+    head = Head((np.ones((2, 1), np.float32), np.zeros(2, np.float32)))
+    spec = ScoringSpec("k", head=head, labels=("a", "b"))
+    forwarded = pd.Series([[np.inf, 1.0], [1.0, 2.0], None])
+    found = from_forward(forwarded, pd.Series([None, None, "no features"]), spec)
+    assert found["label"].tolist() == [None, "b", None]
+    assert found["error"].tolist() == [TOO_LARGE, None, "no features"]

@@ -219,6 +219,22 @@ def test_a_turned_png_stays_turned() -> None:
                 assert (info(data).width, info(data).height) == (50, 70)
 
 
+def test_a_turned_jpeg_and_webp_stay_turned() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    jpeg = encoded(SMOOTH, "JPEG", exif=exif)
+    webp = encoded(NOISE, "WEBP", lossless=True, exif=exif, xmp=b"<x:xmpmeta/>" * 9)
+    for whole, cut in ((jpeg, jpeg[:-2]), (webp, webp[:-20])):
+        assert np.array_equal(np.asarray(decode(cut)), np.asarray(decode(whole)))
+        assert (info(cut).width, info(cut).height) == decode(whole).size
+
+
+def test_a_jpeg_that_ends_with_millions_of_ff_is_truncated() -> None:
+    """Such files are found on damaged flash memory. Searching them for a marker must not take quadratic time."""
+    with pytest.raises(ImageError, match="truncated JPEG"):
+        decode(JPEG[: len(JPEG) * 2 // 3] + b"\xff" * 5_000_000)
+
+
 def test_pillows_own_settings_are_untouched() -> None:
     """A user's functions in the same process see Pillow as they left it, and cannot make missing pixels look complete."""
     names = ("MAX_TEXT_CHUNK", "MAX_TEXT_MEMORY")

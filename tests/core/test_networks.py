@@ -257,6 +257,29 @@ def test_weights_from_elsewhere_are_refused(tmp_path: Path, location: str, reaso
         read_network(external(inner, location))
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("inside", ["function", "graph"])
+def test_weights_from_elsewhere_cannot_hide(tmp_path: Path, inside: str, sparse: bool) -> None:
+    tensor = TensorProto(name="hidden", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="../secret.bin")
+    if sparse:
+        indices = onnx.helper.make_tensor("indices", TensorProto.INT64, [1], [0])
+        node = onnx.helper.make_node("Constant", [], ["b"])
+        attribute = node.attribute.add(name="sparse_value", type=onnx.AttributeProto.SPARSE_TENSOR)
+        attribute.sparse_tensor.CopyFrom(onnx.SparseTensorProto(values=tensor, indices=indices, dims=[1]))
+    else:
+        node = onnx.helper.make_node("Constant", [], ["b"], value=tensor)
+    model = onnx.load_from_string(residual())
+    if inside == "function":
+        opset = [onnx.helper.make_opsetid("", 13)]
+        model.functions.append(onnx.helper.make_function("own", "bias", [], ["b"], [node], opset))
+    else:
+        model.graph.node.append(node)
+    (tmp_path / "secret.bin").write_bytes(bytes(4))
+    with pytest.raises(SqlExtError, match="'hidden' point outside its folder"):
+        read_network(model.SerializeToString(), folder=tmp_path)
+
+
 # --- the self-check ---------------------------------------------------------------------------------------------------
 
 SIZE = Preprocessing(image_size=32, resize="short_side:36")
