@@ -325,6 +325,13 @@ def test_the_reference_may_agree_with_nobody() -> None:
     assert agreeing(network, {"b": [right[0], right[1] + 1]}, batch, EXACT) == []
 
 
+def test_engines_that_differ_where_the_reference_does_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference implementation judges the first picture only. Two engines must not both score if they differ on others."""
+    monkeypatch.setattr("sqlext.transfer.check.agreeing", lambda *_: ["openvino", "onnxruntime"])
+    with pytest.raises(SqlExtError, match="openvino and onnxruntime differ by .* of the largest number in 'features'"):
+        check(with_steps(POOL), SIZE)
+
+
 @pytest.mark.parametrize(
     ("weights", "reason"),
     [
