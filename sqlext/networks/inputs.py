@@ -96,7 +96,7 @@ def take_pictures(model: onnx.ModelProto, source: str, image_size: int | None, m
     notes = []
     if last:
         notes.append(f"its input '{source}' has the channels last; pictures enter at '{entry}' with the channels first")
-    found = _from_metadata(metadata) or normalised_inside(model, entry, side)
+    found = _expected(_from_metadata(metadata), normalised_inside(model, entry, side))
     if number in BOUNDS:
         found = _whole_numbers(number, found)
     if found.note:
@@ -215,7 +215,15 @@ def _adapted(model: onnx.ModelProto, source: str, last: bool, number: int) -> st
     return entry
 
 
-def _from_metadata(metadata: Mapping[str, str]) -> Expected | None:
+def _expected(said: Expected, inside: Expected) -> Expected:
+    """What the metadata say wins, key by key: a file may name the order of its colours only."""
+    if not said.preprocessing or inside.preprocessing.keys() <= said.preprocessing.keys():
+        return said if said.preprocessing else inside
+    notes = ", and ".join(filter(None, (said.note, inside.note)))
+    return Expected({**inside.preprocessing, **said.preprocessing}, notes)
+
+
+def _from_metadata(metadata: Mapping[str, str]) -> Expected:
     """How pictures are prepared, if the file says so under ONNX's own names for it."""
     values: dict[str, Any] = {}
     if (color := PIXEL_FORMATS.get(metadata.get("Image.BitmapPixelFormat", ""))) is not None:
@@ -223,7 +231,7 @@ def _from_metadata(metadata: Mapping[str, str]) -> Expected | None:
     if (numbers := PIXEL_RANGES.get(metadata.get("Image.NominalPixelRange", ""))) is not None:
         scale, mean, std = numbers
         values |= {"scale": scale, "mean": (mean,) * 3, "std": (std,) * 3}
-    return Expected(values, "its metadata says how pictures are prepared") if values else None
+    return Expected(values, "its metadata says how pictures are prepared" if values else "")
 
 
 def _whole_numbers(number: int, found: Expected) -> Expected:

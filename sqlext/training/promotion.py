@@ -87,9 +87,20 @@ def default_value(context: Context, plan: TrainPlan, rows: Rows, default: ModelV
 
 def _check_labels(plan: TrainPlan, default: ModelVersion, manifest: dict[str, Any]) -> None:
     """:raises SqlExtError: INVALID_LABEL for labels of the default that cannot be compared with those of this run."""
-    if isinstance(plan.label.type, TimestampType) and not has_instants(manifest.get("labels") or ()):
-        problem = f"version {default.version} stores its timestamps without a time zone; use promote = 'always'"
-        raise SqlExtError("INVALID_LABEL", column=plan.label.text, problem=problem)
+    if manifest.get("labels") is None:
+        return
+    trained, now = str(manifest.get("label_type") or "string"), plan.label.type.simpleString()
+    # Labels are compared as texts, and equal values of two types may have different texts, such as 1 and 1.0.
+    if trained != now and not {trained, now} <= _WHOLE:
+        problem = f"version {default.version} has labels of type {trained}, and this column is {now}"
+    elif isinstance(plan.label.type, TimestampType) and not has_instants(manifest["labels"]):
+        problem = f"version {default.version} stores its timestamps without a time zone"
+    else:
+        return
+    raise SqlExtError("INVALID_LABEL", column=plan.label.text, problem=f"{problem}; use promote = 'always'")
+
+
+_WHOLE = {"tinyint", "smallint", "int", "bigint"}
 
 
 def _id(version: ModelVersion | None) -> str | None:

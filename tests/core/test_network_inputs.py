@@ -145,6 +145,15 @@ def test_metadata_about_pictures() -> None:
     assert read.taken.notes == ("its metadata says how pictures are prepared",)
 
 
+def test_metadata_about_colours_only() -> None:
+    """The network's own normalisation is still recognised: it takes 0 to 255."""
+    model = network("z = Sub (x, half)\n y = Div (z, half)", {"half": np.float32(127.5)})
+    helper.set_model_props(model, {"Image.BitmapPixelFormat": "Rgb8"})
+    read, scores = imported(model)
+    assert np.abs(scores - original(model, PIXELS.astype(np.float32))).max() < 1e-3
+    assert read.taken.notes[0].startswith("its metadata says how pictures are prepared, and ")
+
+
 def test_a_normalisation_of_no_usual_kind_is_said() -> None:
     read, _ = imported(network("y = Mul (x, sd)", {"sd": HALF}))
     assert read.taken.preprocessing == {}

@@ -129,6 +129,17 @@ def test_a_default_of_another_time_zone_is_compared(spark: SparkSession, typed: 
     assert known == 40
 
 
+def test_a_default_with_labels_of_another_type_stays(spark: SparkSession, typed: str) -> None:
+    """Its labels would be 0 and 1, those of this run 0.0 and 1.0: it would lose although it is right."""
+    train = "TRAIN MODEL retyped FROM every FEATURES (v) LABEL {} OPTIONS (epochs = 5, promote = 'if_better')"
+    spark.sql(train.format("IntegerType"))
+    message = one(spark, train.format("DoubleType")).message
+    assert message.startswith("default stays 1: version 1 cannot be scored on these rows")
+    assert "version 1 has labels of type int, and this column is double; use promote = 'always'" in message
+    assert "cannot be scored" not in (one(spark, train.format("LongType")).message or "")
+    spark.sql("DROP MODEL retyped")
+
+
 @pytest.mark.parametrize("kind", sorted(VALUES.keys() - set(CLASSES)))
 def test_not_a_label(spark: SparkSession, typed: str, kind: str) -> None:
     message = error(spark, f"TRAIN MODEL not_a_label FROM every FEATURES (v) LABEL {kind}")
