@@ -25,7 +25,7 @@ class Rule:
     def keeps(self, version: ModelVersion, newer: int, now: datetime) -> str | None:
         """Why a version that has ``newer`` newer ones must stay; None if it may be removed."""
         if self.keep is not None and newer < self.keep:
-            return "the newest" if self.keep == 1 else f"one of the newest {self.keep}"
+            return "the newest (KEEP 1)" if self.keep == 1 else f"one of the newest {self.keep}"
         if self.days is not None and now - version.created_at <= timedelta(days=self.days):
             return f"not older than {self.days} days"
         return None

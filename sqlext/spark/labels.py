@@ -46,6 +46,8 @@ def known_label_sql(sql: str, kind: DataType, manifest: dict[str, Any]) -> str:
     trained, own = str(manifest.get("label_type") or "string"), label_sql(sql, kind)
     if trained == "timestamp":
         return _known_instant(sql, kind, own, manifest.get("labels") or ())
+    if isinstance(kind, TimestampType):
+        return f"CAST({sql} AS STRING)"  # the labels are texts, which the session's time zone gives a timestamp
     # Without its precision: `int` must not match `interval day to second`.
     if trained.split("(")[0] not in _NUMBERS or trained == kind.simpleString():
         return own

@@ -122,9 +122,7 @@ def test_each_right_is_asked_for(seen: dict[str, Any]) -> None:
 def test_a_backbone_of_a_model_without_select_permission_is_not_removed(seen: dict[str, Any]) -> None:
     """An extension of the session does not hide models from DROP and PURGE."""
     found = seen["backbone"][""]
-    in_use = (
-        "default.net cannot be dropped because it is the backbone of others.no_select_user. Drop those models first."
-    )
+    in_use = "A version of default.net cannot be dropped because it is the backbone of others.no_select_user. Drop those models first."
     assert found["drop"] == ["BACKBONE_IN_USE", in_use]
     assert found["purge"]["net@1"] == ["KEPT", "backbone of others.no_select_user"]
     assert found["purge"]["m@1"] == ["WOULD PURGE", None]

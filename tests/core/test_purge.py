@@ -40,9 +40,9 @@ def test_purge_models(spark: SparkSession, database: str) -> None:
     dry = spark.sql(f"{rule} DRY RUN").collect()
     assert tuple(dry[0].asDict()) == tuple(CHANGED) == tuple(PurgeModels.OUTPUT)
     expected = [
-        ("bb", 2, "KEPT", "the default; the newest"),
+        ("bb", 2, "KEPT", "the default; the newest (KEEP 1)"),
         ("bb", 1, "KEPT", f"backbone of {database}.m; not older than 30 days"),
-        ("m", 5, "KEPT", "the default; the newest"),
+        ("m", 5, "KEPT", "the default; the newest (KEEP 1)"),
         ("m", 4, "KEPT", "not older than 30 days"),
         ("m", 3, "WOULD PURGE", None),
         ("m", 2, "WOULD PURGE", None),

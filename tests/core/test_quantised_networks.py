@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -43,7 +42,6 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantised(file: onnx.ModelProto, form: str, folder: Path) -> onnx.ModelProto:
-    logging.getLogger().setLevel(logging.ERROR)  # the tools advise to preprocess
     source, target = str(folder / "float.onnx"), str(folder / "quantised.onnx")
     onnx.save(file, source)
     if form.startswith("dynamic"):
