@@ -26,6 +26,8 @@ LONGEST_FIRST = (
     "test_evaluate",
     "test_train_again",
     "test_catalog_crash",
+    "test_types",
+    "test_large_numbers",
 )
 
 # For every JVM that a test starts, directly or through a command; not JDK_JAVA_OPTIONS, which each JVM reports on stderr.

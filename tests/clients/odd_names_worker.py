@@ -53,7 +53,7 @@ def main(warehouse: str) -> None:
     run("DROP TABLE d.hive")
     answers = {"statements": dict(found), "inside": inside, "label": label and label[0][0], "same": label == again}
     answers["events"] = [p.name for p in (folder / "board é%20#").rglob("*tfevents*")]
-    sibling = string_literal(str(folder.parent / "sibling.onnx"))
+    sibling = string_literal(f"{folder}2/net.onnx")  # the name of the allowed folder begins that of this one
     run(sql := f"IMPORT MODEL n FROM {sibling} FORMAT ONNX")
     print(json.dumps({**answers, "sibling": found[sql]}))
 

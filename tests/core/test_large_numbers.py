@@ -60,7 +60,7 @@ def test_features_with_an_offset(spark: SparkSession, large: str) -> None:
     assert again.loss <= row.loss * 1.05  # it starts where the other ended
 
 
-@pytest.mark.parametrize("features", ["plain", "millis"])
+@pytest.mark.parametrize("features", [pytest.param("plain", marks=pytest.mark.slow), "millis"])
 def test_targets_with_an_offset(spark: SparkSession, large: str, tmp_path: Path, features: str) -> None:
     plain = train(spark, "r_plain", features, "TARGET y")
     wanted = values(spark, f"predict_value('r_plain', {features})")
