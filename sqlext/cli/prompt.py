@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
 from sqlext.cli.common import StatementFailed, run_all, state_folder
+from sqlext.cli.encoding import decoded
 from sqlext.cli.statements import complete, split
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def prompt(spark: SparkSession, form: str, stream: TextIO) -> None:
     :raises StatementFailed: only without a terminal: an error ends a piped script, but not a prompt.
     """
     interactive = sys.stdin.isatty()
-    for text in _typed() if interactive else _piped(sys.stdin):
+    for text in _typed() if interactive else _piped(sys.stdin.buffer):
         try:
             run_all(spark, split(text), form, stream)
         except StatementFailed as failure:
@@ -45,11 +46,11 @@ def leaves(text: str) -> bool:
     return text.strip().rstrip(";").strip().lower() in LEAVE
 
 
-def _piped(source: TextIO) -> Iterator[str]:
+def _piped(source: BinaryIO) -> Iterator[str]:
     """Yields each statement as soon as it is complete, so that a program can wait for a result before it writes more."""
     text = ""
     for line in source:
-        text += line
+        text += decoded(line, "standard input")
         if leaves(text):
             return
         if complete(text):

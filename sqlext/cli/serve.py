@@ -11,6 +11,7 @@ from types import FrameType
 import click
 
 from sqlext.cli.common import fail, open_session, session_options, settings
+from sqlext.cli.encoding import encoding_problem
 from sqlext.cli.errors import describe
 from sqlext.spark.local_files import as_listed, folder_named, hadoop_text
 
@@ -30,6 +31,8 @@ def command(host: str, port: int, warehouse: str | None, master: str | None, con
     user_settings = given_settings(conf)
     if not is_loopback(host) and not any("hive.server2.authentication" in key for key in user_settings):
         click.echo(UNPROTECTED.format(host=host), err=True)
+    if problem := encoding_problem():
+        click.echo(f"warning: {problem}", err=True)
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:

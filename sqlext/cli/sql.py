@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import click
 
 from sqlext.cli.common import StatementFailed, command_session, run_all, session_options
+from sqlext.cli.encoding import decoded, decoded_argument
 from sqlext.cli.prompt import prompt
 from sqlext.cli.statements import split
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("sql")
 @click.option("-e", "texts", multiple=True, metavar="SQL", help="Statements to run; may be repeated.")
-@click.option("-f", "file", type=click.File(encoding="utf-8"), help="A file of statements; '-' is standard input.")
+@click.option("-f", "file", type=click.File("rb"), help="A file of statements; '-' is standard input.")
 @click.option(
     "--format",
     "form",
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 @session_options
 def command(
     texts: tuple[str, ...],
-    file: TextIO | None,
+    file: BinaryIO | None,
     form: str,
     warehouse: str | None,
     master: str | None,
@@ -71,10 +72,10 @@ def _run(spark: SparkSession, script: str | None, form: str, stream: TextIO) -> 
         sys.exit(1)
 
 
-def _script(texts: tuple[str, ...], file: TextIO | None) -> str | None:
+def _script(texts: tuple[str, ...], file: BinaryIO | None) -> str | None:
     """The statements to run; None: read standard input, as a prompt on a terminal and otherwise as a script."""
     if texts:
-        return ";\n".join(texts)
+        return ";\n".join(map(decoded_argument, texts))
     if file is not None:
-        return file.read()
+        return decoded(file.read(), "standard input" if file.name == "<stdin>" else file.name)
     return None

@@ -1,7 +1,7 @@
 """For a text that Spark rejected and that was probably meant for us: an error with the statement to write instead.
 
-The shim asks only about texts that Spark's parser refused and that begin with one of :data:`FIRST_WORDS` or contain one of
-:data:`INSIDE`. If :func:`near_miss` does not recognise a text, Spark's error is raised.
+The shim asks only about texts that Spark's parser refused and that begin with one of :data:`FIRST_WORDS`, or contain one of
+:data:`INSIDE` or a character that Spark's lexer does not know. If :func:`near_miss` does not recognise a text, Spark's error is raised.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlext.did_you_mean.meant import between_words, by_rule, error, is_ours, model_name, one_line, similar
 from sqlext.did_you_mean.rules import FUNCTIONS, RULES
 from sqlext.errors import SqlExtError, error_in
+from sqlext.grammar.pasted import misprint
 from sqlext.grammar.reader import TokenReader
 
 _OURS = {"TRAIN": "TRAIN MODEL {name} FROM table LABEL column", "EVALUATE": "EVALUATE MODEL {name}"}
@@ -19,6 +20,8 @@ _CLAUSES = ("FEATURES", "LABEL", "TARGET", "USING", "BACKBONE", "VALIDATE", "TUN
 
 def near_miss(sql: str) -> SqlExtError | None:
     """The error to raise for ``sql`` in place of Spark's, with its offset, or None."""
+    if (found := misprint(sql)) is not None:
+        return found
     try:
         reader = TokenReader(sql)
     except SqlExtError:

@@ -16,6 +16,8 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import QUERY, STRINGS, Name, Part, Parts, RawOption
+from sqlext.grammar.pasted import misprint, plain_spaces
+from sqlext.text import string_literal
 
 __all__ = ["Creation", "Name", "RawOption", "Source", "TokenReader", "WrittenModel"]
 
@@ -61,13 +63,15 @@ class Creation:
 class TokenReader:
     """A cursor over the tokens of one statement. It notes what each token is read as (:meth:`parts`).
 
-    :raises SqlExtError: SYNTAX_ERROR, with the offset of the token in question.
+    :raises SqlExtError: SYNTAX_ERROR, with the offset of the token in question; also for typographic quotes and dashes.
     """
 
     def __init__(self, sql: str) -> None:
-        self.sql = sql
+        self.sql = sql = plain_spaces(sql)
         self._index = 0
         self.not_available: SqlExtError | None = None
+        if (error := misprint(sql)) is not None:
+            raise error
         try:
             self._tokens: list[Token] = _Tokenizer(dialect="spark").tokenize(sql)
         except TokenError:
@@ -180,7 +184,7 @@ class TokenReader:
         """A qualified name, or a string literal that contains one: JDBC replaces a `?` parameter by a literal."""
         offset, first, token = self.offset, self._index, self.peek()
         if token is not None and token.token_type in STRINGS:
-            self._index += 1
+            self._take_string(token)
             # In a literal, back-ticks are only text: '`db`.`model`' must name the same model as 'db.model'.
             parts = token.text.replace("`", "").split(".")
         else:
@@ -210,9 +214,27 @@ class TokenReader:
         token = self.peek()
         if token is None or token.token_type not in STRINGS:
             self.fail(what)
-        self._index += 1
+        self._take_string(token)
         self._note("string", token.text, self._index - 1, what)
         return token.text
+
+    def _take_string(self, token: Token) -> None:
+        """Takes a string; refuses ``'it''s'``, where Spark reads two strings and drops the quote."""
+        self._index += 1
+        text, last = token.text, token
+        while (following := self.peek()) is not None and self._continues(last, following):
+            text, last = f"{text}{self.sql[following.start]}{following.text}", following
+            self._index += 1
+        if last is not token:
+            written = self.sql[token.start : last.end + 1]
+            problem = f"In Spark, {written} is two strings next to each other; write {string_literal(text)}."
+            raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=token.start)
+
+    def _continues(self, token: Token, following: Token) -> bool:
+        """Whether a string begins with the quote at which another one ends."""
+        if following.token_type not in STRINGS or following.start != token.end + 1:
+            return False
+        return self.sql[token.end] == self.sql[following.start]
 
     def integer(self, what: str, low: int | None = None, high: int | None = None) -> int:
         """A whole number within the bounds, if any are passed."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlext import did_you_mean
 from sqlext.errors import ERROR_CLASSES, RAISED_BY_JVM
+from sqlext.grammar.pasted import ZERO_WIDTH
 from sqlext.settings import SETTINGS
 from sqlext.statements import STATEMENTS
 from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
@@ -39,6 +40,7 @@ def language() -> dict[str, Any]:
         "version": _version(),
         "heads": [list(head) for statement in STATEMENTS for head in statement.HEADS],
         "near_misses": {"first": did_you_mean.FIRST_WORDS, "inside": did_you_mean.INSIDE},
+        "zero_width": ZERO_WIDTH,
         "functions": [*(_function(f) for f in FUNCTIONS), *INTERNAL],
         "table_functions": [{**_function(f), "schema": schema(f.OUTPUT)} for f in TABLE_FUNCTIONS],
         "settings": [_setting(s) for s in SETTINGS],

@@ -199,6 +199,16 @@ def test_doctor_without_spark(home: Path) -> None:
     assert [check for check in checks.values() if check["status"] == "missing"] == []
 
 
+def test_doctor_looks_at_the_encoding_of_file_names(home: Path) -> None:
+    for locale, status in (("C", "note"), ("C.UTF-8", "ok")):
+        command = [SQLEXT, "doctor", "--format", "json"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**environment(home), "LC_ALL": locale}, cwd=home, check=True
+        )
+        check = next(c for c in map(json.loads, done.stdout.splitlines()) if c["check"] == "file names")
+        assert (check["status"], "LC_ALL=C.UTF-8" in check["advice"]) == (status, status == "note")
+
+
 def test_doctor_says_what_is_missing(home: Path) -> None:
     no_java = {**environment(home), "PATH": "/nonexistent", "JAVA_HOME": str(home / "no-java")}
     command = [SQLEXT, "doctor", "--format", "json"]

@@ -33,6 +33,9 @@ object Language {
   private def nearMisses(key: String) =
     root.get("near_misses").get(key).elements().asScala.map(_.asText).toSet
 
+  /** Invisible characters that Java does not count as white space. */
+  lazy val zeroWidth: Set[Int] = root.get("zero_width").asText.codePoints().toArray.toSet
+
   lazy val functions: Seq[Function] = items("functions").map(f =>
     Function(text(f, "name"), text(f, "signature"), text(f, "usage"), text(f, "arguments"), text(f, "examples"), option(f, "native")))
 

@@ -16,4 +16,9 @@ object SparkLexer {
   }
 
   def isEnd(token: Token): Boolean = token.getType == Token.EOF
+
+  /** A single character that begins no token of Spark. */
+  def isUnknown(token: Token): Boolean = token.getType == SqlBaseLexer.UNRECOGNIZED
+
+  def isDoubleQuoted(token: Token): Boolean = token.getType == SqlBaseLexer.DOUBLEQUOTED_STRING
 }

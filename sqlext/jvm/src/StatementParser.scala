@@ -18,7 +18,9 @@ import org.apache.spark.sql.types.{DataType, StructType}
 /** Passes our statements to Python, and everything else, unchanged, to the parser that was configured before. */
 class StatementParser(session: SparkSession, spark: ParserInterface) extends ParserInterface {
 
-  override def parsePlan(sql: String): LogicalPlan = Statement.of(sql) match {
+  override def parsePlan(text: String): LogicalPlan = parse(PastedText.plainSpaces(text))
+
+  private def parse(sql: String): LogicalPlan = Statement.of(sql) match {
     case None => try spark.parsePlan(sql) catch { case e: ParseException => throw nearMiss(sql).getOrElse(e) }
     // Without more words a head may mean something to Spark: DESCRIBE MODEL describes a table called model.
     case Some(s) if s.isBare => try spark.parsePlan(sql) catch { case _: ParseException => ours(s) }
@@ -27,7 +29,7 @@ class StatementParser(session: SparkSession, spark: ParserInterface) extends Par
   }
 
   private def ours(statement: Statement): LogicalPlan = {
-    val sql = substituted(statement.sql)
+    val sql = quotedAsInSpark(substituted(statement.sql))
     val parsed = Hub.call(session, "parse", Map("sql" -> sql, "explain" -> statement.explain), sql)
     val command = StatementCommand(
       parsed.get("statement").asText, parsed.get("schema").asText, parsed.get("payload").toString, sql)
@@ -46,6 +48,10 @@ class StatementParser(session: SparkSession, spark: ParserInterface) extends Par
         case _: SqlExtRuntimeException => None
       }
     }
+
+  /** With backticks for double quotes if these quote names in this session. Recorded statements then mean the same in others. */
+  private def quotedAsInSpark(sql: String): String =
+    if (session.sessionState.conf.doubleQuotedIdentifiers) PastedText.withBackticks(sql) else sql
 
   // SparkSqlParser substitutes ${variables} inside its own parse method, which our statements do not reach.
   private def substituted(sql: String): String =
@@ -89,8 +95,9 @@ object Statement {
 
   /** Whether a text that Spark has rejected may have been meant for us, so that Python should be asked. */
   def mayBeMeant(text: String): Boolean = {
-    val tokens = SparkLexer.tokens(text).map(word).toSeq
-    tokens.headOption.exists(Language.nearMissFirst) || tokens.exists(Language.nearMissInside)
+    val tokens = SparkLexer.tokens(text).toSeq
+    tokens.headOption.map(word).exists(Language.nearMissFirst) ||
+      tokens.exists(t => Language.nearMissInside(word(t)) || SparkLexer.isUnknown(t))
   }
 
   @tailrec private def isHead(words: List[String], tokens: BufferedIterator[Token]): Boolean =
