@@ -19,6 +19,7 @@ from sqlext.statements.import_model import ImportModel
 from sqlext.transfer.check import check, pictures
 from sqlext.transfer.formats.base import GraphFile
 from sqlext.transfer.import_network import read_file
+from sqlext.transfer.publishing import fingerprint
 from tests.support.small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build
 
 Array = NDArray[Any]
@@ -60,6 +61,18 @@ def read(file: onnx.ModelProto, clauses: str = "", options: str = "") -> tuple[N
     network_file, understood = read_file(graph, statement.request, statement.request.labels)
     said = [*understood.notes, *(f"{key} = {value}" for key, value in understood.assumed.items())]
     return network_file.network, "; ".join(said)
+
+
+def test_other_labels_make_another_version() -> None:
+    """IMPORT of a file with the labels of an existing version publishes nothing; with other labels it must."""
+    statement = parse_statement("IMPORT MODEL m FROM 'x.onnx' FORMAT ONNX OPTIONS (resize = 'none')")
+    assert isinstance(statement, ImportModel)
+    content = model(BODY + "logits = Gemm <transB = 1> (features, w4, b4)", output="logits").SerializeToString()
+    file, _ = read_file(GraphFile(content, "", None, None, {}), statement.request, None)
+    names = tuple("abcdefg")
+    found = [fingerprint(file, labels) for labels in (None, names, names, tuple(reversed(names)))]
+    assert found[1] == found[2]
+    assert len(set(found)) == 3
 
 
 def run(network: Network, batch: Array) -> list[Array]:

@@ -44,6 +44,13 @@ def test_identical_features_stay_on_one_side(spark: SparkSession) -> None:
     assert 0 < sum(v for _, _, v in rows) < 100
 
 
+def test_a_class_of_few_large_units_validates(spark: SparkSession) -> None:
+    """Rows with the same features stay together, also if they are more than the share of the class."""
+    for seed in range(6):
+        rows = sides(spark, "SELECT if(id < 9, 0, 1) AS x, 'a' AS label FROM range(18)", 0.2, seed)
+        assert sum(validates for _, _, validates in rows) == 9, seed
+
+
 def test_test_rows_come_after_validation_rows_and_do_not_move_them(spark: SparkSession) -> None:
     rows = spark.sql("SELECT id AS x, if(id < 40, 'a', 'b') AS label, xxhash64(id) AS unit FROM range(100)")
     without, tested = ({r.x: r.side for r in split_by_hash(rows, 0.2, 42, test=t).collect()} for t in (0.0, 0.3))
