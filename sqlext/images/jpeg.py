@@ -28,10 +28,18 @@ _NEEDED = dict.fromkeys(_FRAMES | {0xC4, 0xCC, _DQT, _DRI, _SOS}, 1) | {0xE0: 14
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 # Zero bytes that the data of a scan may end with; more of them are padding.
 _OWN_ZEROS = 2
-_MANY = 64
+_MANY = 8
+# Usual encoders write up to 20 scans. Each one costs a pass over the picture, so a small file with thousands of them would
+# occupy a worker for hours.
+_MOST_SCANS = 100
+# So many bytes at the end of a scan have at least so many different values, unless the picture is very plain.
+_SAMPLE, _FEWEST_VALUES = 32, 12
+_WITHOUT_FF = 2048  # and 0xFF is one of so many
+# What libjpeg makes of missing blocks, in each channel: grey, inverted if the channel is an ink.
+_GREY = {127, 128}
 _UNSEEN = 99  # the bit position of a coefficient that no scan has begun
 # Continuations of a scan that differ from its first bit on; none of their bytes is a marker.
-_FILLERS = (b"", b"\x00" * 64, b"\xaa" * 64, b"\x55" * 64)
+_FILLERS = (b"", b"\xaa" * 64, b"\x55" * 64)
 
 
 @dataclass
@@ -61,9 +69,14 @@ class Jpeg:
 
 
 def structure(data: bytes) -> Jpeg:
-    """Reads the segments up to the end of the image, or as far as they go."""
-    jpeg, complete = Jpeg(), 0
+    """Reads the segments up to the end of the image, or as far as they go.
+
+    An end that does not follow a scan is that of something else: of bytes behind a cut image, or of another image.
+    """
+    jpeg, complete, before = Jpeg(), 0, 0
     for marker, body, scan in _segments(data):
+        if marker in _FRAMES and jpeg.frame:
+            break  # of another image
         segment = b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2, "big") + body + scan
         if len(body) >= _NEEDED.get(marker, 1 << 16):
             jpeg.needed.append(segment)
@@ -81,7 +94,8 @@ def structure(data: bytes) -> Jpeg:
             jpeg.scans.append(Scan(body[1 : 1 + 2 * count : 2], first, last, bits & 15, scan))
             complete = len(jpeg.needed)
         elif marker == END[1]:
-            jpeg.ended = True
+            jpeg.ended = before == _SOS
+        before = marker
     if not jpeg.ended:
         jpeg.needed = jpeg.needed[:complete]  # tables for a scan that is missing
     return jpeg
@@ -89,10 +103,10 @@ def structure(data: bytes) -> Jpeg:
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """(marker, body, data of the scan) of each segment; garbage between segments is skipped."""
-    at = 2
+    at, scanned = 2, False
     while found := _MARKER.search(data, at):
         marker, at = found[1][0], found.end()
-        if marker == END[1]:
+        if marker == END[1] or (marker == START[1] and scanned):
             yield marker, b"", b""
             return
         if marker in (0x01, START[1]):
@@ -106,7 +120,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         if marker == _SOS:
             following = _MARKER.search(data, at)
             scan = data[at : following.start() if following else len(data)]
-            at += len(scan)
+            at, scanned = at + len(scan), True
         yield marker, body, scan
 
 
@@ -114,9 +128,31 @@ def is_jpeg(data: bytes) -> bool:
     return data.startswith(START + b"\xff")
 
 
-def lacks_end(data: bytes) -> bool:
-    """Whether a JPEG has no mark of its end, so that its pixels may not be complete."""
-    return is_jpeg(data) and not data.endswith(END) and not structure(data).ended
+def seems_whole(jpeg: Jpeg, corner: tuple[int, ...]) -> bool:
+    """Whether nothing hints at missing pixels in a file that libjpeg has decoded.
+
+    A proof would take several times as long as decoding the file. Not noticed is a progressive file whose last scan was cut
+    and then given an end: it lacks some details of some pixels.
+
+    :param corner: the channels of the last pixel. libjpeg makes missing blocks grey, and the last block is one of them.
+    """
+    if jpeg.frame in _OTHER:
+        return jpeg.ended  # its scans have other parameters
+    grey = _GREY.issuperset(corner)
+    return not grey and bool(jpeg.scans) and jpeg.ended and _all_scans(jpeg) and not _is_filled(jpeg.scans[-1].data)
+
+
+def _is_filled(data: bytes) -> bool:
+    """Whether the end of a scan does not look like compressed data, but like zeros, a repeated pattern or text."""
+    end = data[-_SAMPLE:]
+    repeated = len(end) - len(end.rstrip(end[-1:]))
+    plain = repeated > _OWN_ZEROS or len(set(end)) < _FEWEST_VALUES or max(end, default=0) < 0x80
+    return plain or (len(data) > _WITHOUT_FF and b"\xff" not in data[-_WITHOUT_FF:])
+
+
+def too_many_scans(jpeg: Jpeg) -> bool:
+    """Whether a file has more passes over the picture than any encoder writes."""
+    return len(jpeg.scans) > _MOST_SCANS
 
 
 def unsupported(data: bytes) -> str | None:
@@ -128,6 +164,8 @@ def unsupported(data: bytes) -> str | None:
         return f"a JPEG with {jpeg.bits} bits per sample instead of 8"
     if jpeg.frame and len(jpeg.factors) not in (1, 3, 4):
         return f"a JPEG with {len(jpeg.factors)} channels"
+    if too_many_scans(jpeg):
+        return f"a JPEG with more than {_MOST_SCANS} scans"
     return None
 
 
@@ -145,9 +183,7 @@ def only_pixels(data: bytes) -> Iterator[bytes]:
 
 def _repaired(jpeg: Jpeg) -> bytes | None:
     """The segments that are needed for the pixels as a file, if the pixels are complete."""
-    if jpeg.scans and jpeg.ended:
-        return START + b"".join(jpeg.needed) + END
-    if not jpeg.scans or not _all_scans(jpeg):
+    if not jpeg.scans or not _all_scans(jpeg) or too_many_scans(jpeg):
         return None
     for tail in _tails(jpeg.scans[-1].data):
         if _complete(jpeg, tail) and not _superfluous(jpeg, tail):
@@ -181,17 +217,20 @@ def _restarts(data: bytes) -> int:
 
 
 def _all_scans(jpeg: Jpeg) -> bool:
-    """Whether the scans begin every coefficient of every component, and the last one has all its restart markers."""
+    """Whether no scan is missing, and the last one has all its restart markers."""
+    last = jpeg.scans[-1]
+    return _all_begun(jpeg) and (not jpeg.interval or _restarts(last.data) == (_units(jpeg, last) - 1) // jpeg.interval)
+
+
+def _all_begun(jpeg: Jpeg) -> bool:
+    """Whether the scans begin every bit of every coefficient of every component."""
     coefficients = {component: [_UNSEEN] * 64 for component in jpeg.factors}
     for scan in jpeg.scans:
         for component in scan.components:
             if component in coefficients:
                 bits = coefficients[component]
                 bits[scan.first : scan.last + 1] = [scan.low_bit] * len(bits[scan.first : scan.last + 1])
-    if any(any(bits) for bits in coefficients.values()):
-        return False
-    last = jpeg.scans[-1]
-    return not jpeg.interval or _restarts(last.data) == (_units(jpeg, last) - 1) // jpeg.interval
+    return not any(any(bits) for bits in coefficients.values())
 
 
 def _units(jpeg: Jpeg, scan: Scan) -> int:
@@ -209,9 +248,10 @@ def _complete(jpeg: Jpeg, tail: bytes) -> bool:
     """Whether the data of the last scan reach to the last pixel.
 
     libjpeg fills missing pixels without an error. But what follows the last pixel cannot change the picture, so different
-    continuations give the same pixels only if none is missing. Other quantisation tables make each difference visible.
+    continuations give the same pixels only if none is missing. Other quantisation tables make each difference visible. This
+    takes as long as decoding the file six times, so it is only done for files that do not seem whole.
     """
-    for segments in (jpeg.needed, *_magnified(jpeg)):
+    for segments in _magnified(jpeg):
         first = _digest(_file(segments, tail + _FILLERS[0]))
         if any(_digest(_file(segments, tail + filler)) != first for filler in _FILLERS[1:]):
             return False
@@ -224,7 +264,7 @@ def _magnified(jpeg: Jpeg) -> Iterator[list[bytes]]:
     if len(jpeg.scans[-1].components) > 1:
         step = (8 * max(h for h, _ in jpeg.factors.values()), 8 * max(v for _, v in jpeg.factors.values()))
     width, height = (-(-side // each) * each for side, each in zip(jpeg.size, step, strict=True))
-    for mean, detail in ((0, 32), (1, 0), (8, 0)):
+    for mean, detail in ((0, 32), (8, 0)):
         segments = []
         for segment in jpeg.needed:
             if segment[1] == _DQT:

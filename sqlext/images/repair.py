@@ -32,11 +32,11 @@ def only_pixels(data: bytes) -> Iterator[bytes]:
 
 
 def is_cut(data: bytes) -> bool:
-    """Whether a file ends before its pixels begin, or, if its header says its length, before that."""
+    """Whether a file ends before its pixels begin, or has neither the end nor the length that its format asks for."""
     if data.startswith(PNG):
         return b"IDAT" not in data
     if jpeg.is_jpeg(data):
-        return not jpeg.structure(data).scans
+        return not jpeg.structure(data).ended
     if data[:4] == b"RIFF":
         return int.from_bytes(data[4:8], "little") + 8 > len(data)
     return data[4:8] == b"ftyp" and _boxes_end(data) > len(data)
