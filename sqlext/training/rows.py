@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark import StorageLevel
@@ -16,8 +16,9 @@ from sqlext.bigdl.training import executor_heap
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
+from sqlext.networks.head import TOO_LARGE
 from sqlext.spark.conf import setting_bytes
-from sqlext.training.bad_rows import bad_rows_query, reasons
+from sqlext.training.bad_rows import bad_rows_query, largest_rows_query, reasons
 from sqlext.training.features import feature_rows, watching
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
@@ -27,7 +28,7 @@ from sqlext.training.split import split_by_hash, split_for_every_class
 
 # target: class index (NULL for a label that no training row has), or the value of a regression. side: train, validation
 # or test.
-_COLUMNS = ("label_text", "row_hash", "features", "target", "side")
+_COLUMNS = ("label_text", "row_hash", "unit", "features", "target", "side")
 # Bytes of a row in addition to its features: label, hashes and Spark's own.
 _ROW_BYTES = 256
 _GATHERED_SHARE = 8  # all rows are put in one partition if they take up to 1/8 of what one task may train on
@@ -40,7 +41,7 @@ _LISTED_CLASSES = 1000
 
 @dataclass
 class Rows:
-    """The feature rows of a run. ``usable`` has label_text, row_hash, features, target and side.
+    """The feature rows of a run. ``usable`` has label_text, row_hash, unit, features, target and side.
 
     The counters have rows by label; for a regression, their only key is ''.
     """
@@ -54,7 +55,7 @@ class Rows:
     skipped_why: Counter[str]
     shared: int  # held-out rows with the same features as a training row
     cached: list[DataFrame] = field(default_factory=list)
-    _scalings: dict[bool, Scaling] = field(default_factory=dict)
+    _scalings: dict[tuple[bool, bool], Scaling] = field(default_factory=dict)
 
     @property
     def used(self) -> DataFrame:
@@ -63,9 +64,27 @@ class Rows:
 
     def scaling(self, *, features: bool, target: bool) -> Scaling:
         """The scaling by the training rows. It is computed once, because the trials of TUNE have the same rows."""
-        if features not in self._scalings:
-            self._scalings[features] = Scaling.of(self.used, features=features, target=target)
-        return self._scalings[features]
+        wanted = (features, target)
+        if wanted not in self._scalings:
+            self._scalings[wanted] = Scaling.of(self.used, features=features, target=target)
+        return self._scalings[wanted]
+
+    def without(self, plan: TrainPlan, too_large: Counter[tuple[str, str]]) -> Rows:
+        """The same rows without held-out rows that the trained head cannot score, which are bad rows, too.
+
+        :param too_large: their number by split and label ('' in a regression).
+        :raises SqlExtError: TOO_MANY_BAD_ROWS.
+        """
+        if not too_large:
+            return self
+        lost: dict[str, Counter[str]] = {VALIDATION: Counter(), TEST: Counter()}
+        for (side, label), count in too_large.items():
+            lost[side][label] = count
+        bad = self.skipped_why + Counter({TOO_LARGE: sum(too_large.values())})
+        total = self.skipped + sum((self.trained + self.held_out).values())
+        _refuse_many(plan, bad, total, largest_rows_query(plan, bad[TOO_LARGE]))
+        validated, tested = self.validated - lost[VALIDATION], self.tested - lost[TEST]
+        return replace(self, validated=validated, tested=tested, skipped=sum(bad.values()), skipped_why=bad)
 
     @property
     def held_out(self) -> Counter[str]:
@@ -95,38 +114,50 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
     few = _are_few(context, plan, total)
     # repartition, since coalesce(1) has no shuffle: Spark would also compute all features in one task.
     everything = _with_target(context, plan, labels, everything.repartition(1) if few else everything)
-    splits = plan.validation.kind == "split"
-    everything = _split_gathered(plan, everything) if splits and few else _as_given(everything)
+    gathered = few and plan.validation.kind == "split"
+    everything = _split_gathered(plan, everything) if gathered else _as_given(everything)
     cached = [everything.persist(StorageLevel.MEMORY_AND_DISK)]
     try:
         run.phase("embedding", total)
         with watching(context.spark, total, lambda done, of: run.progress(done, of)):
             groups = _groups(plan, everything)
-        width = _width(context, plan, groups)
-        bad = _bad_rows(plan, groups, width, total)
-        usable = everything.where(F.col("error").isNull() & (F.size("features") == width))
-        counted = _counts(group for group in groups if group.wrong(width) is None)
-        partitions = -(-_bytes(plan, total, width) // _PARTITION_BYTES)
-        if splits and not few:
-            usable, counted = _split(plan, usable, split_by_hash, partitions, cached)
-        if splits and _held_out_only(counted):
-            usable, counted = _split(plan, usable, split_for_every_class, partitions, cached)
-        rows = Rows(
-            usable=usable.select(*_COLUMNS),
-            width=width,
-            trained=counted[TRAIN],
-            validated=counted[VALIDATION],
-            tested=counted[TEST],
-            skipped=sum(bad.values()),
-            skipped_why=bad,
-            shared=_shared(plan, usable),
-            cached=cached,
-        )
+        rows = _good_rows(context, plan, groups, total, few, cached)
         _need_training_rows(plan, labels, rows)
     except BaseException:
         _release(cached)
         raise
     return rows
+
+
+def _good_rows(
+    context: Context, plan: TrainPlan, groups: list[_Group], total: int, few: bool, cached: list[DataFrame]
+) -> Rows:
+    """The good rows with their split and their counts.
+
+    :param groups: the counts of all rows, which are the first entry of ``cached``.
+    :param few: whether they are split already; further passes add what they cache to ``cached``.
+    """
+    width = _width(context, plan, groups)
+    bad = _bad_rows(plan, groups, width, total)
+    usable = cached[0].where(F.col("error").isNull() & (F.size("features") == width))
+    counted = _counts(group for group in groups if group.wrong(width) is None)
+    splits = plan.validation.kind == "split"
+    partitions = -(-_bytes(plan, total, width) // _PARTITION_BYTES)
+    if splits and not few:
+        usable, counted = _split(plan, usable, split_by_hash, partitions, cached)
+    if splits and _held_out_only(counted):
+        usable, counted = _split(plan, usable, split_for_every_class, partitions, cached)
+    return Rows(
+        usable=usable.select(*_COLUMNS),
+        width=width,
+        trained=counted[TRAIN],
+        validated=counted[VALIDATION],
+        tested=counted[TEST],
+        skipped=sum(bad.values()),
+        skipped_why=bad,
+        shared=_shared(plan, usable),
+        cached=cached,
+    )
 
 
 def _are_few(context: Context, plan: TrainPlan, rows: int) -> bool:
@@ -153,17 +184,21 @@ def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFr
     ``given_side`` is the split that the statement gives a row; rows with the same ``unit`` are never split apart.
     """
     embedder, spark = plan.embedder, context.spark
-    own = plan.features.hash_sql
-    # A row whose group is NULL is a group by itself.
-    unit = f"CASE WHEN {plan.group.sql} IS NULL THEN {own} ELSE xxhash64({plan.group.sql}) END" if plan.group else own
-    keep = {"given_side": plan.side_sql or f"'{TRAIN}'", "unit": unit}
+    keep = {"given_side": plan.side_sql or f"'{TRAIN}'", "unit": unit_sql(plan)}
     rows = feature_rows(spark, plan.source, plan.label, embedder, labels.rows, keep=keep)
     if plan.validation_rows is None:
         return rows, labels.rows
     count = labels.validation_rows
-    keep = {"given_side": f"'{VALIDATION}'", "unit": own}
-    extra = feature_rows(spark, plan.validation_rows, plan.label, embedder, count, keep=keep)
+    keep = {"given_side": f"'{VALIDATION}'", "unit": plan.features.hash_sql}
+    extra = feature_rows(spark, plan.validation_rows, plan.held_out_label, embedder, count, keep=keep)
     return rows.unionByName(extra), labels.rows + count
+
+
+def unit_sql(plan: TrainPlan) -> str:
+    """SQL of what is never split apart: the hash of a row's group, or of its features."""
+    own = plan.features.hash_sql
+    # A row whose group is NULL is a group by itself.
+    return f"CASE WHEN {plan.group.sql} IS NULL THEN {own} ELSE xxhash64({plan.group.sql}) END" if plan.group else own
 
 
 @dataclass(frozen=True)
@@ -232,6 +267,12 @@ def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> 
     :raises SqlExtError: TOO_MANY_BAD_ROWS if max_bad_fraction or on_bad_row allows fewer.
     """
     bad = _reasons(groups, width)
+    _refuse_many(plan, bad, total, bad_rows_query(plan, bad, width))
+    return bad
+
+
+def _refuse_many(plan: TrainPlan, bad: Counter[str], total: int, query: str) -> None:
+    """:raises SqlExtError: TOO_MANY_BAD_ROWS if max_bad_fraction or on_bad_row allows fewer."""
     allowed = 0.0 if plan.options["on_bad_row"] == "fail" else float(plan.options["max_bad_fraction"])
     if sum(bad.values()) > allowed * total:
         option = "none" if allowed == 0.0 else f"a share of {allowed:g} (max_bad_fraction)"
@@ -242,10 +283,9 @@ def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> 
             source=plan.source_text,
             reasons=reasons(bad),
             allowed=option,
-            query=bad_rows_query(plan, bad, width),
+            query=query,
             offset=plan.source_offset,
         )
-    return bad
 
 
 def _with_target(context: Context, plan: TrainPlan, labels: Labels, rows: DataFrame) -> DataFrame:

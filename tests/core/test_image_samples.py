@@ -512,21 +512,18 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         r"too large: tiles of 60000 x 60000 pixels for a picture of",
     ),
     "high and narrow, with wide tiles": (
-        lambda: (
-            tiff(np.zeros((90_000, 1), "u1"), compression=8, rows=90_000)
-            and tiff(
-                np.zeros((16, 16), "u1"),
-                tile=16,
-                compression=8,
-                tags={
-                    257: (4, 90_000),
-                    256: (4, 1),
-                    322: (4, 60_000),
-                    323: (4, 1),
-                    324: (4, [8] * 90_000),
-                    325: (4, [9] * 90_000),
-                },
-            )
+        lambda: tiff(
+            np.zeros((16, 16), "u1"),
+            tile=16,
+            compression=8,
+            tags={
+                257: (4, 90_000),
+                256: (4, 1),
+                322: (4, 60_000),
+                323: (4, 1),
+                324: (4, [8] * 90_000),
+                325: (4, [9] * 90_000),
+            },
         ),
         "too large: tiles of 60000 x 1 pixels",
     ),
