@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sqlext.images import jpeg, other_files, repair
+from sqlext.images import jpeg, jpeg_pixels, other_files, repair
 from sqlext.images.file_kinds import CONVERT
 from sqlext.images.picture import UPRIGHT, ImageInfo, turned, turned_size
 from sqlext.images.reasons import ImageError, check_size, reason
@@ -75,7 +75,7 @@ def _read(data: bytes, use: Callable[[Image.Image], Result]) -> Result:
         if scans and jpeg.too_many_scans(scans):
             raise _why(data, OSError(), kind)
         result = use(image)
-        if scans and not jpeg.seems_whole(scans, _corner(image)):
+        if scans and not jpeg_pixels.seems_whole(scans, image):
             raise OSError("truncated")  # Pillow may take what follows the file for pixels
         return result
     except (ImageError, Image.DecompressionBombError, MemoryError) as error:
@@ -128,12 +128,6 @@ def _pixels(image: Image.Image) -> Image.Image:
             "unsupported image: a CMYK JPEG that does not say whether 0 is no ink or full ink (no Adobe marker); save it as RGB"
         )
     return _rgb(upright, str(image.format))
-
-
-def _corner(image: Image.Image) -> tuple[int, ...]:
-    """The channels of the last pixel."""
-    channels = image.getpixel((image.width - 1, image.height - 1))
-    return channels if isinstance(channels, tuple) else (int(channels or 0),)
 
 
 def _complete_header(image: Image.Image) -> ImageInfo:

@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from sqlext.images import jpeg
+from sqlext.images import jpeg, jpeg_pixels
 
 PNG = b"\x89PNG\r\n\x1a\n"
 _PIXELS = (b"IHDR", b"PLTE", b"IDAT")
@@ -26,7 +26,7 @@ def only_pixels(data: bytes) -> Iterator[bytes]:
         yield _png(data, texts=True)
         yield _png(data, texts=False)
     elif jpeg.is_jpeg(data):
-        yield from jpeg.only_pixels(data)
+        yield from jpeg_pixels.only_pixels(data)
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         yield from _webp(data)
 

@@ -27,6 +27,7 @@ from sqlext.images import tiff_tags as tags
 from sqlext.images.picture import ImageInfo, turned, turned_size
 from sqlext.images.reasons import MAX_PIXELS, ImageError, reason
 from sqlext.images.samples import Bytes, Samples, from_lab, from_ycbcr, in_bytes, without_alpha
+from sqlext.images.tiff_samples import WHOLE, unpacked_values
 from sqlext.images.tiff_tags import Page, first_page
 
 # Bytes of a piece that is unpacked at once.
@@ -38,7 +39,6 @@ _MARGIN, _MOST_TIMES = 1 << 26, 4
 # A compressed block is not longer than this many times its content, except for a header.
 _PACKED_TIMES, _PACKED_HEADER = 2, 1024
 _DEFLATE = {32946: 8}
-_WHOLE = {8: "u1", 16: "u2", 32: "u4", 64: "u8"}
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _samples(data: bytes, page: Page, units: tuple[int, int, int, int] | None = 
     """
     width, height, depth, down = units or (*page.size, page.depth, 1)
     each = depth // page.planes
-    stored = page.bits if page.bits in _WHOLE else next(whole for whole in _WHOLE if whole > page.bits)
+    stored = page.bits if page.bits in WHOLE else next(whole for whole in WHOLE if whole > page.bits)
     if width * height * depth * stored // 8 > 3 * MAX_PIXELS:
         raise ImageError(f"too large: {width} x {height} with {depth} samples of {page.bits} bits")
     out = np.empty((height, width, depth), f"{page.kind}{stored // 8}")
@@ -156,7 +156,7 @@ def _samples(data: bytes, page: Page, units: tuple[int, int, int, int] | None = 
         blocks = _blocks(page, plane, (width, height, each, down))
         for index, block in _unpacked(data, page, blocks):
             top, left = index // blocks.across * blocks.height, index % blocks.across * blocks.width
-            values = _values(block, page, blocks.width, each)
+            values = unpacked_values(block, page, blocks.width, each)
             place = out[top : top + len(values), left : left + blocks.width, plane * each : (plane + 1) * each]
             place[:] = values[: place.shape[0], : place.shape[1]]
     return out
@@ -262,56 +262,3 @@ def _with_pillow(packed: list[bytes], blocks: Blocks, height: int, page: Page) -
 
 def _starts(parts: list[bytes]) -> list[int]:
     return [0, *np.cumsum([len(part) for part in parts])[:-1].tolist()]
-
-
-def _values(rows: Bytes, page: Page, width: int, depth: int) -> Samples:
-    """The samples (rows, width, depth) in rows of bytes."""
-    rows = np.ascontiguousarray(rows)
-    bits, count = page.bits, width * depth
-    predictor = page.number(tags.PREDICTOR, 1) if page.compression not in (1, 32773) else 1
-    if predictor == 3 and page.kind != "f":
-        raise ImageError("corrupt TIFF: whole numbers with the predictor for floating-point numbers")
-    if predictor == 2 and page.photometric == tags.YCBCR and depth != 3:
-        raise ImageError("unsupported image: TIFF with differences of subsampled YCbCr colours")
-    if predictor == 3:
-        return _undone_bytes(rows, bits, width, depth).view(f">f{bits // 8}").reshape(len(rows), width, depth)
-    if bits not in _WHOLE:
-        if predictor == 2:
-            raise ImageError(f"unsupported image: TIFF with differences of {bits}-bit samples")
-        return _of_odd_bits(rows, bits, count, page.order).reshape(len(rows), width, depth)
-    whole = rows.view(page.order + _WHOLE[bits]).reshape(len(rows), width, depth)
-    if predictor == 2:
-        whole = np.cumsum(whole, axis=1, dtype=whole.dtype.newbyteorder("="))
-    return whole.view(whole.dtype.str.replace("u", page.kind))
-
-
-def _undone_bytes(rows: Bytes, bits: int, width: int, depth: int) -> Bytes:
-    """Undoes the predictor for floating-point numbers: all first bytes of a row, then all second bytes, as differences."""
-    summed = np.cumsum(rows.reshape(len(rows), -1, depth), axis=1, dtype=np.uint8)
-    split = summed.reshape(len(rows), bits // 8, width * depth)
-    return np.ascontiguousarray(split.transpose(0, 2, 1)).reshape(len(rows), -1)
-
-
-def _of_odd_bits(rows: Bytes, bits: int, count: int, order: str) -> NDArray[Any]:
-    """Unsigned numbers of any number of bits, as the next larger type of NumPy."""
-    whole = next(size for size in _WHOLE if size >= bits)
-    out = np.empty((len(rows), count), _WHOLE[whole])
-    # Eight samples begin and end between two bytes, so pieces of a multiple of eight are independent.
-    wide = min(count, max(8, _PIECE // whole // 8 * 8))
-    high = max(1, _PIECE // (wide * whole))
-    for top in range(0, len(rows), high):
-        for left in range(0, count, wide):
-            number = min(wide, count - left)
-            part = rows[top : top + high, left * bits // 8 : -(-(left + number) * bits // 8)]
-            out[top : top + high, left : left + number] = _piece_of_odd_bits(part, bits, number, order, whole)
-    return out
-
-
-def _piece_of_odd_bits(part: Bytes, bits: int, count: int, order: str, whole: int) -> NDArray[Any]:
-    """The same of so few samples that one byte for each of their bits fits into memory."""
-    digits = np.unpackbits(part, axis=1)[:, : count * bits].reshape(len(part), count, bits)
-    if bits == 24 and order == "<":
-        digits = digits.reshape(len(part), count, 3, 8)[:, :, ::-1].reshape(len(part), count, bits)
-    wide = np.zeros((len(part), count, whole), np.uint8)
-    wide[..., whole - bits :] = digits
-    return np.packbits(wide, axis=-1).view(f">u{whole // 8}")[..., 0]

@@ -231,10 +231,10 @@ def test_a_jpeg_with_thousands_of_scans_takes_no_time(monkeypatch: pytest.Monkey
 
 
 def test_the_test_for_missing_pixels_costs_a_few_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sqlext.images import jpeg
+    from sqlext.images import jpeg_pixels
 
-    decodes, digest = [], jpeg._digest
-    monkeypatch.setattr(jpeg, "_digest", lambda data: decodes.append(data) or digest(data))
+    decodes, digest = [], jpeg_pixels._digest
+    monkeypatch.setattr(jpeg_pixels, "_digest", lambda data: decodes.append(data) or digest(data))
     data = with_scans(50)
     with pytest.raises(ImageError, match="truncated JPEG"):
         decode(data[: len(data) // 2])

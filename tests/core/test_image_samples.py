@@ -584,9 +584,9 @@ def test_small_files_take_little_time_and_memory(name: str) -> None:
 
 def test_wide_rows_of_odd_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a row is divided."""
-    from sqlext.images import tiff as reader
+    from sqlext.images import tiff_samples
 
-    monkeypatch.setattr(reader, "_PIECE", 512)
+    monkeypatch.setattr(tiff_samples, "_PIECE", 512)
     samples = np.random.default_rng(2).integers(0, 1 << 12, (3, 101), np.uint16)
     for bits in (3, 5, 12):
         picture = samples >> (12 - bits)
