@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sqlext.bigdl.placement import SHARE_OF_HEAP
@@ -19,6 +19,7 @@ from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
 from sqlext.networks.head import TOO_LARGE
 from sqlext.spark.conf import setting_bytes
 from sqlext.training.bad_rows import bad_rows_query, largest_rows_query, reasons
+from sqlext.training.counts import Group, bad_by_reason, by_side, class_of, groups_of
 from sqlext.training.features import feature_rows, watching
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
@@ -120,7 +121,7 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
     try:
         run.phase("embedding", total)
         with watching(context.spark, total, lambda done, of: run.progress(done, of)):
-            groups = _groups(plan, everything)
+            groups = groups_of(plan, everything)
         rows = _good_rows(context, plan, groups, total, few, cached)
         _need_training_rows(plan, labels, rows)
     except BaseException:
@@ -130,7 +131,7 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
 
 
 def _good_rows(
-    context: Context, plan: TrainPlan, groups: list[_Group], total: int, few: bool, cached: list[DataFrame]
+    context: Context, plan: TrainPlan, groups: list[Group], total: int, few: bool, cached: list[DataFrame]
 ) -> Rows:
     """The good rows with their split and their counts.
 
@@ -140,7 +141,7 @@ def _good_rows(
     width = _width(context, plan, groups)
     bad = _bad_rows(plan, groups, width, total)
     usable = cached[0].where(F.col("error").isNull() & (F.size("features") == width))
-    counted = _counts(group for group in groups if group.wrong(width) is None)
+    counted = by_side(group for group in groups if group.wrong(width) is None)
     splits = plan.validation.kind == "split"
     partitions = -(-_bytes(plan, total, width) // _PARTITION_BYTES)
     if splits and not few:
@@ -201,39 +202,14 @@ def unit_sql(plan: TrainPlan) -> str:
     return f"CASE WHEN {plan.group.sql} IS NULL THEN {own} ELSE xxhash64({plan.group.sql}) END" if plan.group else own
 
 
-@dataclass(frozen=True)
-class _Group:
-    """A number of rows with the same error, number of features, label ('' in a regression) and split."""
-
-    error: str | None
-    width: int
-    key: str | None
-    side: str
-    rows: int
-
-    def wrong(self, width: int) -> str | None:
-        """Why the rows are bad, if the features should have ``width`` numbers; None for good rows."""
-        return self.error or (f"not {width} values" if self.width != width else None)
-
-
-def _groups(plan: TrainPlan, everything: DataFrame) -> list[_Group]:
-    """All counts in one pass, which also computes and caches the features if they are not cached yet."""
-    grouped = everything.groupBy("error", F.size("features").alias("width"), _key(plan), "side")
-    return [_Group(row.error, row.width, row.key, row.side, row["count"]) for row in grouped.count().collect()]
-
-
-def _key(plan: TrainPlan) -> Column:
-    return _ranked(plan).alias("key")
-
-
-def _width(context: Context, plan: TrainPlan, groups: list[_Group]) -> int:
+def _width(context: Context, plan: TrainPlan, groups: list[Group]) -> int:
     """The number of features: that of the backbone, otherwise that of most good rows."""
     good: Counter[int] = Counter()
     for group in groups:
         if group.error is None:
             good[group.width] += group.rows
     if not good:
-        bad = _reasons(groups, 0)
+        bad = bad_by_reason(groups, 0)
         reason = f"all rows are bad ({reasons(bad)})" if bad else "it is empty"
         raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)
     common = max(good, key=lambda width: good[width])
@@ -252,21 +228,12 @@ def _width(context: Context, plan: TrainPlan, groups: list[_Group]) -> int:
     return expected
 
 
-def _reasons(groups: list[_Group], width: int) -> Counter[str]:
-    """Reason -> number of bad rows."""
-    bad: Counter[str] = Counter()
-    for group in groups:
-        if reason := group.wrong(width):
-            bad[reason] += group.rows
-    return bad
-
-
-def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> Counter[str]:
+def _bad_rows(plan: TrainPlan, groups: list[Group], width: int, total: int) -> Counter[str]:
     """Reason -> number of bad rows.
 
     :raises SqlExtError: TOO_MANY_BAD_ROWS if max_bad_fraction or on_bad_row allows fewer.
     """
-    bad = _reasons(groups, width)
+    bad = bad_by_reason(groups, width)
     _refuse_many(plan, bad, total, bad_rows_query(plan, bad, width))
     return bad
 
@@ -313,7 +280,7 @@ def _split_gathered(plan: TrainPlan, everything: DataFrame) -> DataFrame:
     independently of the others.
     """
     usable_width = F.when(F.col("error").isNull(), F.size("features"))
-    rows = everything.withColumn("label", _ranked(plan)).withColumn("usable_width", usable_width)
+    rows = everything.withColumn("label", class_of(plan)).withColumn("usable_width", usable_width)
     return split_by_hash(rows, **_shares(plan), apart=("usable_width",))
 
 
@@ -324,12 +291,12 @@ def _split(
 
     Only labels and hashes are ranked, so that the shuffles of the windows carry no features.
     """
-    slim = rows.select(_ranked(plan).alias("label"), "unit")
+    slim = rows.select(class_of(plan).alias("label"), "unit")
     sides = split(slim, **_shares(plan), partitions=partitions).select("unit", "side").distinct()
     usable = rows.drop("side").join(sides, "unit").persist(StorageLevel.MEMORY_AND_DISK)
     # Released first, because it is computed from the other.
     cached.insert(0, usable)
-    return usable, _counts(_groups(plan, usable))
+    return usable, by_side(groups_of(plan, usable))
 
 
 def _held_out_only(counted: dict[str, Counter[str]]) -> set[str]:
@@ -337,22 +304,9 @@ def _held_out_only(counted: dict[str, Counter[str]]) -> set[str]:
     return (set(counted[VALIDATION]) | set(counted[TEST])) - set(counted[TRAIN])
 
 
-def _ranked(plan: TrainPlan) -> Column:
-    """The class, within which the split keeps its shares; a constant for a regression."""
-    return F.lit("") if plan.regression else F.col("label_text")
-
-
 def _shares(plan: TrainPlan) -> dict[str, Any]:
     split = plan.validation
     return {"fraction": split.fraction, "seed": plan.split_seed, "test": split.test_fraction}
-
-
-def _counts(groups: Iterable[_Group]) -> dict[str, Counter[str]]:
-    """Rows by split, then by label."""
-    counts: dict[str, Counter[str]] = {side: Counter() for side in (TRAIN, VALIDATION, TEST)}
-    for group in groups:
-        counts[group.side][str(group.key)] += group.rows
-    return counts
 
 
 def _shared(plan: TrainPlan, rows: DataFrame) -> int:
