@@ -10,7 +10,7 @@ import numpy as np
 
 from sqlext.evaluation.held_out import HeldOut
 from sqlext.evaluation.metrics import classification, most_frequent, regression
-from sqlext.evaluation.names import LOWER_IS_BETTER, REGRESSION_METRICS
+from sqlext.evaluation.names import LOWER_IS_BETTER, OF_SCORES, REGRESSION_METRICS
 
 
 def quality(metric: str, rows: HeldOut, labels: Sequence[str]) -> float | None:
@@ -24,6 +24,8 @@ def quality(metric: str, rows: HeldOut, labels: Sequence[str]) -> float | None:
         return getattr(regression(rows.target, rows.predicted_value), metric)  # type: ignore[no-any-return]
     if metric == "accuracy":
         return rows.accuracy
+    if metric in OF_SCORES and not len(rows.scores):
+        return None
     scores = rows.scores if len(rows.scores) else None
     value = getattr(classification(rows.label, rows.predicted_label, scores, labels), metric)
     return None if value is None else float(value)
