@@ -187,13 +187,18 @@ def _forward(head: Head, *, best_only: bool) -> Callable[..., Any]:
     :param best_only: returns only the index of the predicted class and its probability.
     """
 
-    def outputs(features: pd.Series) -> pd.Series:
+    def block(features: pd.Series) -> list[Any]:
         found, good = head.finite_logits(np.stack(list(features)))
         if best_only:
             with np.errstate(invalid="ignore", over="ignore"):
                 scores = softmax(found)
             found = np.stack([scores.argmax(axis=1), scores.max(axis=1)], axis=1)
-        return pd.Series([row if fine else None for row, fine in zip(found, good, strict=True)], dtype=object)
+        return [row if fine else None for row, fine in zip(found, good, strict=True)]
+
+    def outputs(features: pd.Series) -> pd.Series:
+        # In blocks, because 10,000 rows of 10,000 classes would not fit into a worker.
+        parts = [block(features.iloc[part]) for part in row_blocks(len(features), head.outputs)]
+        return pd.Series([row for rows in parts for row in rows], dtype=object)
 
     outputs.__annotations__ = {"features": pd.Series, "return": pd.Series}
     outputs.__name__ = "score_held_out"
