@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import (
     BooleanType,
     DataType,
@@ -157,7 +158,21 @@ def find_label(frame: DataFrame, label: Name, source: Source) -> ColumnOf:
     if not isinstance(column.type, _CLASSES):
         problem = f"{column.type.simpleString()} values cannot be classes; use a string, number, boolean or date"
         raise SqlExtError("INVALID_LABEL", column=column.text, problem=problem, offset=label.offset)
-    return replace(column, sql=f"rtrim({column.sql})") if column.padded else column
+    return _unpadded(column)
+
+
+def _unpadded(column: ColumnOf) -> ColumnOf:
+    return replace(column, sql=f"{_TRIM}({column.sql})") if column.padded else column
+
+
+_TRIM = "rtrim"
+
+
+def label_in(frame: DataFrame, label: ColumnOf) -> ColumnOf:
+    """The same label column in another source, where it may be a CHAR(n) although it is none here, or the other way round."""
+    stored = label.sql[len(_TRIM) + 1 : -1] if label.padded else label.sql
+    field = frame.select(F.expr(stored)).schema.fields[0]
+    return _unpadded(replace(label, sql=stored, padded=is_padded(field)))
 
 
 def find_target(frame: DataFrame, target: Name, source: Source) -> ColumnOf:

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError, error_at
 from sqlext.evaluation.candidates import Candidate
-from sqlext.evaluation.metrics import classification, confusion, per_class, regression, rmse
+from sqlext.evaluation.metrics import classification, confusion, per_class, regression, rmse, row_blocks
 from sqlext.evaluation.request import CONFUSION_MATRIX, PER_CLASS, EvaluateRequest
 from sqlext.evaluation.rows import Answers, given_rows, recorded_rows
 from sqlext.grammar.reader import WrittenModel
@@ -60,7 +62,7 @@ def _metrics(candidate: Candidate, answer: Answers) -> Iterator[ResultRow]:
 
 def _of_classifier(candidate: Candidate, answer: Answers) -> ResultRow:
     expected, predicted = answer.rows["expected"].tolist(), answer.rows["predicted"].tolist()
-    scores = np.stack(answer.rows["scores"].tolist())
+    scores = _matrix(answer.rows["scores"], len(candidate.labels)) if "scores" in answer.rows else None
     found = asdict(classification(expected, predicted, scores, candidate.labels))
     frequent = candidate.held_out.get("frequent_label")
     return {
@@ -69,6 +71,16 @@ def _of_classifier(candidate: Candidate, answer: Answers) -> ResultRow:
         **found,
         "baseline_value": None if frequent is None else float(np.mean([name == frequent for name in expected])),
     }
+
+
+def _matrix(scores: pd.Series, classes: int) -> npt.NDArray[np.float64] | None:
+    """The scores of all rows; None if they were not stored because they would take too much memory."""
+    if scores.isna().any():
+        return None
+    out = np.empty((len(scores), classes))
+    for rows in row_blocks(len(scores), classes):
+        out[rows] = np.stack(scores.iloc[rows].tolist())
+    return out
 
 
 def _of_regressor(candidate: Candidate, answer: Answers) -> ResultRow:

@@ -8,13 +8,34 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 CLIP = 1e-15  # smallest probability in log_loss
+# The scores of all rows for all classes lie in the driver's memory, and the stored file of a version has them, too: at most
+# this many (160 MB), or up to _FEW_CLASSES for each row, which is no more than its other values take.
+MAX_SCORES = 20_000_000
+_FEW_CLASSES = 100
+_BLOCK = 1 << 20  # scores that are processed at once
+
+
+def has_scores(rows: int, classes: int) -> bool:
+    """Whether the scores of all classes are collected: without them, log_loss, roc_auc and top_5_accuracy are undefined."""
+    return classes <= _FEW_CLASSES or rows * classes <= MAX_SCORES
+
+
+def may_lack_scores(classes: int) -> bool:
+    """Whether :func:`has_scores` depends on the number of rows."""
+    return classes > _FEW_CLASSES
+
+
+def row_blocks(rows: int, classes: int) -> Iterator[slice]:
+    """Groups of rows whose temporary arrays are small."""
+    size = max(1, _BLOCK // max(1, classes))
+    return (slice(start, start + size) for start in range(0, rows, size))
 
 
 @dataclass(frozen=True)
@@ -33,19 +54,21 @@ class Classification:
 
 
 def classification(
-    expected: Sequence[str], predicted: Sequence[str], scores: npt.NDArray[np.float64], labels: Sequence[str]
+    expected: Sequence[str], predicted: Sequence[str], scores: npt.NDArray[np.float64] | None, labels: Sequence[str]
 ) -> Classification:
     """Returns the metrics of a classifier.
 
     A label that the model never saw counts as a wrong answer; log_loss and roc_auc leave such rows out.
 
-    :param scores: (rows, len(labels)), probabilities in the order of ``labels``.
+    :param scores: (rows, len(labels)), probabilities in the order of ``labels``; None if they were not collected.
     """
     from sklearn import metrics
 
     order = {label: i for i, label in enumerate(labels)}
     known = np.array([label in order for label in expected], dtype=bool)
     truth = np.array([order.get(label, -1) for label in expected])[known]
+    if scores is not None and not known.all():
+        scores = scores[known]
     averages = metrics.precision_recall_fscore_support(expected, predicted, average="macro", zero_division=0)
     return Classification(
         rows=len(expected),
@@ -54,9 +77,9 @@ def classification(
         precision=float(averages[0]),
         recall=float(averages[1]),
         f1_score=float(averages[2]),
-        log_loss=_log_loss(truth, scores[known]),
-        roc_auc=_roc_auc(truth, scores[known], len(labels)),
-        top_5_accuracy=_top_5(truth, scores[known], len(labels), len(expected)),
+        log_loss=None if scores is None else _log_loss(truth, scores),
+        roc_auc=None if scores is None else _roc_auc(truth, scores, len(labels)),
+        top_5_accuracy=None if scores is None else _top_5(truth, scores, len(labels), len(expected)),
     )
 
 
@@ -87,8 +110,12 @@ def _top_5(truth: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], classe
         return None
     if not len(truth):
         return 0.0
-    right = metrics.top_k_accuracy_score(truth, scores, k=5, labels=range(classes), normalize=False)
-    return float(right) / rows
+    # In blocks of rows, since scikit-learn sorts a copy of the scores.
+    right = sum(
+        float(metrics.top_k_accuracy_score(truth[part], scores[part], k=5, labels=range(classes), normalize=False))
+        for part in row_blocks(len(truth), classes)
+    )
+    return right / rows
 
 
 @dataclass(frozen=True)
@@ -149,9 +176,13 @@ MAX_FULL_MATRIX = 100  # with more classes, cells with zero rows are not listed
 def confusion(expected: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> list[tuple[str, str, int]]:
     """Returns (expected label, predicted label, rows), also for labels that occur but that the model never saw."""
     counts = Counter(zip(expected, predicted, strict=True))
-    zeros = len(labels) <= MAX_FULL_MATRIX
-    cells = ((e, p, counts[e, p]) for e in in_order(labels, expected) for p in labels)
-    return [(e, p, rows) for e, p, rows in cells if rows or zeros]
+    rows, columns = in_order(labels, expected), list(labels)
+    if len(labels) <= MAX_FULL_MATRIX:
+        return [(e, p, counts[e, p]) for e in rows for p in columns]
+    # 10,000 classes have 100 million cells: only those with rows are visited.
+    places = [{name: place for place, name in enumerate(names)} for names in (rows, columns)]
+    cells = sorted(counts.items(), key=lambda cell: (places[0][cell[0][0]], places[1][cell[0][1]]))
+    return [(e, p, count) for (e, p), count in cells]
 
 
 def in_order(labels: Sequence[str], found: Sequence[str]) -> list[str]:

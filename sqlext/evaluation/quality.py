@@ -10,7 +10,7 @@ import numpy as np
 
 from sqlext.evaluation.held_out import HeldOut
 from sqlext.evaluation.metrics import classification, most_frequent, regression
-from sqlext.evaluation.names import LOWER_IS_BETTER, REGRESSION_METRICS
+from sqlext.evaluation.names import LOWER_IS_BETTER, OF_SCORES, REGRESSION_METRICS
 
 
 def quality(metric: str, rows: HeldOut, labels: Sequence[str]) -> float | None:
@@ -24,7 +24,10 @@ def quality(metric: str, rows: HeldOut, labels: Sequence[str]) -> float | None:
         return getattr(regression(rows.target, rows.predicted_value), metric)  # type: ignore[no-any-return]
     if metric == "accuracy":
         return rows.accuracy
-    value = getattr(classification(rows.label, rows.predicted_label, rows.scores, labels), metric)
+    if metric in OF_SCORES and not len(rows.scores):
+        return None
+    scores = rows.scores if len(rows.scores) else None
+    value = getattr(classification(rows.label, rows.predicted_label, scores, labels), metric)
     return None if value is None else float(value)
 
 
@@ -42,7 +45,9 @@ def baseline(
         return quality(metric, replace(rows, predicted_value=np.full(rows.rows, mean)), labels)
     frequent = most_frequent(trained)
     total = sum(trained.values())
-    shares = np.tile([trained[label] / total for label in labels], (rows.rows, 1))
+    each = np.array([trained[label] / total for label in labels])
+    # A view, which takes no memory; if the scores were not collected, the metric is undefined here, too.
+    shares = np.broadcast_to(each, (rows.rows, len(each))) if len(rows.scores) else rows.scores
     return quality(metric, replace(rows, predicted_label=[frequent] * rows.rows, scores=shares), labels)
 
 

@@ -18,6 +18,7 @@ from sqlext.catalog.layout import HELD_OUT
 from sqlext.context import Context
 from sqlext.errors import SqlExtError, error_at
 from sqlext.evaluation.candidates import Candidate, Compared, compared_columns
+from sqlext.evaluation.metrics import has_scores, may_lack_scores
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
 from sqlext.scoring.choose import Choice, choose
@@ -30,7 +31,8 @@ from sqlext.spark.types import is_image
 @dataclass(frozen=True)
 class Answers:
     """``rows`` has the columns expected and predicted (labels, or a regressor's numbers) and, for a classifier, scores:
-    the probabilities in the order of its labels. ``skipped`` counts the rows without a known answer or a prediction."""
+    the probabilities in the order of its labels, unless they would take too much memory. ``skipped`` counts the rows without
+    a known answer or a prediction."""
 
     split: str
     source: str
@@ -83,9 +85,15 @@ def given_rows(
     frame = read_source(context, source)
     compared = [compared_columns(frame, c, source, label) for c in candidates]
     scored = _scored(context, frame, candidates, compared, source)
-    dropped = () if scores else [name for name in scored.columns if name.startswith("scores_")]
+    dropped = [f"scores_{i}" for i, c in enumerate(candidates) if not (scores and _has_scores(frame, c))]
     table = scored.drop(*dropped).toPandas()
     return [_answers(table, i, candidate, source) for i, candidate in enumerate(candidates)]
+
+
+def _has_scores(frame: DataFrame, candidate: Candidate) -> bool:
+    """Whether the scores fit into memory; the rows are counted only if that depends on them."""
+    classes = len(candidate.labels)
+    return not may_lack_scores(classes) or has_scores(frame.count(), classes)
 
 
 def _answers(table: pd.DataFrame, index: int, candidate: Candidate, source: Source) -> Answers:

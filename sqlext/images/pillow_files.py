@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sqlext.images import jpeg, other_files, repair
+from sqlext.images import jpeg, jpeg_pixels, other_files, repair
 from sqlext.images.file_kinds import CONVERT
 from sqlext.images.picture import UPRIGHT, ImageInfo, turned, turned_size
 from sqlext.images.reasons import ImageError, check_size, reason
@@ -39,6 +39,7 @@ WANTED_FORMATS = (
     "ICO",
 )
 ORIENTATION = 0x0112
+_JPEG = ("JPEG", "MPO")  # MPO is a JPEG file with more images after the first one
 
 # Until init() has loaded all readers, Pillow lists only the most common formats. Some are optional when Pillow is built.
 Image.init()
@@ -70,9 +71,13 @@ def _read(data: bytes, use: Callable[[Image.Image], Result]) -> Result:
     try:
         image = _opened(data)
         kind = image.format
-        if use is _pixels and jpeg.lacks_end(data):
+        scans = jpeg.structure(data) if use is _pixels and kind in _JPEG else None
+        if scans and jpeg.too_many_scans(scans):
+            raise _why(data, OSError(), kind)
+        result = use(image)
+        if scans and not jpeg_pixels.seems_whole(scans, image):
             raise OSError("truncated")  # Pillow may take what follows the file for pixels
-        return use(image)
+        return result
     except (ImageError, Image.DecompressionBombError, MemoryError) as error:
         raise reason(error, kind) from None
     except Exception as error:  # a hostile file can make Pillow raise almost any exception
@@ -118,7 +123,7 @@ def _pixels(image: Image.Image) -> Image.Image:
     image.load()
     # Pillow turns a TIFF itself and drops the tag in load(), so the orientation is read after it.
     upright = turned(image, _orientation(image))
-    if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
+    if image.mode == "CMYK" and image.format in _JPEG and "adobe" not in image.info:
         raise ImageError(
             "unsupported image: a CMYK JPEG that does not say whether 0 is no ink or full ink (no Adobe marker); save it as RGB"
         )
@@ -135,8 +140,7 @@ def _header(image: Image.Image) -> ImageInfo:
     # The size of a TIFF is already upright: Pillow's reader turns the image itself.
     width, height = image.size if image.format == "TIFF" else turned_size(image.size, _orientation(image))
     bands = {"P": 4 if "transparency" in image.info else 3, "PA": 4}.get(image.mode) or len(image.getbands())
-    # MPO is a JPEG file with more images after the first one.
-    return ImageInfo(width, height, bands, "JPEG" if image.format == "MPO" else str(image.format))
+    return ImageInfo(width, height, bands, "JPEG" if image.format in _JPEG else str(image.format))
 
 
 def _orientation(image: Image.Image) -> int:

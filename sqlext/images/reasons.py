@@ -30,5 +30,6 @@ def reason(error: Exception, kind: str | None) -> ImageError:
         return ImageError("too large for the worker's memory")
     if isinstance(error, EOFError) or "truncated" in str(error).lower():
         return ImageError(f"truncated {kind or 'image'}")
-    text = " ".join(str(error).split())[:120] or type(error).__name__
-    return ImageError(f"corrupt {kind or 'image'}: {text}")
+    # Decoders say what is wrong by these two; the texts of the others are about arrays and arguments.
+    said = str(error) if isinstance(error, OSError | SyntaxError) else ""
+    return ImageError(f"corrupt {kind or 'image'}: {' '.join(said.split())[:120] or 'its parts contradict each other'}")

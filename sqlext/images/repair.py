@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from sqlext.images import jpeg
+from sqlext.images import jpeg, jpeg_pixels
 
 PNG = b"\x89PNG\r\n\x1a\n"
 _PIXELS = (b"IHDR", b"PLTE", b"IDAT")
@@ -26,17 +26,17 @@ def only_pixels(data: bytes) -> Iterator[bytes]:
         yield _png(data, texts=True)
         yield _png(data, texts=False)
     elif jpeg.is_jpeg(data):
-        yield from jpeg.only_pixels(data)
+        yield from jpeg_pixels.only_pixels(data)
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         yield from _webp(data)
 
 
 def is_cut(data: bytes) -> bool:
-    """Whether a file ends before its pixels begin, or, if its header says its length, before that."""
+    """Whether a file ends before its pixels begin, or has neither the end nor the length that its format asks for."""
     if data.startswith(PNG):
         return b"IDAT" not in data
     if jpeg.is_jpeg(data):
-        return not jpeg.structure(data).scans
+        return not jpeg.structure(data).ended
     if data[:4] == b"RIFF":
         return int.from_bytes(data[4:8], "little") + 8 > len(data)
     return data[4:8] == b"ftyp" and _boxes_end(data) > len(data)

@@ -3,6 +3,11 @@
 Pillow unpacks the compressed bytes, but it knows only some layouts of samples: it clips, wraps or refuses the others. So
 each strip or tile is given to Pillow as if it were a grey picture whose pixels are the bytes, and NumPy makes the samples.
 Fax and JPEG data are pictures of their own kind, which Pillow decodes itself.
+
+The package tifffile would not make this simpler. It needs only NumPy, but then it does not unpack LZW, the compression of
+most programs, nor Zstandard: these need imagecodecs, a package of some fifty compiled codecs that every host would have to
+install. And it returns the samples as they are stored: colours, palettes, inks, the white point and the conversion to 8 bits
+would remain here, and so would the limits below, since a file of a stranger must not occupy a worker.
 """
 
 from __future__ import annotations
@@ -22,12 +27,18 @@ from sqlext.images import tiff_tags as tags
 from sqlext.images.picture import ImageInfo, turned, turned_size
 from sqlext.images.reasons import MAX_PIXELS, ImageError, reason
 from sqlext.images.samples import Bytes, Samples, from_lab, from_ycbcr, in_bytes, without_alpha
+from sqlext.images.tiff_samples import WHOLE, unpacked_values
 from sqlext.images.tiff_tags import Page, first_page
 
 # Bytes of a piece that is unpacked at once.
 _PIECE = 1 << 24
+# Each strip or tile takes some microseconds: so many take a few seconds, and no program writes so many.
+_MOST_BLOCKS = 200_000
+# Tiles may reach over the edge of the picture, by this many bytes and, all together, by three times the picture's own bytes.
+_MARGIN, _MOST_TIMES = 1 << 26, 4
+# A compressed block is not longer than this many times its content, except for a header.
+_PACKED_TIMES, _PACKED_HEADER = 2, 1024
 _DEFLATE = {32946: 8}
-_WHOLE = {8: "u1", 16: "u2", 32: "u4", 64: "u8"}
 
 
 @dataclass(frozen=True)
@@ -41,10 +52,15 @@ class Blocks:
     height: int
     across: int
     row: int
-    offsets: list[int]
-    sizes: list[int]
+    offsets: NDArray[Any]
+    sizes: NDArray[Any] | None
     page_height: int
     tiled: bool
+
+    @property
+    def bytes(self) -> int:
+        """The size of a whole block."""
+        return self.height * self.row
 
     def rows(self, index: int) -> int:
         """The rows in one block: the last strip may be lower than the others, a tile is always complete."""
@@ -54,10 +70,10 @@ class Blocks:
 
 def decode(data: bytes) -> Image.Image:
     """The first page as an upright RGB image."""
-    page = first_page(data)
-    if page.compression not in tags.OF_BYTES:
-        return pillow_files.decode(data)
     try:
+        page = first_page(data)
+        if page.compression not in tags.OF_BYTES:
+            return pillow_files.decode(data)
         return turned(_pixels(data, page), page.number(tags.ORIENTATION, 1))
     except Exception as error:  # a hostile file can make Pillow raise almost any exception
         raise reason(error, "TIFF") from None
@@ -65,7 +81,10 @@ def decode(data: bytes) -> Image.Image:
 
 def info(data: bytes) -> ImageInfo:
     """The header of the first page."""
-    page = first_page(data)
+    try:
+        page = first_page(data)
+    except Exception as error:
+        raise reason(error, "TIFF") from None
     width, height = turned_size(page.size, page.number(tags.ORIENTATION, 1))
     return ImageInfo(width, height, 3 if page.photometric == tags.PALETTE else page.depth, "TIFF")
 
@@ -107,7 +126,7 @@ def _of_palette(index: Samples, page: Page) -> Bytes:
 
 def _of_ycbcr(data: bytes, page: Page) -> Bytes:
     """RGB of luminance and colour differences; the differences are often stored once for 2 x 1 or 2 x 2 pixels."""
-    sub = page.tags.get(tags.YCBCR_SUBSAMPLING, np.array([2, 2])).tolist()
+    sub = page.tags.get(tags.YCBCR_SUBSAMPLING, np.array([2, 2]))[:3].tolist()
     if len(sub) != 2 or not set(sub) <= {1, 2, 4} or page.planes > 1 or page.depth != 3:
         raise ImageError("unsupported image: TIFF with YCbCr colours in separate planes or with more channels")
     across, down = sub
@@ -129,7 +148,7 @@ def _samples(data: bytes, page: Page, units: tuple[int, int, int, int] | None = 
     """
     width, height, depth, down = units or (*page.size, page.depth, 1)
     each = depth // page.planes
-    stored = page.bits if page.bits in _WHOLE else next(whole for whole in _WHOLE if whole > page.bits)
+    stored = page.bits if page.bits in WHOLE else next(whole for whole in WHOLE if whole > page.bits)
     if width * height * depth * stored // 8 > 3 * MAX_PIXELS:
         raise ImageError(f"too large: {width} x {height} with {depth} samples of {page.bits} bits")
     out = np.empty((height, width, depth), f"{page.kind}{stored // 8}")
@@ -137,7 +156,7 @@ def _samples(data: bytes, page: Page, units: tuple[int, int, int, int] | None = 
         blocks = _blocks(page, plane, (width, height, each, down))
         for index, block in _unpacked(data, page, blocks):
             top, left = index // blocks.across * blocks.height, index % blocks.across * blocks.width
-            values = _values(block, page, blocks.width, each)
+            values = unpacked_values(block, page, blocks.width, each)
             place = out[top : top + len(values), left : left + blocks.width, plane * each : (plane + 1) * each]
             place[:] = values[: place.shape[0], : place.shape[1]]
     return out
@@ -145,8 +164,27 @@ def _samples(data: bytes, page: Page, units: tuple[int, int, int, int] | None = 
 
 def _blocks(page: Page, plane: int, units: tuple[int, int, int, int]) -> Blocks:
     """Where the strips or tiles of one plane are."""
-    width, height, depth, down = units
+    width, height, depth, _ = units
     tiled = tags.TILE_OFFSETS in page.tags or tags.TILE_WIDTH in page.tags
+    block = _block_size(page, units, tiled)
+    across, row = -(-width // block[0]), -(-block[0] * depth * page.bits // 8)
+    count = across * -(-height // block[1])
+    _check_work(page, block, (count, block[1] * row), -(-width * depth * page.bits // 8) * height)
+    offsets = page.tags.get(tags.TILE_OFFSETS if tiled else tags.STRIP_OFFSETS)
+    offsets = page.tags.get(tags.STRIP_OFFSETS) if offsets is None else offsets
+    sizes = page.tags.get(tags.TILE_BYTES if tiled else tags.STRIP_BYTES)
+    if offsets is None or len(offsets) < (plane + 1) * count:
+        raise ImageError(f"truncated TIFF: {0 if offsets is None else len(offsets)} of {page.planes * count} blocks")
+    own = slice(plane * count, (plane + 1) * count)
+    listed = sizes[own] if sizes is not None and len(sizes) >= own.stop else None
+    if listed is None and page.compression != 1 and count > 1:
+        raise ImageError("corrupt TIFF: the sizes of its compressed blocks are missing")
+    return Blocks(*block, across, row, offsets[own], listed, height, tiled)
+
+
+def _block_size(page: Page, units: tuple[int, int, int, int], tiled: bool) -> tuple[int, int]:
+    """Width and height of a strip or tile."""
+    width, height, _, down = units
     block = (page.number(tags.TILE_WIDTH, 0), page.number(tags.TILE_HEIGHT, 0))
     if tiled and down > 1:
         raise ImageError("unsupported image: TIFF with YCbCr colours in tiles")
@@ -154,23 +192,26 @@ def _blocks(page: Page, plane: int, units: tuple[int, int, int, int]) -> Blocks:
         block = (width, min(height, -(-page.number(tags.ROWS_PER_STRIP, height * down) // down)))
     if min(block) < 1:
         raise ImageError(f"corrupt TIFF: blocks of {block[0]} x {block[1]} pixels")
-    across, row = -(-width // block[0]), -(-block[0] * depth * page.bits // 8)
-    count = across * -(-height // block[1])
-    offsets = page.tags.get(tags.TILE_OFFSETS if tiled else tags.STRIP_OFFSETS)
-    offsets = page.tags.get(tags.STRIP_OFFSETS) if offsets is None else offsets
-    sizes = page.tags.get(tags.TILE_BYTES if tiled else tags.STRIP_BYTES)
-    if offsets is None or len(offsets) < (plane + 1) * count:
-        raise ImageError(f"truncated TIFF: {0 if offsets is None else len(offsets)} of {page.planes * count} blocks")
-    own = slice(plane * count, (plane + 1) * count)
-    listed = sizes[own].tolist() if sizes is not None and len(sizes) >= own.stop else []
-    if not listed and page.compression != 1 and count > 1:
-        raise ImageError("corrupt TIFF: the sizes of its compressed blocks are missing")
-    return Blocks(*block, across, row, offsets[own].tolist(), listed or [1 << 62] * count, height, tiled)
+    return block
+
+
+def _check_work(page: Page, block: tuple[int, int], blocks: tuple[int, int], own: int) -> None:
+    """Refuses blocks that would take much more time or memory than the picture.
+
+    :param blocks: the number of blocks, and the bytes of each.
+    :param own: the bytes of the picture without what its blocks have beyond its edges.
+    """
+    count, size = blocks
+    if count * page.planes > _MOST_BLOCKS:
+        raise ImageError(f"too large: {count * page.planes:,} strips or tiles are more than {_MOST_BLOCKS:,}")
+    if size > own + _MARGIN or count * size > _MOST_TIMES * own + _MARGIN:
+        width, height = page.size
+        raise ImageError(f"too large: tiles of {block[0]} x {block[1]} pixels for a picture of {width} x {height}")
 
 
 def _unpacked(data: bytes, page: Page, blocks: Blocks) -> Iterator[tuple[int, Bytes]]:
     """The bytes of each strip or tile, as rows."""
-    at_once = max(1, _PIECE // max(1, blocks.height * blocks.row))
+    at_once = max(1, _PIECE // max(1, blocks.bytes))
     for first in range(0, len(blocks.offsets), at_once):
         part = range(first, min(first + at_once, len(blocks.offsets)))
         packed = [_packed(data, page, blocks, index) for index in part]
@@ -182,13 +223,13 @@ def _unpacked(data: bytes, page: Page, blocks: Blocks) -> Iterator[tuple[int, By
 
 
 def _packed(data: bytes, page: Page, blocks: Blocks, index: int) -> bytes:
-    start, size = blocks.offsets[index], blocks.sizes[index]
+    start, there = int(blocks.offsets[index]), len(data) - int(blocks.offsets[index])
+    size = there if blocks.sizes is None else int(blocks.sizes[index])
     if page.compression == 1:
         size = blocks.rows(index) * blocks.row  # the stored size of uncompressed data is often wrong
-    packed = data[start : start + size]
-    if not packed or (len(packed) < size and size < 1 << 62):
+    if there < max(1, size) or not size:
         raise ImageError("truncated TIFF")
-    return packed
+    return data[start : start + min(size, _PACKED_TIMES * blocks.bytes + _PACKED_HEADER)]
 
 
 def _joined(packed: list[bytes], blocks: Blocks) -> Bytes:
@@ -221,47 +262,3 @@ def _with_pillow(packed: list[bytes], blocks: Blocks, height: int, page: Page) -
 
 def _starts(parts: list[bytes]) -> list[int]:
     return [0, *np.cumsum([len(part) for part in parts])[:-1].tolist()]
-
-
-def _values(rows: Bytes, page: Page, width: int, depth: int) -> Samples:
-    """The samples (rows, width, depth) in rows of bytes."""
-    rows = np.ascontiguousarray(rows)
-    bits, count = page.bits, width * depth
-    predictor = page.number(tags.PREDICTOR, 1) if page.compression not in (1, 32773) else 1
-    if predictor == 3 and page.kind != "f":
-        raise ImageError("corrupt TIFF: whole numbers with the predictor for floating-point numbers")
-    if predictor == 2 and page.photometric == tags.YCBCR and depth != 3:
-        raise ImageError("unsupported image: TIFF with differences of subsampled YCbCr colours")
-    if predictor == 3:
-        return _undone_bytes(rows, bits, width, depth).view(f">f{bits // 8}").reshape(len(rows), width, depth)
-    if bits not in _WHOLE:
-        if predictor == 2:
-            raise ImageError(f"unsupported image: TIFF with differences of {bits}-bit samples")
-        return _of_odd_bits(rows, bits, count, page.order).reshape(len(rows), width, depth)
-    whole = rows.view(page.order + _WHOLE[bits]).reshape(len(rows), width, depth)
-    if predictor == 2:
-        whole = np.cumsum(whole, axis=1, dtype=whole.dtype.newbyteorder("="))
-    return whole.view(whole.dtype.str.replace("u", page.kind))
-
-
-def _undone_bytes(rows: Bytes, bits: int, width: int, depth: int) -> Bytes:
-    """Undoes the predictor for floating-point numbers: all first bytes of a row, then all second bytes, as differences."""
-    summed = np.cumsum(rows.reshape(len(rows), -1, depth), axis=1, dtype=np.uint8)
-    split = summed.reshape(len(rows), bits // 8, width * depth)
-    return np.ascontiguousarray(split.transpose(0, 2, 1)).reshape(len(rows), -1)
-
-
-def _of_odd_bits(rows: Bytes, bits: int, count: int, order: str) -> NDArray[Any]:
-    """Unsigned numbers of any number of bits, as the next larger type of NumPy."""
-    whole = next(size for size in _WHOLE if size >= bits)
-    out = np.empty((len(rows), count), _WHOLE[whole])
-    at_once = max(1, _PIECE // (count * whole))
-    for top in range(0, len(rows), at_once):
-        part = rows[top : top + at_once]
-        digits = np.unpackbits(part, axis=1)[:, : count * bits].reshape(len(part), count, bits)
-        if bits == 24 and order == "<":
-            digits = digits.reshape(len(part), count, 3, 8)[:, :, ::-1].reshape(len(part), count, bits)
-        wide = np.zeros((len(part), count, whole), np.uint8)
-        wide[..., whole - bits :] = digits
-        out[top : top + at_once] = np.packbits(wide, axis=-1).view(f">u{whole // 8}")[..., 0]
-    return out

@@ -50,6 +50,24 @@ _TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 5: "u4", 6: "i1", 7: "u1", 8: "i2"
     18: "u8",
 }
 _RATIONALS = (5, 10)
+# Other tags are not read: each may claim to be as long as the file.
+_READ = {
+    *(WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP),
+    *(
+        STRIP_BYTES,
+        PLANAR,
+        PREDICTOR,
+        COLOUR_MAP,
+        TILE_WIDTH,
+        TILE_HEIGHT,
+        TILE_OFFSETS,
+        TILE_BYTES,
+        SUB_PAGES,
+        INK_SET,
+    ),
+    *(EXTRA_SAMPLES, SAMPLE_FORMAT, YCBCR_COEFFICIENTS, YCBCR_SUBSAMPLING, BLACK_WHITE, NO_DATA, DNG_VERSION),
+}
+_MOST_RATIONALS = 6  # the longest of the tags that are read
 _CR2 = b"\x10\0\0\0CR\2\0"
 
 
@@ -105,7 +123,7 @@ class Page:
     def missing(self) -> float | None:
         """The value that GDAL's tag says marks a pixel without data."""
         try:
-            return float(b"".join(self.tags[NO_DATA]).split(b"\0")[0].strip())
+            return float(b"".join(self.tags[NO_DATA][:64]).split(b"\0")[0].strip())
         except (KeyError, ValueError, TypeError):
             return None
 
@@ -134,24 +152,30 @@ def _page(data: bytes, start: int | None) -> Page:
         start += 8 if big else 2
         if count > 4096 or start + count * (12 + 2 * wide - 8) > len(data):
             raise ImageError("truncated TIFF")
-        rows = [struct.unpack_from(f"{order}HH{word}{wide}s", data, start + i * (4 + 2 * wide)) for i in range(count)]
+        rows = [struct.unpack_from(f"{order}HH{word}", data, start + i * (4 + 2 * wide)) for i in range(count)]
     except (struct.error, OverflowError):
         raise ImageError("truncated TIFF") from None
-    found = {tag: _values(data, order, kind, number, raw) for tag, kind, number, raw in rows if kind in _TYPES}
-    return Page(order, found)
+    places = {
+        tag: (kind, number, start + i * (4 + 2 * wide) + 4 + wide)
+        for i, (tag, kind, number) in enumerate(rows)
+        if tag in _READ and kind in _TYPES
+    }
+    return Page(order, {tag: _values(data, order, word, *place) for tag, place in places.items()})
 
 
-def _values(data: bytes, order: str, kind: int, count: int, inline: bytes) -> NDArray[Any]:
-    """The values of a tag; fewer than ``count`` if the file ends before."""
+def _values(data: bytes, order: str, word: str, kind: int, count: int, start: int) -> NDArray[Any]:
+    """The values of a tag, as a view into the file; fewer than ``count`` if the file ends before.
+
+    :param start: where the tag's entry has the values or, if they are too long for it, their place.
+    """
     item = np.dtype(order + _TYPES[kind])
     count *= 2 if kind in _RATIONALS else 1
-    size = count * item.itemsize
-    if size > len(inline):
-        (start,) = struct.unpack(order + ("Q" if len(inline) == 8 else "I"), inline)
-        inline = data[start : start + size]
-    values: NDArray[Any] = np.frombuffer(inline[: min(size, len(inline) // item.itemsize * item.itemsize)], item)
+    if count * item.itemsize > struct.calcsize(order + word):
+        (start,) = struct.unpack_from(order + word, data, start)
+    there = max(0, len(data) - start) // item.itemsize
+    values: NDArray[Any] = np.frombuffer(data, item, min(count, there), start) if there else np.empty(0, item)
     if kind in _RATIONALS:
-        pairs = values[: len(values) // 2 * 2].astype(np.float64)
+        pairs = values[: min(len(values) // 2, _MOST_RATIONALS) * 2].astype(np.float64)
         fractions: NDArray[Any] = pairs[::2] / np.where(pairs[1::2] == 0, 1, pairs[1::2])
         return fractions
     return values
@@ -170,8 +194,8 @@ def _sub_pages(data: bytes, page: Page) -> list[Page]:
 def _check(page: Page) -> None:
     """Refuses what has no meaning as a picture, or one that is not known."""
     bits, formats = page.tags.get(BITS, np.array([1])), page.tags.get(SAMPLE_FORMAT, np.array([1]))
-    if len(set(bits.tolist())) > 1 or len(set(formats.tolist())) > 1:
-        raise _unsupported(f"samples of different sizes or types ({', '.join(map(str, bits.tolist()[:5]))} bits)")
+    if any((values != values[:1]).any() for values in (bits, formats)):
+        raise _unsupported(f"samples of different sizes or types ({', '.join(map(str, bits[:5].tolist()))} bits)")
     if not page.kind:
         raise _unsupported(f"complex numbers of {page.bits} bits as samples")
     if page.photometric not in COLOURS:

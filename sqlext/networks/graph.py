@@ -16,7 +16,7 @@ from sqlext.networks.batch import free_batch
 from sqlext.networks.embedding import find_embedding
 from sqlext.networks.flatten import as_float, flat
 from sqlext.networks.half_precision import widen
-from sqlext.networks.inputs import Pictures, choose_input, take_pictures
+from sqlext.networks.inputs import ImageInput, choose_input, take_pictures
 from sqlext.networks.library_text import checker_says
 from sqlext.networks.meaning import LOG_PROBABILITIES, PROBABILITIES, SIGMOIDS, meaning_in_graph
 from sqlext.networks.network import Network, described
@@ -76,8 +76,8 @@ def read_network(
     # Only the embedding may be averaged over height and width: scores per position are not the scores of an image.
     ends = [flat(model, name, shapes, entry.batch, pool=position == 0) for position, name in enumerate(outputs)]
     network = _finish(model, entry, ends, scores or kind)
-    taken = replace(entry.taken, notes=(*entry.taken.notes, *notes, *_changes(half, freed, entry.batch)))
-    return replace(network, taken=taken)
+    input_spec = replace(entry.input_spec, notes=(*entry.input_spec.notes, *notes, *_changes(half, freed, entry.batch)))
+    return replace(network, input_spec=input_spec)
 
 
 def _embedding(
@@ -130,7 +130,7 @@ def _cut(model: onnx.ModelProto, source: str, wanted: list[str], side: int) -> o
     return result
 
 
-def _finish(model: onnx.ModelProto, entry: Pictures, outputs: list[str], kind: str) -> Network:
+def _finish(model: onnx.ModelProto, entry: ImageInput, outputs: list[str], kind: str) -> Network:
     """Reduces the graph to its outputs, declares their sizes and checks the result."""
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)

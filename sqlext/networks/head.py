@@ -16,6 +16,8 @@ Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 # Above this ratio of mean to standard deviation, a FLOAT of 24 bits loses visible digits: more than 6e-5 standard deviations.
 _WIDEST = 1000.0
 _MOST = 1e38  # a little below the largest FLOAT
+# Why a row has no prediction although its features are numbers.
+TOO_LARGE = "the features are too large for this model"
 
 
 def narrowed(mean: npt.NDArray[np.float64], std: npt.NDArray[np.float64]) -> tuple[Numbers, Numbers]:
@@ -91,6 +93,13 @@ class Head:
     def logits(self, features: Numbers) -> Numbers:
         """(N, width), unscaled -> (N, outputs), in float64 if float32 would lose digits of a regression's target."""
         return self.of_scaled(self.scale(features))
+
+    def finite_logits(self, features: Numbers) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+        """:meth:`logits`, and for which rows no number exceeded FLOAT on the way; the others have no prediction."""
+        scaled = self.scale(features)
+        outputs = self.of_scaled(scaled)
+        # Both are tested: ReLU makes a number of an infinite feature.
+        return outputs, np.isfinite(scaled).all(axis=1) & np.isfinite(outputs).all(axis=1)
 
     def of_scaled(self, x: Floats) -> Numbers:
         """:meth:`logits` of features that are scaled already."""

@@ -37,7 +37,7 @@ PIXEL_RANGES = {
 
 
 @dataclass(frozen=True)
-class Taken:
+class InputSpec:
     """What a network takes: the ``preprocessing`` that its graph suggests, ``bounds`` of its whole numbers (None: it takes
     decimal numbers), and notes for the user.
     """
@@ -47,7 +47,7 @@ class Taken:
     notes: tuple[str, ...] = ()
 
 
-class Pictures(NamedTuple):
+class ImageInput(NamedTuple):
     """The tensor ``source`` takes pictures of ``side`` x ``side``; ``free_size``: the file leaves the size open.
 
     ``batch``: the number of pictures for which the graph was exported, 1 if it is free.
@@ -57,7 +57,7 @@ class Pictures(NamedTuple):
     side: int
     batch: int
     free_size: bool
-    taken: Taken
+    input_spec: InputSpec
 
 
 def choose_input(model: onnx.ModelProto, named: str | None) -> str:
@@ -80,7 +80,9 @@ def choose_input(model: onnx.ModelProto, named: str | None) -> str:
     )
 
 
-def take_pictures(model: onnx.ModelProto, source: str, image_size: int | None, metadata: Mapping[str, str]) -> Pictures:
+def take_pictures(
+    model: onnx.ModelProto, source: str, image_size: int | None, metadata: Mapping[str, str]
+) -> ImageInput:
     """Changes the graph so that a tensor takes N x 3 x S x S of float32.
 
     :raises SqlExtError: INVALID_NETWORK if the input is not a batch of square pictures of three colours.
@@ -101,9 +103,9 @@ def take_pictures(model: onnx.ModelProto, source: str, image_size: int | None, m
         found = _whole_numbers(number, found)
     if found.note:
         notes.append(found.note)
-    taken = Taken(found.preprocessing, BOUNDS.get(number), tuple(notes))
+    input_spec = InputSpec(found.preprocessing, BOUNDS.get(number), tuple(notes))
     sizes = shape or []
-    return Pictures(entry, side, sizes[0] or 1, None in sizes[1:], taken)
+    return ImageInput(entry, side, sizes[0] or 1, None in sizes[1:], input_spec)
 
 
 def _check_type(name: str, number: int) -> None:

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from sqlext.networks.embedding import likely_embedding
-from sqlext.networks.inputs import Taken
+from sqlext.networks.inputs import InputSpec
 from sqlext.networks.meaning import meaning_in_graph
 from sqlext.networks.sizes import free_shapes
 from sqlext.networks.wiring import Wiring
@@ -26,7 +26,7 @@ class Network:
 
     ``input_shape``: (3, S, S). ``*_width``: numbers per image. ``scores_name`` and ``scores_width`` are None without a
     classifier. ``scores_kind``: 'logits', 'probabilities' or 'value'. ``operators``: number of nodes by operator.
-    ``parameters``: number of trained values. ``taken``: what the input takes, known only after reading another file.
+    ``parameters``: number of trained values. ``input_spec``: what the input takes, known only after reading another file.
     """
 
     model: onnx.ModelProto
@@ -39,7 +39,7 @@ class Network:
     scores_kind: str
     operators: dict[str, int]
     parameters: int
-    taken: Taken = field(default_factory=Taken)
+    input_spec: InputSpec = field(default_factory=InputSpec)
 
     @property
     def embedding_in_file(self) -> str:
@@ -84,7 +84,7 @@ def with_kind(network: Network, kind: str) -> Network:
     model = onnx.ModelProto()
     model.CopyFrom(network.model)
     helper.set_model_props(model, {"scores_kind": kind})
-    return replace(described(model, kind), taken=network.taken)
+    return replace(described(model, kind), input_spec=network.input_spec)
 
 
 def _name_in_file(model: onnx.ModelProto, name: str) -> str:

@@ -15,10 +15,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from sqlext.networks.sizes import LARGEST_SIDE
 from sqlext.networks.wiring import Wiring, reads
 
 DEFAULT_SIZE = 224
-LARGEST = 1024  # larger pictures would need much memory to run
 ARITHMETIC = {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"}
 MOVING = {
     "Cast",
@@ -51,7 +51,7 @@ class Expected:
 def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expected:
     """What the network's own normalisation expects, if it begins with one."""
     kinds, end = _first_operators(model.graph, source)
-    if not kinds or end is None or side > LARGEST:
+    if not kinds or end is None or side > LARGEST_SIDE:
         return Expected()
     measured = _measure(model, source, side, end)
     if measured is None:

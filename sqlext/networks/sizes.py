@@ -16,7 +16,7 @@ from sqlext.networks.wiring import Shapes, sizes_of, skeleton
 MANY = 3  # the factor between the two batch sizes that are compared
 # The usual sizes are tried first, then all others up to the largest.
 USUAL = (224, 256, 384, 448, 288, 299, 320, 336, 240, 260, 300, 380, 192, 160, 128, 112, 96, 64, 48, 32, 28, 512, 518)
-LARGEST = 1024
+LARGEST_SIDE = 1024  # larger pictures would need much memory to run
 _MISFIT = re.compile(r"\(op_type:(\w+), node name: ([^)]*)\): \[ShapeInferenceError\]")
 
 
@@ -55,7 +55,7 @@ def check_image_size(model: onnx.ModelProto, batch: int, side: int) -> None:
     del beginning.graph.node[last + 1 :], beginning.graph.output[:]
     beginning.graph.output.append(onnx.ValueInfoProto(name=model.graph.node[last].output[0]))
     beginning = skeleton(beginning)
-    for size in dict.fromkeys((*USUAL, *range(1, LARGEST + 1))):
+    for size in dict.fromkeys((*USUAL, *range(1, LARGEST_SIDE + 1))):
         if _misfit(beginning, batch, size) is None and _misfit(model, batch, size) is None:
             raise invalid(
                 f"pictures of {side} x {side} do not fit its layers: '{misfit[1]}' ({misfit[0]}) takes another size; "

@@ -34,4 +34,4 @@ def with_two_classes(network: Network, *, logit: bool) -> Network:
         graph.initializer.append(numpy_helper.from_array(np.array([value], np.float32), names[part]))
     graph.output[1].CopyFrom(helper.make_tensor_value_info(both, TensorProto.FLOAT, ["N", 2]))
     helper.set_model_props(model, {"scores_kind": "probabilities"})
-    return replace(described(model, "probabilities"), taken=network.taken)
+    return replace(described(model, "probabilities"), input_spec=network.input_spec)

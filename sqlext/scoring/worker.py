@@ -24,7 +24,7 @@ from sqlext.engines import cpu_supports_bf16, load_engine
 from sqlext.engines.base import Engine
 from sqlext.images import decode as images
 from sqlext.images.preprocessing import Preprocessing, tensor
-from sqlext.networks.head import Head, Numbers, softmax
+from sqlext.networks.head import TOO_LARGE, Head, Numbers, softmax
 from sqlext.scoring.cache import content_hash, output_cache
 
 Floats = npt.NDArray[np.float32]
@@ -32,7 +32,6 @@ _Array = TypeVar("_Array", bound=Numbers)
 
 NO_IMAGE = "no image"
 NO_FEATURES = "no features"
-TOO_LARGE = "the features are too large for this model"
 _CHUNK = 16  # images decoded before the engine runs: bounds a worker's memory at 16 x 600 KB for 224 x 224
 
 

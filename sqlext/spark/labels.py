@@ -22,6 +22,8 @@ _EPOCH = "TIMESTAMP_NTZ'1970-01-01 00:00:00'"
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 # Enough digits for any BIGINT and for whole numbers in the text of other types.
 _EXACT = "DECIMAL(38, 6)"
+# Texts of numbers that _EXACT does not round: no digit but 0 after the sixth one behind the point.
+_ROUNDS_NOTHING = "[+-]?[0-9]*([.][0-9]{0,6}0*)?([eE][+]?[0-9]+)?"
 
 
 def label_sql(sql: str, kind: DataType) -> str:
@@ -53,9 +55,17 @@ def known_label_sql(sql: str, kind: DataType, manifest: dict[str, Any]) -> str:
         return own
     if not isinstance(kind, (NumericType, StringType)):
         return own
-    number = f"TRY_CAST({sql} AS {_EXACT})" if isinstance(kind, StringType) else sql
+    number, its_type = sql, kind.simpleString()
+    if isinstance(kind, StringType):
+        number, its_type = f"TRY_CAST(CASE WHEN {_is_exact(sql)} THEN {sql} END AS {_EXACT})", _EXACT
     same = f"TRY_CAST({number} AS {trained})"
-    return f"CASE WHEN {same} = {number} THEN {label_sql(same, _type(trained))} ELSE {own} END"
+    # There and back: a comparison of two types would round the BIGINT next to a DOUBLE, or the INT next to a FLOAT.
+    equal = f"TRY_CAST({same} AS {its_type}) = {number}"
+    return f"CASE WHEN {equal} THEN {label_sql(same, _type(trained))} ELSE {own} END"
+
+
+def _is_exact(sql: str) -> str:
+    return f"trim({sql}) RLIKE '^{_ROUNDS_NOTHING}$'"
 
 
 def _known_instant(sql: str, kind: DataType, own: str, labels: Any) -> str:

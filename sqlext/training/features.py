@@ -32,13 +32,13 @@ LARGEST_FLOAT = "3.4028234663852886e38D"
 class Embedder:
     """How features are computed: by a backbone, or taken as they are (an array or columns; ``choice`` is None).
 
-    ``scaled``: they are scaled in DOUBLE later, so that they may be larger than a FLOAT.
+    ``as_double``: they are read as DOUBLE and scaled before they become FLOAT, so that they may be larger than a FLOAT.
     """
 
     features: Features
     backbone: ModelVersion | None
     choice: Choice | None
-    scaled: bool = False
+    as_double: bool = False
 
     @property
     def embeds(self) -> bool:
@@ -62,30 +62,33 @@ def feature_rows(
     :param rows: the source's number of rows, by which images are spread over the cores.
     :param keep: further columns: name -> SQL over the source.
     """
-    features, further = embedder.features, keep or {}
+    further = keep or {}
     frame = source.select(
         F.expr(label.sql).alias("label"),
         F.expr(label_sql(label.sql, label.type)).alias("label_text"),
-        F.expr(features.hash_sql).alias("row_hash"),
-        features.values().alias("raw"),
+        F.expr(embedder.features.hash_sql).alias("row_hash"),
+        embedder.features.values().alias("raw"),
         *[F.expr(sql).alias(name) for name, sql in further.items()],
     )
-    columns = ["label", "label_text", "row_hash", *further]
+    if embedder.embeds:
+        frame = _embedded(spark, frame, embedder, rows)
+        features, error = F.col("embedded.embedding"), F.col("embedded.error")
+    else:
+        features, error = F.col("raw"), _array_error(embedder)
     of_numbers = isinstance(label.type, (FloatType, DoubleType))
-    if not embedder.embeds:
-        return frame.select(
-            *columns, F.col("raw").alias("features"), _error(_array_error(embedder), of_numbers=of_numbers)
-        )
+    columns = ["label", "label_text", "row_hash", *further]
+    return frame.select(*columns, features.alias("features"), _error(error, of_numbers=of_numbers))
+
+
+def _embedded(spark: SparkSession, frame: DataFrame, embedder: Embedder, rows: int) -> DataFrame:
+    """Adds ``embedded``, the embedding of the image ``raw`` or the reason why there is none."""
     # Decoding is the expensive part, and a row without a label is not used.
     frame = frame.withColumn("raw", F.when(F.col("label").isNotNull(), F.col("raw")))
     frame = _spread(spark, frame, rows)
     assert embedder.backbone is not None
     assert embedder.choice is not None
-    steps = embedding_steps(spark, embedder.backbone, Argument(features.columns[0].type, "raw"), embedder.choice)
-    embedded = apply_steps(frame, steps)
-    return embedded.select(
-        *columns, F.col("embedded.embedding").alias("features"), _error(F.col("embedded.error"), of_numbers=of_numbers)
-    )
+    image = Argument(embedder.features.columns[0].type, "raw")
+    return apply_steps(frame, embedding_steps(spark, embedder.backbone, image, embedder.choice))
 
 
 def _error(error: Column, *, of_numbers: bool) -> Column:
@@ -96,13 +99,13 @@ def _error(error: Column, *, of_numbers: bool) -> Column:
     return (why.when(target, F.lit(NO_NUMBER)) if of_numbers else why).otherwise(error).alias("error")
 
 
-def too_large(value: str, *, scaled: bool) -> str:
-    """SQL of whether a number is infinite or, unless it is scaled in DOUBLE, larger than the largest FLOAT."""
-    return f"abs({value}) = double('infinity')" if scaled else f"abs({value}) > {LARGEST_FLOAT}"
+def too_large(value: str, *, as_double: bool) -> str:
+    """SQL of whether a number is infinite or, unless it is read as DOUBLE, larger than the largest FLOAT."""
+    return f"abs({value}) = double('infinity')" if as_double else f"abs({value}) > {LARGEST_FLOAT}"
 
 
 def _array_error(embedder: Embedder) -> Column:
-    bad = F.expr(f"exists(raw, x -> x IS NULL OR isnan(x) OR {too_large('x', scaled=embedder.scaled)})")
+    bad = F.expr(f"exists(raw, x -> x IS NULL OR isnan(x) OR {too_large('x', as_double=embedder.as_double)})")
     return (
         F.when(F.col("raw").isNull() | (F.size("raw") == 0), F.lit("no features"))
         .when(bad, F.lit("NULL, NaN or infinite value in the features"))

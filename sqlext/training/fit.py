@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sqlext.bigdl.records import Epoch, HeadSpec, TrainedHead, TrainSettings
@@ -59,7 +60,7 @@ def fit(
 
     trained = train_head(
         context.spark,
-        scaling.scale(rows.used).select("features", "target", (F.col("side") == VALIDATION).alias("validates")),
+        _scaled(rows, scaling).select("features", "target", (F.col("side") == VALIDATION).alias("validates")),
         spec,
         settings,
         on_epoch,
@@ -73,6 +74,13 @@ def fit(
         return Fitted(trained, Head(tuple(trained.weights), scaling.mean, scaling.std), spec, None)
     trained = replace(trained, history=[target.in_units(epoch) for epoch in trained.history])
     return Fitted(trained, Head(tuple(target.fold(trained.weights)), scaling.mean, scaling.std), spec, target)
+
+
+def _scaled(rows: Rows, scaling: Scaling) -> DataFrame:
+    """The rows that BigDL reads, without validation rows whose scaled features exceed FLOAT: their loss would be NaN."""
+    scaled = scaling.scale(rows.used)
+    # Training rows cannot be so far from their mean.
+    return scaled if scaling.mean is None else scaled.where(F.forall("features", lambda x: F.abs(x) < float("inf")))
 
 
 def _check_scaling(plan: TrainPlan, scaling: Scaling) -> None:

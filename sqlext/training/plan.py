@@ -18,7 +18,7 @@ from sqlext.errors import SqlExtError, error_at
 from sqlext.grammar.notes import Name
 from sqlext.scoring.choose import choose_for_embedding
 from sqlext.settings import backbone_of_settings
-from sqlext.sources import ColumnOf, find_column, find_label, find_side, find_target, read_source
+from sqlext.sources import ColumnOf, find_column, find_label, find_side, find_target, label_in, read_source
 from sqlext.training.columns import Features, find_features
 from sqlext.training.defaults import resolve_defaults, settings_of
 from sqlext.training.features import Embedder
@@ -62,6 +62,11 @@ class TrainPlan:
     @property
     def features(self) -> Features:
         return self.embedder.features
+
+    @property
+    def held_out_label(self) -> ColumnOf:
+        """The label column of VALIDATE FROM if it is given, otherwise that of FROM."""
+        return self.label if self.validation_rows is None else label_in(self.validation_rows, self.label)
 
     @property
     def standardize(self) -> bool:
@@ -160,7 +165,7 @@ def make_plan(context: Context, request: TrainRequest, name: ModelName, existing
         label=label,
         label_offset=wanted.offset,
         regression=request.regression,
-        embedder=replace(embedder, scaled=bool(options["standardize"])),
+        embedder=replace(embedder, as_double=bool(options["standardize"])),
         validation=validation,
         validation_rows=_validation_rows(context, request, [label, *features.columns]),
         side=side,

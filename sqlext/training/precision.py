@@ -53,6 +53,8 @@ def _why_not(context: Context, plan: TrainPlan, scored: HeldOut) -> str | None:
         return "the option precision is 'f32'"
     if VALIDATION not in scored.split:
         return "there are no validation rows to compare"
+    if not len(scored.scores):
+        return "there are too many classes to compare their scores"
     if setting(context.spark, "precision") == "f32":
         return "spark.sqlext.precision is f32"
     if setting(context.spark, "engine") not in ("auto", "openvino"):

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampType
 
 from sqlext.catalog.backbones import recorded_backbone
 from sqlext.catalog.entry import ModelVersion
-from sqlext.catalog.layout import HEAD
+from sqlext.catalog.layout import HEAD, HELD_OUT
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
-from sqlext.evaluation.held_out import score
+from sqlext.evaluation.held_out import HeldOut, score
 from sqlext.evaluation.names import VALIDATION
 from sqlext.evaluation.quality import is_better, quality
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
-from sqlext.networks.head import Head
+from sqlext.networks.head import TOO_LARGE, Head
 from sqlext.scoring.choose import choose_for_embedding
 from sqlext.sources import ColumnOf, find_column
 from sqlext.spark.labels import has_instants
 from sqlext.training.columns import Features
 from sqlext.training.features import Embedder, feature_rows
 from sqlext.training.plan import TrainPlan
-from sqlext.training.rows import Rows
+from sqlext.training.rows import Rows, unit_sql
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,23 @@ def decide(context: Context, plan: TrainPlan, rows: Rows, value: float | None) -
         return Promotion(False, "promote = 'never'")
     default = existing.default
     try:
-        before = default_value(context, plan, rows, default)
+        scored, known = default_scores(context, plan, rows, default)
     except SqlExtError as error:
         return Promotion(False, f"version {default.version} cannot be scored on these rows ({error})")
+    validated = sum(rows.validated.values())
+    if scored.rows != validated:
+        why = f" ({TOO_LARGE})" if scored.too_large else ""
+        return Promotion(
+            False, f"version {default.version} can score {scored.rows}{why}, this version {validated} rows"
+        )
+    before = quality(plan.metric, scored, list(context.catalog.read_manifest(default).get("labels") or ()))
     if before is None or value is None:
         return Promotion(False, f"{plan.metric} is not defined on these rows")
     shown = _figures(before, value)
     reason = f"version {default.version} scores {shown[0]}, this version {shown[1]}"
+    if known < scored.rows:
+        # The default is at an advantage on rows that it learned from, so a new version that wins is better all the same.
+        reason += f" (version {default.version} may have trained on {scored.rows - known} of these {scored.rows} rows)"
     return Promotion(is_better(plan.metric, value, before), reason)
 
 
@@ -66,23 +80,33 @@ def _figures(*values: float) -> list[str]:
     return shown
 
 
-def default_value(context: Context, plan: TrainPlan, rows: Rows, default: ModelVersion) -> float | None:
-    """The metric of the current default on this run's validation rows.
+def default_scores(context: Context, plan: TrainPlan, rows: Rows, default: ModelVersion) -> tuple[HeldOut, int]:
+    """The current default's predictions for this run's validation rows, and how many of these rows it is known not to have
+    trained on: those that its own training held out.
 
     :raises SqlExtError: COLUMN_NOT_FOUND and others, if its features cannot be computed from this source.
     """
     manifest = context.catalog.read_manifest(default)
     head = Head.from_onnx(context.catalog.read_bytes(default, HEAD))
-    labels = list(manifest.get("labels") or ())
     _check_labels(plan, default, manifest)
     usable = rows.usable.where(F.col("side") == VALIDATION)
     features = _features(plan, manifest)
     # With the same columns and backbone, the default takes the features that this run has cached.
     if features.hash_sql != plan.features.hash_sql or default.backbone_id != _id(plan.backbone):
-        scaled = head.mean is not None
-        usable = _with_other_features(context, plan, rows, usable, manifest, features, scaled=scaled)
-    scored = score(usable.where(F.size("features") == head.width), head, labels, regression=plan.regression)
-    return quality(plan.metric, scored, labels)
+        embedder = _embedder(context, plan, manifest, features, as_double=head.mean is not None)
+        usable = _computed_again(context, plan, rows, usable, embedder)
+    labels, count = list(manifest.get("labels") or ()), sum(rows.validated.values())
+    fitting = usable.where(F.size("features") == head.width)
+    scored = score(fitting, head, labels, rows=count, regression=plan.regression)
+    return scored, int(np.isin(scored.row_hash, _held_out_hashes(context, default, manifest)).sum())
+
+
+def _held_out_hashes(context: Context, default: ModelVersion, manifest: dict[str, Any]) -> npt.NDArray[np.int64]:
+    """The hashes of the features of the rows that a version did not train on; none if it does not record them."""
+    if HELD_OUT not in manifest.get("files", {}):
+        return np.zeros(0, np.int64)
+    data = context.catalog.read_bytes(default, HELD_OUT)
+    return pd.read_parquet(io.BytesIO(data), columns=["row_hash"])["row_hash"].to_numpy(dtype=np.int64)
 
 
 def _check_labels(plan: TrainPlan, default: ModelVersion, manifest: dict[str, Any]) -> None:
@@ -119,17 +143,10 @@ def _features(plan: TrainPlan, manifest: dict[str, Any]) -> Features:
     return Features(recorded["kind"], tuple(ColumnOf(c.text, c.sql, c.type) for c in columns))
 
 
-def _with_other_features(
-    context: Context,
-    plan: TrainPlan,
-    rows: Rows,
-    usable: DataFrame,
-    manifest: dict[str, Any],
-    features: Features,
-    *,
-    scaled: bool,
-) -> DataFrame:
-    """The validation rows with the features that the default takes, computed again from the source."""
+def _embedder(
+    context: Context, plan: TrainPlan, manifest: dict[str, Any], features: Features, *, as_double: bool
+) -> Embedder:
+    """Computes the features that the default takes."""
     recorded, backbone, choice = manifest.get("backbone"), None, None
     if recorded:
         assert plan.existing is not None
@@ -137,12 +154,23 @@ def _with_other_features(
     if features.kind == "image":
         assert backbone is not None
         choice = replace(choose_for_embedding(context.spark, context.catalog.read_manifest(backbone)), precision="f32")
-    source = plan.validation_rows if plan.validation_rows is not None else plan.source
-    hashes = usable.select("row_hash").distinct()
-    picked = source.withColumn("_row_hash", F.expr(plan.features.hash_sql))
-    picked = picked.join(F.broadcast(hashes), picked["_row_hash"] == hashes["row_hash"], "leftsemi").drop("_row_hash")
-    embedder = Embedder(features, backbone, choice, scaled=scaled)
-    computed = feature_rows(context.spark, picked, plan.label, embedder, sum(rows.validated.values()))
+    return Embedder(features, backbone, choice, as_double=as_double)
+
+
+def _computed_again(context: Context, plan: TrainPlan, rows: Rows, usable: DataFrame, embedder: Embedder) -> DataFrame:
+    """The validation rows with features that the embedder computes from the source."""
+    if plan.validation_rows is None:
+        source, unit = plan.source, unit_sql(plan)
+    else:
+        source, unit = plan.validation_rows, plan.features.hash_sql
+    if plan.side_sql is not None:
+        source = source.where(F.expr(plan.side_sql) == VALIDATION)
+    # A training row of another group may have the same features, so the hash of the features does not identify a row.
+    wanted = usable.select(F.col("unit").alias("_unit"), F.col("row_hash").alias("_row_hash")).distinct()
+    keys = {"_unit": unit, "_row_hash": plan.features.hash_sql}
+    picked = source.select("*", *[F.expr(sql).alias(name) for name, sql in keys.items()])
+    picked = picked.join(F.broadcast(wanted), list(keys), "leftsemi").drop(*keys)
+    computed = feature_rows(context.spark, picked, plan.held_out_label, embedder, sum(rows.validated.values()))
     target = F.col("label").cast("double") if plan.regression else F.lit(None).cast("double")
     return computed.where("error IS NULL").select(
         "label_text", "row_hash", "features", target.alias("target"), F.lit(VALIDATION).alias("side")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sqlext.bigdl.placement import SHARE_OF_HEAP
@@ -16,8 +16,10 @@ from sqlext.bigdl.training import executor_heap
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.evaluation.names import TEST, TRAIN, VALIDATION
+from sqlext.networks.head import TOO_LARGE
 from sqlext.spark.conf import setting_bytes
-from sqlext.training.bad_rows import bad_rows_query, reasons
+from sqlext.training.bad_rows import bad_rows_query, largest_rows_query, reasons
+from sqlext.training.counts import Group, bad_by_reason, by_side, class_of, groups_of
 from sqlext.training.features import feature_rows, watching
 from sqlext.training.labels import Labels
 from sqlext.training.plan import TrainPlan
@@ -27,7 +29,7 @@ from sqlext.training.split import split_by_hash, split_for_every_class
 
 # target: class index (NULL for a label that no training row has), or the value of a regression. side: train, validation
 # or test.
-_COLUMNS = ("label_text", "row_hash", "features", "target", "side")
+_COLUMNS = ("label_text", "row_hash", "unit", "features", "target", "side")
 # Bytes of a row in addition to its features: label, hashes and Spark's own.
 _ROW_BYTES = 256
 _GATHERED_SHARE = 8  # all rows are put in one partition if they take up to 1/8 of what one task may train on
@@ -40,7 +42,7 @@ _LISTED_CLASSES = 1000
 
 @dataclass
 class Rows:
-    """The feature rows of a run. ``usable`` has label_text, row_hash, features, target and side.
+    """The feature rows of a run. ``usable`` has label_text, row_hash, unit, features, target and side.
 
     The counters have rows by label; for a regression, their only key is ''.
     """
@@ -54,7 +56,7 @@ class Rows:
     skipped_why: Counter[str]
     shared: int  # held-out rows with the same features as a training row
     cached: list[DataFrame] = field(default_factory=list)
-    _scalings: dict[bool, Scaling] = field(default_factory=dict)
+    _scalings: dict[tuple[bool, bool], Scaling] = field(default_factory=dict)
 
     @property
     def used(self) -> DataFrame:
@@ -63,9 +65,27 @@ class Rows:
 
     def scaling(self, *, features: bool, target: bool) -> Scaling:
         """The scaling by the training rows. It is computed once, because the trials of TUNE have the same rows."""
-        if features not in self._scalings:
-            self._scalings[features] = Scaling.of(self.used, features=features, target=target)
-        return self._scalings[features]
+        wanted = (features, target)
+        if wanted not in self._scalings:
+            self._scalings[wanted] = Scaling.of(self.used, features=features, target=target)
+        return self._scalings[wanted]
+
+    def without(self, plan: TrainPlan, too_large: Counter[tuple[str, str]]) -> Rows:
+        """The same rows without held-out rows that the trained head cannot score, which are bad rows, too.
+
+        :param too_large: their number by split and label ('' in a regression).
+        :raises SqlExtError: TOO_MANY_BAD_ROWS.
+        """
+        if not too_large:
+            return self
+        lost: dict[str, Counter[str]] = {VALIDATION: Counter(), TEST: Counter()}
+        for (side, label), count in too_large.items():
+            lost[side][label] = count
+        bad = self.skipped_why + Counter({TOO_LARGE: sum(too_large.values())})
+        total = self.skipped + sum((self.trained + self.held_out).values())
+        _refuse_many(plan, bad, total, largest_rows_query(plan, bad[TOO_LARGE]))
+        validated, tested = self.validated - lost[VALIDATION], self.tested - lost[TEST]
+        return replace(self, validated=validated, tested=tested, skipped=sum(bad.values()), skipped_why=bad)
 
     @property
     def held_out(self) -> Counter[str]:
@@ -95,38 +115,50 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
     few = _are_few(context, plan, total)
     # repartition, since coalesce(1) has no shuffle: Spark would also compute all features in one task.
     everything = _with_target(context, plan, labels, everything.repartition(1) if few else everything)
-    splits = plan.validation.kind == "split"
-    everything = _split_gathered(plan, everything) if splits and few else _as_given(everything)
+    gathered = few and plan.validation.kind == "split"
+    everything = _split_gathered(plan, everything) if gathered else _as_given(everything)
     cached = [everything.persist(StorageLevel.MEMORY_AND_DISK)]
     try:
         run.phase("embedding", total)
         with watching(context.spark, total, lambda done, of: run.progress(done, of)):
-            groups = _groups(plan, everything)
-        width = _width(context, plan, groups)
-        bad = _bad_rows(plan, groups, width, total)
-        usable = everything.where(F.col("error").isNull() & (F.size("features") == width))
-        counted = _counts(group for group in groups if group.wrong(width) is None)
-        partitions = -(-_bytes(plan, total, width) // _PARTITION_BYTES)
-        if splits and not few:
-            usable, counted = _split(plan, usable, split_by_hash, partitions, cached)
-        if splits and _held_out_only(counted):
-            usable, counted = _split(plan, usable, split_for_every_class, partitions, cached)
-        rows = Rows(
-            usable=usable.select(*_COLUMNS),
-            width=width,
-            trained=counted[TRAIN],
-            validated=counted[VALIDATION],
-            tested=counted[TEST],
-            skipped=sum(bad.values()),
-            skipped_why=bad,
-            shared=_shared(plan, usable),
-            cached=cached,
-        )
+            groups = groups_of(plan, everything)
+        rows = _good_rows(context, plan, groups, total, few, cached)
         _need_training_rows(plan, labels, rows)
     except BaseException:
         _release(cached)
         raise
     return rows
+
+
+def _good_rows(
+    context: Context, plan: TrainPlan, groups: list[Group], total: int, few: bool, cached: list[DataFrame]
+) -> Rows:
+    """The good rows with their split and their counts.
+
+    :param groups: the counts of all rows, which are the first entry of ``cached``.
+    :param few: whether they are split already; further passes add what they cache to ``cached``.
+    """
+    width = _width(context, plan, groups)
+    bad = _bad_rows(plan, groups, width, total)
+    usable = cached[0].where(F.col("error").isNull() & (F.size("features") == width))
+    counted = by_side(group for group in groups if group.wrong(width) is None)
+    splits = plan.validation.kind == "split"
+    partitions = -(-_bytes(plan, total, width) // _PARTITION_BYTES)
+    if splits and not few:
+        usable, counted = _split(plan, usable, split_by_hash, partitions, cached)
+    if splits and _held_out_only(counted):
+        usable, counted = _split(plan, usable, split_for_every_class, partitions, cached)
+    return Rows(
+        usable=usable.select(*_COLUMNS),
+        width=width,
+        trained=counted[TRAIN],
+        validated=counted[VALIDATION],
+        tested=counted[TEST],
+        skipped=sum(bad.values()),
+        skipped_why=bad,
+        shared=_shared(plan, usable),
+        cached=cached,
+    )
 
 
 def _are_few(context: Context, plan: TrainPlan, rows: int) -> bool:
@@ -153,52 +185,31 @@ def _features(context: Context, plan: TrainPlan, labels: Labels) -> tuple[DataFr
     ``given_side`` is the split that the statement gives a row; rows with the same ``unit`` are never split apart.
     """
     embedder, spark = plan.embedder, context.spark
-    own = plan.features.hash_sql
-    # A row whose group is NULL is a group by itself.
-    unit = f"CASE WHEN {plan.group.sql} IS NULL THEN {own} ELSE xxhash64({plan.group.sql}) END" if plan.group else own
-    keep = {"given_side": plan.side_sql or f"'{TRAIN}'", "unit": unit}
+    keep = {"given_side": plan.side_sql or f"'{TRAIN}'", "unit": unit_sql(plan)}
     rows = feature_rows(spark, plan.source, plan.label, embedder, labels.rows, keep=keep)
     if plan.validation_rows is None:
         return rows, labels.rows
     count = labels.validation_rows
-    keep = {"given_side": f"'{VALIDATION}'", "unit": own}
-    extra = feature_rows(spark, plan.validation_rows, plan.label, embedder, count, keep=keep)
+    keep = {"given_side": f"'{VALIDATION}'", "unit": plan.features.hash_sql}
+    extra = feature_rows(spark, plan.validation_rows, plan.held_out_label, embedder, count, keep=keep)
     return rows.unionByName(extra), labels.rows + count
 
 
-@dataclass(frozen=True)
-class _Group:
-    """A number of rows with the same error, number of features, label ('' in a regression) and split."""
-
-    error: str | None
-    width: int
-    key: str | None
-    side: str
-    rows: int
-
-    def wrong(self, width: int) -> str | None:
-        """Why the rows are bad, if the features should have ``width`` numbers; None for good rows."""
-        return self.error or (f"not {width} values" if self.width != width else None)
+def unit_sql(plan: TrainPlan) -> str:
+    """SQL of what is never split apart: the hash of a row's group, or of its features."""
+    own = plan.features.hash_sql
+    # A row whose group is NULL is a group by itself.
+    return f"CASE WHEN {plan.group.sql} IS NULL THEN {own} ELSE xxhash64({plan.group.sql}) END" if plan.group else own
 
 
-def _groups(plan: TrainPlan, everything: DataFrame) -> list[_Group]:
-    """All counts in one pass, which also computes and caches the features if they are not cached yet."""
-    grouped = everything.groupBy("error", F.size("features").alias("width"), _key(plan), "side")
-    return [_Group(row.error, row.width, row.key, row.side, row["count"]) for row in grouped.count().collect()]
-
-
-def _key(plan: TrainPlan) -> Column:
-    return _ranked(plan).alias("key")
-
-
-def _width(context: Context, plan: TrainPlan, groups: list[_Group]) -> int:
+def _width(context: Context, plan: TrainPlan, groups: list[Group]) -> int:
     """The number of features: that of the backbone, otherwise that of most good rows."""
     good: Counter[int] = Counter()
     for group in groups:
         if group.error is None:
             good[group.width] += group.rows
     if not good:
-        bad = _reasons(groups, 0)
+        bad = bad_by_reason(groups, 0)
         reason = f"all rows are bad ({reasons(bad)})" if bad else "it is empty"
         raise SqlExtError("NO_ROWS", source=plan.source_text, reason=reason, offset=plan.source_offset)
     common = max(good, key=lambda width: good[width])
@@ -217,21 +228,18 @@ def _width(context: Context, plan: TrainPlan, groups: list[_Group]) -> int:
     return expected
 
 
-def _reasons(groups: list[_Group], width: int) -> Counter[str]:
-    """Reason -> number of bad rows."""
-    bad: Counter[str] = Counter()
-    for group in groups:
-        if reason := group.wrong(width):
-            bad[reason] += group.rows
-    return bad
-
-
-def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> Counter[str]:
+def _bad_rows(plan: TrainPlan, groups: list[Group], width: int, total: int) -> Counter[str]:
     """Reason -> number of bad rows.
 
     :raises SqlExtError: TOO_MANY_BAD_ROWS if max_bad_fraction or on_bad_row allows fewer.
     """
-    bad = _reasons(groups, width)
+    bad = bad_by_reason(groups, width)
+    _refuse_many(plan, bad, total, bad_rows_query(plan, bad, width))
+    return bad
+
+
+def _refuse_many(plan: TrainPlan, bad: Counter[str], total: int, query: str) -> None:
+    """:raises SqlExtError: TOO_MANY_BAD_ROWS if max_bad_fraction or on_bad_row allows fewer."""
     allowed = 0.0 if plan.options["on_bad_row"] == "fail" else float(plan.options["max_bad_fraction"])
     if sum(bad.values()) > allowed * total:
         option = "none" if allowed == 0.0 else f"a share of {allowed:g} (max_bad_fraction)"
@@ -242,10 +250,9 @@ def _bad_rows(plan: TrainPlan, groups: list[_Group], width: int, total: int) -> 
             source=plan.source_text,
             reasons=reasons(bad),
             allowed=option,
-            query=bad_rows_query(plan, bad, width),
+            query=query,
             offset=plan.source_offset,
         )
-    return bad
 
 
 def _with_target(context: Context, plan: TrainPlan, labels: Labels, rows: DataFrame) -> DataFrame:
@@ -273,7 +280,7 @@ def _split_gathered(plan: TrainPlan, everything: DataFrame) -> DataFrame:
     independently of the others.
     """
     usable_width = F.when(F.col("error").isNull(), F.size("features"))
-    rows = everything.withColumn("label", _ranked(plan)).withColumn("usable_width", usable_width)
+    rows = everything.withColumn("label", class_of(plan)).withColumn("usable_width", usable_width)
     return split_by_hash(rows, **_shares(plan), apart=("usable_width",))
 
 
@@ -284,12 +291,12 @@ def _split(
 
     Only labels and hashes are ranked, so that the shuffles of the windows carry no features.
     """
-    slim = rows.select(_ranked(plan).alias("label"), "unit")
+    slim = rows.select(class_of(plan).alias("label"), "unit")
     sides = split(slim, **_shares(plan), partitions=partitions).select("unit", "side").distinct()
     usable = rows.drop("side").join(sides, "unit").persist(StorageLevel.MEMORY_AND_DISK)
     # Released first, because it is computed from the other.
     cached.insert(0, usable)
-    return usable, _counts(_groups(plan, usable))
+    return usable, by_side(groups_of(plan, usable))
 
 
 def _held_out_only(counted: dict[str, Counter[str]]) -> set[str]:
@@ -297,22 +304,9 @@ def _held_out_only(counted: dict[str, Counter[str]]) -> set[str]:
     return (set(counted[VALIDATION]) | set(counted[TEST])) - set(counted[TRAIN])
 
 
-def _ranked(plan: TrainPlan) -> Column:
-    """The class, within which the split keeps its shares; a constant for a regression."""
-    return F.lit("") if plan.regression else F.col("label_text")
-
-
 def _shares(plan: TrainPlan) -> dict[str, Any]:
     split = plan.validation
     return {"fraction": split.fraction, "seed": plan.split_seed, "test": split.test_fraction}
-
-
-def _counts(groups: Iterable[_Group]) -> dict[str, Counter[str]]:
-    """Rows by split, then by label."""
-    counts: dict[str, Counter[str]] = {side: Counter() for side in (TRAIN, VALIDATION, TEST)}
-    for group in groups:
-        counts[group.side][str(group.key)] += group.rows
-    return counts
 
 
 def _shared(plan: TrainPlan, rows: DataFrame) -> int:

@@ -31,25 +31,12 @@ def split_by_hash(
     :param apart: rows are split separately for each combination of values in these columns.
     :param partitions: of two explicit shuffles; None leaves shuffles to Spark, which needs none for a single partition.
     """
-    by_class = Window.partitionBy("label", *apart)
-    order = by_class.orderBy("_rank").rangeBetween(Window.unboundedPreceding, Window.currentRow)
-    trains, rank = F.lit(False), _rank(seed)
-    if training:
-        trains = F.col("unit").isin(*sorted(training))
-        rank = F.struct(trains, rank)
-    ranked = (
-        _shuffled(rows, partitions, "label")
-        .withColumn("_rank", rank)
-        .withColumn("_n", F.count(F.lit(1)).over(by_class))
-        .withColumn("_upto", F.count(F.lit(1)).over(order))
-        .withColumn("_first", F.col("_rank") == F.min("_rank").over(by_class))
-        .withColumn("_last", F.col("_rank") == F.max("_rank").over(by_class))
-    )
+    ranked = _ranked(_shuffled(rows, partitions, "label"), seed, training, apart)
     validating = F.greatest(F.round(F.lit(fraction) * F.col("_n")), F.lit(1.0))
     testing = F.round(F.lit(test) * F.col("_n"))
     # `_first`: a class validates even if the rows of its first rank (many identical rows) are more than its share.
     side = (
-        F.when((F.col("_n") == 1) | F.col("_last") | trains, F.lit(0))
+        F.when((F.col("_n") == 1) | F.col("_last") | F.col("_trains"), F.lit(0))
         .when((F.col("_upto") <= validating) | F.col("_first"), F.lit(2))
         .when(F.col("_upto") <= validating + testing, F.lit(1))
         .otherwise(F.lit(0))
@@ -58,7 +45,30 @@ def split_by_hash(
     sided = _shuffled(ranked.withColumn("_side", side), partitions, "unit")
     flagged = sided.withColumn("_side", F.max("_side").over(together))
     names = F.array(F.lit(TRAIN), F.lit(TEST), F.lit(VALIDATION))
-    return flagged.withColumn("side", names[F.col("_side")]).drop("_rank", "_n", "_upto", "_first", "_last", "_side")
+    return flagged.withColumn("side", names[F.col("_side")]).drop(*_PLACES, "_side")
+
+
+# Columns for the place of a row within its class.
+_PLACES = ("_trains", "_rank", "_n", "_upto", "_first", "_last")
+
+
+def _ranked(rows: DataFrame, seed: int, training: Collection[int], apart: Sequence[str]) -> DataFrame:
+    """Adds :data:`_PLACES`: whether the row has to train, its rank, the rows of its class, those up to its rank, and
+    whether its rank is the first or the last one."""
+    by_class = Window.partitionBy("label", *apart)
+    order = by_class.orderBy("_rank").rangeBetween(Window.unboundedPreceding, Window.currentRow)
+    trains, rank = F.lit(False), _rank(seed)
+    if training:
+        trains = F.col("unit").isin(*sorted(training))
+        rank = F.struct(trains, rank)
+    return (
+        rows.withColumn("_trains", trains)
+        .withColumn("_rank", rank)
+        .withColumn("_n", F.count(F.lit(1)).over(by_class))
+        .withColumn("_upto", F.count(F.lit(1)).over(order))
+        .withColumn("_first", F.col("_rank") == F.min("_rank").over(by_class))
+        .withColumn("_last", F.col("_rank") == F.max("_rank").over(by_class))
+    )
 
 
 def split_for_every_class(

@@ -16,6 +16,7 @@ from sqlext.bigdl.training import save_head
 from sqlext.catalog.drafts import Draft
 from sqlext.catalog.entry import ModelVersion
 from sqlext.context import Context, ResultRow
+from sqlext.errors import SqlExtError
 from sqlext.evaluation import held_out
 from sqlext.evaluation.held_out import HeldOut
 from sqlext.evaluation.names import VALIDATION
@@ -62,8 +63,9 @@ def fit_and_score(
     context: Context, plan: TrainPlan, request: TrainRequest, labels: Labels, rows: Rows, run: RunRecorder
 ) -> Trained:
     fitted = fit(context, plan, request, labels, rows, run)
-    scored = held_out.score(rows.usable, fitted.head, labels.names, regression=plan.regression)
-    return Trained(labels, rows, fitted, scored)
+    count = sum(rows.held_out.values())
+    scored = held_out.score(rows.usable, fitted.head, labels.names, rows=count, regression=plan.regression)
+    return Trained(labels, rows.without(plan, scored.too_large), fitted, scored)
 
 
 def publish(
@@ -86,11 +88,30 @@ def publish(
         run.phase("publishing")
         version = _publish(context, outcome, draft)
         run.ready(version, outcome.figures())
+    remaining = _drop_replaced(context, plan) if request.replace else ""
+    row = _row(context, version, outcome, int((time.monotonic() - started) * 1000))
+    return row | {"message": "; ".join(part for part in (remaining, row["message"]) if part)}
+
+
+def _drop_replaced(context: Context, plan: TrainPlan) -> str:
+    """Removes the versions that OR REPLACE replaces; a sentence about those that remain.
+
+    The new version is published, so a version that another session has protected meanwhile is no failure of the statement.
+    """
     # plan.existing is from the start of the statement: versions that other sessions published meanwhile are not removed.
-    if plan.existing is not None and request.replace:
-        for older in catalog.replaceable(plan.existing):
-            catalog.drop_version(plan.name, older.version)
-    return _row(context, version, outcome, int((time.monotonic() - started) * 1000))
+    if plan.existing is None:
+        return ""
+    remaining = []
+    try:
+        for older in context.catalog.replaceable(plan.existing):
+            try:
+                context.catalog.drop_version(plan.name, older.version)
+            except SqlExtError as error:
+                if error.error_class != "MODEL_VERSION_NOT_FOUND":  # otherwise another session has dropped it
+                    remaining.append(f"version {older.version} was not removed: {error}")
+    except SqlExtError as error:
+        remaining.append(f"the older versions were not removed: {error}")
+    return "; ".join(remaining)
 
 
 def _outcome(context: Context, plan: TrainPlan, request: TrainRequest, trained: Trained, run: RunRecorder) -> Outcome:

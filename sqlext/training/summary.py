@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sqlext.catalog.entry import ModelEntry, ModelVersion
-from sqlext.evaluation.metrics import wilson_interval
-from sqlext.evaluation.names import VALIDATION
+from sqlext.evaluation.metrics import MAX_SCORES, wilson_interval
+from sqlext.evaluation.names import OF_SCORES, VALIDATION
+from sqlext.networks.head import TOO_LARGE
 from sqlext.text import first_few
 from sqlext.training.bad_rows import bad_rows_query, reasons
 from sqlext.training.outcome import Outcome
@@ -21,7 +22,8 @@ def trained(outcome: Outcome, entry: ModelEntry, version: ModelVersion) -> str:
     parts.append(outcome.search)
     skipped = outcome.rows.skipped_why
     if skipped:  # at the end, so that the SELECT can be copied
-        parts.append(f"skipped {reasons(skipped)}: {bad_rows_query(outcome.plan, skipped, outcome.rows.width)}")
+        query = bad_rows_query(outcome.plan, skipped, outcome.rows.width, str(version))
+        parts.append(f"skipped {reasons(skipped)}: {query}")
     return "; ".join(part for part in parts if part)
 
 
@@ -59,6 +61,8 @@ def _no_metric(outcome: Outcome) -> str:
     together = "rows with identical features are not split apart"
     if set(outcome.rows.trained.values()) == {1}:
         together = "the only row" + ("" if outcome.plan.regression else " of a class") + " is used for training"
+    if TOO_LARGE in outcome.rows.skipped_why:
+        return f"no validation rows ({TOO_LARGE})"
     why = {"none": "VALIDATE NONE", "split": together}
     return f"no validation rows ({why.get(kind, 'VALIDATE ' + outcome.plan.validation.text)})"
 
@@ -129,6 +133,9 @@ def _data(outcome: Outcome) -> list[str]:
     if plan.architecture == "mlp" and not plan.hidden:
         parts.append("USING mlp without hidden layers is linear: OPTIONS (hidden = '256,64') adds two")
     if not plan.regression:
+        if outcome.scored.rows and not len(outcome.scored.scores):
+            sizes = f"{outcome.scored.rows:,} held-out rows x {len(outcome.labels.names):,} classes"
+            parts.append(f"{', '.join(OF_SCORES)} are not measured: {sizes} are more than {MAX_SCORES:,} scores")
         unseen = sorted(set(outcome.rows.held_out) - set(outcome.labels.names))
         if unseen:
             parts.append(f"held-out labels that no training row has: {', '.join(map(repr, unseen[:5]))}")

@@ -39,13 +39,13 @@ def tune(context: Context, plan: TrainPlan, trials: Sequence[Trial], goal: Goal,
     :raises SqlExtError: TUNE_FAILED if no trial can be ranked; TRAINING_CANCELLED.
     """
     started = time.monotonic()
+    plans = _same_rows([_plan_of(plan, trial) for trial in trials])
     # The slot is free again after this block, so that other trainings get their turn between trials.
     with first:
-        labels, rows = read_rows(context, plan, first)
+        labels, rows = read_rows(context, plans[0], first)
     try:
         search = _Search(context, goal, labels, rows)
-        for trial in trials:
-            trial_plan = _plan_of(plan, trial)
+        for trial, trial_plan in zip(trials, plans, strict=True):
             search.attempt(trial, trial_plan, first if trial is trials[0] else RunRecorder(context, trial_plan))
         best = search.best_of(len(trials))
         with best.run:
@@ -61,6 +61,12 @@ def _plan_of(plan: TrainPlan, trial: Trial) -> TrainPlan:
     # The version that make_plan found: the written name may mean a later one by now.
     options["warm_start"] = plan.options["warm_start"]
     return replace(plan, options=options, settings=settings_of(options))
+
+
+def _same_rows(plans: list[TrainPlan]) -> list[TrainPlan]:
+    """The plans with the features of one embedder: a number above FLOAT is a bad row if any trial does not scale it."""
+    as_double = all(plan.standardize for plan in plans)
+    return [replace(plan, embedder=replace(plan.embedder, as_double=as_double)) for plan in plans]
 
 
 class _Search:

@@ -37,13 +37,13 @@ class CheckResult:
     """``engines`` maps each engine to None if it can score, otherwise to the reason why it cannot.
 
     ``differences`` maps 'a, b' to the largest difference between these engines over all outputs, as
-    ``measure`` defines it. ``settled``: engines differed, and those that can score agree with ONNX's reference implementation.
+    ``measure`` defines it. ``by_reference``: engines differed, and those that can score agree with ONNX's reference implementation.
     """
 
     engines: dict[str, str | None]
     differences: dict[str, float]
     measure: Measure = EXACT
-    settled: bool = False
+    by_reference: bool = False
 
     @property
     def usable(self) -> list[str]:
@@ -51,7 +51,7 @@ class CheckResult:
 
     def summary(self) -> str:
         """One line for DESCRIBE."""
-        if self.settled:
+        if self.by_reference:
             return f"only {' and '.join(self.usable)}: engines differ, and ONNX's reference implementation agrees with these"
         if not self.differences:
             return f"only {self.usable[0]} can run it: nothing to compare"
@@ -92,12 +92,12 @@ def check(
         _check_alive(network, name, outputs)
     dispute = _dispute(network, results, measure)
     if dispute is not None:
-        engines |= _settled(network, dispute, results, batch[:1], measure)
+        engines |= _judged_by_reference(network, dispute, results, batch[:1], measure)
         results = {name: outputs for name, outputs in results.items() if engines[name] is None}
-        # The reference implementation is slow and judges one picture. Engines that differ on another one are not settled.
+        # The reference implementation is slow and judges one picture. It does not decide between engines that differ on another one.
         if (rest := _dispute(network, results, measure)) is not None:
             raise _failed(f"{' and '.join(rest.engines)} differ{_by_how_much(rest, measure)}")
-    return CheckResult(engines, _differences(network, results, measure), measure, settled=dispute is not None)
+    return CheckResult(engines, _differences(network, results, measure), measure, by_reference=dispute is not None)
 
 
 @cache
@@ -168,7 +168,7 @@ def _dispute(network: Network, results: dict[str, Outputs], measure: Measure) ->
     return None
 
 
-def _settled(
+def _judged_by_reference(
     network: Network, dispute: _Dispute, results: dict[str, Outputs], batch: Array, measure: Measure
 ) -> dict[str, str]:
     """Returns why engines must not score: they differ from ONNX's reference implementation, and others do not.

@@ -114,7 +114,7 @@ def read_file(
         )
 
     def prepared(network: Network) -> Preprocessing:
-        suggested = {**network.taken.preprocessing, **options}
+        suggested = {**network.input_spec.preprocessing, **options}
         preprocessing = Preprocessing.from_options(suggested, image_size=network.input_shape[1])
         _check_whole_numbers(network, preprocessing)
         return preprocessing
@@ -130,9 +130,9 @@ def read_file(
 
 def _check_whole_numbers(network: Network, preprocessing: Preprocessing) -> None:
     """Refuses options whose results an input of whole numbers would cut off."""
-    if network.taken.bounds is None:
+    if network.input_spec.bounds is None:
         return
-    low, high = network.taken.bounds
+    low, high = network.input_spec.bounds
     values = possible_values(preprocessing)
     if (values != np.round(values)).any() or values.min() < low or values.max() > high:
         accepted = (
@@ -182,7 +182,7 @@ def _notes(request: ImportRequest, file: NetworkFile, understood: Understood, ch
         return ["this small network is for trying things out", *engines_that_cannot(checked)]
     assumed = understood.assumed | _assumed(request, file)
     listed = ", ".join(f"{option} = {value}" for option, value in assumed.items())
-    notes = [*understood.notes, *engines_that_cannot(checked), *file.network.taken.notes]
+    notes = [*understood.notes, *engines_that_cannot(checked), *file.network.input_spec.notes]
     return [*notes, *([f"assumed {listed}"] if listed else [])]
 
 

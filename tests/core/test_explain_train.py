@@ -97,6 +97,18 @@ def test_columns_and_a_target(spark: SparkSession, db: str) -> None:
     assert network["criterion"] == "mean squared error"
 
 
+@pytest.mark.parametrize(("epochs", "pairs"), [(500, 100), (7, 7)])
+def test_the_memory_of_lbfgs(spark: SparkSession, db: str, epochs: int, pairs: int) -> None:
+    """BigDL stores two arrays of all weights for each of the last 100 steps, and three more; weight and gradient are two."""
+    text = plan(
+        spark,
+        f"EXPLAIN FORMATTED TRAIN MODEL {db}.m FROM (SELECT sequence(1, 1000) AS x, id % 2 AS y FROM range(60)) LABEL y "
+        f"USING mlp OPTIONS (hidden = '256', optimizer = 'lbfgs', epochs = {epochs})",
+    )
+    weights = 4 * (1001 * 256 + 257 * 2) * (2 * pairs + 3 + 2)
+    assert section(text, "Memory")["training"].startswith(f"about {weights / 2**20:.0f} MB of heap")
+
+
 def test_images_show_their_backbone_and_the_undecodable_rows(spark: SparkSession, shop: str) -> None:
     source = "(SELECT image, species FROM shop.images UNION ALL SELECT CAST('no' AS BINARY), 'daisy')"
     text = plan(spark, f"EXPLAIN FORMATTED TRAIN MODEL {shop}.m FROM {source} LABEL species BACKBONE models.small")

@@ -83,6 +83,18 @@ def test_features_that_overflow_are_infinite() -> None:
     assert np.isfinite(Head(tuple(LAYERS), mean, std).scale(np.full((1, 3), 1.1e39))).all()
 
 
+def test_rows_that_overflow_have_no_prediction() -> None:
+    """Also where ReLU makes a number of an infinite feature, or only the product exceeds FLOAT."""
+    weights = [np.array([[1.0]]), np.array([0.0]), np.array([[1.0], [-1.0]]), np.array([0.0, 1.0])]
+    floats = tuple(w.astype(np.float32) for w in weights)
+    scaled = Head(floats, np.zeros(1), np.full(1, 1e-3))
+    outputs, good = scaled.finite_logits(np.array([[-2.0], [-1e300], [1e300], [3.0]]))
+    assert good.tolist() == [True, False, False, True]
+    assert outputs[good].tolist() == [[0, 1], [3000, -2999]]
+    steep = Head((np.full((1, 1), 1e30, np.float32), np.zeros(1, np.float32)))
+    assert steep.finite_logits(np.array([[1e20], [1.0]], np.float32))[1].tolist() == [False, True]
+
+
 def test_outputs_of_bigdl_that_overflow_are_a_reason() -> None:
     head = Head((np.ones((2, 1), np.float32), np.zeros(2, np.float32)))
     spec = ScoringSpec("k", head=head, labels=("a", "b"))

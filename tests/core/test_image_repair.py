@@ -174,6 +174,76 @@ def test_a_jpeg_that_lacks_pixels_is_truncated(name: str) -> None:
             decode(data[: first + 60 + cut])
 
 
+OTHER = encoded(np.full((20, 30, 3), 200, np.uint8), "JPEG")
+# What may follow a cut file and contain a mark of an end.
+BEHIND = {
+    "an end": b"\xff\xd9",
+    "another JPEG": OTHER,
+    "a thumbnail and text": b"thumbnail" + OTHER + b"more",
+    "random bytes": np.random.default_rng(1).integers(0, 256, 9000, np.uint8).tobytes() + b"\xff\xd9",
+    "random bytes without 0xFF": np.random.default_rng(1).integers(0, 255, 9000, np.uint8).tobytes() + b"\xff\xd9",
+    "zeros": bytes(9000) + b"\xff\xd9",
+}
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+@pytest.mark.parametrize("name", [name for name in JPEGS if name != "one pixel"])
+def test_an_end_behind_missing_pixels(name: str, behind: str) -> None:
+    """The bytes behind a whole file change nothing; those behind a cut one do not make it whole."""
+    data = JPEGS[name]
+    first, intact = data.index(b"\xff\xda"), pixels(data)
+    assert np.array_equal(np.asarray(decode(data + BEHIND[behind])), intact)
+    for share in (0.3, 0.5, 0.7):
+        cut = data[: first + 20 + int((len(data) - first - 20) * share)]
+        with pytest.raises(ImageError, match=r"truncated JPEG|corrupt JPEG: broken data stream"):
+            decode(cut + BEHIND[behind])
+    if behind in ("an end", "another JPEG"):
+        with pytest.raises(ImageError, match="truncated JPEG"):
+            decode(cut + BEHIND[behind])
+
+
+def test_a_grey_corner_is_no_missing_pixel() -> None:
+    grey = np.full_like(SMOOTH, 128)
+    corner = SMOOTH.copy()
+    corner[-16:, -16:] = 128
+    for picture in (grey, corner):
+        for options in ({}, {"progressive": True}, {"restart_marker_rows": 1}):
+            data = encoded(picture, "JPEG", **options)
+            assert np.array_equal(np.asarray(decode(data)), pixels(data))
+
+
+def with_scans(count: int) -> bytes:
+    """The progressive file with its last scan repeated; libjpeg reads a whole picture for each."""
+    data = JPEGS["progressive"]
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * count
+
+
+def test_a_jpeg_with_thousands_of_scans_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    monkeypatch.setattr(Image.Image, "tobytes", lambda image: decoded.append(image) or b"")
+    load = Image.Image.load
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: decoded.append(image) or load(image))
+    for data in (with_scans(2000) + b"\xff\xd9", with_scans(2000)):
+        with pytest.raises(ImageError, match="unsupported image: a JPEG with more than 100 scans"):
+            decode(data)
+    assert not decoded
+
+
+def test_the_test_for_missing_pixels_costs_a_few_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlext.images import jpeg_pixels
+
+    decodes, digest = [], jpeg_pixels._digest
+    monkeypatch.setattr(jpeg_pixels, "_digest", lambda data: decodes.append(data) or digest(data))
+    data = with_scans(50)
+    with pytest.raises(ImageError, match="truncated JPEG"):
+        decode(data[: len(data) // 2])
+    assert len(decodes) <= 12
+    decodes.clear()
+    assert np.array_equal(np.asarray(decode(JPEGS["progressive"][:-2])), pixels(JPEGS["progressive"]))
+    assert len(decodes) <= 12
+
+
 def test_a_progressive_jpeg_without_its_last_scans_is_truncated() -> None:
     data = JPEGS["progressive"]
     scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]

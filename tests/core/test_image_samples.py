@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -490,6 +492,122 @@ def test_reasons(name: str) -> None:
     with pytest.raises(ImageError, match=reason) as error:
         decode(write())
     assert len(str(error.value)) < 160
+
+
+def with_many_tags() -> bytes:
+    """4,000 tags that each claim to be as long as the file."""
+    plain = tiff(np.zeros((1000, 1000), np.uint8))
+    pages = plain[:4] + struct.pack("<I", len(plain))
+    rows = struct.unpack_from("<H", plain, struct.unpack_from("<I", plain, 4)[0])[0]
+    first = struct.unpack_from("<I", plain, 4)[0] + 2
+    entries = [plain[first + 12 * i : first + 12 * i + 12] for i in range(rows)]
+    entries += [struct.pack("<HHII", tag, 2, len(plain), 0) for tag in range(1000, 5000)]
+    return pages + plain[8:] + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "tags as long as the file": (with_many_tags, ""),
+    "huge tiles": (
+        lambda: tiff(RAMP, tile=64, compression=8, tags={322: (4, 60_000), 323: (4, 60_000)}),
+        r"too large: tiles of 60000 x 60000 pixels for a picture of",
+    ),
+    "high and narrow, with wide tiles": (
+        lambda: tiff(
+            np.zeros((16, 16), "u1"),
+            tile=16,
+            compression=8,
+            tags={
+                257: (4, 90_000),
+                256: (4, 1),
+                322: (4, 60_000),
+                323: (4, 1),
+                324: (4, [8] * 90_000),
+                325: (4, [9] * 90_000),
+            },
+        ),
+        "too large: tiles of 60000 x 1 pixels",
+    ),
+    "tiles of one pixel": (
+        lambda: tiff(
+            RAMP,
+            tile=16,
+            tags={
+                256: (4, 1000),
+                257: (4, 1000),
+                322: (4, 1),
+                323: (4, 1),
+                324: (4, [8] * 1_000_000),
+                325: (4, [1] * 1_000_000),
+            },
+        ),
+        "too large: 1,000,000 strips or tiles are more than 200,000",
+    ),
+    "blocks as long as the file": (
+        lambda: tiff(
+            np.zeros((2000, 8), "u1"),
+            rows=1,
+            compression=8,
+            tags={279: (4, [1_000_000] * 2000), 700: (1, bytes(1_100_000))},
+        ),
+        "",
+    ),
+    "a row of 12-bit samples": (
+        lambda: tiff(
+            np.zeros((1, 8), "u2"), bits=12, tags={256: (4, 8_000_000), 273: (4, 8), 700: (1, bytes(12_000_000))}
+        ),
+        "",
+    ),
+    "thousands of sample sizes": (
+        lambda: tiff(RAMP, tags={258: (3, [8] * 500_000 + [9])}),
+        r"samples of different sizes or types \(8, 8, 8, 8, 8 bits\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_small_files_take_little_time_and_memory(name: str) -> None:
+    write, reason = HOSTILE[name]
+    data = write()
+    tracemalloc.start()
+    began = time.process_time()
+    try:
+        if reason:
+            with pytest.raises(ImageError, match=reason):
+                decode(data)
+        else:
+            decode(data)
+        assert tracemalloc.get_traced_memory()[1] < 250_000_000
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - began < 3
+
+
+def test_wide_rows_of_odd_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a row is divided."""
+    from sqlext.images import tiff_samples
+
+    monkeypatch.setattr(tiff_samples, "_PIECE", 512)
+    samples = np.random.default_rng(2).integers(0, 1 << 12, (3, 101), np.uint16)
+    for bits in (3, 5, 12):
+        picture = samples >> (12 - bits)
+        found = np.asarray(decode(tiff(picture, bits=bits)))[..., 0]
+        wanted = picture >> (bits - 8) if bits > 8 else np.rint(picture * (255 / ((1 << bits) - 1)))
+        assert np.array_equal(found, wanted), bits
+
+
+def test_reasons_have_no_text_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlext.images import tiff as reader
+
+    def fail(*_: object) -> None:
+        np.zeros(3).reshape(2, 2)
+
+    for name, functions in (("first_page", (decode, info)), ("_pixels", (decode,))):
+        with monkeypatch.context() as patch:
+            patch.setattr(reader, name, fail)
+            for function in functions:
+                with pytest.raises(ImageError) as error:
+                    function(tiff(RAMP))
+                assert str(error.value) == "corrupt TIFF: its parts contradict each other"
 
 
 def test_a_thumbnail_is_not_taken_for_a_raw_file() -> None:

@@ -148,3 +148,83 @@ def test_labels_of_other_numeric_types(spark: SparkSession, large: str) -> None:
     assert None not in values(spark, "classify_score_of('by_type', 1, plain)")
     with pytest.raises(AnalysisException, match="UNKNOWN_LABEL"):
         spark.sql("SELECT classify_score_of('by_type', 0.5, plain) FROM t")
+
+
+# One validation row is so far from the training rows that its scaled feature exceeds FLOAT.
+FAR = "(SELECT id, IF(id = 5, 1e300D, double(plain)) AS x, late, y, part FROM t{})"
+
+
+@pytest.mark.parametrize("predicted", ["LABEL late", "TARGET y"])
+def test_held_out_rows_that_cannot_be_scored(spark: SparkSession, large: str, predicted: str) -> None:
+    """As if the row was not in the source, except that it is counted."""
+    spark.sql("DROP MODEL IF EXISTS far_control")
+    spark.sql("DROP MODEL IF EXISTS far_away")
+    train = "TRAIN MODEL far_{} FROM {} FEATURES (x) {} VALIDATE BY part " + FAST
+    wanted = one(spark, train.format("control", FAR.format(" WHERE id <> 5"), predicted))
+    row = one(spark, train.format("away", FAR.format(""), predicted))
+    assert (row.rows_trained, row.rows_validated, row.rows_skipped) == (64, 15, 1)
+    assert (row.metric_value, row.baseline_value) == (wanted.metric_value, wanted.baseline_value)
+    assert (row.loss, row.val_loss) == (wanted.loss, wanted.val_loss)
+    assert f"on {wanted.rows_validated} rows" in row.message
+    reason, _, query = row.message.rpartition(": ")
+    assert reason.endswith("skipped 1 x the features are too large for this model")
+    assert [bad.id for bad in spark.sql(query).collect()] == [5]
+    recorded = one(spark, "EVALUATE MODEL far_away")
+    assert (recorded.rows_evaluated, recorded.rmse) == (15, one(spark, "EVALUATE MODEL far_control").rmse)
+    given = one(spark, f"EVALUATE MODEL far_away FROM {FAR.format('')}")
+    assert (given.rows_evaluated, given.rows_skipped) == (79, 1)
+
+
+def test_held_out_rows_that_cannot_be_scored_may_be_refused(spark: SparkSession, large: str) -> None:
+    with pytest.raises(AnalysisException) as caught:
+        spark.sql(
+            f"TRAIN MODEL x FROM {FAR.format('')} FEATURES (x) LABEL late VALIDATE BY part OPTIONS (epochs = 1, on_bad_row = 'fail')"
+        )
+    message = str(caught.value)
+    assert "1 of 80 rows" in message and "1 x the features are too large for this model" in message
+    query = message.split("This query shows the rows: ")[1].split("; line")[0].split("\n")[0].strip()
+    assert [bad.id for bad in spark.sql(query).collect()] == [5]
+
+
+@pytest.mark.parametrize("order", ["true, false", "false, true"])
+def test_every_trial_can_use_the_rows(spark: SparkSession, large: str, order: str) -> None:
+    """A training row above FLOAT is good only for trials that standardise."""
+    source = "(SELECT id, IF(id = 1, 1e39D, double(id)) AS x, late, part FROM t)"
+    row = one(
+        spark,
+        f"TRAIN MODEL tuned FROM {source} FEATURES (x) LABEL late VALIDATE BY part TUNE (standardize IN ({order})) "
+        "OPTIONS (epochs = 2, early_stop = false)",
+    )
+    assert row.rows_skipped == 1
+    assert " failed" not in row.message
+    assert row.message.split("best of 2 trials")[1].endswith("OR isnan(x) OR abs(x) > 3.4028234663852886e38D")
+
+
+def test_many_classes_are_measured_without_all_scores(
+    spark: SparkSession, large: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = "TRAIN MODEL many_{} FROM (SELECT plain, plain DIV 10000 AS y, part FROM t) LABEL y FEATURES (plain) VALIDATE BY part "
+    wanted = one(spark, train.format("control") + FAST)
+    evaluated = one(spark, "EVALUATE MODEL many_control").asDict()
+    monkeypatch.setattr("sqlext.evaluation.metrics.MAX_SCORES", 100)
+    monkeypatch.setattr("sqlext.evaluation.metrics._FEW_CLASSES", 4)
+    row = one(spark, train.format("few") + FAST)
+    assert (row.metric_value, row.baseline_value) == (wanted.metric_value, wanted.baseline_value)
+    assert (
+        "log_loss, roc_auc, top_5_accuracy are not measured: 16 held-out rows x 8 classes are more than" in row.message
+    )
+    without = {"log_loss", "roc_auc", "top_5_accuracy"}
+    source = "(SELECT plain, plain DIV 10000 AS y FROM t WHERE part = 'validation')"
+    for found in (one(spark, "EVALUATE MODEL many_few"), one(spark, f"EVALUATE MODEL many_few FROM {source}")):
+        for name, value in evaluated.items():
+            if name in without:
+                assert value is not None and found[name] is None, name
+            elif name not in ("model", "evaluated_at", "source", "split"):
+                assert found[name] == value, name
+    none = one(spark, train.format("none") + FAST.replace("(", "(metric = 'roc_auc', "))
+    assert none.metric_value is None and "roc_auc is not defined on these rows" in none.message
+    labels = spark.sql(
+        "SELECT label, predicted_label, score FROM sqlext_held_out('many_{}') ORDER BY row_hash".format("few")
+    )
+    control = spark.sql("SELECT label, predicted_label, score FROM sqlext_held_out('many_control') ORDER BY row_hash")
+    assert labels.collect() == control.collect()

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from sqlext.evaluation.metrics import classification, confusion, most_frequent, per_class, wilson_interval
+from sqlext.catalog.layout import HELD_OUT
+from sqlext.evaluation.held_out import HeldOut
+from sqlext.evaluation.metrics import (
+    classification,
+    confusion,
+    has_scores,
+    most_frequent,
+    per_class,
+    wilson_interval,
+)
+from sqlext.evaluation.names import OF_SCORES
+from sqlext.evaluation.quality import baseline, quality
 
 
 def drawn(rows: int, classes: int) -> tuple[list[str], np.ndarray, list[str]]:
@@ -72,3 +89,43 @@ def test_wilson_interval_of_the_worked_example() -> None:
 
 def test_most_frequent_label_breaks_ties_by_name() -> None:
     assert most_frequent(["b", "a", "a", "b", "c"]) == "a"
+
+
+def test_ten_thousand_classes_take_no_matrix() -> None:
+    """Scores that were not collected leave three metrics undefined, and no function visits 100 million cells."""
+    labels = [str(i) for i in range(10_000)]
+    rng = np.random.default_rng(4)
+    expected, predicted = ([labels[i] for i in rng.integers(0, 10_000, 10_000)] for _ in range(2))
+    rows = HeldOut(np.arange(10_000), ["validation"] * 10_000, expected, predicted, np.zeros(10_000), np.zeros((0, 0)))
+    trained = Counter(labels)
+    tracemalloc.start()
+    began = time.process_time()
+    right = sum(e == p for e, p in zip(expected, predicted, strict=True)) / 10_000
+    assert quality("accuracy", rows, labels) == right
+    assert [quality(metric, rows, labels) for metric in OF_SCORES] == [None] * 3
+    assert baseline("accuracy", rows, trained, labels, None) == expected.count("0") / 10_000
+    assert baseline("log_loss", rows, trained, labels, None) is None
+    cells = confusion(expected, predicted, labels)
+    pairs = Counter(zip(expected, predicted, strict=True))
+    assert cells == [(e, p, n) for (e, p), n in sorted(pairs.items(), key=lambda c: (int(c[0][0]), int(c[0][1])))]
+    assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    tracemalloc.stop()
+    assert time.process_time() - began < 10
+
+
+def test_scores_are_collected_up_to_a_limit() -> None:
+    assert has_scores(10_000_000, 100) and has_scores(2000, 10_000)
+    assert not has_scores(2001, 10_000) and not has_scores(200_000, 101)
+
+
+def test_blocks_of_rows_give_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sqlext.evaluation.metrics._BLOCK", 40)
+    truth, scores, labels = drawn(50, 8)
+    found = classification(truth, truth, scores, labels)
+    assert found.top_5_accuracy == pytest.approx(sk.top_k_accuracy_score(truth, scores, k=5, labels=labels))
+    HeldOut(np.arange(50), ["test"] * 50, truth, truth, scores.max(axis=1), scores, *[np.full(50, np.nan)] * 2).write(
+        tmp_path
+    )
+    stored = pd.read_parquet(tmp_path / HELD_OUT)
+    assert np.array_equal(np.stack(stored["scores"]), scores)
+    assert stored["label"].tolist() == truth and stored["target"].isna().all()

@@ -122,7 +122,7 @@ def test_a_fixed_batch_is_freed(kind: str, batch: int) -> None:
         ("Expand", 1),
         ("Add", 1),
     )
-    assert any(f"the batch size of {batch} that" in note for note in read.taken.notes) == fixes
+    assert any(f"the batch size of {batch} that" in note for note in read.input_spec.notes) == fixes
 
 
 @pytest.mark.parametrize("cls", ["Identity (token)", "Expand (token, s4)"])

@@ -72,7 +72,9 @@ def imported(model: onnx.ModelProto, *, checked: bool = False, **options: Any) -
     :param checked: compares the engines, too.
     """
     read = read_network(model.SerializeToString(), **options)
-    preprocessing = Preprocessing.from_options({**SIZE, **read.taken.preprocessing}, image_size=read.input_shape[1])
+    preprocessing = Preprocessing.from_options(
+        {**SIZE, **read.input_spec.preprocessing}, image_size=read.input_shape[1]
+    )
     if checked:
         assert check(read, preprocessing).usable == ["openvino", "onnxruntime"]
     batch = np.stack([tensor(picture(seed), preprocessing) for seed in range(5)])
@@ -133,7 +135,7 @@ def test_networks_that_normalise_their_pictures(kind: str) -> None:
     read, scores = imported(model)
     wanted = original(model, np.ascontiguousarray(batch, np.float32))
     assert np.abs(scores - wanted).max() < 1e-4 * np.abs(wanted).max()
-    assert bool(read.taken.notes) == (batch is not DEFAULTS)
+    assert bool(read.input_spec.notes) == (batch is not DEFAULTS)
 
 
 def test_metadata_about_pictures() -> None:
@@ -142,7 +144,7 @@ def test_metadata_about_pictures() -> None:
     helper.set_model_props(model, {"Image.BitmapPixelFormat": "Bgr8", "Image.NominalPixelRange": "NominalRange_0_255"})
     read, scores = imported(model)
     assert np.abs(scores - original(model, PIXELS[:, ::-1].astype(np.float32))).max() < 1e-3
-    assert read.taken.notes == ("its metadata says how pictures are prepared",)
+    assert read.input_spec.notes == ("its metadata says how pictures are prepared",)
 
 
 def test_metadata_about_colours_only() -> None:
@@ -151,13 +153,13 @@ def test_metadata_about_colours_only() -> None:
     helper.set_model_props(model, {"Image.BitmapPixelFormat": "Rgb8"})
     read, scores = imported(model)
     assert np.abs(scores - original(model, PIXELS.astype(np.float32))).max() < 1e-3
-    assert read.taken.notes[0].startswith("its metadata says how pictures are prepared, and ")
+    assert read.input_spec.notes[0].startswith("its metadata says how pictures are prepared, and ")
 
 
 def test_a_normalisation_of_no_usual_kind_is_said() -> None:
     read, _ = imported(network("y = Mul (x, sd)", {"sd": HALF}))
-    assert read.taken.preprocessing == {}
-    assert read.taken.notes == (
+    assert read.input_spec.preprocessing == {}
+    assert read.input_spec.notes == (
         "its first operators (Mul) subtract 0 0 0 and divide by 2 2 2: check scale, mean and std",
     )
 
@@ -180,7 +182,7 @@ def test_inputs_of_whole_numbers(kind: str, last: bool) -> None:
     batch = (PIXELS.astype(np.int64) - offset).astype(dtype)
     read, scores = imported(model, checked=kind == "uint8")
     assert np.abs(scores - original(model, batch.transpose(0, 2, 3, 1) if last else batch)).max() < 1e-5
-    assert any(f"its input is {kind}" in note for note in read.taken.notes)
+    assert any(f"its input is {kind}" in note for note in read.input_spec.notes)
 
 
 def test_whole_numbers_that_are_read_as_such() -> None:
@@ -207,7 +209,7 @@ def test_channels_last(kind: str) -> None:
     read, scores = imported(model, checked=kind == "after arithmetic", image_size=32)
     assert np.abs(scores - original(model, DEFAULTS.transpose(0, 2, 3, 1))).max() < 1e-5
     assert read.input_shape == (3, 32, 32)
-    assert "its input 'x' has the channels last; pictures enter at" in read.taken.notes[0]
+    assert "its input 'x' has the channels last; pictures enter at" in read.input_spec.notes[0]
     assert (kind == "after arithmetic" or kind == "read twice") == ("Transpose" in read.operators)
 
 
@@ -280,7 +282,7 @@ def test_weights_of_16_bits(make: Any, name: str) -> None:
         tensor = helper.make_tensor("", kind, weight.dims, numpy_helper.to_array(weight).reshape(-1).tolist())
         weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), weight.name))
     assert np.abs(scores - original(rounded, DEFAULTS)).max() < 1e-5
-    assert read.taken.notes == (f"its {name} weights are stored as float32",)
+    assert read.input_spec.notes == (f"its {name} weights are stored as float32",)
     assert "Cast" not in read.operators and (read.embedding_width, read.scores_width) == (19, 7)
     if name == "float16":
         taken = DEFAULTS if make is between_casts else DEFAULTS.astype(np.float16)
@@ -351,14 +353,14 @@ def test_the_scores_behind_labels(which: str) -> None:
     logits = original(network("y = Identity (x)"), DEFAULTS).astype(np.float64)
     wanted = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert np.abs(scores - wanted).max() < 1e-5
-    assert len(read.taken.notes) == 1 and "'prob'" in read.taken.notes[0]
+    assert len(read.input_spec.notes) == 1 and "'prob'" in read.input_spec.notes[0]
 
 
 @pytest.mark.parametrize("name", ["lab", "loss"])
 def test_an_output_with_labels_can_be_named(name: str) -> None:
     read, _ = imported(with_labels("label zipmap"), output=name)
     assert read.scores_name == "prob"
-    assert read.taken.notes == (f"its output '{name}' holds labels; the class scores are in 'prob'",)
+    assert read.input_spec.notes == (f"its output '{name}' holds labels; the class scores are in 'prob'",)
 
 
 def test_several_outputs_are_listed_with_their_sizes() -> None:

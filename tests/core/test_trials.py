@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from sqlext.errors import SqlExtError
 from sqlext.statements import parse_statement
 from sqlext.statements.train_model import TrainModel
 from sqlext.training.request import TrainRequest
+from sqlext.training.rows import Rows
 from sqlext.training.trials import Trial, goal_of, trials_of
 
 
@@ -94,3 +97,18 @@ def test_refused(tune: str, error: str, at: str, says: str) -> None:
     assert caught.value.error_class == error
     sql = f"TRAIN MODEL m FROM t LABEL y USING mlp TUNE {tune} "
     assert caught.value.offset == sql.index(at)
+
+
+def test_the_scaling_of_a_trial_has_what_the_trial_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[tuple[bool, bool]] = []
+
+    def of(_: object, *, features: bool, target: bool) -> object:
+        found.append((features, target))
+        return found[-1]
+
+    monkeypatch.setattr("sqlext.training.rows.Scaling.of", of)
+    monkeypatch.setattr(Rows, "used", None)
+    rows = Rows(None, 1, *[Counter()] * 3, 0, Counter(), 0)  # type: ignore[arg-type]
+    pairs = [(True, False), (True, True), (False, True), (False, False)]
+    assert [rows.scaling(features=f, target=t) for f, t in pairs * 2] == pairs * 2
+    assert found == pairs

@@ -144,6 +144,54 @@ def test_a_default_with_labels_of_another_type_stays(spark: SparkSession, typed:
     spark.sql("DROP MODEL retyped")
 
 
+@pytest.mark.parametrize(("trained", "validated"), [("CHAR(4)", "STRING"), ("STRING", "CHAR(4)")])
+def test_validation_rows_with_padded_labels(spark: SparkSession, typed: str, trained: str, validated: str) -> None:
+    for name, kind in (("train_rows", trained), ("other_rows", validated)):
+        spark.sql(f"DROP TABLE IF EXISTS {name}")
+        spark.sql(f"CREATE TABLE {name} (v DOUBLE, label {kind}) USING PARQUET")
+        spark.sql(f"INSERT INTO {name} SELECT v, IF(b = 0, 'a', 'b') FROM texts")
+    row = one(
+        spark,
+        "TRAIN MODEL padded FROM train_rows FEATURES (v) LABEL label VALIDATE FROM other_rows "
+        "OPTIONS (epochs = 30, learning_rate = 0.3)",
+    )
+    assert (row.rows_validated, row.metric_value, row.classes) == (40, 1.0, 2)
+    assert "no training row has" not in row.message
+    spark.sql("DROP MODEL padded")
+
+
+# Type and labels of the model, then SQL of a value -> the text that equals a label, or another text.
+EQUAL_LABELS = {
+    "a BIGINT beside DOUBLE": ("double", "9007199254740993", "9007199254740993"),
+    "a BIGINT that DOUBLE has": ("double", "9007199254740992", "9.007199254740992E15"),
+    "an INT beside FLOAT": ("float", "16777217", "16777217"),
+    "an INT that FLOAT has": ("float", "16777216", "1.6777216E7"),
+    "a DOUBLE beside BIGINT": ("bigint", "0.5D", "0.5"),
+    "a DOUBLE that BIGINT has": ("bigint", "-0.0D", "0"),
+    "a DECIMAL beside DOUBLE": ("double", "9007199254740993.0BD", "9007199254740993.0"),
+    "a DECIMAL beside INT": ("int", "1.0000001BD", "1.0000001"),
+    "a DECIMAL that INT has": ("int", "1.000BD", "1"),
+    "a text with seven digits": ("int", "'1.0000001'", "1.0000001"),
+    "a text with a small exponent": ("int", "'1e-7'", "1e-7"),
+    "a text with zeros": ("int", "' +1.000000000 '", "1"),
+    "a text with an exponent": ("int", "'1e3'", "1000"),
+    "a text beside DOUBLE": ("double", "'9007199254740993'", "9007199254740993"),
+    "a text that is no number": ("int", "'one'", "one"),
+}
+
+
+def test_numbers_are_equal_only_without_rounding(spark: SparkSession) -> None:
+    from sqlext.spark.labels import known_label_sql
+
+    kinds = spark.sql("SELECT " + ", ".join(value for _, value, _ in EQUAL_LABELS.values())).schema.fields
+    texts = [
+        known_label_sql(value, field.dataType, {"label_type": trained})
+        for (trained, value, _), field in zip(EQUAL_LABELS.values(), kinds, strict=True)
+    ]
+    found = one(spark, "SELECT " + ", ".join(f"{text} AS c{i}" for i, text in enumerate(texts)))
+    assert dict(zip(EQUAL_LABELS, found, strict=True)) == {name: text for name, (*_, text) in EQUAL_LABELS.items()}
+
+
 @pytest.mark.parametrize("kind", sorted(VALUES.keys() - set(CLASSES)))
 def test_not_a_label(spark: SparkSession, typed: str, kind: str) -> None:
     message = error(spark, f"TRAIN MODEL not_a_label FROM every FEATURES (v) LABEL {kind}")

@@ -15,7 +15,10 @@ from sqlext.training.plan import TrainPlan
 Lines = list[tuple[str, str]]
 _FLOAT = 4  # bytes
 # Numbers that an optimizer stores per weight, in addition to weight and gradient.
-_STATE = {"sgd": 1, "adam": 2, "adagrad": 1, "adadelta": 2, "adamax": 2, "rmsprop": 1, "ftrl": 2, "lbfgs": 20}
+_STATE = {"sgd": 1, "adam": 2, "adagrad": 1, "adadelta": 2, "adamax": 2, "rmsprop": 1, "ftrl": 2}
+# L-BFGS remembers the changes of weights and gradient in each of its last steps (BigDL's nCorrection), and needs the previous
+# gradient, the direction and the weights before the step.
+_LBFGS_STEPS, _LBFGS_OTHERS = 100, 3
 
 
 def network(context: Context, plan: TrainPlan, found: Found) -> Lines:
@@ -55,7 +58,7 @@ def memory(context: Context, plan: TrainPlan, found: Found) -> Lines:
     trained, validated, tested = rows_of(plan, found)
     spec = head(context, plan, found)
     features = _FLOAT * spec.width * (trained + validated + tested)
-    weights = _FLOAT * _parameters(spec) * (2 + _STATE[plan.settings.optimizer])
+    weights = _FLOAT * _parameters(spec) * (2 + _state(plan))
     limit = context.setting("train.localMaxBytes")
     return [
         ("features", f"about {byte_size(features)}, cached on the executors (memory, then disk) during the run"),
@@ -63,6 +66,15 @@ def memory(context: Context, plan: TrainPlan, found: Found) -> Lines:
         ("training", f"about {byte_size(2 * features + weights)} of heap; features up to {limit} train in one task"),
         ("driver", "collects none of the training rows"),
     ]
+
+
+def _state(plan: TrainPlan) -> int:
+    """Numbers per weight that the optimizer stores."""
+    if plan.settings.optimizer != "lbfgs":
+        return _STATE[plan.settings.optimizer]
+    # One step per epoch, since a batch has all rows; with a smaller batch_size the history is full sooner.
+    steps = _LBFGS_STEPS if plan.settings.batch_size else min(plan.settings.epochs, _LBFGS_STEPS)
+    return 2 * steps + _LBFGS_OTHERS
 
 
 def head(context: Context, plan: TrainPlan, found: Found) -> HeadSpec:
