@@ -62,7 +62,7 @@ def _metrics(candidate: Candidate, answer: Answers) -> Iterator[ResultRow]:
 
 def _of_classifier(candidate: Candidate, answer: Answers) -> ResultRow:
     expected, predicted = answer.rows["expected"].tolist(), answer.rows["predicted"].tolist()
-    scores = _matrix(answer.rows["scores"], len(candidate.labels)) if "scores" in answer.rows else None
+    scores = _matrix(answer.rows["scores"]) if "scores" in answer.rows else None
     found = asdict(classification(expected, predicted, scores, candidate.labels))
     frequent = candidate.held_out.get("frequent_label")
     return {
@@ -73,10 +73,11 @@ def _of_classifier(candidate: Candidate, answer: Answers) -> ResultRow:
     }
 
 
-def _matrix(scores: pd.Series, classes: int) -> npt.NDArray[np.float64] | None:
+def _matrix(scores: pd.Series) -> npt.NDArray[np.float64] | None:
     """The scores of all rows; None if they were not stored because they would take too much memory."""
     if scores.isna().any():
         return None
+    classes = len(scores.iloc[0])
     out = np.empty((len(scores), classes))
     for rows in row_blocks(len(scores), classes):
         out[rows] = np.stack(scores.iloc[rows].tolist())
