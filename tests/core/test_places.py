@@ -35,6 +35,12 @@ C, V = "classify('places.cols', a, b)", "predict_value('places.price', a, b)"
         (f"SELECT count(*) FROM places.points WHERE {C} = 'c1' AND {V} < 200003", 2),
         (f"SELECT count(*) FROM (SELECT {C} AS c FROM places.points GROUP BY {C} HAVING min({V}) < 200005)", 1),
         (f"SELECT first(id) FROM (SELECT id FROM places.points ORDER BY {V}, {C} LIMIT 1)", 9),
+        # Above the join, features may be NULL where those below are not.
+        (
+            "SELECT count(predict_error('places.price', r.a, r.b)) FROM places.points p LEFT JOIN (SELECT *, "
+            "predict_error('places.price', a, b) AS e FROM places.points WHERE id > 6) r ON p.id = r.id WHERE r.e IS NULL",
+            7,
+        ),
         (f"SELECT sum(CASE {C} WHEN 'c0' THEN 1 ELSE 100 END) FROM places.points", 406),
         (f"SELECT count(*) FROM places.points p JOIN (VALUES ('c0')) AS w(label) ON {C} = w.label", 6),
         (f"SELECT sum(r) FROM (SELECT rank() OVER (PARTITION BY {C} ORDER BY {V} DESC) AS r FROM places.points)", 31),

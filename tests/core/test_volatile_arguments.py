@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -81,6 +82,30 @@ def test_the_value_that_is_shown_is_the_value_that_is_scored(session: SparkSessi
 )
 def test_wherever_spark_allows_it(session: SparkSession, query: str, expected: int) -> None:
     assert [row.n for row in session.sql(query).collect()] == [expected]
+
+
+def test_the_name_of_the_file_is_that_of_the_row(session: SparkSession, tmp_path: Path) -> None:
+    """Although the workers get rows of several files at once."""
+    for i in range(8):
+        (tmp_path / f"{i}.csv").write_text(f"{i}\n")
+    session.sql(f"CREATE OR REPLACE TEMPORARY VIEW numbered (v DOUBLE) USING csv OPTIONS (path '{tmp_path}')")
+    for query in (
+        f"SELECT input_file_name() AS file, {value('v')} AS p FROM numbered",
+        f"SELECT input_file_name() AS file, {value('v')} AS p FROM numbered WHERE {value('v')} >= 0 AND input_file_name() <> ''",
+        f"SELECT input_file_name() AS file, p FROM (SELECT {value('v')} AS p FROM numbered) WHERE p >= 0",
+        f"SELECT file, {value('v')} AS p FROM (SELECT v, input_file_name() AS file FROM numbered)",
+    ):
+        found = {row.file.rsplit("/", 1)[1]: row.p for row in session.sql(query).collect()}
+        assert found == {f"{i}.csv": float(i) for i in range(8)}
+
+
+def test_row_numbers_stay_when_only_the_first_rows_are_scored(session: SparkSession) -> None:
+    query = f"SELECT id, {value('id')} AS p, monotonically_increasing_id() AS n FROM range(0, 90, 1, 1) ORDER BY id DESC LIMIT 3"
+    assert [(row.id, row.p, row.n) for row in session.sql(query).collect()] == [
+        (89, 89, 89),
+        (88, 88, 88),
+        (87, 87, 87),
+    ]
 
 
 def test_columns_of_the_dataframe_api(session: SparkSession) -> None:

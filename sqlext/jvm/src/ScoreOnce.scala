@@ -21,8 +21,13 @@ import org.apache.spark.sql.sqlext.Scoring.{isCall, isScored}
  */
 object LiftScoring extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan = plan.resolveOperatorsUp {
-    case op if op.resolved && op.expressions.exists(_.exists(isCall)) => refuseLambdas(op); lift(op)
+    case op if op.resolved && op.expressions.exists(_.exists(isCall)) => refuseLambdas(op); trimmed(op, lift(FileNames.computeFirst(op)))
+    case op if op.resolved && op.exists(isScored) => trimmed(op, FileNames.computeFirst(op))
   }
+
+  /** A Filter or a Sort passes the added attributes on, which must not become columns of the result. */
+  private def trimmed(op: LogicalPlan, changed: LogicalPlan): LogicalPlan =
+    if (changed.output == op.output) changed else Project(op.output, changed)
 
   private def lift(op: LogicalPlan): LogicalPlan = op match {
     case a: Aggregate if ScoredGroups.isIn(a) =>
@@ -33,8 +38,7 @@ object LiftScoring extends Rule[LogicalPlan] {
     case _: Project | _: Filter | _: Sort | _: Aggregate | _: Generate | _: Join | _: RepartitionByExpression |
         _: Window | _: Expand =>
       val lifted = Iterator.iterate(Volatile.computeFirst(op))(liftInnermost).sliding(2).collectFirst { case Seq(a, b) if a eq b => a }.get
-      // A Filter or a Sort passes the added attribute on, which must not become a column of the result.
-      if (lifted.output == op.output) lifted else Project(op.output, lifted)
+      trimmed(op, lifted)
     case _ => op
   }
 
@@ -164,6 +168,35 @@ object Volatile {
     e.isInstanceOf[AggregateExpression] || e.isInstanceOf[WindowExpression] || e.isInstanceOf[OuterReference]
 }
 
+/**
+ * The name of the file that a row comes from. Our node reads rows ahead, so that above it the name could be that of a later
+ * file. It is computed below all scoring and passed up.
+ */
+object FileNames {
+  def computeFirst(op: LogicalPlan): LogicalPlan = op match {
+    case unary: UnaryNode if isIn(unary) && !LiftScoring.isCorrelated(unary.child) =>
+      val named = found(unary).map(name => name.canonicalized -> Alias(name, "sqlext:file")()).toMap
+      unary.withNewChildren(Seq(below(unary.child, named.values.toSeq))).transformExpressions {
+        case e if named.contains(e.canonicalized) => named(e.canonicalized).toAttribute
+      }
+    case _ => op
+  }
+
+  private def isIn(op: UnaryNode): Boolean =
+    found(op).nonEmpty && (op.expressions.exists(_.exists(isCall)) || op.child.exists(isScored))
+
+  private def found(op: LogicalPlan): Seq[Expression] = op.expressions.flatMap(_.collect {
+    case e @ (_: InputFileName | _: InputFileBlockStart | _: InputFileBlockLength) => e
+  })
+
+  private def below(plan: LogicalPlan, named: Seq[Alias]): LogicalPlan = plan match {
+    case p: Project if p.exists(isScored) => Project(p.projectList ++ named.map(_.toAttribute), below(p.child, named))
+    case u @ (_: Filter | _: Sort | _: SubqueryAlias | _: GlobalLimit | _: LocalLimit | _: ArrowEvalPython)
+        if u.exists(isScored) => u.withNewChildren(u.children.map(below(_, named)))
+    case _ => Project(plan.output ++ named, plan)
+  }
+}
+
 /** Calls whose arguments are grouping keys or aggregates are scored above the aggregate, once per group. */
 object ScoredGroups {
   def isIn(a: Aggregate): Boolean = a.aggregateExpressions.exists(isAbove(_, a))
@@ -206,8 +239,9 @@ object TrimScoring extends Rule[LogicalPlan] {
 
   /** `limited` adds the limit to the sort at its new place. */
   private def topRowsFirst(plan: LogicalPlan, limited: Sort => LogicalPlan): Option[LogicalPlan] = plan match {
-    case p: Project => topRowsFirst(p.child, limited).map(c => p.copy(child = c))
-    case s @ Sort(order, true, p @ Project(list, e: ArrowEvalPython)) if isScored(e) =>
+    // A Project of rand() or row numbers would compute other values for fewer rows.
+    case p @ Project(list, child) if list.forall(_.deterministic) => topRowsFirst(child, limited).map(c => p.copy(child = c))
+    case s @ Sort(order, true, p @ Project(list, e: ArrowEvalPython)) if isScored(e) && list.forall(_.deterministic) =>
       val aliased = AttributeMap(list.collect { case a: Alias => a.toAttribute -> a.child })
       val original = order.map(_.transform { case a: Attribute => aliased.getOrElse(a, a) }.asInstanceOf[SortOrder])
       below(original, e).map(o => p.copy(child = e.copy(child = limited(s.copy(order = o, child = e.child)))))
