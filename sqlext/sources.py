@@ -28,16 +28,22 @@ from sqlext.grammar.reader import Source
 from sqlext.spark.java_errors import is_refusal, java_causes, sentence
 from sqlext.spark.labels import is_padded
 from sqlext.spark.types import with_known_types
+from sqlext.text import quote_if_needed
 
 
 @dataclass(frozen=True)
 class ColumnOf:
-    """A column with its type: ``text`` as the user wrote it, ``sql`` as quoted SQL. A CHAR(n) is ``padded`` with spaces."""
+    """A column, or a field of a struct column, with its type. ``sql`` reads it; a CHAR(n) is ``padded`` with spaces."""
 
-    text: str
+    name: Name
     sql: str
     type: DataType
     padded: bool = False
+
+    @property
+    def text(self) -> str:
+        """The name as it must be written in SQL, for errors and manifests (:meth:`Name.recorded` reads it)."""
+        return str(self.name)
 
 
 def read_source(context: Context, source: Source) -> DataFrame:
@@ -115,10 +121,21 @@ def find_column(frame: DataFrame, name: Name, source: Source) -> ColumnOf:
         # select() resolves a name as Spark does: without case, with fields of structs, and with an error if it is ambiguous.
         field = frame.select(name.sql).schema.fields[0]
     except AnalysisException:
-        refuse_ambiguous(frame, [str(name), name.parts[0], name.parts[-1]], source, name.offset)
-        hint = nearest(str(name), frame.columns, limit=20)
+        refuse_ambiguous(frame, [name.plain, name.parts[0], name.parts[-1]], source, name.offset)
+        hint = _dotted(frame, name) or nearest(str(name), map(quote_if_needed, frame.columns), limit=20)
         raise SqlExtError("COLUMN_NOT_FOUND", column=name, source=source.text, hint=hint, offset=name.offset) from None
-    return ColumnOf(str(name), name.sql, field.dataType, is_padded(field))
+    return ColumnOf(name, name.sql, field.dataType, is_padded(field))
+
+
+def _dotted(frame: DataFrame, name: Name) -> str:
+    """What to write for a column with a dot in its name, if that is what ``name`` means; otherwise ''."""
+    meant = [c for c in frame.columns if len(name.parts) > 1 and c.lower() == name.plain.lower()]
+    return f"A name with a dot is written in back-ticks: {quote_if_needed(meant[0])}." if meant else ""
+
+
+def folded(frame: DataFrame, name: str) -> str:
+    """The same text for names that mean the same column of ``frame`` in its session."""
+    return name if frame.sparkSession.conf.get("spark.sql.caseSensitive") == "true" else name.lower()
 
 
 def refuse_ambiguous(frame: DataFrame, names: Sequence[str], source: Source, offset: int | None = None) -> None:
@@ -126,14 +143,15 @@ def refuse_ambiguous(frame: DataFrame, names: Sequence[str], source: Source, off
 
     :raises SqlExtError: AMBIGUOUS_COLUMN for the first such name.
     """
-    by_case = frame.sparkSession.conf.get("spark.sql.caseSensitive") == "true"
     for name in names:
-        same = [c for c in frame.columns if c == name or (not by_case and c.lower() == name.lower())]
+        same = [c for c in frame.columns if folded(frame, c) == folded(frame, name)]
         if len(same) > 1:
-            counted = f"{same[0]} {_TIMES.get(len(same), f'{len(same)} times')}"
-            shown = counted if len(set(same)) == 1 else " and ".join(same)
+            counted = f"{quote_if_needed(same[0])} {_TIMES.get(len(same), f'{len(same)} times')}"
+            shown = counted if len(set(same)) == 1 else " and ".join(map(quote_if_needed, same))
             place = source.offset if offset is None else offset
-            raise SqlExtError("AMBIGUOUS_COLUMN", column=name, source=source.text, names=shown, offset=place)
+            raise SqlExtError(
+                "AMBIGUOUS_COLUMN", column=quote_if_needed(name), source=source.text, names=shown, offset=place
+            )
 
 
 _TIMES = {2: "twice"}

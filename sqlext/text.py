@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+# Words that are values or begin an expression in Spark: alone, they do not read the column of that name.
+_NOT_NAMES = {"true", "false", "null", "case", "not", "exists", "interval", "cast", "distinct"}
 
 
 def identifier(text: str) -> str:
     """Quotes a name with back-ticks."""
     return "`" + text.replace("`", "``") + "`"
+
+
+def quote_if_needed(name: str) -> str:
+    """A name as it must be written in SQL: in back-ticks unless it is a plain word (Spark: QuotingUtils.quoteIfNeeded)."""
+    return name if _WORD.fullmatch(name) and name.lower() not in _NOT_NAMES else identifier(name)
 
 
 def string_literal(text: str) -> str:

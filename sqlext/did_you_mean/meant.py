@@ -111,6 +111,6 @@ def is_ours(sql: str) -> bool:
 def model_name(reader: TokenReader) -> str:
     """The name that comes next as the user wrote it, or the placeholder ``name``."""
     try:
-        return str(reader.name("a model name"))
+        return reader.name("a model name").plain
     except SqlExtError:
         return "name"

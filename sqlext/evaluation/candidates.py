@@ -13,9 +13,10 @@ from sqlext.catalog.entry import ModelVersion, predicts_a_value
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
-from sqlext.sources import ColumnOf, find_column, find_label, refuse_ambiguous
+from sqlext.sources import ColumnOf, find_column, find_label, folded, refuse_ambiguous
 from sqlext.spark.labels import known_label_sql
 from sqlext.spark.types import is_array, is_image
+from sqlext.text import quote_if_needed
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def compared_columns(frame: DataFrame, candidate: Candidate, source: Source, lab
     trained = manifest.get("target_column" if candidate.is_regressor else "label_column")
     if label is None and trained is None:
         raise SqlExtError("LABEL_NEEDED", model=model, offset=candidate.offset)
-    wanted = label or _trained(str(trained), source)
+    wanted = label or Name.recorded(str(trained), source.offset)
     if not candidate.is_regressor:
         answer = find_label(frame, wanted, source)
         return Compared(known_label_sql(answer.sql, answer.type, manifest), _features(frame, candidate, source, answer))
@@ -85,7 +86,7 @@ def _features(frame: DataFrame, candidate: Candidate, source: Source, answer: Co
     trained = candidate.input
     names = [c["name"] for c in trained.get("columns") or ()] or [name for name in [trained.get("column")] if name]
     try:
-        found = [find_column(frame, _trained(name, source), source) for name in names]
+        found = [find_column(frame, Name.recorded(name, source.offset), source) for name in names]
     except SqlExtError as error:
         if trained.get("kind") == "columns" or error.error_class == "AMBIGUOUS_COLUMN":
             raise
@@ -94,17 +95,18 @@ def _features(frame: DataFrame, candidate: Candidate, source: Source, answer: Co
 
 
 def _only_one(frame: DataFrame, candidate: Candidate, source: Source, answer: ColumnOf) -> ColumnOf:
-    fields = [f for f in frame.schema.fields if f.name.lower() != answer.text.lower()]
+    known = folded(frame, answer.name.plain)
+    fields = [f for f in frame.schema.fields if folded(frame, f.name) != known]
     for kind, fits in _kinds(candidate):
         found = [f.name for f in fields if fits(f.dataType)]
         if len(found) == 1:
             return find_column(frame, Name((found[0],), source.offset), source)
         if found:
             refuse_ambiguous(frame, found, source)
-            problem = f"it has several {kind} columns ({', '.join(found)})"
+            problem = f"it has several {kind} columns ({', '.join(map(quote_if_needed, found))})"
             raise SqlExtError("FEATURES_NOT_CLEAR", source=source.text, problem=problem, offset=source.offset)
     kinds = " and no ".join(kind for kind, _ in _kinds(candidate))
-    columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in fields)
+    columns = ", ".join(f"{quote_if_needed(f.name)} {f.dataType.simpleString()}" for f in fields)
     problem = (
         f"besides {answer.text} it has {columns or 'no column'}, but no {kinds} column for {candidate.version.name}"
     )
@@ -119,8 +121,3 @@ def _kinds(candidate: Candidate) -> list[tuple[str, Callable[[DataType], bool]]]
         return [("array", is_array)]
     both: list[tuple[str, Callable[[DataType], bool]]] = [("image", is_image), ("array", is_array)]
     return both if candidate.input.get("kind") == "image" else both[::-1]
-
-
-def _trained(text: str, source: Source) -> Name:
-    """Returns a column's name from the manifest; an error about it points at the source."""
-    return Name(tuple(text.split(".")), source.offset)

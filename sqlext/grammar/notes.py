@@ -6,25 +6,41 @@ that a statement's parser takes in any other way stay as they were written.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 
-from sqlext.text import identifier
+from sqlext.text import identifier, quote_if_needed
 
+_PARTS = re.compile(r"`(?:[^`]|``)+`|[^`.]+")
 STRINGS = {TokenType.STRING, TokenType.RAW_STRING}
 QUERY = "a query in parentheses"  # Part.what of a query whose parentheses belong to the grammar
 
 
 @dataclass(frozen=True)
 class Name:
-    """A possibly qualified identifier as the user wrote it, without back-ticks, which starts at ``offset``."""
+    """A possibly qualified identifier, which starts at ``offset``; ``parts`` are without back-ticks."""
 
     parts: tuple[str, ...]
     offset: int
 
+    @classmethod
+    def recorded(cls, text: str, offset: int) -> Name:
+        """The reverse of ``str(name)``; text that cannot come from it is a single part."""
+        parts = _PARTS.findall(text)
+        if ".".join(parts) != text:
+            return cls((text,), offset)
+        return cls(tuple(p[1:-1].replace("``", "`") if p.startswith("`") else p for p in parts), offset)
+
     def __str__(self) -> str:
+        """The name as it must be written in SQL."""
+        return ".".join(map(quote_if_needed, self.parts))
+
+    @property
+    def plain(self) -> str:
+        """The parts without back-ticks, with dots between them."""
         return ".".join(self.parts)
 
     @property

@@ -17,7 +17,7 @@ from sqlglot.tokens import Token, TokenType  # type: ignore[attr-defined]
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import QUERY, STRINGS, Name, Part, Parts, RawOption
 from sqlext.grammar.pasted import misprint, plain_spaces
-from sqlext.text import string_literal
+from sqlext.text import identifier, quote_if_needed, string_literal
 
 __all__ = ["Creation", "Name", "RawOption", "Source", "TokenReader", "WrittenModel"]
 
@@ -191,9 +191,19 @@ class TokenReader:
             parts = [self.identifier(what)]
             while not self._at_fraction() and self.take("."):
                 parts.append(self.identifier(what))
+            self._refuse_digits_after_a_dot(parts, offset)
         name = Name(tuple(parts), offset)
         self._note("name", name, first, what)
         return name
+
+    def _refuse_digits_after_a_dot(self, parts: list[str], offset: int) -> None:
+        """:raises SqlExtError: SYNTAX_ERROR for a name such as PM2.5, which Spark reads as PM2 and the number .5."""
+        point, digits = self.peek(), self.peek(1)
+        if self._at_fraction() and point is not None and digits is not None and point.start == self.last_end:
+            name = self.sql[offset : digits.end + 1]
+            written = f"{'.'.join([*map(quote_if_needed, parts[:-1]), identifier(f'{parts[-1]}.{digits.text}')])}"
+            problem = f"{name} is not a name; a name with a dot is written in back-ticks: {written}."
+            raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=offset)
 
     def _at_fraction(self) -> bool:
         """Whether a number such as .5 comes next, which is two tokens for sqlglot but one for Spark."""
@@ -407,7 +417,7 @@ class TokenReader:
         self.need("(")
         while True:
             offset = self.offset
-            key = read(str(self.name(f"{'an option' if what == 'Option' else 'a property'} name")))
+            key = read(self.name(f"{'an option' if what == 'Option' else 'a property'} name").plain)
             if any(option.key == key for option in found):
                 raise SqlExtError("SYNTAX_ERROR", problem=f"{what} {key} is given twice.", offset=offset)
             self.take("=")

@@ -19,11 +19,13 @@ from pyspark.sql.types import (
     NullType,
     NumericType,
     StringType,
+    StructField,
     StructType,
 )
 
 from sqlext.catalog.entry import ModelVersion
 from sqlext.errors import SqlExtError
+from sqlext.grammar.notes import Name
 from sqlext.spark.types import IMAGE_FIELDS, is_array, is_image, is_vector, shown_type
 from sqlext.text import identifier
 
@@ -124,13 +126,21 @@ def _one(trained: TrainedInput, arguments: tuple[Argument, ...]) -> Argument | N
 
 
 def _fields(trained: TrainedInput, arguments: Sequence[Argument]) -> tuple[Argument, ...]:
-    """Returns the arguments or, if the only one is a struct, its fields with the names of the feature columns, in their order."""
+    """Returns the arguments or, if the only one is a struct, its fields with the names of the feature columns, in their order.
+
+    Columns without such a field are left out.
+    """
     if len(arguments) != 1 or not isinstance(arguments[0].type, StructType):
         return tuple(arguments)
-    types = {f.name.lower(): f.dataType for f in arguments[0].type.fields}
-    if not all(name.lower() in types for name, _ in trained.columns):
-        return ()
-    return tuple(Argument(types[n.lower()], f"{arguments[0].sql}.{identifier(n)}") for n, _ in trained.columns)
+    fields = [_field(arguments[0].type, name) for name, _ in trained.columns]
+    return tuple(Argument(f.dataType, f"{arguments[0].sql}.{identifier(f.name)}") for f in fields if f is not None)
+
+
+def _field(struct: StructType, column: str) -> StructField | None:
+    """The field with the name of a feature column: the same name or, if no other field has it, the name in another case."""
+    name = Name.recorded(column, 0).plain
+    same = [f for f in struct.fields if f.name == name] or [f for f in struct.fields if f.name.lower() == name.lower()]
+    return same[0] if len(same) == 1 else None
 
 
 def _many(trained: TrainedInput, arguments: tuple[Argument, ...], struct: str | None) -> Argument | None:
@@ -158,8 +168,7 @@ def _shown_types(trained: TrainedInput, arguments: Sequence[Argument]) -> str:
     if isinstance(first, StringType):
         return shown_type(first)
     if isinstance(first, StructType) and not is_image(first):
-        fields = {f.name.lower() for f in first.fields}
-        missing = [name for name, _ in trained.columns if name.lower() not in fields]
+        missing = [name for name, _ in trained.columns if _field(first, name) is None]
         if missing and trained.kind == "columns":
             return f"a STRUCT without {', '.join(missing)}"
     return ", ".join(a.type.simpleString() for a in arguments) or "nothing"

@@ -18,8 +18,6 @@ from pyspark.sql.types import (
     _parse_datatype_json_string,
 )
 
-from sqlext.text import identifier
-
 # Fields of Spark's image struct (`ImageSchema`), which BigDL's shares.
 IMAGE_FIELDS = ("origin", "height", "width", "nChannels", "mode", "data")
 # Spark's class -> PySpark's.
@@ -69,11 +67,13 @@ def with_known_types(frame: DataFrame) -> DataFrame:
     unknown = [_has_unknown(kind) for _, kind in kinds]
     if not any(unknown):
         return frame
+    # By numbers, because several columns may have the same name.
+    numbered = frame.toDF(*map(str, range(len(kinds))))
     columns = [
-        F.col(identifier(name)).cast("string").alias(name) if bad else F.col(identifier(name))
-        for (name, _), bad in zip(kinds, unknown, strict=True)
+        (F.col(str(i)).cast("string") if bad else F.col(str(i))).alias(name)
+        for i, ((name, _), bad) in enumerate(zip(kinds, unknown, strict=True))
     ]
-    return frame.select(*columns)
+    return numbered.select(*columns)
 
 
 # The keys of Spark's JSON form of a type below which other types are.

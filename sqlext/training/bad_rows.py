@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from pyspark.sql.types import DoubleType, FloatType
@@ -10,11 +9,9 @@ from pyspark.sql.types import DoubleType, FloatType
 from sqlext.networks.head import TOO_LARGE
 from sqlext.sources import ColumnOf
 from sqlext.spark.types import is_vector
-from sqlext.text import identifier, string_literal
+from sqlext.text import string_literal
 from sqlext.training.features import NO_NUMBER, NULL_LABEL, too_large
 from sqlext.training.plan import TrainPlan
-
-_PLAIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 def reasons(why: Counter[str]) -> str:
@@ -30,14 +27,14 @@ def bad_rows_query(plan: TrainPlan, why: Counter[str], width: int, model: str = 
     """
     tests = []
     if TOO_LARGE in why:
-        features = ", ".join(map(_name, plan.features.columns))
+        features = ", ".join(column.text for column in plan.features.columns)
         tests.append(f"predict_error({string_literal(model)}, {features}) IS NOT NULL")
     elif set(why) - {NULL_LABEL, NO_NUMBER}:
         tests.append(_bad_features(plan, width))
     if NO_NUMBER in why:
         tests.append(_bad_number(plan.label, as_double=True))
     elif NULL_LABEL in why:
-        tests.append(f"{_name(plan.label)} IS NULL")
+        tests.append(f"{plan.label.text} IS NULL")
     return _from_all(plan, f" WHERE {' OR '.join(tests)}")
 
 
@@ -45,7 +42,7 @@ def largest_rows_query(plan: TrainPlan, rows: int) -> str:
     """The SELECT that lists the rows with the largest features."""
     columns = plan.features.columns
     if plan.features.kind == "columns":
-        values = f"array({', '.join(f'double({_name(column)})' for column in columns)})"
+        values = f"array({', '.join(f'double({column.text})' for column in columns)})"
     else:
         values = _array(columns[0])
     order = f"array_max(transform({values}, x -> abs(x)))"
@@ -58,7 +55,7 @@ def _from_all(plan: TrainPlan, condition: str) -> str:
     if plan.validation_rows is not None and plan.validation.source is not None:
         sources.append(plan.validation.source.text)
         if plan.source.dtypes != plan.validation_rows.dtypes:
-            columns = ", ".join(_name(column) for column in (plan.label, *plan.features.columns))
+            columns = ", ".join(column.text for column in (plan.label, *plan.features.columns))
     return " UNION ALL ".join(f"SELECT {columns} FROM {source}{condition}" for source in sources)
 
 
@@ -66,7 +63,7 @@ def _bad_features(plan: TrainPlan, width: int) -> str:
     features = plan.features
     if features.kind == "columns":
         return " OR ".join(_bad_number(column, as_double=plan.embedder.as_double) for column in features.columns)
-    name = _name(features.columns[0])
+    name = features.columns[0].text
     if features.kind == "image":
         return f"image_error({name}) IS NOT NULL"
     values = _array(features.columns[0])
@@ -75,18 +72,12 @@ def _bad_features(plan: TrainPlan, width: int) -> str:
 
 
 def _array(column: ColumnOf) -> str:
-    return f"sqlext_vector_to_array({_name(column)})" if is_vector(column.type) else _name(column)
+    return f"sqlext_vector_to_array({column.text})" if is_vector(column.type) else column.text
 
 
 def _bad_number(column: ColumnOf, *, as_double: bool) -> str:
-    name = _name(column)
+    name = column.text
     # Other types have neither NaN nor infinity, and none of their values is too large for a FLOAT.
     if not isinstance(column.type, (FloatType, DoubleType)):
         return f"{name} IS NULL"
     return f"{name} IS NULL OR isnan({name}) OR {too_large(name, as_double=as_double)}"
-
-
-def _name(column: ColumnOf) -> str:
-    """The column as the user wrote it if that is valid SQL, otherwise in back-ticks."""
-    quoted = ".".join(map(identifier, column.text.split(".")))
-    return column.text if _PLAIN.fullmatch(column.text) and quoted == column.sql else column.sql

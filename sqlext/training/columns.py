@@ -23,9 +23,9 @@ from pyspark.sql.types import (
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
-from sqlext.sources import ColumnOf, find_column, refuse_ambiguous
+from sqlext.sources import ColumnOf, find_column, folded, refuse_ambiguous
 from sqlext.spark.types import is_array, is_image, is_vector
-from sqlext.text import identifier
+from sqlext.text import quote_if_needed
 
 _FLOAT_BYTES = 4
 _FITS_FLOAT = (BooleanType, ByteType, ShortType, FloatType)
@@ -84,22 +84,22 @@ def find_features(frame: DataFrame, named: list[Name], others: list[Name], sourc
     :param others: the label first, then the columns of VALIDATE BY and GROUP.
     :raises SqlExtError: INVALID_FEATURES, FEATURES_NOT_CLEAR, COLUMN_NOT_FOUND.
     """
-    reserved = {str(name).lower() for name in others}
+    reserved = {folded(frame, name.plain) for name in others}
     columns = [find_column(frame, name, source) for name in named] if named else _by_rule(frame, reserved, source)
     for name, column in zip(named, columns, strict=False):
-        if str(name).lower() == str(others[0]).lower():
+        if folded(frame, name.plain) == folded(frame, others[0].plain):
             problem = "it is the column that the model predicts"
             raise SqlExtError("INVALID_FEATURES", column=column.text, problem=problem, offset=name.offset)
         _check_feature(name, column, single=len(named) == 1)
-    _check_distinct(named)
-    used = {column.text.lower() for column in columns} | {column.text.lower().split(".")[0] for column in columns}
-    left_out = tuple(c for c in frame.columns if c.lower() not in reserved | used)
+    _check_distinct(frame, named)
+    used = {folded(frame, name) for column in columns for name in (column.name.plain, column.name.parts[0])}
+    left_out = tuple(quote_if_needed(c) for c in frame.columns if folded(frame, c) not in reserved | used)
     return Features(_kind(columns[0].type), tuple(columns), left_out)
 
 
-def _check_distinct(named: list[Name]) -> None:
+def _check_distinct(frame: DataFrame, named: list[Name]) -> None:
     for i, name in enumerate(named):
-        if str(name).lower() in {str(other).lower() for other in named[:i]}:
+        if folded(frame, name.plain) in {folded(frame, other.plain) for other in named[:i]}:
             problem = "FEATURES names it twice"
             raise SqlExtError("INVALID_FEATURES", column=name, problem=problem, offset=name.offset)
 
@@ -135,7 +135,7 @@ def _paths(column: str) -> str:
 
 def _by_rule(frame: DataFrame, reserved: set[str], source: Source) -> list[ColumnOf]:
     """The only image column, otherwise the only array or vector, otherwise all FLOAT, DOUBLE and DECIMAL columns."""
-    fields = [f for f in frame.schema.fields if f.name.lower() not in reserved]
+    fields = [f for f in frame.schema.fields if folded(frame, f.name) not in reserved]
 
     def fits_array(kind: DataType) -> bool:
         return is_array(kind) or is_vector(kind)
@@ -146,17 +146,17 @@ def _by_rule(frame: DataFrame, reserved: set[str], source: Source) -> list[Colum
             return [_column(found[0])]
         refuse_ambiguous(frame, [f.name for f in found], source)
         if found:
-            problem = f"it has several {kind} columns ({', '.join(f.name for f in found)}); name one in FEATURES"
+            problem = f"it has several {kind} columns ({', '.join(quote_if_needed(f.name) for f in found)}); name one in FEATURES"
             raise SqlExtError("FEATURES_NOT_CLEAR", source=source.text, problem=problem, offset=source.offset)
     numbers = [f for f in fields if isinstance(f.dataType, (FractionalType, DecimalType))]
     if numbers:
         refuse_ambiguous(frame, [f.name for f in numbers], source)
         return [_column(f) for f in numbers]
-    columns = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in fields) or "none"
+    columns = ", ".join(f"{quote_if_needed(f.name)} {f.dataType.simpleString()}" for f in fields) or "none"
     problem = (
         f"it has no image, array, vector, FLOAT, DOUBLE or DECIMAL column besides the label; other columns: {columns}"
     )
-    texts = [f.name for f in fields if isinstance(f.dataType, StringType)]
+    texts = [quote_if_needed(f.name) for f in fields if isinstance(f.dataType, StringType)]
     if texts:
         problem += (
             f"; if {texts[0] if len(texts) == 1 else 'one of them'} {_paths(texts[0] if len(texts) == 1 else 'path')}"
@@ -165,4 +165,5 @@ def _by_rule(frame: DataFrame, reserved: set[str], source: Source) -> list[Colum
 
 
 def _column(field: StructField) -> ColumnOf:
-    return ColumnOf(field.name, identifier(field.name), field.dataType)
+    name = Name((field.name,), 0)
+    return ColumnOf(name, name.sql, field.dataType)

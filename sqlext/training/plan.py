@@ -15,7 +15,6 @@ from sqlext.catalog.entry import ModelEntry, ModelVersion
 from sqlext.catalog.names import ModelName, ModelRef
 from sqlext.context import Context
 from sqlext.errors import SqlExtError, error_at
-from sqlext.grammar.notes import Name
 from sqlext.scoring.choose import choose_for_embedding
 from sqlext.settings import backbone_of_settings
 from sqlext.sources import ColumnOf, find_column, find_label, find_side, find_target, label_in, read_source
@@ -209,7 +208,7 @@ def _validation_rows(context: Context, request: TrainRequest, columns: list[Colu
     assert request.source is not None
     rows = read_source(context, source)
     for column in columns:
-        found = find_column(rows, Name(tuple(column.text.split(".")), source.offset), source)
+        found = find_column(rows, replace(column.name, offset=source.offset), source)
         # As text, which leaves out whether values can be NULL: two tables often differ in that.
         if found.type.simpleString() != column.type.simpleString():
             types = found.type.simpleString(), column.type.simpleString()

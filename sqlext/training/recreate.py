@@ -14,7 +14,7 @@ from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
-from sqlext.text import identifier, literal
+from sqlext.text import literal, quote_if_needed
 from sqlext.training.clauses import read_training
 from sqlext.training.options import OPTIONS
 from sqlext.training.request import TrainRequest, Validation
@@ -53,7 +53,7 @@ def _trained(context: Context, entry: ModelEntry, version: ModelVersion, manifes
     clauses = [
         f"FROM {_source(context, written.source, namespace)}",
         f"FEATURES ({', '.join(_features(written, manifest))})",
-        f"{word} {_name(predicted)}",
+        f"{word} {predicted}",
         f"USING {written.architecture}",
         _backbone(context, version, manifest),
         f"VALIDATE {_validation(context, written.validation, manifest, namespace)}",
@@ -75,16 +75,16 @@ def _source(context: Context, source: Source, namespace: str) -> str:
     if namespace.startswith("`"):  # of another catalog
         return f"{namespace}.{source.text}"
     known = context.catalog.metastore.table(ModelName(namespace, single[1].replace("``", "`").lower()))
-    return f"{_word(namespace)}.{source.text}" if known is not None else source.text
+    return f"{quote_if_needed(namespace)}.{source.text}" if known is not None else source.text
 
 
 def _features(written: TrainRequest, manifest: Mapping[str, Any]) -> list[str]:
     """The columns of FEATURES; if the statement had none, the columns that were chosen by rule."""
     if written.features:
-        return [_name(name) for name in written.features]
+        return [str(name) for name in written.features]
     recorded = manifest["input"]
     columns = [column["name"] for column in recorded.get("columns") or [{"name": recorded["column"]}]]
-    return [_word(column) for column in columns]
+    return [str(Name.recorded(column, 0)) for column in columns]
 
 
 def _backbone(context: Context, version: ModelVersion, manifest: Mapping[str, Any]) -> str | None:
@@ -98,21 +98,21 @@ def _backbone(context: Context, version: ModelVersion, manifest: Mapping[str, An
         name: Any = recorded_backbone(context.catalog, recorded, version).name
     except SqlExtError:  # dropped, or not visible to this user: the name that it had
         name = recorded["model"]
-    return f"BACKBONE {'.'.join(map(_word, str(name).split('.')))} VERSION {recorded['version']}"
+    return f"BACKBONE {'.'.join(map(quote_if_needed, str(name).split('.')))} VERSION {recorded['version']}"
 
 
 def _validation(context: Context, validation: Validation, manifest: Mapping[str, Any], namespace: str) -> str:
     if validation.kind == "none":
         return "NONE"
     if validation.column is not None:
-        return f"BY {_name(validation.column)}"
+        return f"BY {validation.column}"
     if validation.source is not None:
         return f"FROM {_source(context, validation.source, namespace)}"
     parts = [f"SPLIT {validation.fraction!r}"]
     if validation.test_fraction:
         parts.append(f"TEST {validation.test_fraction!r}")
     if validation.group is not None:
-        parts.append(f"GROUP {_name(validation.group)}")
+        parts.append(f"GROUP {validation.group}")
     return " ".join([*parts, f"SEED {manifest['training']['split_seed']}"])
 
 
@@ -171,15 +171,7 @@ def _listed(word: str, values: Mapping[str, Any]) -> str | None:
 
 
 def _dotted(version: ModelVersion) -> str:
-    return f"{_word(version.name.namespace)}.{_word(version.name.name)}"
-
-
-def _name(name: Name) -> str:
-    return ".".join(map(_word, name.parts))
-
-
-def _word(text: str) -> str:
-    return text if _WORD.fullmatch(text) else identifier(text)
+    return f"{quote_if_needed(version.name.namespace)}.{quote_if_needed(version.name.name)}"
 
 
 def _key(text: str) -> str:

@@ -1,0 +1,179 @@
+"""Columns with dots, spaces, quotes, accents and other case: every clause finds them, and messages quote them as SQL does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import Row, SparkSession
+
+from sqlext.errors import SqlExtError
+from sqlext.grammar.notes import Name
+from sqlext.statements import parse_statement
+from sqlext.text import identifier, quote_if_needed
+from tests.support.results import one
+
+ODD = ("PM2.5", "c d", "x\"y'z", "f(x), -1", "größe", "end ", "a`b", "true")
+LABEL, GROUP, SIDE, NUMBER, ANSWER = "la.bel", "g r.oup", "si`de", "nu.mber", "an.swer"
+PLAIN = tuple(f"f{i}" for i in range(len(ODD)))
+FEATURES = ", ".join(map(identifier, ODD))
+LAST = "OPTIONS (epochs = 3, learning_rate = 0.3)"
+
+
+def columns(features: tuple[str, ...], label: str, group: str, side: str, number: str) -> str:
+    """The SELECT list of 60 rows, whose values do not depend on the names."""
+    values = [
+        *(f"double((id * {i + 3}) % 17) AS {identifier(name)}" for i, name in enumerate(features)),
+        f"if(id % 17 > 8, 'a', 'b') AS {identifier(label)}",
+        f"int(id % 20) AS {identifier(group)}",
+        f"id % 4 = 0 AS {identifier(side)}",
+        f"double(id % 17) AS {identifier(number)}",
+    ]
+    return ", ".join(values)
+
+
+@pytest.fixture(scope="module")
+def names(spark: SparkSession) -> Iterator[SparkSession]:
+    """Database `names` with the views `odd` and `plain` of the same values."""
+    spark.sql("CREATE DATABASE names")
+    spark.sql("USE names")
+    for view, of in (("odd", (ODD, LABEL, GROUP, SIDE, NUMBER)), ("plain", (PLAIN, "y", "g", "s", "n"))):
+        spark.sql(f"CREATE TEMPORARY VIEW {view} AS SELECT {columns(*of)} FROM range(0, 60, 1, 1)")
+    yield spark
+    for view in ("odd", "plain"):
+        spark.catalog.dropTempView(view)
+    spark.sql("USE default")
+    spark.sql("DROP DATABASE names CASCADE")
+
+
+def figures(row: Row) -> tuple[object, ...]:
+    return row.rows_trained, row.rows_validated, row.rows_skipped, row.metric_value, row.baseline_value
+
+
+TRAININGS = {
+    "FEATURES ({features}) LABEL {label} VALIDATE BY {side}": "by",
+    "FEATURES ({features}) LABEL {label} VALIDATE SPLIT 0.2 TEST 0.2 GROUP {group}": "grouped",
+    "FEATURES ({features}) TARGET {number} VALIDATE FROM {source}": "number",
+    "LABEL {label} TUNE (learning_rate IN (0.1, 0.3))": "tuned",
+}
+
+
+@pytest.mark.parametrize("clauses", TRAININGS)
+def test_training_gives_the_same_as_with_plain_names(names: SparkSession, clauses: str) -> None:
+    name = TRAININGS[clauses]
+    odd = clauses.format(
+        features=FEATURES, source="odd",
+        **{k: identifier(v) for k, v in (("label", LABEL), ("side", SIDE), ("group", GROUP), ("number", NUMBER))},
+    )  # fmt: skip
+    plain = clauses.format(features=", ".join(PLAIN), source="plain", label="y", side="s", group="g", number="n")
+    rows = [
+        one(names, f"TRAIN MODEL {name}_{source} FROM {source} {text} {LAST}")
+        for source, text in (("odd", odd), ("plain", plain))
+    ]
+    assert figures(rows[0]) == figures(rows[1])
+    evaluated = [one(names, f"EVALUATE MODEL {name}_{source} FROM {source}").asDict() for source in ("odd", "plain")]
+    assert evaluated[0]["rows_evaluated"] == 60
+    named = [key for key, value in evaluated[0].items() if value != evaluated[1][key]]
+    assert set(named) <= {"model", "source", "evaluated_at"}
+
+
+def test_everything_else_with_a_trained_version(names: SparkSession) -> None:
+    wanted = one(names, f"TRAIN MODEL m_plain FROM plain FEATURES ({', '.join(PLAIN)}) LABEL y {LAST}")
+    trained = one(names, f"TRAIN MODEL m_odd FROM odd FEATURES ({FEATURES}) LABEL `{LABEL}` {LAST}")
+    assert figures(trained) == figures(wanted)
+    created = one(names, "SHOW CREATE MODEL m_odd")[0]
+    assert f"FEATURES ({', '.join(map(quote_if_needed, ODD))})" in created
+    assert f"LABEL `{LABEL}`" in created
+    again = one(names, created)
+    better = one(names, "TRAIN MODEL m_odd OPTIONS (promote = 'if_better', epochs = 1)")
+    other = one(names, f"TRAIN MODEL m_odd FROM odd FEATURES (`c d`) LABEL `{LABEL}` OPTIONS (promote = 'if_better')")
+    assert figures(again) == figures(trained)
+    assert all("cannot be scored" not in (row.message or "") for row in (better, other))
+    scores = {
+        f"score({source}, {call[:6]})": [
+            row.s for row in names.sql(f"SELECT classify_score_of('{model}', 'a', {call}) s FROM {source}").collect()
+        ]
+        for model, source, call in (
+            ("m_odd@1", "odd", FEATURES),
+            ("m_odd@1", "odd", f"struct({FEATURES}, 1 AS more)"),
+            ("m_plain", "plain", ", ".join(PLAIN)),
+        )
+    }
+    assert len(set(map(tuple, scores.values()))) == 1
+    found = one(
+        names, f"EVALUATE MODEL m_odd VERSION 1 FROM (SELECT *, `{LABEL}` AS `{ANSWER}` FROM odd) LABEL `{ANSWER}`"
+    )
+    assert found.rows_evaluated == 60
+    described = names.sql("DESCRIBE MODEL m_odd VERSION 1").collect()
+    assert set(map(quote_if_needed, ODD)) <= {row[0] for row in described}
+    assert "`PM2.5`" in names.sql("EXPLAIN TRAIN MODEL m_odd").collect()[0][0]
+    broken = f"(SELECT * FROM odd UNION ALL SELECT {', '.join('NULL' for _ in ODD)}, 'a', 1, true, 1)"
+    message = one(names, f"TRAIN MODEL m_odd FROM {broken} FEATURES ({FEATURES}) LABEL `{LABEL}` {LAST}").message
+    listed = message[message.index("SELECT") :].split("; ")[0]
+    assert names.sql(listed).count() == 1, listed
+
+
+def test_names_that_differ_in_case(names: SparkSession) -> None:
+    names.conf.set("spark.sql.caseSensitive", "true")
+    try:
+        names.sql("CREATE TEMPORARY VIEW cased AS SELECT f0 AS x, 16 - f0 AS X, y, f1 AS Z FROM plain")
+        train = "TRAIN MODEL cased FROM cased FEATURES ({}) LABEL y VALIDATE NONE " + LAST
+        assert one(names, train.format("x, X, Z")).rows_trained == 60
+        assert one(names, train.format("X")).rows_trained == 60
+        assert one(names, "EVALUATE MODEL cased FROM cased").rows_evaluated == 60
+        apart = names.sql(
+            "SELECT classify_score_of('cased', 'a', X) AS a, classify_score_of('cased', 'a', x) AS b FROM cased"
+        )
+        assert apart.where("a <> b").count() > 0
+        with pytest.raises(AnalysisException, match="Column PM is not in cased"):
+            names.sql(train.format("PM"))
+    finally:
+        names.conf.unset("spark.sql.caseSensitive")
+    with pytest.raises(AnalysisException, match=r"\[AMBIGUOUS_COLUMN\] Column x is ambiguous: cased has x and X"):
+        names.sql(train.format("x"))
+    names.catalog.dropTempView("cased")
+
+
+def test_columns_of_the_same_name_beside_a_type_that_is_cast(names: SparkSession) -> None:
+    source = "(SELECT p.f0, p.y, q.y, p.f1 AS z, make_ym_interval(1) AS i FROM plain p JOIN plain q ON p.f0 = q.f0)"
+    with pytest.raises(AnalysisException, match=r"\[AMBIGUOUS_COLUMN\] Column y is ambiguous: .* has y twice"):
+        names.sql(f"TRAIN MODEL twice FROM {source} FEATURES (f0) LABEL y")
+    assert one(names, f"TRAIN MODEL twice FROM {source} FEATURES (f0) TARGET z {LAST}").rows_trained > 0
+
+
+@pytest.mark.parametrize(
+    ("clauses", "says"),
+    [
+        ("FEATURES (PM2.5) LABEL y", "PM2.5 is not a name; a name with a dot is written in back-ticks: `PM2.5`."),
+        ("FEATURES (f0) LABEL la.bel", "Column la.bel is not in odd. A name with a dot is written in back-ticks: `la.bel`."),
+        ("FEATURES (`c  d`) LABEL `la.bel`", "Column `c  d` is not in odd. Did you mean `c d`?"),
+        ("FEATURES (`la.bel`) LABEL `la.bel`", "Column `la.bel` cannot be used as FEATURES: it is the column that"),
+        ("FEATURES (`c d`, `C D`) LABEL `la.bel`", "Column `C D` cannot be used as FEATURES: FEATURES names it twice"),
+        ("FEATURES (`c d`) LABEL `la.bel` VALIDATE BY `c d`", "Column `c d` cannot be used in VALIDATE BY: it is double"),
+        ("FEATURES (`c d`) TARGET `la.bel`", "Column `la.bel` cannot be used as TARGET: it is string, not a number; use LABEL `la.bel`"),
+    ],
+)  # fmt: skip
+def test_errors_quote_names(names: SparkSession, clauses: str, says: str) -> None:
+    with pytest.raises((AnalysisException, ParseException)) as caught:
+        names.sql(f"TRAIN MODEL wrong FROM odd {clauses}")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "parts", [("a",), ("s", "a"), ("PM2.5",), ("s", "a.b"), ("a`b", "c d"), ("größe",), ("not",), (" ",)]
+)
+def test_a_recorded_name_is_read_back(parts: tuple[str, ...]) -> None:
+    assert Name.recorded(str(Name(parts, 0)), 0).parts == parts
+
+
+def test_names_that_were_recorded_without_quotes() -> None:
+    assert Name.recorded("c d", 0).parts == ("c d",)
+    assert Name.recorded("a`b", 0).parts == ("a`b",)
+
+
+@pytest.mark.parametrize("name", ["PM2.5", "s.PM2.5", "x1.5e3"])
+def test_digits_after_a_dot(name: str) -> None:
+    for sql in (f"TRAIN MODEL m FROM t FEATURES (a, {name}) LABEL y", f"EVALUATE MODEL m FROM t LABEL {name}"):
+        with pytest.raises(SqlExtError, match="is not a name; a name with a dot is written in back-ticks: "):
+            parse_statement(sql)
