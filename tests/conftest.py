@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,8 +33,12 @@ LONGEST_FIRST = (
     "test_large_numbers",
 )
 
+# Hive and native libraries leave files in Java's temporary folder, which a JVM does not remove.
+JAVA_FILES = tempfile.mkdtemp(prefix="sqlext-tests-")
+atexit.register(shutil.rmtree, JAVA_FILES, ignore_errors=True)
 # For every JVM that a test starts, directly or through a command; not JDK_JAVA_OPTIONS, which each JVM reports on stderr.
-os.environ["SPARK_SUBMIT_OPTS"] = f"{os.environ.get('SPARK_SUBMIT_OPTS', '')} {jvm_options(ARCHIVE)}".strip()
+_OPTIONS = (os.environ.get("SPARK_SUBMIT_OPTS", ""), jvm_options(ARCHIVE), f"-Djava.io.tmpdir={JAVA_FILES}")
+os.environ["SPARK_SUBMIT_OPTS"] = " ".join(_OPTIONS).strip()
 
 
 @pytest.fixture(scope="session")

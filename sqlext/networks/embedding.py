@@ -34,6 +34,8 @@ _TAIL = SHAPING | SELECTING | SCALING | SQUASHING | POOLING | _SUMMING | {"Relu"
 _ACTIVATIONS = {"Tanh", "LeakyRelu", "PRelu", "Elu", "Selu", "Softplus", "Softsign", "HardSwish", "Gelu", "Erf"}
 # Operators that may join several paths from the same features: two heads, or scores and their sum.
 _JOINING = {"Add", "Sub", "Div", "Sum", "Mean", "Max", "Min", "Concat"}
+# Of a search: a crafted graph can have a path for each set of operators.
+_MOST_STEPS = 10_000
 _HIDDEN = "hidden"  # among the operators passed: one that follows a hidden layer rather than a classifier
 
 
@@ -47,7 +49,10 @@ def find_embedding(wiring: Wiring, output: str, shapes: Shapes, *, classes: bool
         a hidden layer, not a classifier.
     :return: None if no classifier is found.
     """
-    return _Search(wiring, shapes, classes).features(output, frozenset())
+    try:
+        return _Search(wiring, shapes, classes).features(output, frozenset())
+    except RecursionError:  # no network has so long a path behind its classifier
+        return None
 
 
 def likely_embedding(wiring: Wiring, output: str, shapes: Shapes) -> str | None:
@@ -73,6 +78,8 @@ class _Search:
     def features(self, name: str, passed: frozenset[str]) -> str | None:
         """What the classifier before ``name`` reads; ``passed``: the operators between the classifier and the output."""
         key = (name, passed)
+        if len(self._known) > _MOST_STEPS:
+            return None
         if key not in self._known:
             self._known[key] = None
             self._known[key] = self._before(name, passed)
@@ -151,5 +158,8 @@ def limits_of(wiring: Wiring, node: onnx.NodeProto) -> tuple[float | None, float
         return (bound, None) if operator(node) == "Max" else (None, bound)
     written = {attribute.name: attribute.f for attribute in node.attribute}
     values = [wiring.value(name) if name else None for name in node.input[1:3]]
-    given = [None if value is None else float(value.reshape(-1)[0]) for value in values] + [None, None]
+    given = [None if value is None or value.size != 1 else float(value.reshape(-1)[0]) for value in values] + [
+        None,
+        None,
+    ]
     return written.get("min", given[0]), written.get("max", given[1])

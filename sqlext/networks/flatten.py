@@ -47,11 +47,29 @@ def flat(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int, *, pool:
     if not single:
         if not pool:
             raise invalid(f"'{name}' is {shown(shape)}, not scores per image; name those: OPTIONS (output = '...')")
-        pooled, result = f"{name}_pooled", f"{name}_pooled_flat"
-        model.graph.node.append(helper.make_node("GlobalAveragePool", [name], [pooled], name=pooled))
-        name = pooled
+        name = _pooled(model, name, sizes)
+        result = f"{name}_flat"
     model.graph.node.append(helper.make_node("Flatten", [name], [result], name=result, axis=1))
     return result
+
+
+def _pooled(model: onnx.ModelProto, name: str, sizes: list[int | None]) -> str:
+    """The average over height and width of a stack of maps, which may have its channels last."""
+    maps = name
+    if _channels_last(model, name, sizes):
+        maps = f"{name}_channels_first"
+        model.graph.node.append(helper.make_node("Transpose", [name], [maps], name=maps, perm=[0, 3, 1, 2]))
+    pooled = f"{name}_pooled"
+    model.graph.node.append(helper.make_node("GlobalAveragePool", [maps], [pooled], name=pooled))
+    return pooled
+
+
+def _channels_last(model: onnx.ModelProto, name: str, sizes: list[int | None]) -> bool:
+    """Pictures are square, so the two equal sizes are height and width; if all are equal, a product reads channels last."""
+    first, second, third = sizes
+    if second != third:
+        return first == second
+    return first == second and any(n.op_type in ("MatMul", "Gemm") and name in n.input[:1] for n in model.graph.node)
 
 
 def _column(model: onnx.ModelProto, name: str) -> str:

@@ -179,7 +179,7 @@ def _check_size(tensor: onnx.TensorProto, file: Path, location: str) -> None:
     """Refuses a file of weights that is too small, such as the pointer that Git LFS leaves in its place."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     offset, length = (
-        int(text) if text.isdigit() else 0 for text in (entries.get("offset", ""), entries.get("length", ""))
+        int(text) if text.isdecimal() else 0 for text in (entries.get("offset", ""), entries.get("length", ""))
     )
     size, wanted = file.stat().st_size, offset + max(length, 1)
     if size >= wanted:

@@ -164,7 +164,7 @@ def _text(data: bytes) -> tuple[str, str] | None:
 def _json(text: str) -> tuple[str, str]:
     try:
         keys = set(json.loads(text))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         keys = set()
     if {"modelTopology", "weightsManifest"} & keys:
         return "a TensorFlow.js model", EXPORT_TF

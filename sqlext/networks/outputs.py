@@ -37,6 +37,9 @@ def choose_output(model: onnx.ModelProto, named: str | None) -> tuple[str, list[
     raise invalid(f"it has {len(outputs)} outputs ({listed}); name one: OPTIONS (output = '{proposed}'); {sizes}")
 
 
+_INTEGER_PRODUCTS = ("MatMulInteger", "ConvInteger")
+
+
 def _scores_behind(wiring: Wiring, types: Types, name: str) -> str | None:
     """The first tensor of decimal numbers, also 8-bit ones with a scale, on the way from an output to the input.
 
@@ -46,6 +49,8 @@ def _scores_behind(wiring: Wiring, types: Types, name: str) -> str | None:
     while current is not None and (node := wiring.producer.get(current)) is not None:
         if node.op_type in CLASSIFIERS:
             return str(node.output[1])
+        if node.op_type in _INTEGER_PRODUCTS:
+            return None  # scores without their scale
         known = types.get(current)
         is_map = node.op_type in ("ZipMap", "TopK")
         decimal = known is None or known.elem_type in FLOATS or parameters_of(wiring, current) is not None

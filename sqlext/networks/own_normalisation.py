@@ -24,8 +24,10 @@ MOVING = {
     "Cast",
     "Clip",
     "Concat",
+    "DequantizeLinear",
     "Gather",
     "Identity",
+    "QuantizeLinear",
     "Reshape",
     "Slice",
     "Split",
@@ -123,7 +125,8 @@ def _runner(model: onnx.ModelProto, source: str, side: int, end: str) -> Callabl
     needed = Wiring(model.graph).needed([end], source)
     first = [node for node in model.graph.node if node.output[0] in needed.produced]
     constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in needed.tensors}
-    nodes = [_neutral(node, constants) if node.op_type == "BatchNormalization" else node for node in first]
+    rounded = {node.output[0] for node in first if node.op_type == "QuantizeLinear"}
+    nodes = [_unrounded(_neutral(node, constants), rounded) for node in first]
     graph = helper.make_graph(
         nodes,
         "first",
@@ -146,10 +149,12 @@ def _runner(model: onnx.ModelProto, source: str, side: int, end: str) -> Callabl
 
 
 def _neutral(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> onnx.NodeProto:
-    """The BatchNormalization with only its statistics, which tell what it was trained on.
+    """A BatchNormalization with only its statistics, which tell what it was trained on; other nodes unchanged.
 
     Its learned factors would hide that; but if the statistics are 0 and 1, the factors are all that it does.
     """
+    if node.op_type != "BatchNormalization":
+        return node
     mean, variance = (numpy_helper.to_array(constants[name]) for name in node.input[3:5])
     if np.abs(mean).max() < 1e-3 and np.abs(variance - 1).max() < 1e-3:
         return node
@@ -159,6 +164,13 @@ def _neutral(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> on
         copy.input[position] = f"{node.output[0]}_neutral_{position}"
         constants[copy.input[position]] = numpy_helper.from_array(value, copy.input[position])
     return copy
+
+
+def _unrounded(node: onnx.NodeProto, rounded: set[str]) -> onnx.NodeProto:
+    """Without the rounding of a quantised network, which would hide by what numbers are multiplied."""
+    if node.op_type == "QuantizeLinear" or (node.op_type == "DequantizeLinear" and node.input[0] in rounded):
+        return helper.make_node("Identity", [node.input[0]], [node.output[0]])
+    return node
 
 
 def _range(centre: float, spread: float) -> tuple[tuple[float, float, float], str] | None:

@@ -14,6 +14,19 @@ from sqlext.networks.wiring import Wiring
 # Operators whose output has the quantisation parameters of their input.
 _SAME_PARAMETERS = {"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "MaxPool", "Slice", "Gather"}
 
+# Where the scale of the output stands among the inputs, before its zero point, which may be missing. Other operators on
+# 8-bit numbers (QLinearSigmoid, QLinearGlobalAveragePool) have it behind one tensor with its scale and zero point.
+_PARAMETERS = {
+    "QuantizeLinear": 1,
+    "QGemm": 7,
+    "QLinearConcat": 0,
+    "QLinearConv": 6,
+    "QLinearMatMul": 6,
+    "QLinearAdd": 6,
+    "QLinearMul": 6,
+    "QLinearWhere": 7,
+}
+
 
 def dequantised(model: onnx.ModelProto, name: str) -> str:
     """The float tensor of a tensor with 8-bit numbers: a DequantizeLinear is added if the graph has none. Others: unchanged."""
@@ -32,16 +45,8 @@ def parameters_of(wiring: Wiring, name: str) -> list[str] | None:
         node = wiring.producer.get(node.input[0])
     if node is None:
         return None
-    if node.op_type == "QuantizeLinear":
-        found = list(node.input[1:3])
-    elif node.op_type == "QGemm":
-        found = list(node.input[7:9])
-    elif node.op_type == "QLinearConcat":
-        found = list(node.input[:2])
-    elif node.op_type in ("QLinearConv", "QLinearMatMul"):
-        found = list(node.input[6:8])
-    elif node.op_type.startswith("QLinear"):
-        found = list(node.input[-2:])
-    else:
-        return None
+    if node.op_type == "DynamicQuantizeLinear":
+        return list(node.output[1:3])
+    at = _PARAMETERS.get(node.op_type, 3 if node.op_type.startswith("QLinear") else None)
+    found = list(node.input[at : at + 2]) if at is not None else []
     return found or None

@@ -66,7 +66,7 @@ class Described:
             labels = None if values["labels"] is None else tuple(str(label) for label in values["labels"])
             head = None if values["head"] is None else dict(values["head"])
             return cls(labels, dict(values["options"]), head, bool(values["regression"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
 

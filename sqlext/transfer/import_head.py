@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from sqlext.bigdl.installed import missing
 from sqlext.bigdl.records import HeadSpec
@@ -90,6 +90,7 @@ def _read(graph: GraphFile) -> tuple[Head, dict[str, Any]]:
 
 
 # Sub and Div (Add and Mul in BigDL's form), Gemm nodes with Relu between them; Cast stands between DOUBLE and FLOAT.
+_ATTRIBUTES = {"Gemm": {"transB": 1}}
 _OPERATORS = re.compile(r"((Sub Div|Add Mul)( Cast)? )?(Gemm Relu )*Gemm( Cast Add)?")
 
 
@@ -107,6 +108,9 @@ def _chain(graph: onnx.GraphProto) -> Head:
     scaling: list[Any] = []
     weights: list[Any] = []
     for node in graph.node:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name != "to"}
+        if attributes != _ATTRIBUTES.get(node.op_type, {}):
+            raise ValueError("other attributes")
         constants = [arrays[name] for name in node.input[1:]]
         if node.op_type in ("Gemm", "Add") and weights:
             weights += constants

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sqlext.networks.embedding import find_embedding
 from sqlext.networks.graph import read_network
+from sqlext.networks.wiring import Wiring
 from tests.core.test_network_outputs import BODY, MAPS, SOFTMAX, W9, f32, model, original, photographs, read, run
 from tests.support.small_networks import RESIDUAL
 
@@ -62,6 +64,11 @@ FOUND: dict[str, tuple[str, dict[str, Any], str]] = {
     "1 x 1 convolution of pooled features": (MAPS + "pooled = GlobalAveragePool (h)\n l = Conv (pooled, wc, b4)\n q = Flatten (l)", {"wc": (7, 19, 1, 1)}, "pooled"),
     "convolution over the whole map": (MAPS + "l = Conv (h, wc, b4)\n q = Flatten (l)", {"wc": (7, 19, 8, 8)}, "h"),
     "averaged scores of a 1 x 1 convolution": (MAPS + "l = Conv (h, wc, b4)\n g2 = ReduceMean <axes = [2, 3], keepdims = 0> (l)\n q = Softmax (g2)", {"wc": (7, 19, 1, 1)}, "h"),
+    "product of maps with the channels last": (
+        MAPS + "hl = Transpose <perm = [0, 2, 3, 1]> (h)\n l = MatMul (hl, wm)\n g2 = ReduceMean <axes = [1, 2], keepdims = 0> (l)\n q = Softmax (g2)",
+        {"wm": (19, 7)},
+        "hl",
+    ),
     "one by one": (RESIDUAL + "tr = Transpose <perm = [1, 0]> (logits)\n q = Transpose <perm = [1, 0]> (tr)", {}, "features"),
     "batch normalisation before a softmax": (
         RESIDUAL + "n = BatchNormalization (logits, s7, h7, mean7, var7)\n q = Softmax (n)",
@@ -80,9 +87,24 @@ def test_the_embedding_is_what_the_classifier_reads(kind: str) -> None:
     wanted = original(file, batch, tensor)
     if tensor == "h":
         wanted = wanted.reshape(len(batch), 19, -1).mean(2)
+    if tensor == "hl":
+        wanted = wanted.reshape(len(batch), -1, 19).mean(1)
     assert embedding.shape == (len(batch), 19) and np.allclose(embedding, wanted, atol=1e-5)
     assert np.allclose(scores, original(file, batch), atol=1e-4)
     assert f"embedding = {tensor}" in said
+
+
+def test_a_search_has_an_end() -> None:
+    """Each stage doubles the paths and the sets of operators on them; a long chain is deeper than Python's stack."""
+    stages, name = [], "logits"
+    for i in range(24):
+        a, b = ("Neg", "Exp") if i % 2 else ("Log", "Reciprocal")
+        stages += [f"a{i} = {a} ({name})", f"b{i} = {b} ({name})", f"s{i} = Add (a{i}, b{i})"]
+        name = f"s{i}"
+    for nodes in (stages, [f"i{i} = Neg ({'logits' if i == 0 else f'i{i - 1}'})" for i in range(3000)]):
+        file = model(RESIDUAL + "\n".join(nodes), output=nodes[-1].split()[0])
+        wiring = Wiring(file.graph)
+        assert find_embedding(wiring, file.graph.output[0].name, {}) in (None, "features")
 
 
 # Networks whose output is an embedding, or the features of a hidden layer: there are no class scores.

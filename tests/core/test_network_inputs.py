@@ -83,6 +83,7 @@ def imported(model: onnx.ModelProto, *, checked: bool = False, **options: Any) -
     return read, np.asarray(session.run(None, {read.input_name: batch})[-1])
 
 
+QDQ = "qx = QuantizeLinear (x, qs)\n dx = DequantizeLinear (qx, qs)\n "
 # Steps at the beginning, their constants, what the file takes.
 NORMALISING: dict[str, tuple[str, dict[str, Any], Array]] = {
     "nothing": ("y = Identity (x)", {}, DEFAULTS),
@@ -109,6 +110,8 @@ NORMALISING: dict[str, tuple[str, dict[str, Any], Array]] = {
     "computed constants": ("u = Unsqueeze (m1, ax)\n s = Sub (x, u)\n w = Unsqueeze (d1, ax)\n y = Div (s, w)", {"m1": MEAN, "d1": STD, "ax": np.array([0, 2, 3])}, UNIT),
     "cut off at 1": ("r = Clip (x, zero, one)\n s = Sub (r, m)\n y = Div (s, sd)", {"one": ONE, "m": NCHW(MEAN), "sd": NCHW(STD)}, UNIT),
     "cut off at 255": ("r = Clip (x, zero, most)\n s = Sub (r, m)\n y = Div (s, sd)", {"most": np.float32(255), "m": NCHW(255 * MEAN), "sd": NCHW(255 * STD)}, PIXELS),
+    "behind rounding, 0 to 1": (QDQ + "s = Sub (dx, m)\n y = Div (s, sd)", {"qs": np.float32(1 / 255), "m": NCHW(MEAN), "sd": NCHW(STD)}, UNIT),
+    "behind rounding, 0 to 255": (QDQ + "y = Sub (dx, m)", {"qs": np.float32(1), "m": NCHW(255 * MEAN)}, PIXELS),
     "swapped inside": ("s = Gather <axis = 1> (x, o)\n y = Sub (s, m)", {"o": np.array([2, 1, 0]), "m": NCHW(CAFFE)}, PIXELS),
 }  # fmt: skip
 # torchvision's Inception and GoogLeNet take the usual normalisation and change it channel by channel.

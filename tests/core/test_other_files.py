@@ -21,6 +21,8 @@ from onnx import TensorProto, helper
 from sqlext.engines import load_engine
 from sqlext.errors import SqlExtError
 from sqlext.networks.graph import read_network
+from sqlext.transfer.formats.listing import is_listing
+from sqlext.transfer.graphs import Described
 from tests.support.small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build, residual
 
 LIBRARY_TEXT = (
@@ -250,3 +252,11 @@ def test_a_newer_ir_version_is_stored_as_one_that_older_engines_read() -> None:
         model.ir_version = onnx.IR_VERSION
 
     assert onnx.load_from_string(read_network(changed(newest)).to_bytes()).ir_version == 10
+
+
+def test_json_that_is_deeper_than_the_stack() -> None:
+    for text in ("[" * 65_536, '{"a":' * 65_536):
+        with pytest.raises(SqlExtError, match="a JSON text"):
+            read_network(text.encode())
+        assert Described.from_json(text) is None
+        assert not is_listing(text.encode())

@@ -116,3 +116,26 @@ def test_operators_of_onnx_runtime_whose_sizes_are_unknown() -> None:
     file = build(nodes, RESIDUAL_WEIGHTS, output="logits", domains=("com.microsoft",))
     with pytest.raises(SqlExtError, match=r"NhwcMaxPool\), which only ONNX Runtime has; export .* QuantFormat.QDQ"):
         read_network(file.SerializeToString())
+
+
+def test_an_integer_product_is_no_label() -> None:
+    """Its whole numbers are scores without their scale; what it reads must not be taken for the scores."""
+    nodes = BODY + "qf, sf, zf = DynamicQuantizeLinear (features)\n q = MatMulInteger (qf, w8, zf)"
+    file = model(nodes, {"w8": np.ones((19, 7), np.int8)})
+    with pytest.raises(SqlExtError, match="the scores cannot be found"):
+        read(file)
+
+
+@pytest.mark.parametrize("zero_points", [True, False])
+def test_the_sum_of_two_quantised_tensors(zero_points: bool) -> None:
+    """QLinearAdd of ONNX Runtime; zero points at the end may be missing."""
+    last = ", z8)" if zero_points else ")"
+    nodes = RESIDUAL + (
+        f"qa = QuantizeLinear (logits, s8, z8)\n q = com.microsoft.QLinearAdd (qa, s8, z8, qa, s8, z8, s16{last}"
+    )
+    weights = {"s8": np.float32(0.05), "s16": np.float32(0.1), "z8": np.uint8(0)}
+    file = build(nodes, {**RESIDUAL_WEIGHTS, **weights}, output="q", domains=("com.microsoft",))
+    network = read_network(file.SerializeToString())
+    scores = load_engine("onnxruntime", network.to_bytes()).run(photographs())[1]
+    exact = original(build(RESIDUAL, RESIDUAL_WEIGHTS, output="logits"), photographs())
+    assert scores is not None and np.allclose(scores, 2 * np.clip(exact, 0, 12.75), atol=0.15)

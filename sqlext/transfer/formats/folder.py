@@ -67,7 +67,7 @@ class ExportFolder:
         try:
             manifest = json.loads(self.read(part, MANIFEST))
             listed = {name: str(file["sha256"]) for name, file in manifest["files"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise damaged(self.path, f"{part}/{MANIFEST} is not the manifest of a model") from None
         stored = {name: self.listing.files[f"{part}/{name}"].sha256 for name in self.files(part)}
         if listed != stored:

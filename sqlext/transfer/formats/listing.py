@@ -72,7 +72,7 @@ class Listing:
             files = {str(name): Stored(int(f["size"]), str(f["sha256"])) for name, f in values["files"].items()}
             backbone = _part(values["backbone"]) if values["backbone"] else None
             listing = cls(str(values["release"]), _part(values["model"]), backbone, files)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise damaged(path, f"its {LISTING} was not written by EXPORT MODEL") from None
         for name in files:
             _check_name(path, name)
@@ -90,7 +90,7 @@ def is_listing(data: bytes) -> bool:
     """Whether EXPORT MODEL wrote this ``sqlext-export.json``."""
     try:
         return "sqlext_export" in json.loads(data)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return False
 
 

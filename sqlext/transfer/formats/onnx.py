@@ -60,7 +60,7 @@ def _preprocessing(properties: dict[str, str]) -> dict[str, Any]:
     """Returns the options under `sqlext.preprocessing` in the file; OPTIONS override them."""
     try:
         found = json.loads(properties.get(PREPROCESSING_KEY, "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
