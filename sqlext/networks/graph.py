@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from sqlext.networks.batch import free_batch
 from sqlext.networks.embedding import find_embedding
-from sqlext.networks.flatten import as_float, flat
+from sqlext.networks.flatten import as_float, copied, flat
 from sqlext.networks.half_precision import widen
 from sqlext.networks.inputs import ImageInput, choose_input, take_pictures
 from sqlext.networks.library_text import checker_says
@@ -71,7 +71,7 @@ def read_network(
     chosen, kind = _embedding(model, result, named, free_shapes(model, entry.batch), classes=classes)
     outputs = [as_float(model, name) for name in dict.fromkeys((chosen, result))]
     if chosen == result and classes and not named:
-        outputs.insert(0, _copy(model, outputs[0]))
+        outputs.insert(0, copied(model, outputs[0]))
     shapes = free_shapes(model, entry.batch)
     # Only the embedding may be averaged over height and width: scores per position are not the scores of an image.
     ends = [flat(model, name, shapes, entry.batch, pool=position == 0) for position, name in enumerate(outputs)]
@@ -90,12 +90,6 @@ def _embedding(
         return named, kind
     classes = classes or meaning in (PROBABILITIES, SIGMOIDS, LOG_PROBABILITIES)
     return find_embedding(Wiring(model.graph), result, shapes, classes=classes) or result, kind
-
-
-def _copy(model: onnx.ModelProto, name: str) -> str:
-    copy = f"{name}_copy"
-    model.graph.node.append(helper.make_node("Identity", [name], [copy], name=copy))
-    return copy
 
 
 def _changes(half: str | None, freed: list[str], batch: int) -> list[str]:

@@ -67,9 +67,28 @@ class Wiring:
         """The inputs of a node that carry the image."""
         return [name for name in reads(node) if name in self.carrying]
 
+    @cached_property
+    def readers(self) -> dict[str, list[onnx.NodeProto]]:
+        """For each tensor, the nodes that read it."""
+        found: dict[str, list[onnx.NodeProto]] = {}
+        for node in self.graph.node:
+            for name in dict.fromkeys(reads(node)):
+                found.setdefault(name, []).append(node)
+        return found
+
+    def around(self, name: str) -> list[onnx.NodeProto]:
+        """The node that computes a tensor, if any, and those that read it."""
+        maker = self.producer.get(name)
+        return ([maker] if maker is not None else []) + self.readers.get(name, [])
+
     def value(self, name: str) -> NDArray[Any] | None:
         """The value of a constant, or None if the tensor is not a constant of the file."""
-        return next((numpy_helper.to_array(t) for t in self.graph.initializer if t.name == name), None)
+        tensor = self._values.get(name)
+        return None if tensor is None else numpy_helper.to_array(tensor)
+
+    @cached_property
+    def _values(self) -> dict[str, onnx.TensorProto]:
+        return {tensor.name: tensor for tensor in self.graph.initializer}
 
     def needed(self, wanted: Iterable[str], source: str) -> Needed:
         """The tensors and nodes that are needed to compute ``wanted`` from ``source``."""
@@ -85,6 +104,15 @@ class Wiring:
                 found.produced.add(node.output[0])
                 stack.extend(reads(node))
         return found
+
+
+def free_name(graph: onnx.GraphProto, wanted: str) -> str:
+    """The name, with underscores after it if a tensor or a node already has it."""
+    taken = {name for node in graph.node for name in (*node.input, *node.output, node.name)}
+    taken |= {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    while wanted in taken:
+        wanted += "_"
+    return wanted
 
 
 def reads(node: onnx.NodeProto) -> Iterator[str]:
