@@ -48,7 +48,7 @@ def drop_model(catalog: CatalogReader, name: ModelName) -> Dropped:
 def delete_model_folder(catalog: CatalogReader, folder: str) -> None:
     """Deletes a model's folder and the marks of its dropped versions, if nothing else is in it."""
     for mark in catalog.files.list(f"{folder}/{DROPPED}"):
-        if mark.name.isdigit():
+        if mark.name.isdecimal():
             catalog.files.delete(f"{folder}/{DROPPED}/{mark.name}")
     catalog.files.delete(f"{folder}/{DROPPED}")
     catalog.files.delete(folder)  # without effect if other files are in it

@@ -154,7 +154,7 @@ def entry(name: ModelName, table: Mapping[str, Any], partitions: Iterable[Mappin
 def version_number(partition: Mapping[str, Any]) -> int | None:
     """The number of a partition; None for Hive's default partition (an INSERT of NULL)."""
     text = str(partition["spec"].get("version", ""))
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdecimal() else None
 
 
 def path_of(thing: Mapping[str, Any]) -> str:

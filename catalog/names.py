@@ -92,7 +92,7 @@ class ModelRef:
         which, end = _identifiers(rest[1:]) if rest.startswith("@") else ([], 0)
         if len(which) != 1 or end != len(rest) - 1 or not _IDENTIFIER.fullmatch(which[0]):
             raise SqlExtError("INVALID_MODEL_NAME", name=text, reason="only @version or @alias may follow the name")
-        return cls(name, version=int(which[0])) if which[0].isdigit() else cls(name, alias=which[0].lower())
+        return cls(name, version=int(which[0])) if which[0].isdecimal() else cls(name, alias=which[0].lower())
 
 
 def alias_name(text: str) -> str:
@@ -101,7 +101,7 @@ def alias_name(text: str) -> str:
     :raises SqlExtError: INVALID_ALIAS for a number, ``latest``, ``default`` or text that is not an identifier.
     """
     alias = text.lower()
-    if not _IDENTIFIER.fullmatch(alias) or alias.isdigit() or alias in (LATEST, DEFAULT):
+    if not _IDENTIFIER.fullmatch(alias) or alias.isdecimal() or alias in (LATEST, DEFAULT):
         raise SqlExtError("INVALID_ALIAS", alias=text)
     return alias
 

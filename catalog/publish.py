@@ -122,7 +122,7 @@ class Publication:
     def _taken(self) -> set[int]:
         """Numbers of partitions, including those that others created, and of dropped versions."""
         partitions = {version_number(p) or 0 for p in self.metastore.partitions(self.draft.name)}
-        marks = {int(f.name) for f in self.files.list(f"{self.draft.folder}/{DROPPED}") if f.name.isdigit()}
+        marks = {int(f.name) for f in self.files.list(f"{self.draft.folder}/{DROPPED}") if f.name.isdecimal()}
         return partitions | marks
 
     def _begun(self) -> set[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 
 def identifier(text: str) -> str:
@@ -20,6 +22,17 @@ def literal(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value) if isinstance(value, int | float) else string_literal(str(value))
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """The value of a JSON text that comes from outside.
+
+    :raises ValueError: if it is not JSON, or nested too deeply, for which Python raises RecursionError.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def first_few(names: Sequence[str], most: int, separator: str = ", ") -> str:

@@ -50,7 +50,7 @@ def claim_stdout() -> TextIO:
 def line_width(stream: TextIO) -> int:
     """The width of a line: COLUMNS or, if that is not set, the width of the terminal behind ``stream`` or a default."""
     if columns := os.environ.get("COLUMNS", ""):
-        return int(columns) if columns.isdigit() else DEFAULT_WIDTH
+        return int(columns) if columns.isdecimal() else DEFAULT_WIDTH
     return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else DEFAULT_WIDTH
 
 

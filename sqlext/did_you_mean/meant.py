@@ -91,7 +91,7 @@ def _ours(start: str, reader: TokenReader) -> str:
 def _number(reader: TokenReader) -> str:
     """The first number of the comma-separated list that comes next, which is taken, or the placeholder ``n``."""
     numbers = []
-    while (token := reader.peek()) is not None and (token.text.isdigit() or token.text == ","):
+    while (token := reader.peek()) is not None and (token.text.isdecimal() or token.text == ","):
         numbers.append(reader.skip())
     return numbers[0] if numbers else "n"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 from onnx import TensorProto, helper
@@ -23,9 +24,9 @@ from sqlext.networks.network import Network, described
 from sqlext.networks.onnx_file import invalid, parse, tidy
 from sqlext.networks.outputs import choose_output
 from sqlext.networks.scores import VALUE
-from sqlext.networks.sizes import check_image_size, free_shapes
+from sqlext.networks.sizes import check_image_size, check_tensor_sizes, free_shapes, shapes_at
 from sqlext.networks.unknown_sizes import why_unknown
-from sqlext.networks.wiring import Shapes, Wiring
+from sqlext.networks.wiring import Shapes, Wiring, shapes_of
 
 NEWEST_IR = 10  # of the networks that are stored: older releases of the engines read it, and it has all that they need
 PRODUCER = "bigdl-sqlext"
@@ -57,27 +58,50 @@ def read_network(
     """
     if scores not in (None, "logits", "probabilities", VALUE):
         raise invalid(f"scores = '{scores}' is neither 'logits' nor 'probabilities'")
-    model = parse(data, folder)
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    tidy(model)
-    half = widen(model)
-    result, notes = choose_output(model, output)
-    entry = take_pictures(model, choose_input(model, input), image_size, metadata)
-    named = Wiring(model.graph).tensor(embedding) if embedding else None
-    model = _cut(model, entry.source, [result] + ([named] if named else []), entry.side)
+    file = _parsed(data, folder)
+    result, output_notes = choose_output(file.model, output)
+    entry = take_pictures(file.model, choose_input(file.model, input), image_size, file.metadata)
+    named = Wiring(file.model.graph).tensor(embedding) if embedding else None
+    model = _cut(file.model, entry.source, [result] + ([named] if named else []), entry.side)
+    check_tensor_sizes(model, shapes_at(model, entry.batch))
     if entry.free_size:
         check_image_size(model, entry.batch, entry.side)
     freed = free_batch(model, entry.batch)
     chosen, kind = _embedding(model, result, named, free_shapes(model, entry.batch), classes=classes)
-    outputs = [as_float(model, name) for name in dict.fromkeys((chosen, result))]
-    if chosen == result and classes and not named:
-        outputs.insert(0, copied(model, outputs[0]))
-    shapes = free_shapes(model, entry.batch)
-    # Only the embedding may be averaged over height and width: scores per position are not the scores of an image.
-    ends = [flat(model, name, shapes, entry.batch, pool=position == 0) for position, name in enumerate(outputs)]
+    ends = _ends(model, chosen, result, entry.batch, copy=chosen == result and classes and not named)
     network = _finish(model, entry, ends, scores or kind)
-    input_spec = replace(entry.input_spec, notes=(*entry.input_spec.notes, *notes, *_changes(half, freed, entry.batch)))
-    return replace(network, input_spec=input_spec)
+    notes = (*entry.input_spec.notes, *output_notes, *_changes(file.half, freed, entry.batch))
+    return replace(network, input_spec=replace(entry.input_spec, notes=notes))
+
+
+class _File(NamedTuple):
+    """``half``: the type of 16 bits that was replaced, such as 'float16'."""
+
+    model: onnx.ModelProto
+    metadata: dict[str, str]
+    half: str | None
+
+
+def _parsed(data: bytes, folder: Path | None) -> _File:
+    model = parse(data, folder)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    tidy(model)
+    half = widen(model)
+    check_tensor_sizes(model, shapes_of(model))
+    return _File(model, metadata, half)
+
+
+def _ends(model: onnx.ModelProto, embedding: str, result: str, batch: int, *, copy: bool) -> list[str]:
+    """The outputs as N x width of float32.
+
+    :param copy: the scores are also the embedding, as a second output.
+    """
+    outputs = [as_float(model, name) for name in dict.fromkeys((embedding, result))]
+    if copy:
+        outputs.insert(0, copied(model, outputs[0]))
+    shapes = free_shapes(model, batch)
+    # Only the embedding may be averaged over height and width: scores per position are not the scores of an image.
+    return [flat(model, name, shapes, batch, pool=position == 0) for position, name in enumerate(outputs)]
 
 
 def _embedding(

@@ -11,7 +11,8 @@ from onnx import TensorProto, helper
 
 from sqlext.networks.onnx_file import invalid
 from sqlext.networks.own_normalisation import DEFAULT_SIZE, Expected, normalised_inside
-from sqlext.networks.wiring import Shape, Wiring, free_name, reads, shapes_of, shown, sizes_of, types_of
+from sqlext.networks.subgraphs import reads
+from sqlext.networks.wiring import Shape, Wiring, free_name, shapes_of, shown, sizes_of, types_of
 
 # Integer inputs take pixel values; those of int8 are moved to its range.
 BOUNDS: dict[int, tuple[int, int]] = {

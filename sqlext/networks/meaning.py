@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 
 from sqlext.networks.contrib import operator
-from sqlext.networks.embedding import DENSE, POOLING, SCALING, SELECTING, SHAPING, limits_of
+from sqlext.networks.embedding import CLASSIFIERS, DENSE, POOLING, SCALING, SELECTING, SHAPING, limits_of
 from sqlext.networks.wiring import Shapes, Wiring
 
 PROBABILITIES = "probabilities"  # one label per picture: not negative, and 1 in sum
@@ -35,6 +35,8 @@ def meaning_in_graph(model: onnx.ModelProto, output: str, shapes: Shapes) -> str
         if kind in _SQUASHED:
             decided = kind != "Softmax" or _over_classes(model, node, shapes)
             return _SQUASHED[kind] if decided and not scaled else None
+        if kind in CLASSIFIERS:
+            return _AFTER_CLASSIFIER.get(_post_transform(node)) if not scaled else None
         inputs = wiring.activations(node)
         if len(inputs) != 1:
             return None
@@ -55,6 +57,12 @@ _SQUASHED = {
     "Sigmoid": SIGMOIDS,
     "HardSigmoid": SIGMOIDS,
 }
+# What the scores of ai.onnx.ml's classifiers are after the transformation that they contain.
+_AFTER_CLASSIFIER = {"SOFTMAX": PROBABILITIES, "LOGISTIC": SIGMOIDS}
+
+
+def _post_transform(node: onnx.NodeProto) -> str:
+    return next((a.s.decode() for a in node.attribute if a.name == "post_transform"), "NONE")
 
 
 def _over_classes(model: onnx.ModelProto, softmax: onnx.NodeProto, shapes: Shapes) -> bool:

@@ -12,6 +12,7 @@ from onnx import external_data_helper, inliner, numpy_helper
 from sqlext.errors import SqlExtError
 from sqlext.networks.library_text import checker_says
 from sqlext.networks.other_files import name_file, name_kind
+from sqlext.networks.subgraphs import all_graphs, captured, within
 
 OLDER = "export it with opset_version=17"
 
@@ -49,6 +50,8 @@ def tidy(model: onnx.ModelProto) -> None:
     """
     graph = model.graph
     constants = {tensor.name: tensor.name for tensor in graph.initializer}
+    # Names that are not inputs of these nodes; an Identity that computes one of them stays.
+    elsewhere = captured(graph.node) | {output.name for output in graph.output}
     nodes = []
     for node in graph.node:
         node.input[:] = [constants.get(name, name) for name in node.input]
@@ -57,7 +60,7 @@ def tidy(model: onnx.ModelProto) -> None:
             value.name = node.output[0]
             graph.initializer.append(value)
             constants[value.name] = value.name
-        elif node.op_type == "Identity" and node.input[0] in constants:
+        elif node.op_type == "Identity" and node.input[0] in constants and node.output[0] not in elsewhere:
             constants[node.output[0]] = node.input[0]
         else:
             nodes.append(node)
@@ -107,16 +110,12 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Every tensor of a network, wherever a path to another file could hide: also in attributes, subgraphs and functions."""
-    yield from _in_graph(model.graph)
-    for function in model.functions:
-        yield from _in_nodes(function.node)
-
-
-def _in_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    yield from _in_nodes(graph.node)
+    nodes = [node for function in model.functions for node in function.node]
+    yield from _in_nodes(nodes)
+    for graph in (*all_graphs(model.graph), *within(nodes)):
+        yield from graph.initializer
+        yield from _in_sparse(graph.sparse_initializer)
+        yield from _in_nodes(graph.node)
 
 
 def _in_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
@@ -124,12 +123,13 @@ def _in_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
         if attribute.HasField("t"):
             yield attribute.t
         yield from attribute.tensors
-        for sparse in ([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []) + list(
-            attribute.sparse_tensors
-        ):
-            yield from (sparse.values, sparse.indices)
-        for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-            yield from _in_graph(inner)
+        yield from _in_sparse([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else [])
+        yield from _in_sparse(attribute.sparse_tensors)
+
+
+def _in_sparse(sparse: Iterable[onnx.SparseTensorProto]) -> Iterator[onnx.TensorProto]:
+    for tensor in sparse:
+        yield from (tensor.values, tensor.indices)
 
 
 def external_files(file: Path) -> list[str]:
@@ -179,7 +179,7 @@ def _check_size(tensor: onnx.TensorProto, file: Path, location: str) -> None:
     """Refuses a file of weights that is too small, such as the pointer that Git LFS leaves in its place."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     offset, length = (
-        int(text) if text.isdigit() else 0 for text in (entries.get("offset", ""), entries.get("length", ""))
+        int(text) if text.isdecimal() else 0 for text in (entries.get("offset", ""), entries.get("length", ""))
     )
     size, wanted = file.stat().st_size, offset + max(length, 1)
     if size >= wanted:

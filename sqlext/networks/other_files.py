@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
 import zipfile
+
+from sqlext.text import parsed_json
 
 EXPORT_TORCH = "export the network with torch.onnx.export"
 EXPORT_TF = "convert it with tf2onnx (python -m tf2onnx.convert)"
@@ -163,7 +164,7 @@ def _text(data: bytes) -> tuple[str, str] | None:
 
 def _json(text: str) -> tuple[str, str]:
     try:
-        keys = set(json.loads(text))
+        keys = set(parsed_json(text))
     except (ValueError, TypeError):
         keys = set()
     if {"modelTopology", "weightsManifest"} & keys:

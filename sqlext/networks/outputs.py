@@ -5,14 +5,13 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto
 
-from sqlext.networks.contrib import CONTRIB
+from sqlext.networks.contrib import CONTRIB, operator
+from sqlext.networks.embedding import CLASSIFIERS, DENSE
 from sqlext.networks.onnx_file import invalid
 from sqlext.networks.quantised import parameters_of
 from sqlext.networks.wiring import Wiring, shown, sizes_of, types_of
 
 FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE}
-# Operators of ai.onnx.ml whose first output holds labels, and whose second output holds scores.
-CLASSIFIERS = {"LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier"}
 Types = dict[str, onnx.TypeProto.Tensor]
 
 
@@ -52,6 +51,11 @@ def _scores_behind(wiring: Wiring, types: Types, name: str) -> str | None:
         # The types of ONNX Runtime's own operators cannot be inferred; none of those in networks returns labels.
         if not is_map and (decimal or node.domain == CONTRIB):
             return current
+        if operator(node) in DENSE | {"Conv"}:
+            raise invalid(
+                f"'{current}' holds the whole numbers of the integer product '{node.name}' ({node.op_type}), and their scale "
+                "is unknown: export the network with the Mul that turns them into decimal numbers"
+            )
         current = next(iter(wiring.activations(node)), None)
     kind = types.get(current) if current else None
     return current if kind is not None and kind.elem_type in FLOATS else None

@@ -6,7 +6,7 @@ what is subtracted, whichever operators do it; and these numbers tell whether th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from sqlext.networks.sizes import LARGEST_SIDE
-from sqlext.networks.wiring import Wiring, reads
+from sqlext.networks.subgraphs import reads
+from sqlext.networks.wiring import Wiring
 
 DEFAULT_SIZE = 224
 ARITHMETIC = {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"}
@@ -24,8 +25,10 @@ MOVING = {
     "Cast",
     "Clip",
     "Concat",
+    "DequantizeLinear",
     "Gather",
     "Identity",
+    "QuantizeLinear",
     "Reshape",
     "Slice",
     "Split",
@@ -118,12 +121,12 @@ def _factors(run: Callable[[Array], Array], largest: float) -> tuple[Array, Arra
 
 def _runner(model: onnx.ModelProto, source: str, side: int, end: str) -> Callable[[Array], Array]:
     """A function from a colour to the three numbers that the operators compute for the pixel in the middle."""
-    from onnx.reference import ReferenceEvaluator  # imports 300 modules
+    from sqlext.networks.reference import evaluator  # imports 300 modules
 
     needed = Wiring(model.graph).needed([end], source)
     first = [node for node in model.graph.node if node.output[0] in needed.produced]
     constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in needed.tensors}
-    nodes = [_neutral(node, constants) if node.op_type == "BatchNormalization" else node for node in first]
+    nodes = _unrounded([_neutral(node, constants) for node in first], constants.keys())
     graph = helper.make_graph(
         nodes,
         "first",
@@ -131,11 +134,11 @@ def _runner(model: onnx.ModelProto, source: str, side: int, end: str) -> Callabl
         [onnx.ValueInfoProto(name=end)],
         list(constants.values()),
     )
-    evaluator = ReferenceEvaluator(helper.make_model(graph, opset_imports=model.opset_import))
+    first_part = evaluator(helper.make_model(graph, opset_imports=model.opset_import))
 
     def run(colour: Array) -> Array:
         picture = np.broadcast_to(colour.astype(np.float32)[None, :, None, None], (1, 3, side, side))
-        outputs: Any = evaluator.run(None, {source: np.ascontiguousarray(picture)})
+        outputs: Any = first_part.run(None, {source: np.ascontiguousarray(picture)})
         result = outputs[0]
         if result.ndim != 4 or 3 not in (result.shape[1], result.shape[3]):
             raise ValueError("not a picture")
@@ -150,6 +153,8 @@ def _neutral(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> on
 
     Its learned factors would hide that; but if the statistics are 0 and 1, the factors are all that it does.
     """
+    if node.op_type != "BatchNormalization":
+        return node
     mean, variance = (numpy_helper.to_array(constants[name]) for name in node.input[3:5])
     if np.abs(mean).max() < 1e-3 and np.abs(variance - 1).max() < 1e-3:
         return node
@@ -159,6 +164,22 @@ def _neutral(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> on
         copy.input[position] = f"{node.output[0]}_neutral_{position}"
         constants[copy.input[position]] = numpy_helper.from_array(value, copy.input[position])
     return copy
+
+
+def _unrounded(nodes: list[onnx.NodeProto], constants: Collection[str]) -> list[onnx.NodeProto]:
+    """The operators without the rounding to 8-bit numbers between them, which would make them differ from a normalisation.
+
+    The input of QuantizeLinear stays as it is up to the DequantizeLinear that restores it.
+    """
+    rounded, result = set[str](), []
+    for node in nodes:
+        restored = node.op_type == "DequantizeLinear" and node.input[0] in rounded
+        rounds = node.op_type == "QuantizeLinear" and node.input[0] not in constants
+        if rounds or (node.op_type != "DequantizeLinear" and not rounded.isdisjoint(node.input)):
+            rounded.update(node.output)
+        exact = rounds or restored
+        result.append(helper.make_node("Identity", [node.input[0]], list(node.output)) if exact else node)
+    return result
 
 
 def _range(centre: float, spread: float) -> tuple[tuple[float, float, float], str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from sqlext.errors import nearest
 from sqlext.networks.contrib import for_sizes
 from sqlext.networks.library_text import where
 from sqlext.networks.onnx_file import invalid
+from sqlext.networks.subgraphs import reads
 
 # The sizes of a tensor, and those of all tensors by name; None: a free axis.
 Shape = list[int | None]
@@ -113,17 +114,6 @@ def free_name(graph: onnx.GraphProto, wanted: str) -> str:
     while wanted in taken:
         wanted += "_"
     return wanted
-
-
-def reads(node: onnx.NodeProto) -> Iterator[str]:
-    """All names that a node reads, including those read inside the subgraphs of If and Loop."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-            inside = {name for inner in graph.node for name in inner.output} | {t.name for t in graph.initializer}
-            inside |= {value.name for value in graph.input}
-            yield from (name for inner in graph.node for name in reads(inner) if name not in inside)
-            yield from (value.name for value in graph.output if value.name not in inside)
 
 
 def shapes_of(model: onnx.ModelProto) -> Shapes:

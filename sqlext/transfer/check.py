@@ -25,7 +25,7 @@ from sqlext.networks.library_text import where
 from sqlext.networks.network import Network
 from sqlext.networks.scores import VALUE
 from sqlext.transfer.batch_check import mixing
-from sqlext.transfer.dispute import EXACT, Measure, agreeing, measure_of, where_they_part
+from sqlext.transfer.dispute import EXACT, Measure, agreeing, made_by, measure_of, where_they_part
 
 PICTURES = 6
 BIGDL_PICTURES = 2  # BigDL runs 6 pictures of 224 x 224 a second
@@ -92,7 +92,7 @@ def check(
         _check_alive(network, name, outputs)
     dispute = _dispute(network, results, measure)
     if dispute is not None:
-        engines |= _judged_by_reference(network, dispute, results, batch[:1], measure)
+        engines |= _judged_by_reference(network, dispute, results, batch, measure)
         results = {name: outputs for name, outputs in results.items() if engines[name] is None}
         # The reference implementation is slow and judges one picture. It does not decide between engines that differ on another one.
         if (rest := _dispute(network, results, measure)) is not None:
@@ -155,7 +155,7 @@ class _Dispute:
     """Two engines that differ in an output."""
 
     engines: tuple[str, str]
-    output: str | None
+    output: str
     difference: float
 
 
@@ -176,15 +176,14 @@ def _judged_by_reference(
     :raises SqlExtError: IMPORT_CHECK_FAILED if the reference implementation agrees with no engine.
     """
     one, two = dispute.engines
-    parting = where_they_part(network, dispute.engines, batch, measure)
-    where = f"from {parting} on" if parting else f"in '{dispute.output}'"
-    right = agreeing(network, results, batch, measure)
-    if right and not isinstance(right, str):
+    parting = where_they_part(network, dispute.engines, batch, measure) or made_by(network, dispute.output)
+    right = agreeing(network, results, batch[:1], measure)
+    if isinstance(right, list) and right:
         agree = f"{' and '.join(right)}, which {'agrees' if len(right) == 1 else 'agree'} with ONNX's reference implementation"
-        return {name: f"{where}, it differs from {agree}" for name in results if name not in right}
-    judge = f"cannot run the network ({right})" if right else "agrees with neither"
+        return {name: f"from {parting} on, it differs from {agree}" for name in results if name not in right}
+    judge = f"cannot run the network{right}" if isinstance(right, str) else "agrees with neither"
     raise _failed(
-        f"{one} and {two} differ{_by_how_much(dispute, measure)}, and first {where}; ONNX's reference implementation {judge}"
+        f"{one} and {two} differ{_by_how_much(dispute, measure)}; they part at {parting}; ONNX's reference implementation {judge}"
     )
 
 
@@ -192,10 +191,10 @@ def _by_how_much(dispute: _Dispute, measure: Measure) -> str:
     return f" by {dispute.difference:.2g} of the {measure.size} in '{dispute.output}' (bound {measure.bound:g})"
 
 
-def _pairs(network: Network, first: Outputs, second: Outputs) -> Iterator[tuple[str | None, Array, Array]]:
+def _pairs(network: Network, first: Outputs, second: Outputs) -> Iterator[tuple[str, Array, Array]]:
     """Yields each output's name and its values from both engines, for the pictures that both have run."""
     for name, a, b in zip((network.embedding_name, network.scores_name), first, second, strict=True):
-        if a is not None and b is not None:
+        if name is not None and a is not None and b is not None:
             both = min(len(a), len(b))
             yield name, a[:both], b[:both]
 

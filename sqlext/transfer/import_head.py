@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
 from sqlext.bigdl.installed import missing
 from sqlext.bigdl.records import HeadSpec
@@ -108,6 +109,8 @@ def _chain(graph: onnx.GraphProto) -> Head:
     weights: list[Any] = []
     for node in graph.node:
         constants = [arrays[name] for name in node.input[1:]]
+        if node.op_type == "Gemm":
+            constants[0] = _weight(node, constants[0])
         if node.op_type in ("Gemm", "Add") and weights:
             weights += constants
         elif node.op_type == "Gemm":
@@ -121,6 +124,17 @@ def _chain(graph: onnx.GraphProto) -> Head:
         if weight.ndim != 2 or bias.shape != weight.shape[:1]:
             raise ValueError("sizes")
     return Head(tuple(weights), *scaling)
+
+
+def _weight(gemm: onnx.NodeProto, weight: NDArray[Any]) -> NDArray[Any]:
+    """The weight of a layer as outputs x inputs, the form that EXPORT writes.
+
+    :raises ValueError: if the layer multiplies by anything else.
+    """
+    given = {a.name: helper.get_attribute_value(a) for a in gemm.attribute}
+    if given.get("transA", 0) or given.get("alpha", 1.0) != 1 or given.get("beta", 1.0) != 1:
+        raise ValueError("not a plain layer")
+    return weight if given.get("transB", 0) else weight.T
 
 
 def _write_bigdl(context: Context, head: Head, kind: str, folder: Path) -> None:

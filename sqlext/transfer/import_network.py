@@ -109,7 +109,7 @@ def read_file(
             output=options.get("output"),
             embedding=embedding or options.get("embedding"),
             scores=options.get("scores"),
-            image_size=int(size) if size is not None and str(size).isdigit() else None,
+            image_size=int(size) if size is not None and str(size).isdecimal() else None,
             classes=classes,
         )
 
