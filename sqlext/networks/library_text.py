@@ -26,7 +26,7 @@ _NODES = (
     re.compile(r"Node:\s?(?P<node>\S+) .*?OpType: ?(?P<op>\w+)"),
     re.compile(r"(?P<op>\w+) node with name '(?P<node>[^']*)'"),
     re.compile(r"<Node\((?P<op>\w+)\): (?P<node>[^>]*)>"),
-    re.compile(r"No implementation for operator '(?P<op>\w+)'(?P<node>)"),
+    re.compile(r"(?:No implementation for operator|Node type) '(?P<op>\w+)'(?P<node>) (?:from )?domain"),
     re.compile(r"Conversion is failed for: (?P<op>[\w.]+)(?P<node>)"),
 )
 

@@ -52,12 +52,17 @@ def photographs(count: int = 4) -> Array:
     return np.stack([tensor(picture, SIZE) for picture in pictures(count)])
 
 
-def read(file: onnx.ModelProto, clauses: str = "", options: str = "") -> tuple[Network, str]:
-    """What IMPORT reads from the file, and what it says about it."""
+def read(
+    file: onnx.ModelProto, clauses: str = "", options: str = "", *, graph_options: dict[str, Any] | None = None
+) -> tuple[Network, str]:
+    """What IMPORT reads from the file, and what it says about it.
+
+    :param graph_options: what the file's metadata say.
+    """
     more = f", {options}" if options else ""
     statement = parse_statement(f"IMPORT MODEL m FROM 'x.onnx' FORMAT ONNX {clauses} OPTIONS (resize = 'none'{more})")
     assert isinstance(statement, ImportModel)
-    graph = GraphFile(file.SerializeToString(), "", None, None, {})
+    graph = GraphFile(file.SerializeToString(), "", None, None, graph_options or {})
     network_file, understood = read_file(graph, statement.request, statement.request.labels)
     said = [*understood.notes, *(f"{key} = {value}" for key, value in understood.assumed.items())]
     return network_file.network, "; ".join(said)
