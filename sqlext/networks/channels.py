@@ -5,7 +5,6 @@ The nearest operator that treats one axis as channels decides: a convolution tak
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 import onnx
@@ -28,20 +27,22 @@ _Place = tuple[str, tuple[int, ...]]
 
 
 def channel_axis(model: onnx.ModelProto, name: str, shapes: Shapes) -> int | None:
-    """The axis of the channels: 1 or 3; None if no operator around the tensor tells."""
+    """The axis of the channels: 1 or 3; None if no operator around the tensor tells, or the nearest ones contradict."""
     wiring = Wiring(model.graph)
-    waiting, seen = deque[_Place]([(name, tuple(range(_RANK)))]), {name}
-    while waiting:
-        tensor, axes = waiting.popleft()
-        for node in wiring.around(tensor):
-            axis = _channels_of(wiring, node, tensor, shapes)
-            if axis is not None:
-                found = axes.index(axis)
-                return found if found in (1, 3) else None
+    places: list[_Place] = [(name, tuple(range(_RANK)))]
+    seen = {name}
+    while places:
+        around = [(node, place) for place in places for node in wiring.around(place[0])]
+        told = {(_channels_of(wiring, node, tensor, shapes), axes) for node, (tensor, axes) in around}
+        found = {axes.index(axis) for axis, axes in told if axis is not None}
+        if found:
+            return found.pop() if found in ({1}, {3}) else None
+        places = []
+        for node, (tensor, axes) in around:
             for neighbour in _neighbours(wiring, node, tensor, axes):
                 if neighbour[0] not in seen and len(shapes.get(neighbour[0]) or ()) == _RANK:
                     seen.add(neighbour[0])
-                    waiting.append(neighbour)
+                    places.append(neighbour)
     return None
 
 
@@ -62,10 +63,10 @@ def _channels_of(wiring: Wiring, node: onnx.NodeProto, tensor: str, shapes: Shap
 
 
 def _reduced(wiring: Wiring, node: onnx.NodeProto, written: Iterable[int] | None) -> int | None:
-    """The axis that remains after a mean over height and width, or the one over which a layer normalisation computes."""
+    """The axis that remains after a mean over height and width. A mean over one axis may be of any of them."""
     constant = wiring.value(node.input[1]) if len(node.input) > 1 else None
     axes = {int(axis) % _RANK for axis in (written if constant is None else constant.reshape(-1)) or ()}
-    return {frozenset({2, 3}): 1, frozenset({1, 2}): 3, frozenset({1}): 1, frozenset({3}): 3}.get(frozenset(axes))
+    return {frozenset({2, 3}): 1, frozenset({1, 2}): 3}.get(frozenset(axes))
 
 
 def _of_constants(wiring: Wiring, node: onnx.NodeProto, shapes: Shapes) -> int | None:

@@ -21,7 +21,7 @@ from sqlext.networks.inputs import ImageInput, choose_input, take_pictures
 from sqlext.networks.library_text import checker_says
 from sqlext.networks.meaning import LOG_PROBABILITIES, PROBABILITIES, SIGMOIDS, meaning_in_graph
 from sqlext.networks.network import Network, described
-from sqlext.networks.onnx_file import invalid, parse, tidy
+from sqlext.networks.onnx_file import invalid, parse, refuse_training, tidy
 from sqlext.networks.outputs import choose_output
 from sqlext.networks.scores import VALUE
 from sqlext.networks.sizes import check_image_size, check_tensor_sizes, free_shapes, shapes_at
@@ -86,6 +86,7 @@ def _parsed(data: bytes, folder: Path | None) -> _File:
     model = parse(data, folder)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     tidy(model)
+    refuse_training(model)
     half = widen(model)
     check_tensor_sizes(model, shapes_of(model))
     return _File(model, metadata, half)

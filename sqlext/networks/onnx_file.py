@@ -76,6 +76,20 @@ def tidy(model: onnx.ModelProto) -> None:
         del node.metadata_props[:]
 
 
+def refuse_training(model: onnx.ModelProto) -> None:
+    """Refuses what ONNX's checker accepts but a scoring engine must not run: operators in training mode of a tidy graph."""
+    switched_on = {t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.BOOL and _is_true(t)}
+    for node in model.graph.node:
+        mode = {a.name: a.i for a in node.attribute}.get("training_mode", 0)
+        drops = node.op_type == "Dropout" and not switched_on.isdisjoint(node.input[2:])
+        if (node.op_type == "BatchNormalization" and mode) or drops:
+            raise invalid(f"'{node.name}' is in training mode: call model.eval() before exporting")
+
+
+def _is_true(tensor: onnx.TensorProto) -> bool:
+    return bool(numpy_helper.to_array(tensor).all())
+
+
 def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
     """The value of a Constant node, from whichever attribute holds it; None for other nodes."""
     if node.op_type != "Constant" or node.domain:
@@ -206,11 +220,7 @@ def _check_versions(model: onnx.ModelProto) -> None:
 
 
 def _check(model: onnx.ModelProto) -> None:
-    """Runs ONNX's checker, and refuses what it accepts but a scoring engine must not run."""
-    for node in model.graph.node:
-        training = {a.name: a.i for a in node.attribute}.get("training_mode", 0)
-        if node.op_type == "BatchNormalization" and training:
-            raise invalid(f"'{node.name}' is in training mode: call model.eval() before exporting")
+    """Runs ONNX's checker."""
     try:
         onnx.checker.check_model(model)
     except Exception as error:

@@ -36,6 +36,9 @@ MOVING = {
     "Transpose",
     "Unsqueeze",
 }
+# Operators that leave a picture of one colour as it is: the middle of the picture keeps its colour.
+RESIZING = {"Resize", "Upsample", "Pad"}
+_NEARLY = 0.02  # how far the range of a calibration may be from that of all pictures
 CAFFE = (103.9, 116.8, 123.7)  # ImageNet's means in the order blue, green, red
 UNIT = (1 / 255, 0.0, 1.0)
 SIGNED = (1 / 255, 0.5, 0.5)
@@ -54,6 +57,8 @@ class Expected:
 def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expected:
     """What the network's own normalisation expects, if it begins with one."""
     kinds, end = _first_operators(model.graph, source)
+    if not kinds and (found := _quantised_range(Wiring(model.graph), source)) is not None:
+        return found
     if not kinds or end is None or side > LARGEST_SIDE:
         return Expected()
     measured = _measure(model, source, side, end)
@@ -77,6 +82,31 @@ def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expecte
     return Expected(values, f"it normalises pictures itself ({steps}) and takes values {words}")
 
 
+def _quantised_range(wiring: Wiring, source: str) -> Expected | None:
+    """What a network takes that begins with QuantizeLinear: its scale and zero point tell the range of the calibration."""
+    readers = wiring.readers.get(source, [])
+    if [node.op_type for node in readers] != ["QuantizeLinear"] or len(readers[0].input) < 2:
+        return None
+    scale = wiring.value(readers[0].input[1])
+    zero = wiring.value(readers[0].input[2]) if len(readers[0].input) > 2 else np.uint8(0)
+    if scale is None or zero is None or scale.size != 1 or np.asarray(zero).dtype not in (np.uint8, np.int8):
+        return None
+    kind = np.iinfo(np.asarray(zero).dtype)
+    low, high = (
+        float(scale.reshape(-1)[0]) * (end - int(np.asarray(zero).reshape(-1)[0])) for end in (kind.min, kind.max)
+    )
+    for values, wanted, words in (
+        (PIXELS, (0, 255), "0 to 255"),
+        (UNIT, (0, 1), "0 to 1"),
+        (SIGNED, (-1, 1), "-1 to 1"),
+    ):
+        if max(abs(low - wanted[0]), abs(high - wanted[1])) <= _NEARLY * wanted[1]:
+            factor, mean, std = values
+            preprocessing = {"scale": factor, "mean": (mean,) * 3, "std": (std,) * 3}
+            return Expected(preprocessing, f"its first operator (QuantizeLinear) was made for values {words}")
+    return None
+
+
 def _first_operators(graph: onnx.GraphProto, source: str) -> tuple[list[str], str | None]:
     """The arithmetic with which a graph begins, as long as it only computes with single pixels; and its only result."""
     wiring, reached, ends = Wiring(graph), {source}, set[str]()
@@ -86,12 +116,20 @@ def _first_operators(graph: onnx.GraphProto, source: str) -> tuple[list[str], st
         read = [name for name in reads(node) if name not in fixed]
         if not read:
             fixed.update(node.output)
-        elif node.op_type in ARITHMETIC | MOVING and reached.issuperset(read):
-            kinds += [node.op_type] if node.op_type in ARITHMETIC else []
+        elif (node.op_type in MOVING | RESIZING or _is_arithmetic(wiring, node)) and reached.issuperset(read):
+            kinds += [] if node.op_type in MOVING | RESIZING else [node.op_type]
             reached.update(node.output)
         elif node.op_type not in ("Shape", "Size"):
             ends.update(reached.intersection(read))
     return list(dict.fromkeys(kinds)), ends.pop() if len(ends) == 1 else None
+
+
+def _is_arithmetic(wiring: Wiring, node: onnx.NodeProto) -> bool:
+    """Whether an operator computes with single pixels: also a convolution of 1 x 1 with three outputs, as some write factors."""
+    if node.op_type != "Conv" or len(node.input) < 2:
+        return node.op_type in ARITHMETIC
+    weight = wiring.value(node.input[1])
+    return weight is not None and (weight.shape[0], *weight.shape[2:]) == (3, 1, 1)
 
 
 def _measure(model: onnx.ModelProto, source: str, side: int, end: str) -> tuple[Array, Array] | None:
@@ -126,7 +164,7 @@ def _runner(model: onnx.ModelProto, source: str, side: int, end: str) -> Callabl
     needed = Wiring(model.graph).needed([end], source)
     first = [node for node in model.graph.node if node.output[0] in needed.produced]
     constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in needed.tensors}
-    nodes = _unrounded([_neutral(node, constants) for node in first], constants.keys())
+    nodes = _for_one_colour([_neutral(node, constants) for node in first], constants.keys())
     graph = helper.make_graph(
         nodes,
         "first",
@@ -166,10 +204,11 @@ def _neutral(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> on
     return copy
 
 
-def _unrounded(nodes: list[onnx.NodeProto], constants: Collection[str]) -> list[onnx.NodeProto]:
-    """The operators without the rounding to 8-bit numbers between them, which would make them differ from a normalisation.
+def _for_one_colour(nodes: list[onnx.NodeProto], constants: Collection[str]) -> list[onnx.NodeProto]:
+    """The operators without those that change no picture of one colour, and without rounding to 8-bit numbers.
 
-    The input of QuantizeLinear stays as it is up to the DequantizeLinear that restores it.
+    Rounding would make them differ from a normalisation. The input of QuantizeLinear stays as it is up to the
+    DequantizeLinear that restores it.
     """
     rounded, result = set[str](), []
     for node in nodes:
@@ -177,8 +216,8 @@ def _unrounded(nodes: list[onnx.NodeProto], constants: Collection[str]) -> list[
         rounds = node.op_type == "QuantizeLinear" and node.input[0] not in constants
         if rounds or (node.op_type != "DequantizeLinear" and not rounded.isdisjoint(node.input)):
             rounded.update(node.output)
-        exact = rounds or restored
-        result.append(helper.make_node("Identity", [node.input[0]], list(node.output)) if exact else node)
+        same = rounds or restored or node.op_type in RESIZING
+        result.append(helper.make_node("Identity", [node.input[0]], list(node.output)) if same else node)
     return result
 
 

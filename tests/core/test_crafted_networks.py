@@ -155,3 +155,28 @@ def original_head(file: onnx.ModelProto, features: Any) -> Any:
 def test_layers_with_factors_are_not_a_head(attributes: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         _chain(head(**attributes)[0].graph)
+
+
+def test_dropout_in_training_mode() -> None:
+    nodes = (
+        BODY
+        + "ratio = Constant <value_float = 0.5> ()\n dropped = Dropout (features, ratio, yes)\n logits = Gemm <transB = 1> (dropped, w4, b4)"
+    )
+    with pytest.raises(SqlExtError, match="is in training mode: call model.eval"):
+        read(model(nodes, {"yes": np.array(True)}, output="logits"))
+    read(model(nodes, {"yes": np.array(False)}, output="logits"))
+
+
+def test_a_mean_along_the_width_says_nothing_about_channels() -> None:
+    """Coordinate attention averages along one axis, beside the convolution that says where the channels are."""
+    nodes = (
+        BODY.replace(
+            "pooled = Global",
+            "along = ReduceMean <axes = [3], keepdims = 1> (h)\n gate = Sigmoid (along)\n used = Mul (h, gate)\n pooled = Global",
+        ).replace("(h)\n    features", "(used)\n    features")
+        + "q = Gemm <transB = 1> (features, w4, b4)"
+    )
+    file, batch = model(nodes), photographs()
+    network, _ = read(file, options="embedding = 'h'")
+    wanted = original(file, batch, "h").reshape(len(batch), 19, 8, 8).mean(axis=(2, 3))
+    assert np.allclose(run(network, batch)[0], wanted, atol=1e-5)

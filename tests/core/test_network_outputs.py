@@ -301,3 +301,25 @@ def test_independent_sigmoids_never_get_a_softmax(end: str, clauses: str) -> Non
     assert list(rows.label) == [str(best) for best in right.argmax(1)]
     assert "networks with several labels per picture are not supported" in said
     assert network.embedding_name == "features"
+
+
+SORTED = {
+    "values of TopK": RESIDUAL + "q, i = TopK <axis = 1> (logits, all)",
+    "softmax of TopK": RESIDUAL + "v, i = TopK <axis = 1> (logits, all)\n q = Softmax (v)",
+    "TopK of a softmax in percent": SOFTMAX
+    + "v, i = TopK <axis = 1> (soft, all)\n p1 = Mul (v, hundred)\n q = Identity (p1)",
+}
+
+
+@pytest.mark.parametrize("kind", SORTED)
+def test_scores_that_are_sorted_are_taken_before_sorting(kind: str) -> None:
+    """The position of a sorted score is not that of its class."""
+    weights: dict[str, Any] = {"all": np.array([7]), "hundred": f32(100)}
+    used = {name: value for name, value in weights.items() if name in SORTED[kind]}
+    file, batch = model(SORTED[kind], used), photographs(6)
+    network, _ = read(file)
+    assert any("the class scores are in '" in note for note in network.input_spec.notes)
+    logits = original(file, batch, "logits")
+    rows = classified(network, batch)
+    assert list(rows.label) == [str(best) for best in logits.argmax(1)]
+    assert np.allclose(list(rows.score), softmax(logits).max(1), atol=1e-3)

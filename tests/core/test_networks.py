@@ -143,7 +143,7 @@ def foreign(model: onnx.ModelProto) -> None:
 REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "empty": (b"", {}, "not an ONNX network"),
     "text": (b"name,label\nrose,1\n", {}, "not an ONNX network"),
-    "jpeg": (b"\xff\xd8\xff\xe0" + bytes(100), {}, "a JPEG image, not an ONNX network"),
+    "jpeg": (b"\xff\xd8\xff\xe0" + bytes(100), {}, r"a picture \(JPEG\), not an ONNX network"),
     "torch": (b"PK\x03\x04" + bytes(100), {}, "a zip archive, such as PyTorch's .pt"),
     "half a file": (residual()[: len(residual()) // 2], {}, "not an ONNX network"),
     "unknown operator": (residual().replace(b"Relu", b"Ralu"), {}, "ONNX's checker says: .*Ralu"),
