@@ -306,7 +306,8 @@ def test_independent_sigmoids_never_get_a_softmax(end: str, clauses: str) -> Non
 SORTED = {
     "values of TopK": RESIDUAL + "q, i = TopK <axis = 1> (logits, all)",
     "softmax of TopK": RESIDUAL + "v, i = TopK <axis = 1> (logits, all)\n q = Softmax (v)",
-    "TopK of a softmax in percent": SOFTMAX
+    "TopK of a softmax in percent": RESIDUAL
+    + SOFTMAX
     + "v, i = TopK <axis = 1> (soft, all)\n p1 = Mul (v, hundred)\n q = Identity (p1)",
 }
 
