@@ -18,7 +18,7 @@ from PIL import Image
 
 from sqlext.bigdl.onnx_to_bigdl import forward
 from sqlext.engines import ENGINES, load_engine
-from sqlext.engines.base import Array
+from sqlext.engines.base import Array, Engine
 from sqlext.errors import SqlExtError
 from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.library_text import where
@@ -60,12 +60,28 @@ class CheckResult:
         return f"{self.measure.name} relative differences on {PICTURES} pictures: {pairs} ({bound})"
 
 
+class Runs:
+    """The last network that each engine has run and its outputs, so that one IMPORT compiles and runs a network once."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[Network, Array, Engine, Outputs]] = {}
+
+    def run(self, name: str, network: Network, batch: Array) -> tuple[Engine, Outputs]:
+        """The engine with the network and its outputs for a batch."""
+        known = self._last.get(name)
+        if known is None or known[0] is not network or not np.array_equal(known[1], batch):
+            engine = load_engine(name, network.to_bytes())
+            self._last[name] = known = (network, batch, engine, engine.run(batch))
+        return known[2:]
+
+
 def check(
     network: Network,
     preprocessing: Preprocessing,
     convert: Callable[[], Any] | None = None,
     *,
     bigdl_reason: str | None = None,
+    runs: Runs | None = None,
 ) -> CheckResult:
     """Compares all engines on a fixed batch.
 
@@ -73,13 +89,14 @@ def check(
 
     :param convert: builds the network in the driver's JVM (``onnx_to_bigdl.convert``); None if BigDL cannot run it,
         for ``bigdl_reason``.
+    :param runs: what :func:`first_values` has run already.
     :raises SqlExtError: IMPORT_CHECK_FAILED if two engines differ and the reference implementation does not agree with
         one of them, if an output is constant or not finite, or if no engine can run the network.
     """
-    batch, measure = np.stack([tensor(picture, preprocessing) for picture in _fixed()]), measure_of(network)
+    batch, measure = _batch(preprocessing), measure_of(network)
     with ThreadPoolExecutor(1, "sqlext-check") as pool:
         # The conversion in the JVM uses only one core, so the Python engines compile and run at the same time.
-        running = pool.submit(_run, network, batch, measure)
+        running = pool.submit(_run, network, batch, measure, runs or Runs())
         in_bigdl = forward(convert(), batch[:BIGDL_PICTURES]) if convert else None
         engines, results = running.result()
     if in_bigdl is not None:
@@ -106,19 +123,25 @@ def _fixed() -> list[Image.Image]:
     return pictures(PICTURES)
 
 
-def first_values(network: Network, preprocessing: Preprocessing) -> Array | None:
+def _batch(preprocessing: Preprocessing) -> Array:
+    return np.stack([tensor(picture, preprocessing) for picture in _fixed()])
+
+
+def first_values(network: Network, preprocessing: Preprocessing, runs: Runs) -> Array | None:
     """The last output for the pictures, from the first engine that can run the network; None if none can."""
-    batch = np.stack([tensor(picture, preprocessing) for picture in _fixed()])
+    batch = _batch(preprocessing)
     for name in reversed(ENGINES):  # onnxruntime compiles faster than OpenVINO
         try:
-            embedding, scores = load_engine(name, network.to_bytes()).run(batch)
+            _, (embedding, scores) = runs.run(name, network, batch)
         except Exception:  # noqa: S112 - the engine cannot load or run the network; the check says why
             continue
         return embedding if scores is None else scores
     return None
 
 
-def _run(network: Network, batch: Array, measure: Measure) -> tuple[dict[str, str | None], dict[str, Outputs]]:
+def _run(
+    network: Network, batch: Array, measure: Measure, runs: Runs
+) -> tuple[dict[str, str | None], dict[str, Outputs]]:
     """Runs the Python engines. Returns why each cannot run the network, or None, and the outputs of those that can.
 
     :raises SqlExtError: IMPORT_CHECK_FAILED if the pictures of a batch influence each other.
@@ -127,8 +150,7 @@ def _run(network: Network, batch: Array, measure: Measure) -> tuple[dict[str, st
     results: dict[str, Outputs] = {}
     for name in ENGINES:
         try:
-            engine = load_engine(name, network.to_bytes())
-            outputs = engine.run(batch)
+            engine, outputs = runs.run(name, network, batch)
             mixed = mixing(network, name, engine, batch, outputs, measure)
         except SqlExtError as error:
             engines[name] = str(error.values.get("reason", error))
