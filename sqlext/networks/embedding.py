@@ -22,7 +22,11 @@ SHAPING = {
     "CastLike",
 }
 # Operators that select some classes, or limit or round their scores.
-SELECTING = {"Slice", "Gather", "Split", "Clip", "Min", "Max", "QuantizeLinear", "DequantizeLinear", "FakeQuantize"}
+SELECTING = {
+    *("Slice", "Gather", "Split", "Clip", "Min", "Max", "Round", "Floor", "Ceil"),
+    *("QuantizeLinear", "DequantizeLinear", "FakeQuantize"),
+}
+_COMPARING = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Where"}
 SCALING = {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"}
 SQUASHING = {
     "Softmax",
@@ -41,11 +45,11 @@ DENSE = {"Gemm", "MatMul", "Einsum"}
 # Operators of ai.onnx.ml whose first output holds labels, and whose second output holds scores.
 CLASSIFIERS = {"LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier"}
 # What may follow the classifier, since it computes no new features.
-_TAIL = SHAPING | SELECTING | SCALING | SQUASHING | POOLING | _SUMMING | {"Relu", "Sum", "Mean", "Concat"}
+_TAIL = SHAPING | SELECTING | SCALING | SQUASHING | POOLING | _SUMMING | _COMPARING | {"Relu", "Sum", "Mean", "Concat"}
 # What follows a classifier only if the output is known to hold class scores; otherwise it follows a hidden layer.
 _ACTIVATIONS = {"Tanh", "LeakyRelu", "PRelu", "Elu", "Selu", "Softplus", "Softsign", "HardSwish", "Gelu", "Erf"}
 # Operators that may join several paths from the same features: two heads, or scores and their sum.
-_JOINING = {"Add", "Sub", "Div", "Sum", "Mean", "Max", "Min", "Concat"}
+_JOINING = {"Add", "Sub", "Div", "Sum", "Mean", "Max", "Min", "Concat", "Where"}
 _HIDDEN = "hidden"  # an operator was passed that follows a hidden layer rather than a classifier
 _POOLED = "pooled"
 

@@ -6,7 +6,7 @@ import onnx
 from onnx import TensorProto
 
 from sqlext.networks.contrib import CONTRIB, operator
-from sqlext.networks.embedding import CLASSIFIERS, DENSE, SCALING, SHAPING, SQUASHING
+from sqlext.networks.embedding import CLASSIFIERS, DENSE, SCALING, SELECTING, SHAPING, SQUASHING
 from sqlext.networks.onnx_file import invalid
 from sqlext.networks.quantised import parameters_of
 from sqlext.networks.wiring import Wiring, shown, sizes_of, types_of
@@ -67,7 +67,7 @@ def _before_sorting(wiring: Wiring, name: str) -> str:
     while current is not None and (node := wiring.producer.get(current)) is not None:
         if node.op_type == "TopK":
             return str(node.input[0])
-        if operator(node) not in SHAPING | SCALING | SQUASHING | {"Clip"}:
+        if operator(node) not in SHAPING | SCALING | SQUASHING | SELECTING:
             break
         carried = wiring.activations(node)
         current = carried[0] if len(carried) == 1 else None
