@@ -20,7 +20,7 @@ from sqlext.networks.subgraphs import reads
 from sqlext.networks.wiring import Wiring
 
 DEFAULT_SIZE = 224
-ARITHMETIC = {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"}
+ARITHMETIC = {"Add", "Sub", "Mul", "Div", "Sum", "Neg", "BatchNormalization"}
 MOVING = {
     "Cast",
     "Clip",
@@ -28,6 +28,8 @@ MOVING = {
     "DequantizeLinear",
     "Gather",
     "Identity",
+    "Max",
+    "Min",
     "QuantizeLinear",
     "Reshape",
     "Slice",
@@ -36,8 +38,8 @@ MOVING = {
     "Transpose",
     "Unsqueeze",
 }
-# Operators that leave a picture of one colour as it is: the middle of the picture keeps its colour.
-RESIZING = {"Resize", "Upsample", "Pad"}
+# Operators that leave the middle of a picture of one colour as it is, or round it.
+UNCHANGING = {"Resize", "Upsample", "Pad", "AveragePool", "Dropout", "Round", "Floor", "Ceil"}
 _NEARLY = 0.02  # how far the range of a calibration may be from that of all pictures
 CAFFE = (103.9, 116.8, 123.7)  # ImageNet's means in the order blue, green, red
 UNIT = (1 / 255, 0.0, 1.0)
@@ -57,9 +59,9 @@ class Expected:
 def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expected:
     """What the network's own normalisation expects, if it begins with one."""
     kinds, end = _first_operators(model.graph, source)
-    if not kinds and (found := _quantised_range(Wiring(model.graph), source)) is not None:
-        return found
-    if not kinds or end is None or side > LARGEST_SIDE:
+    if not kinds:
+        return _quantised_range(Wiring(model.graph), source)
+    if end is None or side > LARGEST_SIDE:
         return Expected()
     measured = _measure(model, source, side, end)
     if measured is None:
@@ -82,29 +84,22 @@ def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expecte
     return Expected(values, f"it normalises pictures itself ({steps}) and takes values {words}")
 
 
-def _quantised_range(wiring: Wiring, source: str) -> Expected | None:
+def _quantised_range(wiring: Wiring, source: str) -> Expected:
     """What a network takes that begins with QuantizeLinear: its scale and zero point tell the range of the calibration."""
     readers = wiring.readers.get(source, [])
-    if [node.op_type for node in readers] != ["QuantizeLinear"] or len(readers[0].input) < 2:
-        return None
-    scale = wiring.value(readers[0].input[1])
-    zero = wiring.value(readers[0].input[2]) if len(readers[0].input) > 2 else np.uint8(0)
-    if scale is None or zero is None or scale.size != 1 or np.asarray(zero).dtype not in (np.uint8, np.int8):
-        return None
-    kind = np.iinfo(np.asarray(zero).dtype)
-    low, high = (
-        float(scale.reshape(-1)[0]) * (end - int(np.asarray(zero).reshape(-1)[0])) for end in (kind.min, kind.max)
-    )
-    for values, wanted, words in (
-        (PIXELS, (0, 255), "0 to 255"),
-        (UNIT, (0, 1), "0 to 1"),
-        (SIGNED, (-1, 1), "-1 to 1"),
-    ):
-        if max(abs(low - wanted[0]), abs(high - wanted[1])) <= _NEARLY * wanted[1]:
-            factor, mean, std = values
+    if [node.op_type for node in readers] != ["QuantizeLinear"]:
+        return Expected()
+    scale, zero = [*(wiring.value(name) for name in readers[0].input[1:]), np.zeros(1, np.uint8)][:2]
+    if scale is None or zero is None or scale.size != 1 or zero.dtype not in (np.uint8, np.int8):
+        return Expected()
+    ends = np.iinfo(zero.dtype)
+    low, high = (float(scale.reshape(-1)[0]) * (end - int(zero.reshape(-1)[0])) for end in (ends.min, ends.max))
+    ranges = ((PIXELS, 0, 255, "0 to 255"), (UNIT, 0, 1, "0 to 1"), (SIGNED, -1, 1, "-1 to 1"))
+    for (factor, mean, std), least, most, words in ranges:
+        if max(abs(low - least), abs(high - most)) <= _NEARLY * most:
             preprocessing = {"scale": factor, "mean": (mean,) * 3, "std": (std,) * 3}
             return Expected(preprocessing, f"its first operator (QuantizeLinear) was made for values {words}")
-    return None
+    return Expected()
 
 
 def _first_operators(graph: onnx.GraphProto, source: str) -> tuple[list[str], str | None]:
@@ -116,8 +111,8 @@ def _first_operators(graph: onnx.GraphProto, source: str) -> tuple[list[str], st
         read = [name for name in reads(node) if name not in fixed]
         if not read:
             fixed.update(node.output)
-        elif (node.op_type in MOVING | RESIZING or _is_arithmetic(wiring, node)) and reached.issuperset(read):
-            kinds += [] if node.op_type in MOVING | RESIZING else [node.op_type]
+        elif (node.op_type in MOVING | UNCHANGING or _is_arithmetic(wiring, node)) and reached.issuperset(read):
+            kinds += [] if node.op_type in MOVING | UNCHANGING else [node.op_type]
             reached.update(node.output)
         elif node.op_type not in ("Shape", "Size"):
             ends.update(reached.intersection(read))
@@ -216,7 +211,7 @@ def _for_one_colour(nodes: list[onnx.NodeProto], constants: Collection[str]) -> 
         rounds = node.op_type == "QuantizeLinear" and node.input[0] not in constants
         if rounds or (node.op_type != "DequantizeLinear" and not rounded.isdisjoint(node.input)):
             rounded.update(node.output)
-        same = rounds or restored or node.op_type in RESIZING
+        same = rounds or restored or node.op_type in UNCHANGING
         result.append(helper.make_node("Identity", [node.input[0]], list(node.output)) if same else node)
     return result
 
