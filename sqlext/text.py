@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 # Words that are values or begin an expression in Spark: alone, they do not read the column of that name.
@@ -30,6 +32,17 @@ def literal(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value) if isinstance(value, int | float) else string_literal(str(value))
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """The value of a JSON text that comes from outside.
+
+    :raises ValueError: if it is not JSON, or nested too deeply, for which Python raises RecursionError.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def first_few(names: Sequence[str], most: int, separator: str = ", ") -> str:

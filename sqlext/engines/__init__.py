@@ -34,6 +34,8 @@ def load_engine(name: str, network: bytes, *, precision: str = "f32", threads: i
     if reason is not None:
         raise SqlExtError("ENGINE_NOT_AVAILABLE", engine=name, reason=reason)
     engine: Engine = _module(name).load(network, precision, threads)
+    # Parsing 100 MB takes 0.4 s. The name of an operator is in the file as it is, so none is missed; a network that only
+    # has the word elsewhere runs one by one, too, which gives the same numbers.
     return OneByOne(engine) if b"DynamicQuantize" in network else engine
 
 

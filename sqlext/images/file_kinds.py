@@ -1,6 +1,7 @@
-"""The kinds of values that are not decoded: how they begin, what they are called, and what to do about them.
+"""The kinds of files that are not decoded as pictures: how they begin, what they are called, and what to do about them.
 
-A new kind is one more line.
+Images and networks that turn out to be other files are named by these tables; what only files of networks can be is in
+`networks/other_files.py`. A new kind is one more line.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ class Kind(NamedTuple):
     mark: bytes
     name: str
     advice: str = ""
+
+    def begins(self, data: bytes) -> bool:
+        """Whether data have the mark of this kind."""
+        return data[self.place : self.place + len(self.mark)] == self.mark
 
 
 CONVERT = "convert it to JPEG or PNG"
@@ -93,6 +98,7 @@ FILES = (
     Kind(0, b"L\0\0\0\1\x14\2\0", "a shortcut of Windows (.lnk)", _COPY),
     Kind(0, b"PK\3\4", "a ZIP archive or an Office document", UNPACK),
     Kind(0, b"PK\5\6", "an empty ZIP archive"),
+    Kind(0, b"\x1f\x8b", "gzip data", UNPACK),
     Kind(4, b"1AY&SY", "bzip2 data", UNPACK),
     Kind(0, b"\xfd7zXZ\0", "xz data", UNPACK),
     Kind(0, b"\x28\xb5\x2f\xfd", "Zstandard data", UNPACK),

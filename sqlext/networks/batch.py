@@ -15,7 +15,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from sqlext.networks.sizes import MANY, shapes_at
-from sqlext.networks.wiring import Shape, shown
+from sqlext.networks.wiring import Shape, free_name, shown
 
 ENDLESS = np.iinfo(np.int64).max
 BROADCASTING = {"Add", "Sub", "Mul", "Div", "Where", "Max", "Min", "Pow"}
@@ -76,9 +76,7 @@ class _Graph:
 
     def constant(self, base: str, values: object) -> str:
         """Adds a constant; returns its name."""
-        name = f"{base}_free"
-        while name in self.constants:
-            name += "_"
+        name = free_name(self.model.graph, f"{base}_free")
         self.constants[name] = numpy_helper.from_array(np.asarray(values), name)
         self.model.graph.initializer.append(self.constants[name])
         return name
@@ -256,7 +254,7 @@ def _single(graph: _Graph, name: str, axis: int) -> str | None:
 
 def _repeat(graph: _Graph, node: onnx.NodeProto, name: str, axis: int, rank: int, like: str) -> str:
     """Adds nodes that repeat a tensor along ``axis`` as often as ``like`` has pictures; returns their result."""
-    base = f"{node.name}_{name}_repeated"
+    base = free_name(graph.model.graph, f"{node.name}_{name}_repeated")
     count = graph.constant(f"{base}_axis", np.array([axis]))
     around = [graph.constant(f"{base}_{end}", np.ones(n, np.int64)) for end, n in (("a", axis), ("b", rank - axis - 1))]
     names = [f"{base}_{step}" for step in ("shape", "count", "sizes")]

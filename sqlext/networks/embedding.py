@@ -22,21 +22,36 @@ SHAPING = {
     "CastLike",
 }
 # Operators that select some classes, or limit or round their scores.
-SELECTING = {"Slice", "Gather", "Split", "Clip", "Min", "Max", "QuantizeLinear", "DequantizeLinear", "FakeQuantize"}
+SELECTING = {
+    *("Slice", "Gather", "Split", "Clip", "Min", "Max", "Round", "Floor", "Ceil"),
+    *("QuantizeLinear", "DequantizeLinear", "FakeQuantize"),
+}
+_COMPARING = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Where"}
 SCALING = {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"}
-SQUASHING = {"Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Exp", "Log", "Reciprocal", "LpNormalization"}
+SQUASHING = {
+    "Softmax",
+    "LogSoftmax",
+    "Sigmoid",
+    "HardSigmoid",
+    "Exp",
+    "Log",
+    "Reciprocal",
+    "LpNormalization",
+    "Normalizer",
+}
 POOLING = {"GlobalAveragePool", "AveragePool", "ReduceMean"}
 _SUMMING = {"ReduceSum", "ReduceMax", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare", "Sqrt"}
 DENSE = {"Gemm", "MatMul", "Einsum"}
+# Operators of ai.onnx.ml whose first output holds labels, and whose second output holds scores.
+CLASSIFIERS = {"LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier"}
 # What may follow the classifier, since it computes no new features.
-_TAIL = SHAPING | SELECTING | SCALING | SQUASHING | POOLING | _SUMMING | {"Relu", "Sum", "Mean", "Concat"}
+_TAIL = SHAPING | SELECTING | SCALING | SQUASHING | POOLING | _SUMMING | _COMPARING | {"Relu", "Sum", "Mean", "Concat"}
 # What follows a classifier only if the output is known to hold class scores; otherwise it follows a hidden layer.
 _ACTIVATIONS = {"Tanh", "LeakyRelu", "PRelu", "Elu", "Selu", "Softplus", "Softsign", "HardSwish", "Gelu", "Erf"}
 # Operators that may join several paths from the same features: two heads, or scores and their sum.
-_JOINING = {"Add", "Sub", "Div", "Sum", "Mean", "Max", "Min", "Concat"}
-# Of a search: a crafted graph can have a path for each set of operators.
-_MOST_STEPS = 10_000
-_HIDDEN = "hidden"  # among the operators passed: one that follows a hidden layer rather than a classifier
+_JOINING = {"Add", "Sub", "Div", "Sum", "Mean", "Max", "Min", "Concat", "Where"}
+_HIDDEN = "hidden"  # an operator was passed that follows a hidden layer rather than a classifier
+_POOLED = "pooled"
 
 
 def find_embedding(wiring: Wiring, output: str, shapes: Shapes, *, classes: bool = False) -> str | None:
@@ -49,10 +64,7 @@ def find_embedding(wiring: Wiring, output: str, shapes: Shapes, *, classes: bool
         a hidden layer, not a classifier.
     :return: None if no classifier is found.
     """
-    try:
-        return _Search(wiring, shapes, classes).features(output, frozenset())
-    except RecursionError:  # no network has so long a path behind its classifier
-        return None
+    return _Search(wiring, shapes, classes).features(output)
 
 
 def likely_embedding(wiring: Wiring, output: str, shapes: Shapes) -> str | None:
@@ -66,6 +78,10 @@ def likely_embedding(wiring: Wiring, output: str, shapes: Shapes) -> str | None:
     return None
 
 
+# Properties of the operators between the classifier and the output.
+_Passed = frozenset[str]
+
+
 class _Search:
     """A search from the output back to the classifier."""
 
@@ -73,36 +89,49 @@ class _Search:
         self.wiring = wiring
         self.shapes = shapes
         self.classes = classes
-        self._known: dict[tuple[str, frozenset[str]], str | None] = {}
 
-    def features(self, name: str, passed: frozenset[str]) -> str | None:
-        """What the classifier before ``name`` reads; ``passed``: the operators between the classifier and the output."""
-        key = (name, passed)
-        if len(self._known) > _MOST_STEPS:
-            return None
-        if key not in self._known:
-            self._known[key] = None
-            self._known[key] = self._before(name, passed)
-        return self._known[key]
+    def features(self, output: str) -> str | None:
+        """What the classifier before ``output`` reads, if all paths back from there end at the same tensor."""
+        waiting: list[tuple[str, _Passed]] = [(output, frozenset())]
+        seen, ends = set(waiting), set[str]()
+        while waiting:
+            step = self._step(*waiting.pop())
+            if step is None:
+                return None
+            end, before = step
+            ends.update([end] if end else [])
+            waiting += [each for each in before if each not in seen]
+            seen.update(before)
+        return ends.pop() if len(ends) == 1 else None
 
-    def _before(self, name: str, passed: frozenset[str]) -> str | None:
+    def _step(self, name: str, passed: _Passed) -> tuple[str | None, list[tuple[str, _Passed]]] | None:
+        """The features if a classifier computes ``name``, otherwise the tensors before it; None if it cannot be passed."""
         node = self.wiring.producer.get(name)
         inputs = self.wiring.activations(node) if node is not None else []
         if node is None or not inputs:
             return None
         kind = operator(node)
+        if kind in CLASSIFIERS:
+            return inputs[0], []
         if kind in DENSE and len(inputs) == 1 and self._are_scores(inputs[0]):
-            return self.features(inputs[0], passed)
+            return None, [(inputs[0], passed)]
         if kind in DENSE or kind == "Conv":
             fits = self._is_dense(node, passed) if kind in DENSE else self._classifies(node, passed)
-            return self._unquantised(inputs[0]) if fits and len(inputs) == 1 else None
+            return (self._unquantised(inputs[0]), []) if fits and len(inputs) == 1 else None
         if kind not in _TAIL | (_ACTIVATIONS if self.classes else set()) or (
             len(inputs) > 1 and not self._joins(node, kind, inputs)
         ):
             return None
-        passed |= {kind, _HIDDEN} if self._is_hidden(node, kind) else {kind}
-        found = {self.features(each, passed) for each in inputs}
-        return found.pop() if len(found) == 1 else None
+        passed |= self._properties(node, kind)
+        return None, [(each, passed) for each in inputs]
+
+    def _properties(self, node: onnx.NodeProto, kind: str) -> _Passed:
+        """What matters of an operator for deciding whether the layer before it is a classifier.
+
+        There are only three properties, so that a tensor is visited at most eight times.
+        """
+        hidden = {_HIDDEN} if self._is_hidden(node, kind) else set[str]()
+        return frozenset(hidden | ({_POOLED} if kind in POOLING else set()) | ({kind} if kind == "Relu" else set()))
 
     def _are_scores(self, name: str) -> bool:
         """Whether a tensor holds the result of a Softmax: a matrix after it adds up groups of classes."""
@@ -123,10 +152,10 @@ class _Search:
         limits = limits_of(self.wiring, node)
         return kind in ("Clip", "Max") and limits[0] == 0 and (limits[1] is None or limits[1] > 1)
 
-    def _is_dense(self, node: onnx.NodeProto, passed: frozenset[str]) -> bool:
+    def _is_dense(self, node: onnx.NodeProto, passed: _Passed) -> bool:
         return self.classes or not passed & {"Relu", _HIDDEN}
 
-    def _classifies(self, conv: onnx.NodeProto, passed: frozenset[str]) -> bool:
+    def _classifies(self, conv: onnx.NodeProto, passed: _Passed) -> bool:
         """Whether a convolution is the classifier: it returns one number per class, or averaged 1 x 1 maps."""
         grouped = any(attribute.name == "group" and attribute.i > 1 for attribute in conv.attribute)
         if grouped:
@@ -135,7 +164,7 @@ class _Search:
             return self._is_dense(conv, passed)
         kernel = next((list(a.ints) for a in conv.attribute if a.name == "kernel_shape"), [])
         kernel = kernel or list(self.shapes.get(conv.input[3 if conv.op_type == "QLinearConv" else 1]) or [])[2:]
-        return kernel == [1, 1] and bool(passed & POOLING) and (self.classes or _HIDDEN not in passed)
+        return kernel == [1, 1] and _POOLED in passed and (self.classes or _HIDDEN not in passed)
 
     def _unquantised(self, name: str) -> str:
         """The float tensor before it was rounded for an integer product, or cast to another type."""
@@ -153,13 +182,14 @@ def _casts_from_float(node: onnx.NodeProto) -> bool:
 def limits_of(wiring: Wiring, node: onnx.NodeProto) -> tuple[float | None, float | None]:
     """The lower and upper bound that a Clip, Max or Min applies; None for a bound that it has not or that is computed."""
     if operator(node) in ("Max", "Min"):
-        constant = next((wiring.value(name) for name in node.input if wiring.value(name) is not None), None)
-        bound = float(constant.reshape(-1)[0]) if constant is not None and constant.size == 1 else None
+        bound = next((bound for name in node.input if (bound := _number(wiring, name)) is not None), None)
         return (bound, None) if operator(node) == "Max" else (None, bound)
     written = {attribute.name: attribute.f for attribute in node.attribute}
-    values = [wiring.value(name) if name else None for name in node.input[1:3]]
-    given = [None if value is None or value.size != 1 else float(value.reshape(-1)[0]) for value in values] + [
-        None,
-        None,
-    ]
+    given = [*(_number(wiring, name) for name in node.input[1:3]), None, None]
     return written.get("min", given[0]), written.get("max", given[1])
+
+
+def _number(wiring: Wiring, name: str) -> float | None:
+    """The value of a constant that is one number."""
+    value = wiring.value(name) if name else None
+    return float(value.reshape(-1)[0]) if value is not None and value.size == 1 else None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from sqlext.networks.channels import channel_axis
 from sqlext.networks.onnx_file import invalid
 from sqlext.networks.quantised import dequantised
 from sqlext.networks.unknown_sizes import why_fixed, why_unknown
-from sqlext.networks.wiring import Shapes, shown, types_of
+from sqlext.networks.wiring import Shapes, free_name, shown, types_of
 
 
 def as_float(model: onnx.ModelProto, name: str) -> str:
@@ -18,9 +21,12 @@ def as_float(model: onnx.ModelProto, name: str) -> str:
     kind = types_of(model).get(restored)
     if restored != name or kind is None or kind.elem_type in (TensorProto.FLOAT, TensorProto.UNDEFINED):
         return restored
-    cast = f"{name}_float"
-    model.graph.node.append(helper.make_node("Cast", [name], [cast], name=cast, to=TensorProto.FLOAT))
-    return cast
+    return _added(model, "Cast", name, "_float", to=TensorProto.FLOAT)
+
+
+def copied(model: onnx.ModelProto, name: str) -> str:
+    """The same tensor under another name."""
+    return _added(model, "Identity", name, "_copy")
 
 
 def flat(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int, *, pool: bool) -> str:
@@ -43,38 +49,35 @@ def flat(model: onnx.ModelProto, name: str, shapes: Shapes, batch: int, *, pool:
         raise invalid(f"'{name}' is {shown(shape)}, not N x width; name another one: OPTIONS (embedding = '...')")
     if len(sizes) == 1:
         return name
-    result = f"{name}_flat"
-    if not single:
-        if not pool:
-            raise invalid(f"'{name}' is {shown(shape)}, not scores per image; name those: OPTIONS (output = '...')")
-        name = _pooled(model, name, sizes)
-        result = f"{name}_flat"
-    model.graph.node.append(helper.make_node("Flatten", [name], [result], name=result, axis=1))
+    if not single and not pool:
+        raise invalid(f"'{name}' is {shown(shape)}, not scores per image; name those: OPTIONS (output = '...')")
+    return _added(model, "Flatten", name if single else _pooled(model, name, shapes), "_flat", axis=1)
+
+
+def _pooled(model: onnx.ModelProto, name: str, shapes: Shapes) -> str:
+    """The mean over height and width."""
+    axis = channel_axis(model, name, shapes)
+    if axis is None:
+        raise invalid(
+            f"'{name}' is {shown(shapes[name])}, and its operators do not say which axis holds the channels, so its mean "
+            "over height and width is unknown; name another tensor: OPTIONS (embedding = '...')"
+        )
+    if axis != 1:
+        name = _added(model, "Transpose", name, "_first", perm=[0, 3, 1, 2])
+    return _added(model, "GlobalAveragePool", name, "_pooled")
+
+
+def _added(model: onnx.ModelProto, operator: str, name: str, ending: str, **attributes: Any) -> str:
+    """The result of a new node that reads one tensor."""
+    result = free_name(model.graph, f"{name}{ending}")
+    model.graph.node.append(helper.make_node(operator, [name], [result], name=result, **attributes))
     return result
-
-
-def _pooled(model: onnx.ModelProto, name: str, sizes: list[int | None]) -> str:
-    """The average over height and width of a stack of maps, which may have its channels last."""
-    maps = name
-    if _channels_last(model, name, sizes):
-        maps = f"{name}_channels_first"
-        model.graph.node.append(helper.make_node("Transpose", [name], [maps], name=maps, perm=[0, 3, 1, 2]))
-    pooled = f"{name}_pooled"
-    model.graph.node.append(helper.make_node("GlobalAveragePool", [maps], [pooled], name=pooled))
-    return pooled
-
-
-def _channels_last(model: onnx.ModelProto, name: str, sizes: list[int | None]) -> bool:
-    """Pictures are square, so the two equal sizes are height and width; if all are equal, a product reads channels last."""
-    first, second, third = sizes
-    if second != third:
-        return first == second
-    return first == second and any(n.op_type in ("MatMul", "Gemm") and name in n.input[:1] for n in model.graph.node)
 
 
 def _column(model: onnx.ModelProto, name: str) -> str:
     """One number per picture as N x 1."""
-    column = f"{name}_flat"
-    model.graph.initializer.append(numpy_helper.from_array(np.array([-1, 1]), f"{column}_sizes"))
-    model.graph.node.append(helper.make_node("Reshape", [name, f"{column}_sizes"], [column], name=column))
+    column = free_name(model.graph, f"{name}_flat")
+    sizes = free_name(model.graph, f"{column}_sizes")
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1, 1]), sizes))
+    model.graph.node.append(helper.make_node("Reshape", [name, sizes], [column], name=column))
     return column

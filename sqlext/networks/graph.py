@@ -8,24 +8,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 from onnx import TensorProto, helper
 
 from sqlext.networks.batch import free_batch
 from sqlext.networks.embedding import find_embedding
-from sqlext.networks.flatten import as_float, flat
+from sqlext.networks.flatten import as_float, copied, flat
 from sqlext.networks.half_precision import widen
 from sqlext.networks.inputs import ImageInput, choose_input, take_pictures
 from sqlext.networks.library_text import checker_says
 from sqlext.networks.meaning import LOG_PROBABILITIES, PROBABILITIES, SIGMOIDS, meaning_in_graph
 from sqlext.networks.network import Network, described
-from sqlext.networks.onnx_file import invalid, parse, tidy
+from sqlext.networks.onnx_file import invalid, parse, refuse_training, tidy
 from sqlext.networks.outputs import choose_output
 from sqlext.networks.scores import VALUE
-from sqlext.networks.sizes import check_image_size, free_shapes
+from sqlext.networks.sizes import check_image_size, check_tensor_sizes, free_shapes, shapes_at
 from sqlext.networks.unknown_sizes import why_unknown
-from sqlext.networks.wiring import Shapes, Wiring
+from sqlext.networks.wiring import Shapes, Wiring, shapes_of
 
 NEWEST_IR = 10  # of the networks that are stored: older releases of the engines read it, and it has all that they need
 PRODUCER = "bigdl-sqlext"
@@ -57,27 +58,51 @@ def read_network(
     """
     if scores not in (None, "logits", "probabilities", VALUE):
         raise invalid(f"scores = '{scores}' is neither 'logits' nor 'probabilities'")
-    model = parse(data, folder)
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    tidy(model)
-    half = widen(model)
-    result, notes = choose_output(model, output)
-    entry = take_pictures(model, choose_input(model, input), image_size, metadata)
-    named = Wiring(model.graph).tensor(embedding) if embedding else None
-    model = _cut(model, entry.source, [result] + ([named] if named else []), entry.side)
+    file = _parsed(data, folder)
+    result, output_notes = choose_output(file.model, output)
+    entry = take_pictures(file.model, choose_input(file.model, input), image_size, file.metadata)
+    named = Wiring(file.model.graph).tensor(embedding) if embedding else None
+    model = _cut(file.model, entry.source, [result] + ([named] if named else []), entry.side)
+    check_tensor_sizes(model, shapes_at(model, entry.batch))
     if entry.free_size:
         check_image_size(model, entry.batch, entry.side)
     freed = free_batch(model, entry.batch)
     chosen, kind = _embedding(model, result, named, free_shapes(model, entry.batch), classes=classes)
-    outputs = [as_float(model, name) for name in dict.fromkeys((chosen, result))]
-    if chosen == result and classes and not named:
-        outputs.insert(0, _copy(model, outputs[0]))
-    shapes = free_shapes(model, entry.batch)
-    # Only the embedding may be averaged over height and width: scores per position are not the scores of an image.
-    ends = [flat(model, name, shapes, entry.batch, pool=position == 0) for position, name in enumerate(outputs)]
+    ends = _ends(model, chosen, result, entry.batch, copy=chosen == result and classes and not named)
     network = _finish(model, entry, ends, scores or kind)
-    input_spec = replace(entry.input_spec, notes=(*entry.input_spec.notes, *notes, *_changes(half, freed, entry.batch)))
-    return replace(network, input_spec=input_spec)
+    notes = (*entry.input_spec.notes, *output_notes, *_changes(file.half, freed, entry.batch))
+    return replace(network, input_spec=replace(entry.input_spec, notes=notes))
+
+
+class _File(NamedTuple):
+    """``half``: the type of 16 bits that was replaced, such as 'float16'."""
+
+    model: onnx.ModelProto
+    metadata: dict[str, str]
+    half: str | None
+
+
+def _parsed(data: bytes, folder: Path | None) -> _File:
+    model = parse(data, folder)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    tidy(model)
+    refuse_training(model)
+    half = widen(model)
+    check_tensor_sizes(model, shapes_of(model))
+    return _File(model, metadata, half)
+
+
+def _ends(model: onnx.ModelProto, embedding: str, result: str, batch: int, *, copy: bool) -> list[str]:
+    """The outputs as N x width of float32.
+
+    :param copy: the scores are also the embedding, as a second output.
+    """
+    outputs = [as_float(model, name) for name in dict.fromkeys((embedding, result))]
+    if copy:
+        outputs.insert(0, copied(model, outputs[0]))
+    shapes = free_shapes(model, batch)
+    # Only the embedding may be averaged over height and width: scores per position are not the scores of an image.
+    return [flat(model, name, shapes, batch, pool=position == 0) for position, name in enumerate(outputs)]
 
 
 def _embedding(
@@ -90,12 +115,6 @@ def _embedding(
         return named, kind
     classes = classes or meaning in (PROBABILITIES, SIGMOIDS, LOG_PROBABILITIES)
     return find_embedding(Wiring(model.graph), result, shapes, classes=classes) or result, kind
-
-
-def _copy(model: onnx.ModelProto, name: str) -> str:
-    copy = f"{name}_copy"
-    model.graph.node.append(helper.make_node("Identity", [name], [copy], name=copy))
-    return copy
 
 
 def _changes(half: str | None, freed: list[str], batch: int) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
 from sqlext.networks.onnx_file import tensors
+from sqlext.networks.subgraphs import all_graphs
 from sqlext.networks.wiring import types_of
 
 HALF: dict[int, str] = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"}
@@ -23,7 +22,7 @@ def widen(model: onnx.ModelProto) -> str | None:
         if tensor.data_type in HALF:
             found.add(tensor.data_type)
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
-    for graph in _graphs(model.graph):
+    for graph in all_graphs(model.graph):
         for value in (*graph.input, *graph.output, *graph.value_info):
             if value.type.tensor_type.elem_type in HALF:
                 found.add(value.type.tensor_type.elem_type)
@@ -46,12 +45,3 @@ def _drop_casts(model: onnx.ModelProto) -> None:
         if to_float and node.input[0] in types and types[node.input[0]].elem_type == TensorProto.FLOAT:
             node.op_type = "Identity"
             del node.attribute[:]
-
-
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """The graph and all graphs inside its nodes."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                yield from _graphs(inner)

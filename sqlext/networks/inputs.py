@@ -11,7 +11,8 @@ from onnx import TensorProto, helper
 
 from sqlext.networks.onnx_file import invalid
 from sqlext.networks.own_normalisation import DEFAULT_SIZE, Expected, normalised_inside
-from sqlext.networks.wiring import Shape, Wiring, reads, shapes_of, shown, sizes_of, types_of
+from sqlext.networks.subgraphs import reads
+from sqlext.networks.wiring import Shape, Wiring, free_name, shapes_of, shown, sizes_of, types_of
 
 # Integer inputs take pixel values; those of int8 are moved to its range.
 BOUNDS: dict[int, tuple[int, int]] = {
@@ -190,25 +191,22 @@ def _entry(model: onnx.ModelProto, source: str, last: bool, number: int) -> tupl
 
 def _adapted(model: onnx.ModelProto, source: str, last: bool, number: int) -> str:
     """Adds a new input of float32 with the channels first, from which ``source`` is computed; returns its name."""
-    taken = {name for node in model.graph.node for name in (*node.input, *node.output, node.name)}
-    taken |= {value.name for value in (*model.graph.input, *model.graph.initializer)}
-
-    def fresh(name: str) -> str:
-        while name in taken:
-            name += "_"
-        taken.add(name)
-        return name
-
-    entry = fresh(f"{source}_pictures")
+    entry = free_name(model.graph, f"{source}_pictures")
     nodes, current = [], entry
     for node in model.graph.node:  # the part of the graph before an inner tensor is dropped later
-        node.output[:] = [fresh(f"{name}_before") if name == source else name for name in node.output]
+        node.output[:] = [free_name(model.graph, f"{name}_before") if name == source else name for name in node.output]
     if last:
-        between = source if number == TensorProto.FLOAT else fresh(f"{source}_transposed")
-        nodes.append(helper.make_node("Transpose", [current], [between], name=fresh(f"{source}_transpose"), perm=LAST))
+        between = source if number == TensorProto.FLOAT else free_name(model.graph, f"{source}_transposed")
+        nodes.append(
+            helper.make_node(
+                "Transpose", [current], [between], name=free_name(model.graph, f"{source}_transpose"), perm=LAST
+            )
+        )
         current = between
     if number != TensorProto.FLOAT:
-        nodes.append(helper.make_node("Cast", [current], [source], name=fresh(f"{source}_cast"), to=number))
+        nodes.append(
+            helper.make_node("Cast", [current], [source], name=free_name(model.graph, f"{source}_cast"), to=number)
+        )
     rest = list(model.graph.node)
     inputs = [value for value in model.graph.input if value.name != source]
     del model.graph.node[:], model.graph.input[:]

@@ -17,7 +17,7 @@ CHECKER = (
     (r"Required attribute '(\w+)' is missing", "a node lacks its attribute '{0}'"),
 )
 _CONTEXT = re.compile(r"Name: (\S*) OpType: (\w+)")
-# How the libraries name a node: ONNX's inference, onnxruntime on loading and on running, OpenVINO.
+# How the libraries name a node: ONNX's inference, onnxruntime on loading and on running, ONNX's reference implementation, OpenVINO.
 _NODES = (
     re.compile(r"\(op_type:(?P<op>\w+)(?:, node name: (?P<node>[^)]*))?\)"),
     re.compile(r"running (?P<op>\w+) node\. Name:'(?P<node>[^']*)'"),
@@ -26,6 +26,7 @@ _NODES = (
     re.compile(r"Node:\s?(?P<node>\S+) .*?OpType: ?(?P<op>\w+)"),
     re.compile(r"(?P<op>\w+) node with name '(?P<node>[^']*)'"),
     re.compile(r"<Node\((?P<op>\w+)\): (?P<node>[^>]*)>"),
+    re.compile(r"(?:No implementation for operator|Node type) '(?P<op>\w+)'(?P<node>) (?:from )?domain"),
     re.compile(r"Conversion is failed for: (?P<op>[\w.]+)(?P<node>)"),
 )
 

@@ -7,14 +7,15 @@ import onnx
 from numpy.typing import NDArray
 
 from sqlext.networks.contrib import operator
-from sqlext.networks.embedding import DENSE, POOLING, SCALING, SELECTING, SHAPING, limits_of
+from sqlext.networks.embedding import CLASSIFIERS, DENSE, POOLING, SCALING, SELECTING, SHAPING, limits_of
 from sqlext.networks.wiring import Shapes, Wiring
 
 PROBABILITIES = "probabilities"  # one label per picture: not negative, and 1 in sum
 SIGMOIDS = "sigmoids"  # each value is the probability of its own label
 LOGITS = "logits"
 LOG_PROBABILITIES = "log probabilities"
-PERCENTAGES = "percentages"  # probabilities times a constant
+PERCENTAGES = "percentages"  # probabilities times a constant, or 1 - p: the sum is the same for all pictures
+NEGATIVE_LOGS = "negative logs"  # the larger a value, the smaller the probability
 DIRECTIONS = "directions"  # an embedding of length 1
 
 Values = NDArray[np.float32]
@@ -35,6 +36,8 @@ def meaning_in_graph(model: onnx.ModelProto, output: str, shapes: Shapes) -> str
         if kind in _SQUASHED:
             decided = kind != "Softmax" or _over_classes(model, node, shapes)
             return _SQUASHED[kind] if decided and not scaled else None
+        if kind in CLASSIFIERS:
+            return _AFTER_CLASSIFIER.get(_post_transform(node)) if not scaled else None
         inputs = wiring.activations(node)
         if len(inputs) != 1:
             return None
@@ -55,6 +58,12 @@ _SQUASHED = {
     "Sigmoid": SIGMOIDS,
     "HardSigmoid": SIGMOIDS,
 }
+# What the scores of ai.onnx.ml's classifiers are after the transformation that they contain.
+_AFTER_CLASSIFIER = {"SOFTMAX": PROBABILITIES, "LOGISTIC": SIGMOIDS}
+
+
+def _post_transform(node: onnx.NodeProto) -> str:
+    return next((a.s.decode() for a in node.attribute if a.name == "post_transform"), "NONE")
 
 
 def _over_classes(model: onnx.ModelProto, softmax: onnx.NodeProto, shapes: Shapes) -> bool:
@@ -78,12 +87,25 @@ def meaning_of(in_graph: str | None, values: Values | None) -> str | None:
         return PROBABILITIES
     if in_graph in (PROBABILITIES, SIGMOIDS):
         return in_graph
-    if in_graph is None and between_0_and_1(values):
-        return PROBABILITIES if _same_sums(values, 1, _ROUGHLY) else SIGMOIDS
-    if in_graph is None and _are_percentages(values):
-        return PERCENTAGES
+    if in_graph is None and (by_numbers := _by_numbers(values)) is not None:
+        return by_numbers
     lengths = np.linalg.norm(values, axis=1)
     return DIRECTIONS if values.shape[1] > 1 and np.allclose(lengths, 1, atol=SUM_BOUND) else LOGITS
+
+
+def _by_numbers(values: Values) -> str | None:
+    if roughly_probabilities(values):
+        return PROBABILITIES
+    if _are_percentages(values):
+        return PERCENTAGES
+    if between_0_and_1(values):
+        return SIGMOIDS
+    return NEGATIVE_LOGS if values.min() >= 0 and _same_sums(np.exp(-values), 1, SUM_BOUND) else None
+
+
+def roughly_probabilities(values: Values) -> bool:
+    """As :func:`are_probabilities`, also if the values were rounded or small ones were set to 0."""
+    return between_0_and_1(values) and _same_sums(values, 1, _ROUGHLY)
 
 
 def are_probabilities(values: Values) -> bool:

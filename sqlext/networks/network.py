@@ -17,7 +17,7 @@ from sqlext.networks.sizes import free_shapes
 from sqlext.networks.wiring import Wiring
 
 # The endings of the names of tensors that reading adds; one of each at most, in this order from the last.
-_ADDED = ("_flat", "_pooled", "_copy", "_float")
+_ADDED = ("_flat", "_pooled", "_first", "_copy", "_float")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _name_in_file(model: onnx.ModelProto, name: str) -> str:
     """The name of a tensor before reading added nodes after it, which have the names of their outputs."""
     makers = {node.output[0]: node for node in model.graph.node}
     for ending in _ADDED:
-        if name.endswith(ending) and name in makers and makers[name].name == name:
+        if name.rstrip("_").endswith(ending) and name in makers and makers[name].name == name:
             name = str(makers[name].input[0])
     return name
 

@@ -12,6 +12,7 @@ from onnx import external_data_helper, inliner, numpy_helper
 from sqlext.errors import SqlExtError
 from sqlext.networks.library_text import checker_says
 from sqlext.networks.other_files import name_file, name_kind
+from sqlext.networks.subgraphs import all_graphs, captured, within
 
 OLDER = "export it with opset_version=17"
 
@@ -49,6 +50,8 @@ def tidy(model: onnx.ModelProto) -> None:
     """
     graph = model.graph
     constants = {tensor.name: tensor.name for tensor in graph.initializer}
+    # Names that are not inputs of these nodes; an Identity that computes one of them stays.
+    elsewhere = captured(graph.node) | {output.name for output in graph.output}
     nodes = []
     for node in graph.node:
         node.input[:] = [constants.get(name, name) for name in node.input]
@@ -57,7 +60,7 @@ def tidy(model: onnx.ModelProto) -> None:
             value.name = node.output[0]
             graph.initializer.append(value)
             constants[value.name] = value.name
-        elif node.op_type == "Identity" and node.input[0] in constants:
+        elif node.op_type == "Identity" and node.input[0] in constants and node.output[0] not in elsewhere:
             constants[node.output[0]] = node.input[0]
         else:
             nodes.append(node)
@@ -71,6 +74,20 @@ def tidy(model: onnx.ModelProto) -> None:
     for node in graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
+
+
+def refuse_training(model: onnx.ModelProto) -> None:
+    """Refuses what ONNX's checker accepts but a scoring engine must not run: operators in training mode of a tidy graph."""
+    switched_on = {t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.BOOL and _is_true(t)}
+    for node in model.graph.node:
+        mode = {a.name: a.i for a in node.attribute}.get("training_mode", 0)
+        drops = node.op_type == "Dropout" and not switched_on.isdisjoint(node.input[2:])
+        if (node.op_type == "BatchNormalization" and mode) or drops:
+            raise invalid(f"'{node.name}' is in training mode: call model.eval() before exporting")
+
+
+def _is_true(tensor: onnx.TensorProto) -> bool:
+    return bool(numpy_helper.to_array(tensor).all())
 
 
 def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
@@ -107,16 +124,12 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Every tensor of a network, wherever a path to another file could hide: also in attributes, subgraphs and functions."""
-    yield from _in_graph(model.graph)
-    for function in model.functions:
-        yield from _in_nodes(function.node)
-
-
-def _in_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    yield from _in_nodes(graph.node)
+    nodes = [node for function in model.functions for node in function.node]
+    yield from _in_nodes(nodes)
+    for graph in (*all_graphs(model.graph), *within(nodes)):
+        yield from graph.initializer
+        yield from _in_sparse(graph.sparse_initializer)
+        yield from _in_nodes(graph.node)
 
 
 def _in_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
@@ -124,12 +137,13 @@ def _in_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
         if attribute.HasField("t"):
             yield attribute.t
         yield from attribute.tensors
-        for sparse in ([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []) + list(
-            attribute.sparse_tensors
-        ):
-            yield from (sparse.values, sparse.indices)
-        for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-            yield from _in_graph(inner)
+        yield from _in_sparse([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else [])
+        yield from _in_sparse(attribute.sparse_tensors)
+
+
+def _in_sparse(sparse: Iterable[onnx.SparseTensorProto]) -> Iterator[onnx.TensorProto]:
+    for tensor in sparse:
+        yield from (tensor.values, tensor.indices)
 
 
 def external_files(file: Path) -> list[str]:
@@ -206,11 +220,7 @@ def _check_versions(model: onnx.ModelProto) -> None:
 
 
 def _check(model: onnx.ModelProto) -> None:
-    """Runs ONNX's checker, and refuses what it accepts but a scoring engine must not run."""
-    for node in model.graph.node:
-        training = {a.name: a.i for a in node.attribute}.get("training_mode", 0)
-        if node.op_type == "BatchNormalization" and training:
-            raise invalid(f"'{node.name}' is in training mode: call model.eval() before exporting")
+    """Runs ONNX's checker."""
     try:
         onnx.checker.check_model(model)
     except Exception as error:

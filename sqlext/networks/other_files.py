@@ -3,50 +3,42 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
 import zipfile
+from collections.abc import Iterable
+
+from sqlext.images import file_kinds
+from sqlext.images.file_kinds import DECODED, FILES, IMAGES, Kind
+from sqlext.text import parsed_json
 
 EXPORT_TORCH = "export the network with torch.onnx.export"
 EXPORT_TF = "convert it with tf2onnx (python -m tf2onnx.convert)"
 UNPACK = "unpack it and import the .onnx file in it"
 ORIGINAL = "import the ONNX file from which it was converted"
 
-# First bytes -> what the file is, and what to do.
-BEGINNINGS: dict[bytes, tuple[str, str]] = {
-    b"version https://git-lfs": ("a Git LFS pointer", "run 'git lfs pull' in its repository"),
-    b"/annex/objects/": ("a git-annex pointer", "run 'git annex get' in its repository"),
-    b"\x1f\x8b": ("a gzip archive", UNPACK),
-    b"BZh": ("a bzip2 archive", UNPACK),
-    b"\xfd7zXZ\x00": ("an xz archive", UNPACK),
-    b"\x28\xb5\x2f\xfd": ("a Zstandard archive", UNPACK),
-    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", UNPACK),
-    b"Rar!": ("a RAR archive", UNPACK),
-    b"\x89HDF": ("an HDF5 file, such as Keras's .h5", EXPORT_TF),
-    b"\x93NUMPY": ("a NumPy array (.npy)", "import the network, not its data"),
-    b"\xac\xed\x00\x05": ("a Java-serialized object", "save the network with saveModel and write FORMAT BIGDL"),
-    b"ptrt": ("a TensorRT engine", ORIGINAL),
-    b"ftrt": ("a TensorRT engine", ORIGINAL),
-    b"GGUF": ("a GGUF file of a language model", "import an image network"),
-    b"RKNN": ("an RKNN file", ORIGINAL),
-    b"7767517": ("an ncnn .param file", ORIGINAL),
-    b"\x12\x01\x00\x00\x00\x00\x00\x00": ("an MXNet .params file", "export the network with mxnet.onnx.export_model"),
-    b"PAR1": ("a Parquet file", "import the network, not its data"),
-    b"%PDF": ("a PDF document", "import the network itself"),
-    b"\xff\xd8\xff": ("a JPEG image", "import the network, not a picture"),
-    b"\x89PNG": ("a PNG image", "import the network, not a picture"),
-    b"GIF8": ("a GIF image", "import the network, not a picture"),
-    b"RIFF": ("a RIFF file, such as a WebP image", "import the network, not a picture"),
-    b"II*\x00": ("a TIFF image", "import the network, not a picture"),
-    b"MM\x00*": ("a TIFF image", "import the network, not a picture"),
-}
-# Marks at a fixed position.
-INSIDE: dict[tuple[int, bytes], tuple[str, str]] = {
-    (4, b"ORTM"): ("an ONNX Runtime file (.ort)", ORIGINAL),
-    (4, b"TFL3"): ("a TensorFlow Lite file (.tflite)", "convert it with tf2onnx (python -m tf2onnx.convert --tflite)"),
-    (4, b"ET12"): ("an ExecuTorch file (.pte)", EXPORT_TORCH),
-    (257, b"ustar"): ("a tar archive", UNPACK),
-}
+# What a file for IMPORT can be, other than the kinds of `images/file_kinds.py`, or with another advice.
+KINDS = (
+    Kind(0, b"version https://git-lfs", "a Git LFS pointer", "run 'git lfs pull' in its repository"),
+    Kind(0, b"/annex/objects/", "a git-annex pointer", "run 'git annex get' in its repository"),
+    Kind(0, b"\x89HDF", "an HDF5 file, such as Keras's .h5", EXPORT_TF),
+    Kind(0, b"\xac\xed\x00\x05", "a Java-serialized object", "save the network with saveModel and write FORMAT BIGDL"),
+    Kind(0, b"ptrt", "a TensorRT engine", ORIGINAL),
+    Kind(0, b"ftrt", "a TensorRT engine", ORIGINAL),
+    Kind(0, b"GGUF", "a GGUF file of a language model", "import an image network"),
+    Kind(0, b"RKNN", "an RKNN file", ORIGINAL),
+    Kind(0, b"7767517", "an ncnn .param file", ORIGINAL),
+    Kind(
+        0,
+        b"\x12\x01\x00\x00\x00\x00\x00\x00",
+        "an MXNet .params file",
+        "export the network with mxnet.onnx.export_model",
+    ),
+    Kind(4, b"ORTM", "an ONNX Runtime file (.ort)", ORIGINAL),
+    Kind(
+        4, b"TFL3", "a TensorFlow Lite file (.tflite)", "convert it with tf2onnx (python -m tf2onnx.convert --tflite)"
+    ),
+    Kind(4, b"ET12", "an ExecuTorch file (.pte)", EXPORT_TORCH),
+)
 # Words in the binary files of other frameworks. Their protobuf messages have no mark at the beginning.
 WORDS: dict[tuple[bytes, ...], tuple[str, str]] = {
     (b"com.intel.analytics.",): ("a BigDL definition", "write FORMAT BIGDL"),
@@ -100,19 +92,23 @@ def name_kind(data: bytes) -> str | None:
 
 def _marked(data: bytes) -> tuple[str, str] | None:
     """Kinds that have a mark at a fixed position."""
-    for start, kind in BEGINNINGS.items():
-        if data.startswith(start):
-            return kind
-    for (position, mark), kind in INSIDE.items():
-        if data[position : position + len(mark)] == mark:
-            return kind
+    if found := _of(KINDS, data):
+        return found.name, found.advice
     if data.startswith(b"PK\x03\x04"):
         return _zipped(data)
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return _pickled(data)
     if _is_safetensors(data):
         return "a safetensors file, which holds weights only", EXPORT_TORCH
+    if picture := _of((*DECODED, *IMAGES), data):
+        return f"a picture ({picture.name})", "import the network, not a picture"
+    if found := _of(FILES, data):
+        return found.name, UNPACK if found.advice == file_kinds.UNPACK else "import the network, not its data"
     return None
+
+
+def _of(kinds: Iterable[Kind], data: bytes) -> Kind | None:
+    return next((kind for kind in kinds if kind.begins(data)), None)
 
 
 def _zipped(data: bytes) -> tuple[str, str]:
@@ -163,8 +159,8 @@ def _text(data: bytes) -> tuple[str, str] | None:
 
 def _json(text: str) -> tuple[str, str]:
     try:
-        keys = set(json.loads(text))
-    except (ValueError, TypeError, RecursionError):
+        keys = set(parsed_json(text))
+    except (ValueError, TypeError):
         keys = set()
     if {"modelTopology", "weightsManifest"} & keys:
         return "a TensorFlow.js model", EXPORT_TF

@@ -5,14 +5,13 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto
 
-from sqlext.networks.contrib import CONTRIB
+from sqlext.networks.contrib import CONTRIB, operator
+from sqlext.networks.embedding import CLASSIFIERS, DENSE, SCALING, SELECTING, SHAPING, SQUASHING
 from sqlext.networks.onnx_file import invalid
 from sqlext.networks.quantised import parameters_of
 from sqlext.networks.wiring import Wiring, shown, sizes_of, types_of
 
 FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE}
-# Operators of ai.onnx.ml whose first output holds labels, and whose second output holds scores.
-CLASSIFIERS = {"LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier"}
 Types = dict[str, onnx.TypeProto.Tensor]
 
 
@@ -37,9 +36,6 @@ def choose_output(model: onnx.ModelProto, named: str | None) -> tuple[str, list[
     raise invalid(f"it has {len(outputs)} outputs ({listed}); name one: OPTIONS (output = '{proposed}'); {sizes}")
 
 
-_INTEGER_PRODUCTS = ("MatMulInteger", "ConvInteger")
-
-
 def _scores_behind(wiring: Wiring, types: Types, name: str) -> str | None:
     """The first tensor of decimal numbers, also 8-bit ones with a scale, on the way from an output to the input.
 
@@ -49,17 +45,33 @@ def _scores_behind(wiring: Wiring, types: Types, name: str) -> str | None:
     while current is not None and (node := wiring.producer.get(current)) is not None:
         if node.op_type in CLASSIFIERS:
             return str(node.output[1])
-        if node.op_type in _INTEGER_PRODUCTS:
-            return None  # scores without their scale
         known = types.get(current)
         is_map = node.op_type in ("ZipMap", "TopK")
         decimal = known is None or known.elem_type in FLOATS or parameters_of(wiring, current) is not None
         # The types of ONNX Runtime's own operators cannot be inferred; none of those in networks returns labels.
         if not is_map and (decimal or node.domain == CONTRIB):
-            return current
+            return _before_sorting(wiring, current)
+        if operator(node) in DENSE | {"Conv"}:
+            raise invalid(
+                f"'{current}' holds the whole numbers of the integer product '{node.name}' ({node.op_type}), and their scale "
+                "is unknown: export the network with the Mul that turns them into decimal numbers"
+            )
         current = next(iter(wiring.activations(node)), None)
     kind = types.get(current) if current else None
     return current if kind is not None and kind.elem_type in FLOATS else None
+
+
+def _before_sorting(wiring: Wiring, name: str) -> str:
+    """The scores in the order of the classes, if ``name`` is computed from the largest ones in the order of their size."""
+    current: str | None = name
+    while current is not None and (node := wiring.producer.get(current)) is not None:
+        if node.op_type == "TopK":
+            return str(node.input[0])
+        if operator(node) not in SHAPING | SCALING | SQUASHING | SELECTING:
+            break
+        carried = wiring.activations(node)
+        current = carried[0] if len(carried) == 1 else None
+    return name
 
 
 def _is_scores(types: Types, name: str) -> bool:
@@ -74,7 +86,7 @@ def _notes(outputs: list[str], behind: dict[str, str | None], found: str) -> lis
     if found in outputs:
         return [] if len(outputs) == 1 else [f"of its {len(outputs)} outputs, only '{found}' can hold the class scores"]
     output = next(name for name, tensor in behind.items() if tensor == found)
-    return [f"its output '{output}' holds labels; the class scores are in '{found}'"]
+    return [f"its output '{output}' holds labels or the largest scores; the class scores are in '{found}'"]
 
 
 def _shown(types: Types, name: str) -> str:

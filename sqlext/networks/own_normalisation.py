@@ -6,7 +6,7 @@ what is subtracted, whichever operators do it; and these numbers tell whether th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from sqlext.networks.sizes import LARGEST_SIDE
-from sqlext.networks.wiring import Wiring, reads
+from sqlext.networks.subgraphs import reads
+from sqlext.networks.wiring import Wiring
 
 DEFAULT_SIZE = 224
-ARITHMETIC = {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"}
+ARITHMETIC = {"Add", "Sub", "Mul", "Div", "Sum", "Neg", "BatchNormalization"}
 MOVING = {
     "Cast",
     "Clip",
@@ -27,6 +28,8 @@ MOVING = {
     "DequantizeLinear",
     "Gather",
     "Identity",
+    "Max",
+    "Min",
     "QuantizeLinear",
     "Reshape",
     "Slice",
@@ -35,6 +38,9 @@ MOVING = {
     "Transpose",
     "Unsqueeze",
 }
+# Operators that leave the middle of a picture of one colour as it is, or round it.
+UNCHANGING = {"Resize", "Upsample", "Pad", "AveragePool", "Dropout", "Round", "Floor", "Ceil"}
+_NEARLY = 0.02  # how far the range of a calibration may be from that of all pictures
 CAFFE = (103.9, 116.8, 123.7)  # ImageNet's means in the order blue, green, red
 UNIT = (1 / 255, 0.0, 1.0)
 SIGNED = (1 / 255, 0.5, 0.5)
@@ -53,7 +59,9 @@ class Expected:
 def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expected:
     """What the network's own normalisation expects, if it begins with one."""
     kinds, end = _first_operators(model.graph, source)
-    if not kinds or end is None or side > LARGEST_SIDE:
+    if not kinds:
+        return _quantised_range(Wiring(model.graph), source)
+    if end is None or side > LARGEST_SIDE:
         return Expected()
     measured = _measure(model, source, side, end)
     if measured is None:
@@ -76,6 +84,24 @@ def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expecte
     return Expected(values, f"it normalises pictures itself ({steps}) and takes values {words}")
 
 
+def _quantised_range(wiring: Wiring, source: str) -> Expected:
+    """What a network takes that begins with QuantizeLinear: its scale and zero point tell the range of the calibration."""
+    readers = wiring.readers.get(source, [])
+    if [node.op_type for node in readers] != ["QuantizeLinear"]:
+        return Expected()
+    scale, zero = [*(wiring.value(name) for name in readers[0].input[1:]), np.zeros(1, np.uint8)][:2]
+    if scale is None or zero is None or scale.size != 1 or zero.dtype not in (np.uint8, np.int8):
+        return Expected()
+    ends = np.iinfo(zero.dtype)
+    low, high = (float(scale.reshape(-1)[0]) * (end - int(zero.reshape(-1)[0])) for end in (ends.min, ends.max))
+    ranges = ((PIXELS, 0, 255, "0 to 255"), (UNIT, 0, 1, "0 to 1"), (SIGNED, -1, 1, "-1 to 1"))
+    for (factor, mean, std), least, most, words in ranges:
+        if max(abs(low - least), abs(high - most)) <= _NEARLY * most:
+            preprocessing = {"scale": factor, "mean": (mean,) * 3, "std": (std,) * 3}
+            return Expected(preprocessing, f"its first operator (QuantizeLinear) was made for values {words}")
+    return Expected()
+
+
 def _first_operators(graph: onnx.GraphProto, source: str) -> tuple[list[str], str | None]:
     """The arithmetic with which a graph begins, as long as it only computes with single pixels; and its only result."""
     wiring, reached, ends = Wiring(graph), {source}, set[str]()
@@ -85,12 +111,20 @@ def _first_operators(graph: onnx.GraphProto, source: str) -> tuple[list[str], st
         read = [name for name in reads(node) if name not in fixed]
         if not read:
             fixed.update(node.output)
-        elif node.op_type in ARITHMETIC | MOVING and reached.issuperset(read):
-            kinds += [node.op_type] if node.op_type in ARITHMETIC else []
+        elif (node.op_type in MOVING | UNCHANGING or _is_arithmetic(wiring, node)) and reached.issuperset(read):
+            kinds += [] if node.op_type in MOVING | UNCHANGING else [node.op_type]
             reached.update(node.output)
         elif node.op_type not in ("Shape", "Size"):
             ends.update(reached.intersection(read))
     return list(dict.fromkeys(kinds)), ends.pop() if len(ends) == 1 else None
+
+
+def _is_arithmetic(wiring: Wiring, node: onnx.NodeProto) -> bool:
+    """Whether an operator computes with single pixels: also a convolution of 1 x 1 with three outputs, as some write factors."""
+    if node.op_type != "Conv" or len(node.input) < 2:
+        return node.op_type in ARITHMETIC
+    weight = wiring.value(node.input[1])
+    return weight is not None and (weight.shape[0], *weight.shape[2:]) == (3, 1, 1)
 
 
 def _measure(model: onnx.ModelProto, source: str, side: int, end: str) -> tuple[Array, Array] | None:
@@ -120,13 +154,12 @@ def _factors(run: Callable[[Array], Array], largest: float) -> tuple[Array, Arra
 
 def _runner(model: onnx.ModelProto, source: str, side: int, end: str) -> Callable[[Array], Array]:
     """A function from a colour to the three numbers that the operators compute for the pixel in the middle."""
-    from onnx.reference import ReferenceEvaluator  # imports 300 modules
+    from sqlext.networks.reference import evaluator  # imports 300 modules
 
     needed = Wiring(model.graph).needed([end], source)
     first = [node for node in model.graph.node if node.output[0] in needed.produced]
     constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in needed.tensors}
-    rounded = {node.output[0] for node in first if node.op_type == "QuantizeLinear"}
-    nodes = [_unrounded(_neutral(node, constants), rounded) for node in first]
+    nodes = _for_one_colour([_neutral(node, constants) for node in first], constants.keys())
     graph = helper.make_graph(
         nodes,
         "first",
@@ -134,11 +167,11 @@ def _runner(model: onnx.ModelProto, source: str, side: int, end: str) -> Callabl
         [onnx.ValueInfoProto(name=end)],
         list(constants.values()),
     )
-    evaluator = ReferenceEvaluator(helper.make_model(graph, opset_imports=model.opset_import))
+    first_part = evaluator(helper.make_model(graph, opset_imports=model.opset_import))
 
     def run(colour: Array) -> Array:
         picture = np.broadcast_to(colour.astype(np.float32)[None, :, None, None], (1, 3, side, side))
-        outputs: Any = evaluator.run(None, {source: np.ascontiguousarray(picture)})
+        outputs: Any = first_part.run(None, {source: np.ascontiguousarray(picture)})
         result = outputs[0]
         if result.ndim != 4 or 3 not in (result.shape[1], result.shape[3]):
             raise ValueError("not a picture")
@@ -149,7 +182,7 @@ def _runner(model: onnx.ModelProto, source: str, side: int, end: str) -> Callabl
 
 
 def _neutral(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> onnx.NodeProto:
-    """A BatchNormalization with only its statistics, which tell what it was trained on; other nodes unchanged.
+    """The BatchNormalization with only its statistics, which tell what it was trained on.
 
     Its learned factors would hide that; but if the statistics are 0 and 1, the factors are all that it does.
     """
@@ -166,11 +199,21 @@ def _neutral(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> on
     return copy
 
 
-def _unrounded(node: onnx.NodeProto, rounded: set[str]) -> onnx.NodeProto:
-    """Without the rounding of a quantised network, which would hide by what numbers are multiplied."""
-    if node.op_type == "QuantizeLinear" or (node.op_type == "DequantizeLinear" and node.input[0] in rounded):
-        return helper.make_node("Identity", [node.input[0]], [node.output[0]])
-    return node
+def _for_one_colour(nodes: list[onnx.NodeProto], constants: Collection[str]) -> list[onnx.NodeProto]:
+    """The operators without those that change no picture of one colour, and without rounding to 8-bit numbers.
+
+    Rounding would make them differ from a normalisation. The input of QuantizeLinear stays as it is up to the
+    DequantizeLinear that restores it.
+    """
+    rounded, result = set[str](), []
+    for node in nodes:
+        restored = node.op_type == "DequantizeLinear" and node.input[0] in rounded
+        rounds = node.op_type == "QuantizeLinear" and node.input[0] not in constants
+        if rounds or (node.op_type != "DequantizeLinear" and not rounded.isdisjoint(node.input)):
+            rounded.update(node.output)
+        same = rounds or restored or node.op_type in UNCHANGING
+        result.append(helper.make_node("Identity", [node.input[0]], list(node.output)) if same else node)
+    return result
 
 
 def _range(centre: float, spread: float) -> tuple[tuple[float, float, float], str] | None:

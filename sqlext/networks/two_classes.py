@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from sqlext.networks.network import Network, described
+from sqlext.networks.wiring import free_name
 
 
 def with_two_classes(network: Network, *, logit: bool) -> Network:
@@ -19,7 +20,10 @@ def with_two_classes(network: Network, *, logit: bool) -> Network:
     model = onnx.ModelProto()
     model.CopyFrom(network.model)
     graph, output = model.graph, str(network.scores_name)
-    names = {part: f"{output}_{part}" for part in ("sigmoid", "minus_one", "one", "negative", "first", "both")}
+    names = {
+        part: free_name(graph, f"{output}_{part}")
+        for part in ("sigmoid", "minus_one", "one", "negative", "first", "both")
+    }
     second = names["sigmoid"] if logit else output
     if logit:
         graph.node.append(helper.make_node("Sigmoid", [output], [second], name=second))

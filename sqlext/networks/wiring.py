@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from sqlext.errors import nearest
 from sqlext.networks.contrib import for_sizes
 from sqlext.networks.library_text import where
 from sqlext.networks.onnx_file import invalid
+from sqlext.networks.subgraphs import reads
 
 # The sizes of a tensor, and those of all tensors by name; None: a free axis.
 Shape = list[int | None]
@@ -67,9 +68,28 @@ class Wiring:
         """The inputs of a node that carry the image."""
         return [name for name in reads(node) if name in self.carrying]
 
+    @cached_property
+    def readers(self) -> dict[str, list[onnx.NodeProto]]:
+        """For each tensor, the nodes that read it."""
+        found: dict[str, list[onnx.NodeProto]] = {}
+        for node in self.graph.node:
+            for name in dict.fromkeys(reads(node)):
+                found.setdefault(name, []).append(node)
+        return found
+
+    def around(self, name: str) -> list[onnx.NodeProto]:
+        """The node that computes a tensor, if any, and those that read it."""
+        maker = self.producer.get(name)
+        return ([maker] if maker is not None else []) + self.readers.get(name, [])
+
     def value(self, name: str) -> NDArray[Any] | None:
         """The value of a constant, or None if the tensor is not a constant of the file."""
-        return next((numpy_helper.to_array(t) for t in self.graph.initializer if t.name == name), None)
+        tensor = self._values.get(name)
+        return None if tensor is None else numpy_helper.to_array(tensor)
+
+    @cached_property
+    def _values(self) -> dict[str, onnx.TensorProto]:
+        return {tensor.name: tensor for tensor in self.graph.initializer}
 
     def needed(self, wanted: Iterable[str], source: str) -> Needed:
         """The tensors and nodes that are needed to compute ``wanted`` from ``source``."""
@@ -87,15 +107,13 @@ class Wiring:
         return found
 
 
-def reads(node: onnx.NodeProto) -> Iterator[str]:
-    """All names that a node reads, including those read inside the subgraphs of If and Loop."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-            inside = {name for inner in graph.node for name in inner.output} | {t.name for t in graph.initializer}
-            inside |= {value.name for value in graph.input}
-            yield from (name for inner in graph.node for name in reads(inner) if name not in inside)
-            yield from (value.name for value in graph.output if value.name not in inside)
+def free_name(graph: onnx.GraphProto, wanted: str) -> str:
+    """The name, with underscores after it if a tensor or a node already has it."""
+    taken = {name for node in graph.node for name in (*node.input, *node.output, node.name)}
+    taken |= {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    while wanted in taken:
+        wanted += "_"
+    return wanted
 
 
 def shapes_of(model: onnx.ModelProto) -> Shapes:

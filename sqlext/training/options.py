@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from sqlext.grammar import planned
 from sqlext.grammar.notes import RawOption
 from sqlext.grammar.options import MAX_INT, Option, boolean, choice, integer, number, text
 from sqlext.settings import duration_seconds
+from sqlext.text import parsed_json
 from sqlext.training.request import TrainRequest
 
 _WIDTH = re.compile(r"\d{1,10}", re.ASCII)
@@ -43,7 +43,7 @@ def _class_weights(value: Any) -> str | dict[str, float]:
     if str(value).strip().lower() == "auto":
         return "auto"
     try:
-        weights = json.loads(value)
+        weights = parsed_json(value)
         if not isinstance(weights, dict) or not weights:
             raise ValueError
         numbers = {str(label): number(0, above=True)(weight) for label, weight in weights.items()}

@@ -18,14 +18,14 @@ from PIL import Image
 
 from sqlext.bigdl.onnx_to_bigdl import forward
 from sqlext.engines import ENGINES, load_engine
-from sqlext.engines.base import Array
+from sqlext.engines.base import Array, Engine
 from sqlext.errors import SqlExtError
 from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.library_text import where
 from sqlext.networks.network import Network
 from sqlext.networks.scores import VALUE
 from sqlext.transfer.batch_check import mixing
-from sqlext.transfer.dispute import EXACT, Measure, agreeing, measure_of, where_they_part
+from sqlext.transfer.dispute import EXACT, Measure, agreeing, made_by, measure_of, where_they_part
 
 PICTURES = 6
 BIGDL_PICTURES = 2  # BigDL runs 6 pictures of 224 x 224 a second
@@ -60,12 +60,28 @@ class CheckResult:
         return f"{self.measure.name} relative differences on {PICTURES} pictures: {pairs} ({bound})"
 
 
+class Runs:
+    """The last network that each engine has run and its outputs, so that one IMPORT compiles and runs a network once."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[Network, Array, Engine, Outputs]] = {}
+
+    def run(self, name: str, network: Network, batch: Array) -> tuple[Engine, Outputs]:
+        """The engine with the network and its outputs for a batch."""
+        known = self._last.get(name)
+        if known is None or known[0] is not network or not np.array_equal(known[1], batch):
+            engine = load_engine(name, network.to_bytes())
+            self._last[name] = known = (network, batch, engine, engine.run(batch))
+        return known[2:]
+
+
 def check(
     network: Network,
     preprocessing: Preprocessing,
     convert: Callable[[], Any] | None = None,
     *,
     bigdl_reason: str | None = None,
+    runs: Runs | None = None,
 ) -> CheckResult:
     """Compares all engines on a fixed batch.
 
@@ -73,13 +89,14 @@ def check(
 
     :param convert: builds the network in the driver's JVM (``onnx_to_bigdl.convert``); None if BigDL cannot run it,
         for ``bigdl_reason``.
+    :param runs: what :func:`first_values` has run already.
     :raises SqlExtError: IMPORT_CHECK_FAILED if two engines differ and the reference implementation does not agree with
         one of them, if an output is constant or not finite, or if no engine can run the network.
     """
-    batch, measure = np.stack([tensor(picture, preprocessing) for picture in _fixed()]), measure_of(network)
+    batch, measure = _batch(preprocessing), measure_of(network)
     with ThreadPoolExecutor(1, "sqlext-check") as pool:
         # The conversion in the JVM uses only one core, so the Python engines compile and run at the same time.
-        running = pool.submit(_run, network, batch, measure)
+        running = pool.submit(_run, network, batch, measure, runs or Runs())
         in_bigdl = forward(convert(), batch[:BIGDL_PICTURES]) if convert else None
         engines, results = running.result()
     if in_bigdl is not None:
@@ -92,7 +109,7 @@ def check(
         _check_alive(network, name, outputs)
     dispute = _dispute(network, results, measure)
     if dispute is not None:
-        engines |= _judged_by_reference(network, dispute, results, batch[:1], measure)
+        engines |= _judged_by_reference(network, dispute, results, batch, measure)
         results = {name: outputs for name, outputs in results.items() if engines[name] is None}
         # The reference implementation is slow and judges one picture. It does not decide between engines that differ on another one.
         if (rest := _dispute(network, results, measure)) is not None:
@@ -106,19 +123,25 @@ def _fixed() -> list[Image.Image]:
     return pictures(PICTURES)
 
 
-def first_values(network: Network, preprocessing: Preprocessing) -> Array | None:
+def _batch(preprocessing: Preprocessing) -> Array:
+    return np.stack([tensor(picture, preprocessing) for picture in _fixed()])
+
+
+def first_values(network: Network, preprocessing: Preprocessing, runs: Runs) -> Array | None:
     """The last output for the pictures, from the first engine that can run the network; None if none can."""
-    batch = np.stack([tensor(picture, preprocessing) for picture in _fixed()])
+    batch = _batch(preprocessing)
     for name in reversed(ENGINES):  # onnxruntime compiles faster than OpenVINO
         try:
-            embedding, scores = load_engine(name, network.to_bytes()).run(batch)
+            _, (embedding, scores) = runs.run(name, network, batch)
         except Exception:  # noqa: S112 - the engine cannot load or run the network; the check says why
             continue
         return embedding if scores is None else scores
     return None
 
 
-def _run(network: Network, batch: Array, measure: Measure) -> tuple[dict[str, str | None], dict[str, Outputs]]:
+def _run(
+    network: Network, batch: Array, measure: Measure, runs: Runs
+) -> tuple[dict[str, str | None], dict[str, Outputs]]:
     """Runs the Python engines. Returns why each cannot run the network, or None, and the outputs of those that can.
 
     :raises SqlExtError: IMPORT_CHECK_FAILED if the pictures of a batch influence each other.
@@ -127,8 +150,7 @@ def _run(network: Network, batch: Array, measure: Measure) -> tuple[dict[str, st
     results: dict[str, Outputs] = {}
     for name in ENGINES:
         try:
-            engine = load_engine(name, network.to_bytes())
-            outputs = engine.run(batch)
+            engine, outputs = runs.run(name, network, batch)
             mixed = mixing(network, name, engine, batch, outputs, measure)
         except SqlExtError as error:
             engines[name] = str(error.values.get("reason", error))
@@ -155,7 +177,7 @@ class _Dispute:
     """Two engines that differ in an output."""
 
     engines: tuple[str, str]
-    output: str | None
+    output: str
     difference: float
 
 
@@ -176,15 +198,14 @@ def _judged_by_reference(
     :raises SqlExtError: IMPORT_CHECK_FAILED if the reference implementation agrees with no engine.
     """
     one, two = dispute.engines
-    parting = where_they_part(network, dispute.engines, batch, measure)
-    where = f"from {parting} on" if parting else f"in '{dispute.output}'"
-    right = agreeing(network, results, batch, measure)
-    if right and not isinstance(right, str):
+    parting = where_they_part(network, dispute.engines, batch, measure) or made_by(network, dispute.output)
+    right = agreeing(network, results, batch[:1], measure)
+    if isinstance(right, list) and right:
         agree = f"{' and '.join(right)}, which {'agrees' if len(right) == 1 else 'agree'} with ONNX's reference implementation"
-        return {name: f"{where}, it differs from {agree}" for name in results if name not in right}
-    judge = f"cannot run the network ({right})" if right else "agrees with neither"
+        return {name: f"from {parting} on, it differs from {agree}" for name in results if name not in right}
+    judge = f"cannot run the network{right}" if isinstance(right, str) else "agrees with neither"
     raise _failed(
-        f"{one} and {two} differ{_by_how_much(dispute, measure)}, and first {where}; ONNX's reference implementation {judge}"
+        f"{one} and {two} differ{_by_how_much(dispute, measure)}; they part at {parting}; ONNX's reference implementation {judge}"
     )
 
 
@@ -192,10 +213,10 @@ def _by_how_much(dispute: _Dispute, measure: Measure) -> str:
     return f" by {dispute.difference:.2g} of the {measure.size} in '{dispute.output}' (bound {measure.bound:g})"
 
 
-def _pairs(network: Network, first: Outputs, second: Outputs) -> Iterator[tuple[str | None, Array, Array]]:
+def _pairs(network: Network, first: Outputs, second: Outputs) -> Iterator[tuple[str, Array, Array]]:
     """Yields each output's name and its values from both engines, for the pictures that both have run."""
     for name, a, b in zip((network.embedding_name, network.scores_name), first, second, strict=True):
-        if a is not None and b is not None:
+        if name is not None and a is not None and b is not None:
             both = min(len(a), len(b))
             yield name, a[:both], b[:both]
 

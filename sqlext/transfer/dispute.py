@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
-from onnx.reference import ReferenceEvaluator
 
 from sqlext.engines import ENGINES, load_engine
 from sqlext.engines.base import Array
 from sqlext.networks.contrib import is_quantised
+from sqlext.networks.library_text import where
 from sqlext.networks.network import Network
+from sqlext.networks.reference import evaluator
 from sqlext.networks.wiring import Wiring, types_of
 
 
@@ -82,21 +83,27 @@ def where_they_part(network: Network, engines: Sequence[str], batch: Array, meas
             wrong = middle
     if wrong >= len(names):
         return None
-    maker = Wiring(network.model.graph).producer[names[wrong]]
-    return Parting(names[wrong], maker.op_type)
+    return made_by(network, names[wrong])
+
+
+def made_by(network: Network, tensor: str) -> Parting:
+    """A tensor and the operator of the node that returns it."""
+    return Parting(tensor, Wiring(network.model.graph).producer[tensor].op_type)
 
 
 def agreeing(
     network: Network, results: Mapping[str, Sequence[Array | None]], batch: Array, measure: Measure
 ) -> list[str] | str:
-    """The engines whose outputs equal those of ONNX's reference implementation, or why it cannot run the network.
+    """The engines whose outputs equal those of ONNX's reference implementation.
+
+    A text: the implementation cannot run the network, and the text says at which node, if that is known.
 
     :param results: per engine, the outputs for pictures that start with those of ``batch``.
     """
     try:
-        outputs = ReferenceEvaluator(network.model).run(None, {network.input_name: batch})
+        outputs = evaluator(network.model).run(None, {network.input_name: batch})
     except Exception as error:  # it raises whatever an operator's Python code raises
-        return type(error).__name__
+        return where(error)
     references = [np.asarray(output, np.float32) for output in outputs]  # type: ignore[arg-type]
     return [
         engine

@@ -23,6 +23,7 @@ from sqlext.networks.graph import PRODUCER
 from sqlext.networks.head import Head
 from sqlext.networks.scores import VALUE
 from sqlext.networks.wiring import Wiring
+from sqlext.text import parsed_json
 
 EXPORT_KEY = "sqlext.export"
 PREPROCESSING_KEY = "sqlext.preprocessing"
@@ -62,11 +63,11 @@ class Described:
     def from_json(cls, text: str) -> Described | None:
         """Returns None if EXPORT did not write ``text``."""
         try:
-            values = json.loads(text)
+            values = parsed_json(text)
             labels = None if values["labels"] is None else tuple(str(label) for label in values["labels"])
             head = None if values["head"] is None else dict(values["head"])
             return cls(labels, dict(values["options"]), head, bool(values["regression"]))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             return None
 
 

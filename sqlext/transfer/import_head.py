@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from sqlext.bigdl.installed import missing
@@ -90,7 +91,6 @@ def _read(graph: GraphFile) -> tuple[Head, dict[str, Any]]:
 
 
 # Sub and Div (Add and Mul in BigDL's form), Gemm nodes with Relu between them; Cast stands between DOUBLE and FLOAT.
-_ATTRIBUTES = {"Gemm": {"transB": 1}}
 _OPERATORS = re.compile(r"((Sub Div|Add Mul)( Cast)? )?(Gemm Relu )*Gemm( Cast Add)?")
 
 
@@ -108,10 +108,9 @@ def _chain(graph: onnx.GraphProto) -> Head:
     scaling: list[Any] = []
     weights: list[Any] = []
     for node in graph.node:
-        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name != "to"}
-        if attributes != _ATTRIBUTES.get(node.op_type, {}):
-            raise ValueError("other attributes")
         constants = [arrays[name] for name in node.input[1:]]
+        if node.op_type == "Gemm":
+            constants[0] = _weight(node, constants[0])
         if node.op_type in ("Gemm", "Add") and weights:
             weights += constants
         elif node.op_type == "Gemm":
@@ -125,6 +124,17 @@ def _chain(graph: onnx.GraphProto) -> Head:
         if weight.ndim != 2 or bias.shape != weight.shape[:1]:
             raise ValueError("sizes")
     return Head(tuple(weights), *scaling)
+
+
+def _weight(gemm: onnx.NodeProto, weight: NDArray[Any]) -> NDArray[Any]:
+    """The weight of a layer as outputs x inputs, the form that EXPORT writes.
+
+    :raises ValueError: if the layer multiplies by anything else.
+    """
+    given = {a.name: helper.get_attribute_value(a) for a in gemm.attribute}
+    if given.get("transA", 0) or given.get("alpha", 1.0) != 1 or given.get("beta", 1.0) != 1:
+        raise ValueError("not a plain layer")
+    return weight if given.get("transB", 0) else weight.T
 
 
 def _write_bigdl(context: Context, head: Head, kind: str, folder: Path) -> None:

@@ -20,7 +20,7 @@ from sqlext.networks.network import Network
 from sqlext.networks.scores import VALUE
 from sqlext.progress import report
 from sqlext.sources import read_source
-from sqlext.transfer.check import CheckResult, first_values
+from sqlext.transfer.check import CheckResult, Runs, first_values
 from sqlext.transfer.formats.base import GraphFile, readable_format
 from sqlext.transfer.formats.onnx import SMALL
 from sqlext.transfer.import_head import read_head
@@ -99,7 +99,7 @@ def read_file(
     options = {**graph.options, **{k: v for k, v in request.options.items() if v is not None}}
     if graph.described is not None and graph.described.regression:
         options["scores"] = VALUE
-    size = options.get("image_size")
+    size, runs = options.get("image_size"), Runs()
 
     def read(*, classes: bool = False, embedding: str | None = None) -> Network:
         return read_network(
@@ -120,12 +120,12 @@ def read_file(
         return preprocessing
 
     def run(network: Network) -> Array | None:
-        return first_values(network, prepared(network))
+        return first_values(network, prepared(network), runs)
 
     given = Given(labels, options.get("scores"), options.get("embedding"), request.given.get("scores"))
     understood = understand(read, run, given)
     network = understood.network
-    return NetworkFile(graph.sha256, network, prepared(network), bool(graph.options)), understood
+    return NetworkFile(graph.sha256, network, prepared(network), bool(graph.options), runs), understood
 
 
 def _check_whole_numbers(network: Network, preprocessing: Preprocessing) -> None:

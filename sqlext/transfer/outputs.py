@@ -17,17 +17,19 @@ from sqlext.errors import SqlExtError
 from sqlext.networks.meaning import (
     DIRECTIONS,
     LOG_PROBABILITIES,
+    NEGATIVE_LOGS,
     PERCENTAGES,
     PROBABILITIES,
     SIGMOIDS,
     SUM_BOUND,
-    are_probabilities,
     between_0_and_1,
     meaning_of,
+    roughly_probabilities,
 )
 from sqlext.networks.network import Network, with_kind
 from sqlext.networks.scores import VALUE
 from sqlext.networks.two_classes import with_two_classes
+from sqlext.networks.wiring import Wiring
 
 Values = NDArray[np.float32]
 Labels = tuple[str, ...]
@@ -89,7 +91,7 @@ def understand(read: Reader, run: Callable[[Network], Values | None], given: Giv
 def _holds_scores(network: Network, values: Values | None) -> bool:
     """Whether an output before which no classifier was found still holds class scores."""
     known = network.meaning in (PROBABILITIES, SIGMOIDS, LOG_PROBABILITIES) or network.embedding_width == 1
-    return known or (values is not None and are_probabilities(values))
+    return known or (values is not None and roughly_probabilities(values))
 
 
 def _only_an_embedding(network: Network, other: str | None) -> Understood:
@@ -154,8 +156,8 @@ def _class_scores(output: _Output) -> _Decided:
         _check_logits(output)
     elif scores == "probabilities" and output.values is not None and not between_0_and_1(output.values):
         raise output.contradicts("'logits'", f"{output.name} {output.range}")
-    elif scores is None and output.meaning == PERCENTAGES:
-        raise _percentages(output)
+    elif scores is None and output.meaning in (PERCENTAGES, NEGATIVE_LOGS):
+        raise _reshaped_probabilities(output)
     kind = scores or ("probabilities" if output.meaning in (PROBABILITIES, SIGMOIDS) else "logits")
     independent = kind == "probabilities" and output.meaning != PROBABILITIES
     return with_kind(output.network, kind), kind, [_several_labels(output)] if independent else []
@@ -183,13 +185,20 @@ def _extremes(values: Values) -> tuple[float, float]:
     return float(sums.min()), float(sums.max())
 
 
-def _percentages(output: _Output) -> SqlExtError:
+def _reshaped_probabilities(output: _Output) -> SqlExtError:
+    """The error for values from which the probabilities follow only with what the graph did to them."""
     assert output.values is not None
-    total, graph = _extremes(output.values)[0], output.network.model.graph
-    maker = next(node for node in graph.node if node.output[0] == output.network.scores_in_file)
+    wiring = Wiring(output.network.model.graph)
+    maker = wiring.producer[str(output.network.scores_in_file)]
+    what = (
+        f"have the sum {_extremes(output.values)[0]:.6g} for each picture (bound {SUM_BOUND:g}), so they are probabilities "
+        "times a factor, or 1 minus probabilities"
+        if output.meaning == PERCENTAGES
+        else "are negative logarithms of probabilities: the largest belongs to the least probable class"
+    )
     reason = (
-        f"the values of {output.name} have the sum {total:.6g} for each picture (bound {SUM_BOUND:g}), so they are "
-        f"probabilities times a factor; name the tensor before the factor, such as OPTIONS (output = '{maker.input[0]}')"
+        f"the values of {output.name} {what}; name the tensor before that step, such as OPTIONS (output = "
+        f"'{wiring.activations(maker)[0]}')"
     )
     return SqlExtError("IMPORT_CHECK_FAILED", reason=reason)
 

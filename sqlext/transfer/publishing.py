@@ -19,19 +19,20 @@ from sqlext.errors import error_at
 from sqlext.images.preprocessing import Preprocessing
 from sqlext.networks.network import Network
 from sqlext.progress import report
-from sqlext.transfer.check import CheckResult, check
+from sqlext.transfer.check import CheckResult, Runs, check
 from sqlext.transfer.formats.base import FOLDER
 from sqlext.transfer.request import ImportRequest
 
 
 @dataclass(frozen=True)
 class NetworkFile:
-    """The network of a file; ``described``: the file itself says how to preprocess images."""
+    """The network of a file; ``described``: the file itself says how to preprocess images; ``runs``: what reading has run."""
 
     sha256: str
     network: Network
     preprocessing: Preprocessing
     described: bool
+    runs: Runs = field(default_factory=Runs, compare=False)
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def write_network(context: Context, file: NetworkFile, folder: Path) -> CheckRes
         onnx_to_bigdl.save(module, folder)
         return module
 
-    checked = check(file.network, file.preprocessing, None if reason else convert, bigdl_reason=reason)
+    checked = check(file.network, file.preprocessing, None if reason else convert, bigdl_reason=reason, runs=file.runs)
     (folder / NETWORK).write_bytes(file.network.to_bytes())
     return checked
 

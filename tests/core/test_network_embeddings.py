@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper, parser
 
-from sqlext.networks.embedding import find_embedding
+from sqlext.networks.embedding import find_embedding, limits_of
 from sqlext.networks.graph import read_network
 from sqlext.networks.wiring import Wiring
 from tests.core.test_network_outputs import BODY, MAPS, SOFTMAX, W9, f32, model, original, photographs, read, run
-from tests.support.small_networks import RESIDUAL
+from tests.support.small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build
 
 # End of the graph -> weights, and the tensor that the classifier reads, which may be of another shape.
 FOUND: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -64,11 +65,6 @@ FOUND: dict[str, tuple[str, dict[str, Any], str]] = {
     "1 x 1 convolution of pooled features": (MAPS + "pooled = GlobalAveragePool (h)\n l = Conv (pooled, wc, b4)\n q = Flatten (l)", {"wc": (7, 19, 1, 1)}, "pooled"),
     "convolution over the whole map": (MAPS + "l = Conv (h, wc, b4)\n q = Flatten (l)", {"wc": (7, 19, 8, 8)}, "h"),
     "averaged scores of a 1 x 1 convolution": (MAPS + "l = Conv (h, wc, b4)\n g2 = ReduceMean <axes = [2, 3], keepdims = 0> (l)\n q = Softmax (g2)", {"wc": (7, 19, 1, 1)}, "h"),
-    "product of maps with the channels last": (
-        MAPS + "hl = Transpose <perm = [0, 2, 3, 1]> (h)\n l = MatMul (hl, wm)\n g2 = ReduceMean <axes = [1, 2], keepdims = 0> (l)\n q = Softmax (g2)",
-        {"wm": (19, 7)},
-        "hl",
-    ),
     "one by one": (RESIDUAL + "tr = Transpose <perm = [1, 0]> (logits)\n q = Transpose <perm = [1, 0]> (tr)", {}, "features"),
     "batch normalisation before a softmax": (
         RESIDUAL + "n = BatchNormalization (logits, s7, h7, mean7, var7)\n q = Softmax (n)",
@@ -87,24 +83,9 @@ def test_the_embedding_is_what_the_classifier_reads(kind: str) -> None:
     wanted = original(file, batch, tensor)
     if tensor == "h":
         wanted = wanted.reshape(len(batch), 19, -1).mean(2)
-    if tensor == "hl":
-        wanted = wanted.reshape(len(batch), -1, 19).mean(1)
     assert embedding.shape == (len(batch), 19) and np.allclose(embedding, wanted, atol=1e-5)
     assert np.allclose(scores, original(file, batch), atol=1e-4)
     assert f"embedding = {tensor}" in said
-
-
-def test_a_search_has_an_end() -> None:
-    """Each stage doubles the paths and the sets of operators on them; a long chain is deeper than Python's stack."""
-    stages, name = [], "logits"
-    for i in range(24):
-        a, b = ("Neg", "Exp") if i % 2 else ("Log", "Reciprocal")
-        stages += [f"a{i} = {a} ({name})", f"b{i} = {b} ({name})", f"s{i} = Add (a{i}, b{i})"]
-        name = f"s{i}"
-    for nodes in (stages, [f"i{i} = Neg ({'logits' if i == 0 else f'i{i - 1}'})" for i in range(3000)]):
-        file = model(RESIDUAL + "\n".join(nodes), output=nodes[-1].split()[0])
-        wiring = Wiring(file.graph)
-        assert find_embedding(wiring, file.graph.output[0].name, {}) in (None, "features")
 
 
 # Networks whose output is an embedding, or the features of a hidden layer: there are no class scores.
@@ -183,3 +164,49 @@ def test_scores_with_axes_of_size_one(axes: list[int], width: int) -> None:
     network = read_network(file.SerializeToString())
     assert network.scores_width == width
     assert np.allclose(run(network, batch)[1], original(file, batch), atol=1e-6)
+
+
+ML = (
+    BODY
+    + 'label, scored = ai.onnx.ml.LinearClassifier <coefficients = [{}], intercepts = [{}], classlabels_ints = [0, 1, 2], post_transform = "{}"> (features)\n q = {} (scored)'
+)
+
+
+@pytest.mark.parametrize(("transform", "end"), [("SOFTMAX", "Identity"), ("NONE", "Softmax"), ("NONE", "Identity")])
+def test_the_embedding_before_a_classifier_of_scikit_learn(transform: str, end: str) -> None:
+    numbers = ", ".join(f"{value:.3f}" for value in np.random.default_rng(4).standard_normal(57) * 3)
+    nodes = ML.format(numbers, "0.1, 0.2, 0.3", transform, end)
+    file, batch = build(nodes, RESIDUAL_WEIGHTS, output="q", domains=("ai.onnx.ml",)), photographs()
+    network, said = read(file)
+    embedding, scores = run(network, batch)
+    assert network.embedding_in_file == "features" and "returns the scores" not in said
+    assert np.allclose(embedding, original(file, batch, "features"), atol=1e-5)
+    right = original(file, batch)
+    assert np.allclose(scores, right, atol=1e-5)
+    is_softmax = transform == "SOFTMAX" or end == "Softmax"
+    assert network.scores_kind == ("probabilities" if is_softmax else "logits")
+
+
+def test_the_search_visits_each_tensor_a_few_times() -> None:
+    """A chain of 5000 joins of two paths has 2 ** 5000 paths, and a recursive search would exceed Python's stack."""
+    kinds = ("Relu", "Abs", "Softmax", "Tanh", "Sqrt", "Exp")
+    steps = ["j0 = Identity (logits)"]
+    for i in range(5000):
+        one, two = kinds[i % 6], kinds[(i // 6 + 1) % 6]
+        steps += [f"l{i} = {one} (j{i})", f"r{i} = {two} (j{i})", f"j{i + 1} = Add (l{i}, r{i})"]
+    text = f'<ir_version: 8, opset_import: ["": 17]> g (float[N, 3, 32, 32] x) => (float[N, 7] j5000) {{ {RESIDUAL} {chr(10).join(steps)} }}'
+    graph = parser.parse_model(text.replace("Abs", "Sigmoid")).graph
+    wiring = Wiring(graph)
+    wiring.constants |= set(RESIDUAL_WEIGHTS)
+    assert find_embedding(wiring, "j5000", {}, classes=True) == "features"
+
+
+@pytest.mark.parametrize("bound", ["nothing", "several"])
+def test_limits_that_are_not_one_number(bound: str) -> None:
+    """Such a Max is not a ReLU that would hide the classifier."""
+    values = {"nothing": np.zeros((0,), f32), "several": np.zeros((7,), f32)}
+    graph = model(RESIDUAL + "q = Max (logits, low)", {"low": f32(0)}).graph
+    next(t for t in graph.initializer if t.name == "low").CopyFrom(numpy_helper.from_array(values[bound], "low"))
+    assert limits_of(Wiring(graph), graph.node[-1]) == (None, None)
+    clip = helper.make_node("Clip", ["logits", "low", ""], ["q"])
+    assert limits_of(Wiring(graph), clip) == (None, None)

@@ -108,6 +108,15 @@ NORMALISING: dict[str, tuple[str, dict[str, Any], Array]] = {
     "blue first": ("y = Sub (x, m)", {"m": NCHW(CAFFE)}, PIXELS[:, ::-1]),
     "red first": ("y = Sub (x, m)", {"m": NCHW(CAFFE[::-1])}, PIXELS),
     "computed constants": ("u = Unsqueeze (m1, ax)\n s = Sub (x, u)\n w = Unsqueeze (d1, ax)\n y = Div (s, w)", {"m1": MEAN, "d1": STD, "ax": np.array([0, 2, 3])}, UNIT),
+    "resized first": ("r = Resize <mode = \"linear\"> (x, , scales)\n y = Div (r, sd)", {"scales": np.array([1, 1, 1, 1], np.float32), "sd": np.float32(255)}, PIXELS),
+    "padded first": ("r = Pad (x, ends)\n s = Div (r, sd)\n y = Sub (s, m)", {"ends": np.zeros(8, np.int64), "sd": np.float32(127.5), "m": ONE}, PIXELS),
+    "convolution per channel": ("y = Conv <group = 3> (x, k, m)", {"k": (1 / (255 * STD)).reshape(3, 1, 1, 1), "m": -MEAN / STD}, PIXELS),
+    "QuantizeLinear of 0 to 255": ("r = QuantizeLinear (x, sd, z)\n y = DequantizeLinear (r, sd, z)", {"sd": ONE, "z": np.uint8(0)}, PIXELS),
+    "QuantizeLinear of 0 to 1": ("r = QuantizeLinear (x, sd, z)\n y = DequantizeLinear (r, sd, z)", {"sd": np.float32(1 / 255), "z": np.int8(-128)}, UNIT),
+    "QuantizeLinear of normalised pictures": ("r = QuantizeLinear (x, sd, z)\n y = DequantizeLinear (r, sd, z)", {"sd": np.float32(0.0187), "z": np.uint8(114)}, DEFAULTS),
+    "Sum": ("y = Sum (x, m)", {"m": NCHW(-255 * MEAN)}, PIXELS),
+    "Dropout, Round": ("i = Dropout (x)\n r = Round (i)\n y = Div (r, sd)", {"sd": np.float32(255)}, PIXELS),
+    "Min and Max": ("r = Min (x, high)\n s = Max (r, zero)\n y = Div (s, high)", {"high": np.float32(255)}, PIXELS),
     "cut off at 1": ("r = Clip (x, zero, one)\n s = Sub (r, m)\n y = Div (s, sd)", {"one": ONE, "m": NCHW(MEAN), "sd": NCHW(STD)}, UNIT),
     "cut off at 255": ("r = Clip (x, zero, most)\n s = Sub (r, m)\n y = Div (s, sd)", {"most": np.float32(255), "m": NCHW(255 * MEAN), "sd": NCHW(255 * STD)}, PIXELS),
     "behind rounding, 0 to 1": (QDQ + "s = Sub (dx, m)\n y = Div (s, sd)", {"qs": np.float32(1 / 255), "m": NCHW(MEAN), "sd": NCHW(STD)}, UNIT),
@@ -363,7 +372,9 @@ def test_the_scores_behind_labels(which: str) -> None:
 def test_an_output_with_labels_can_be_named(name: str) -> None:
     read, _ = imported(with_labels("label zipmap"), output=name)
     assert read.scores_name == "prob"
-    assert read.input_spec.notes == (f"its output '{name}' holds labels; the class scores are in 'prob'",)
+    assert read.input_spec.notes == (
+        f"its output '{name}' holds labels or the largest scores; the class scores are in 'prob'",
+    )
 
 
 def test_several_outputs_are_listed_with_their_sizes() -> None:

@@ -52,12 +52,17 @@ def photographs(count: int = 4) -> Array:
     return np.stack([tensor(picture, SIZE) for picture in pictures(count)])
 
 
-def read(file: onnx.ModelProto, clauses: str = "", options: str = "") -> tuple[Network, str]:
-    """What IMPORT reads from the file, and what it says about it."""
+def read(
+    file: onnx.ModelProto, clauses: str = "", options: str = "", *, graph_options: dict[str, Any] | None = None
+) -> tuple[Network, str]:
+    """What IMPORT reads from the file, and what it says about it.
+
+    :param graph_options: what the file's metadata say.
+    """
     more = f", {options}" if options else ""
     statement = parse_statement(f"IMPORT MODEL m FROM 'x.onnx' FORMAT ONNX {clauses} OPTIONS (resize = 'none'{more})")
     assert isinstance(statement, ImportModel)
-    graph = GraphFile(file.SerializeToString(), "", None, None, {})
+    graph = GraphFile(file.SerializeToString(), "", None, None, graph_options or {})
     network_file, understood = read_file(graph, statement.request, statement.request.labels)
     said = [*understood.notes, *(f"{key} = {value}" for key, value in understood.assumed.items())]
     return network_file.network, "; ".join(said)
@@ -201,6 +206,47 @@ def test_percentages_are_refused_with_the_tensor_before_the_factor() -> None:
     assert network.scores_kind == "probabilities"
 
 
+@pytest.mark.parametrize(
+    ("end", "weights", "says"),
+    [
+        (
+            SOFTMAX + "q = Sub (one, soft)",
+            {"one": f32(1)},
+            r"have the sum 6 .* 1 minus probabilities.*\(output = 'soft'\)",
+        ),
+        (SOFTMAX + "q = Mul (half, soft)", {"half": f32(0.5)}, r"have the sum 0.5 .*\(output = 'soft'\)"),
+        ("ls = LogSoftmax (logits)\n q = Neg (ls)", {}, r"are negative logarithms of probabilities.*\(output = 'ls'\)"),
+    ],
+)
+def test_values_that_only_the_graph_turns_into_probabilities(end: str, weights: dict[str, Any], says: str) -> None:
+    """Their largest or their own values are not the scores."""
+    file = model(RESIDUAL + end, weights)
+    with pytest.raises(SqlExtError, match=says):
+        read(file)
+    tensor = says.split("'")[1]
+    rows = classified(read(file, options=f"output = '{tensor}'")[0], photographs(6))
+    right = softmax(original(file, photographs(6), "logits"))
+    assert np.allclose(list(rows.score), right.max(1), atol=1e-3)
+    assert list(rows.label) == [str(best) for best in right.argmax(1)]
+
+
+@pytest.mark.parametrize(
+    ("end", "weights"),
+    [
+        (SOFTMAX + "m1 = Mul (soft, th)\n r1 = Round (m1)\n q = Div (r1, th)", {"th": f32(1000)}),
+        (
+            SOFTMAX + "m1 = Greater (soft, least)\n q = Where (m1, soft, nothing)",
+            {"least": f32(1e-3), "nothing": f32(0)},
+        ),
+    ],
+)
+def test_rounded_probabilities(end: str, weights: dict[str, Any]) -> None:
+    file, batch = model(RESIDUAL + end, weights), photographs(6)
+    network, _ = read(file)
+    assert (network.scores_kind, network.embedding_in_file) == ("probabilities", "features")
+    assert np.allclose(list(classified(network, batch).score), original(file, batch).max(1), atol=1e-5)
+
+
 # --- one output -------------------------------------------------------------------------------------------------------
 
 
@@ -296,3 +342,30 @@ def test_independent_sigmoids_never_get_a_softmax(end: str, clauses: str) -> Non
     assert list(rows.label) == [str(best) for best in right.argmax(1)]
     assert "networks with several labels per picture are not supported" in said
     assert network.embedding_name == "features"
+
+
+SORTED = {
+    "values of TopK": RESIDUAL + "q, i = TopK <axis = 1> (logits, all)",
+    "softmax of TopK": RESIDUAL + "v, i = TopK <axis = 1> (logits, all)\n q = Softmax (v)",
+    "the largest of a TopK": RESIDUAL
+    + SOFTMAX
+    + "v, i = TopK <axis = 1> (soft, all)\n q = Slice (v, from0, to5, axis)",
+    "TopK of a softmax in percent": RESIDUAL
+    + SOFTMAX
+    + "v, i = TopK <axis = 1> (soft, all)\n p1 = Mul (v, hundred)\n q = Identity (p1)",
+}
+
+
+@pytest.mark.parametrize("kind", SORTED)
+def test_scores_that_are_sorted_are_taken_before_sorting(kind: str) -> None:
+    """The position of a sorted score is not that of its class."""
+    weights: dict[str, Any] = {"all": np.array([7]), "hundred": f32(100)}
+    weights |= {"from0": np.array([0]), "to5": np.array([5]), "axis": np.array([1])}
+    used = {name: value for name, value in weights.items() if name in SORTED[kind]}
+    file, batch = model(SORTED[kind], used), photographs(6)
+    network, _ = read(file)
+    assert any("the class scores are in '" in note for note in network.input_spec.notes)
+    logits = original(file, batch, "logits")
+    rows = classified(network, batch)
+    assert list(rows.label) == [str(best) for best in logits.argmax(1)]
+    assert np.allclose(list(rows.score), softmax(logits).max(1), atol=1e-3)

@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 
 from sqlext.engines.onnxruntime import onnxruntime
 from sqlext.errors import SqlExtError
-from sqlext.images.preprocessing import Preprocessing
+from sqlext.images.preprocessing import Preprocessing, tensor
 from sqlext.networks.graph import read_network
 from sqlext.networks.network import Network, load_network
-from sqlext.transfer.check import check, pictures
+from sqlext.transfer.check import Runs, check, first_values, pictures
 from sqlext.transfer.dispute import EXACT, agreeing
 from sqlext.transfer.formats.onnx import open_graph
 from tests.support.small_networks import RESIDUAL, RESIDUAL_WEIGHTS, build, residual, squeeze
@@ -143,7 +143,7 @@ def foreign(model: onnx.ModelProto) -> None:
 REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "empty": (b"", {}, "not an ONNX network"),
     "text": (b"name,label\nrose,1\n", {}, "not an ONNX network"),
-    "jpeg": (b"\xff\xd8\xff\xe0" + bytes(100), {}, "a JPEG image, not an ONNX network"),
+    "jpeg": (b"\xff\xd8\xff\xe0" + bytes(100), {}, r"a picture \(JPEG\), not an ONNX network"),
     "torch": (b"PK\x03\x04" + bytes(100), {}, "a zip archive, such as PyTorch's .pt"),
     "half a file": (residual()[: len(residual()) // 2], {}, "not an ONNX network"),
     "unknown operator": (residual().replace(b"Relu", b"Ralu"), {}, "ONNX's checker says: .*Ralu"),
@@ -312,7 +312,8 @@ def test_engines_that_disagree() -> None:
 def test_engines_that_disagree_about_what_the_reference_cannot_run() -> None:
     network = with_steps(POOL + "\n r = com.microsoft.Gelu (q)", "r")
     with pytest.raises(
-        SqlExtError, match=r"differ by .* in 'features' .*first from 'q' \(AveragePool\) on; .* cannot run"
+        SqlExtError,
+        match=r"differ by .* in 'features' .*; they part at 'q' \(AveragePool\); .* cannot run the network at an operator Gelu\.",
     ) as error:
         check(network, SIZE)
     assert error.value.error_class == "IMPORT_CHECK_FAILED"
@@ -385,3 +386,17 @@ def with_steps(steps: str, last: str = "q") -> Network:
 
 def test_a_squeezenet_passes() -> None:
     assert check(read_network(squeeze()), SIZE).differences["openvino, onnxruntime"] < 1e-5
+
+
+def test_a_network_is_compiled_once() -> None:
+    """The check uses what reading has run; another network or another preprocessing runs again."""
+    runs, network = Runs(), read_network(residual())
+    values = first_values(network, SIZE, runs)
+    assert values is not None
+    pixels = np.stack([tensor(picture, SIZE) for picture in pictures(6)])
+    engine, outputs = runs.run("onnxruntime", network, pixels)
+    assert outputs[1] is values
+    check(network, SIZE, runs=runs)
+    assert runs.run("onnxruntime", network, pixels)[0] is engine
+    assert runs.run("onnxruntime", network, pixels + 1)[0] is not engine
+    assert runs.run("onnxruntime", read_network(squeeze()), pixels)[0] is not engine

@@ -6,7 +6,6 @@ IMPORT copies it to this machine, compares it with its list and reads it only as
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from sqlext.catalog.publish import sha256
 from sqlext.errors import SqlExtError
 from sqlext.networks.head import Head
 from sqlext.networks.onnx_file import parse
+from sqlext.text import parsed_json
 from sqlext.transfer.formats import FORMATS
 from sqlext.transfer.formats.base import Exported
 from sqlext.transfer.formats.listing import BACKBONE, LISTING, MODEL, Listing, Part, Stored, damaged
@@ -65,9 +65,9 @@ class ExportFolder:
     def manifest(self, part: str) -> dict[str, Any]:
         """Returns the manifest of a part after comparing its list of files with the folder's list."""
         try:
-            manifest = json.loads(self.read(part, MANIFEST))
+            manifest = parsed_json(self.read(part, MANIFEST))
             listed = {name: str(file["sha256"]) for name, file in manifest["files"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise damaged(self.path, f"{part}/{MANIFEST} is not the manifest of a model") from None
         stored = {name: self.listing.files[f"{part}/{name}"].sha256 for name in self.files(part)}
         if listed != stored:

@@ -19,6 +19,7 @@ from typing import Any
 from sqlext.catalog.entry import FORMAT_VERSION
 from sqlext.catalog.layout import HISTORY, MANIFEST, release
 from sqlext.errors import SqlExtError
+from sqlext.text import parsed_json
 
 LISTING = "sqlext-export.json"
 MODEL, BACKBONE = "model", "backbone"
@@ -66,13 +67,13 @@ class Listing:
     def from_bytes(cls, data: bytes, path: str) -> Listing:
         """:raises SqlExtError: EXPORT_DAMAGED, MODEL_FORMAT_TOO_NEW."""
         try:
-            values = json.loads(data)
+            values = parsed_json(data)
             if values["sqlext_export"] > FORMAT_VERSION:
                 raise _too_new(path, values)
             files = {str(name): Stored(int(f["size"]), str(f["sha256"])) for name, f in values["files"].items()}
             backbone = _part(values["backbone"]) if values["backbone"] else None
             listing = cls(str(values["release"]), _part(values["model"]), backbone, files)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise damaged(path, f"its {LISTING} was not written by EXPORT MODEL") from None
         for name in files:
             _check_name(path, name)
@@ -89,8 +90,8 @@ def damaged(path: str, reason: str) -> SqlExtError:
 def is_listing(data: bytes) -> bool:
     """Whether EXPORT MODEL wrote this ``sqlext-export.json``."""
     try:
-        return "sqlext_export" in json.loads(data)
-    except (ValueError, TypeError, RecursionError):
+        return "sqlext_export" in parsed_json(data)
+    except (ValueError, TypeError):
         return False
 
 

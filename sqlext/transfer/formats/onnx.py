@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from sqlext.catalog.publish import sha256
 from sqlext.errors import SqlExtError
 from sqlext.networks.onnx_file import external_files, invalid
 from sqlext.spark.paths import local_file
+from sqlext.text import parsed_json
 from sqlext.transfer.formats.base import Exported, GraphFile
 from sqlext.transfer.graphs import EXPORT_KEY, PREPROCESSING_KEY, Described, graph_of, message, with_metadata
 
@@ -59,8 +59,8 @@ def _properties(data: bytes) -> dict[str, str]:
 def _preprocessing(properties: dict[str, str]) -> dict[str, Any]:
     """Returns the options under `sqlext.preprocessing` in the file; OPTIONS override them."""
     try:
-        found = json.loads(properties.get(PREPROCESSING_KEY, "{}"))
-    except (ValueError, RecursionError):
+        found = parsed_json(properties.get(PREPROCESSING_KEY, "{}"))
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 
