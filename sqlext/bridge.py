@@ -16,7 +16,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from py4j.java_gateway import JavaObject
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark import SparkContext
 from pyspark.errors import AnalysisException, ParseException, PySparkException, QueryExecutionException
 from pyspark.sql import SparkSession
@@ -24,7 +24,7 @@ from pyspark.sql import SparkSession
 from sqlext import did_you_mean, statements, udfs
 from sqlext.bigdl.training import on_epoch
 from sqlext.errors import SqlExtError
-from sqlext.spark.java_errors import sentence
+from sqlext.spark.java_errors import job_failure
 from sqlext.spark.read_errors import read_error
 
 logger = logging.getLogger("sqlext")
@@ -169,10 +169,15 @@ def _envelope(raised: BaseException) -> dict[str, Any]:
             "message": str(error),
         }
     if isinstance(error, PySparkException):
-        # Spark's message about a query that the statement ran; the log gets the whole exception.
-        return {"kind": "runtime", "message": f"{_first_lines(str(error))} {_logged(error)}"}
+        # The log gets the whole exception.
+        return {"kind": "runtime", "message": f"A job of the statement failed: {job_failure(error)} {_logged(error)}"}
     if isinstance(error, Py4JJavaError):
-        return {"kind": "runtime", "message": f"{sentence(error)} {_logged(error)}"}
+        return {"kind": "runtime", "message": f"A job of the statement failed: {job_failure(error)} {_logged(error)}"}
+    if isinstance(error, Py4JNetworkError):
+        return {
+            "kind": "runtime",
+            "message": f"The connection to Spark's JVM was lost. Run the statement again. {_logged(error)}",
+        }
     return {"kind": "runtime", "message": f"{type(error).__name__}: {_first_lines(str(error))} {_logged(error)}"}
 
 

@@ -188,9 +188,8 @@ _TRIM = "rtrim"
 
 def label_in(frame: DataFrame, label: ColumnOf) -> ColumnOf:
     """The same label column in another source, where it may be a CHAR(n) although it is none here, or the other way round."""
-    stored = label.sql[len(_TRIM) + 1 : -1] if label.padded else label.sql
-    field = frame.select(F.expr(stored)).schema.fields[0]
-    return _unpadded(replace(label, sql=stored, padded=is_padded(field)))
+    field = frame.select(F.expr(label.name.sql)).schema.fields[0]
+    return _unpadded(replace(label, sql=label.name.sql, padded=is_padded(field)))
 
 
 def find_target(frame: DataFrame, target: Name, source: Source) -> ColumnOf:

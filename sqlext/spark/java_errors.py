@@ -34,6 +34,20 @@ def _chain(java: Any) -> Iterator[Cause]:
         java = java.getCause()
 
 
+def job_failure(error: BaseException) -> str:
+    """Why a job failed, without Spark's report: the message of the first cause, or what a Python UDF raised."""
+    cause = next((c for c in reversed(java_causes(error)) if c.message), Cause(type(error).__name__, str(error)))
+    before, _, traceback = _LOST_TASK.sub("", cause.message).partition("Traceback (most recent call last):")
+    raised = [line for line in traceback.splitlines() if line.strip() and not line.startswith((" ", "\t"))]
+    if raised:
+        return f"a Python UDF raised {raised[-1].strip()}"
+    return next((line.strip() for line in before.splitlines() if line.strip()), cause.name)
+
+
+# Spark's report of a failed job, up to the class and message of what failed in the task.
+_LOST_TASK = re.compile(r"^(?:\w+: )?Job aborted.*?(?:Lost task [^\n]*?\([^()\n]*\): |$)", re.DOTALL)
+
+
 def java_message(error: BaseException) -> str:
     """The message of an exception without its class and stack trace."""
     if isinstance(error, Py4JJavaError):

@@ -50,6 +50,8 @@ def read_error(error: BaseException) -> SqlExtError | None:
     if isinstance(error, AnalysisException) and "Path does not exist" not in str(error):
         return None  # about the statement, not about a file
     causes = java_causes(error)
+    if any(cause.name == "PythonException" for cause in causes):
+        return None  # of a UDF, whose own text may contain any of these words
     found = of_text("\n".join(f"{cause.name}: {cause.message}" for cause in causes))
     refusing = next((cause for cause in causes if is_refusal([cause])), None)
     if found is not None or refusing is None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from pyspark.errors import PythonException, QueryExecutionException
 
-from sqlext.spark.java_errors import Cause, is_refusal
-from sqlext.spark.read_errors import of_text
+from sqlext.spark.java_errors import Cause, is_refusal, job_failure
+from sqlext.spark.read_errors import of_text, read_error
 
 JOB = "SparkException: Job aborted due to stage failure: Task 0 in stage 4.0 failed 1 times, most recent failure: Lost task 0.0 in stage 4.0 (TID 5) (10.0.0.1 executor driver): "
 UPDATED = (
@@ -100,6 +101,29 @@ def test_other_errors_stay(text: str) -> None:
 
 def test_a_file_that_the_driver_cannot_write_is_not_the_source() -> None:
     assert of_text("FileNotFoundException: /data/board/events.out (No such file or directory)") is None
+
+
+def test_the_text_of_a_udf_is_not_looked_at() -> None:
+    udf = PythonException(
+        "Traceback (most recent call last):\n  File x\nKeyError: File /t/p does not exist; Permission denied\n"
+    )
+    assert read_error(udf) is None
+    assert (
+        read_error(QueryExecutionException(JOB + "FileNotFoundException: File does not exist: file:/t/p\n")) is not None
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        (JOB + "java.lang.ArithmeticException: divide by zero\n\tat org.x", "java.lang.ArithmeticException: divide by zero"),
+        ("divide by zero\n\tat org.x", "divide by zero"),
+        ("\n  An exception was thrown. Please see below.\nTraceback (most recent call last):\n  File\n    x\nKeyError: 'a'\n", "a Python UDF raised KeyError: 'a'"),
+        ("", "QueryExecutionException"),
+    ],
+)  # fmt: skip
+def test_why_a_job_failed(message: str, says: str) -> None:
+    assert job_failure(QueryExecutionException(message)) == says
 
 
 @pytest.mark.parametrize(
