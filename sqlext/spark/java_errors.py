@@ -37,15 +37,18 @@ def _chain(java: Any) -> Iterator[Cause]:
 def job_failure(error: BaseException) -> str:
     """Why a job failed, without Spark's report: the message of the first cause, or what a Python UDF raised."""
     cause = next((c for c in reversed(java_causes(error)) if c.message), Cause(type(error).__name__, str(error)))
-    before, _, traceback = _LOST_TASK.sub("", cause.message).partition("Traceback (most recent call last):")
-    raised = [line for line in traceback.splitlines() if line.strip() and not line.startswith((" ", "\t"))]
-    if raised:
+    message = _LOST_TASK.sub("", cause.message)
+    if raised := _RAISED.findall(message):
         return f"a Python UDF raised {raised[-1].strip()}"
-    return next((line.strip() for line in before.splitlines() if line.strip()), cause.name)
+    return next((line.strip() for line in message.splitlines() if line.strip()), cause.name)
 
 
-# Spark's report of a failed job, up to the class and message of what failed in the task.
-_LOST_TASK = re.compile(r"^(?:\w+: )?Job aborted.*?(?:Lost task [^\n]*?\([^()\n]*\): |$)", re.DOTALL)
+# Spark's report of a failed job, up to what failed: often the class and message of an exception in a task.
+_LOST_TASK = re.compile(
+    r"^(?:\w+: )?Job aborted(?: due to stage failure: |\.?\s*$)(?:[^\n]*?Lost task [^\n]*?\([^()\n]*\): )?"
+)
+# The line below the frames of a Python traceback. The exception's own text can have more lines.
+_RAISED = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)")
 
 
 def java_message(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import re
 from pyspark.errors import AnalysisException
 
 from sqlext.errors import SqlExtError
-from sqlext.spark.java_errors import is_refusal, java_causes
+from sqlext.spark.java_errors import Cause, is_refusal, java_causes
 
 # A path in a message: Hadoop's (file:/x, hdfs://host/x) or one of this machine (/x). It may contain blanks.
 _PATH = r"(?:[A-Za-z][\w.+-]*:)?/[^\n]*?"
@@ -49,14 +49,23 @@ def read_error(error: BaseException) -> SqlExtError | None:
     """
     if isinstance(error, AnalysisException) and "Path does not exist" not in str(error):
         return None  # about the statement, not about a file
-    causes = java_causes(error)
-    if any(cause.name == "PythonException" for cause in causes):
-        return None  # of a UDF, whose own text may contain any of these words
+    causes = _below_udfs(java_causes(error))
     found = of_text("\n".join(f"{cause.name}: {cause.message}" for cause in causes))
     refusing = next((cause for cause in causes if is_refusal([cause])), None)
     if found is not None or refusing is None:
         return found
     return SqlExtError("SOURCE_UNREADABLE", reason=refusing.message.split("\n", 1)[0])
+
+
+def _below_udfs(causes: list[Cause]) -> list[Cause]:
+    """The causes below the last one that quotes a UDF's exception, whose own text may contain any of these words.
+
+    Those are left which report that the rows for the UDF could not be read.
+    """
+    last = max(
+        (i for i, cause in enumerate(causes) if "PythonException" in f"{cause.name} {cause.message}"), default=-1
+    )
+    return causes[last + 1 :]
 
 
 def of_text(text: str) -> SqlExtError | None:

@@ -119,6 +119,8 @@ def test_the_text_of_a_udf_is_not_looked_at() -> None:
         (JOB + "java.lang.ArithmeticException: divide by zero\n\tat org.x", "java.lang.ArithmeticException: divide by zero"),
         ("divide by zero\n\tat org.x", "divide by zero"),
         ("\n  An exception was thrown. Please see below.\nTraceback (most recent call last):\n  File\n    x\nKeyError: 'a'\n", "a Python UDF raised KeyError: 'a'"),
+        ("Job aborted due to stage failure: Total size of serialized results is bigger than maxResultSize", "Total size of serialized results is bigger than maxResultSize"),
+        ("Traceback (most recent call last):\n  File\n    x\nValueError: first line\nsecond line\n", "a Python UDF raised ValueError: first line"),
         ("", "QueryExecutionException"),
     ],
 )  # fmt: skip
