@@ -9,6 +9,7 @@ object, and what would be accepted.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -345,8 +346,20 @@ def nearest(word: str, candidates: Iterable[str], limit: int = 5) -> str:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """Returns 'Did you mean x?' if one of ``known`` is close, otherwise ''."""
-    close = difflib.get_close_matches(word.lower(), [c.lower() for c in known], n=1, cutoff=0.6)
-    return f"Did you mean {next(c for c in known if c.lower() == close[0])}?" if close else ""
+    close = difflib.get_close_matches(_composed(word), map(_composed, known), n=1, cutoff=0.6)
+    if not close:
+        return ""
+    found = next(c for c in known if _composed(c) == close[0])
+    # An accent can be part of its letter or a character of its own; Spark compares characters.
+    same = found.lower() != word.lower() and close[0] == _composed(word)
+    return f"Did you mean {found}?{_LOOKS_THE_SAME if same else ''}"
+
+
+_LOOKS_THE_SAME = " It looks the same, but its accents are other characters; copy the name from this message."
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text.lower())
 
 
 def listed(known: Sequence[str], limit: int) -> str:

@@ -17,6 +17,7 @@ from pyspark.sql.types import (
     DayTimeIntervalType,
     NumericType,
     StringType,
+    StructType,
     TimestampNTZType,
     TimestampType,
 )
@@ -128,14 +129,44 @@ def find_column(frame: DataFrame, name: Name, source: Source) -> ColumnOf:
 
 
 def _dotted(frame: DataFrame, name: Name) -> str:
-    """What to write for a column with a dot in its name, if that is what ``name`` means; otherwise ''."""
-    meant = [c for c in frame.columns if len(name.parts) > 1 and c.lower() == name.plain.lower()]
-    return f"A name with a dot is written in back-ticks: {quote_if_needed(meant[0])}." if meant else ""
+    """What to write for a column, or a field of a struct column, with a dot in its name, if ``name`` means that; otherwise ''."""
+    for column in frame.schema.fields:
+        parts = _parts(column.name, column.dataType, name.plain.lower())
+        if parts and len(parts) < len(name.parts):
+            return f"A name with a dot is written in back-ticks: {Name(parts, 0)}."
+    return ""
+
+
+def _parts(name: str, kind: DataType, wanted: str) -> tuple[str, ...]:
+    """The name of a column or of a field below it whose text without back-ticks is ``wanted``, in lower case; () if none is."""
+    if name.lower() == wanted:
+        return (name,)
+    if isinstance(kind, StructType) and wanted.startswith(f"{name.lower()}."):
+        for field in kind.fields:
+            below = _parts(field.name, field.dataType, wanted[len(name.lower()) + 1 :])
+            if below:
+                return (name, *below)
+    return ()
 
 
 def folded(frame: DataFrame, name: str) -> str:
     """The same text for names that mean the same column of ``frame`` in its session."""
-    return name if frame.sparkSession.conf.get("spark.sql.caseSensitive") == "true" else name.lower()
+    # Spark reads TRUE and True, too, but returns the text that was set.
+    sensitive = str(frame.sparkSession.conf.get("spark.sql.caseSensitive")).strip().lower() == "true"
+    return name if sensitive else name.lower()
+
+
+def folded_parts(frame: DataFrame, name: Name) -> tuple[str, ...]:
+    """Like :func:`folded`; the column `s.c` is not the field c of the column s."""
+    return tuple(folded(frame, part) for part in name.parts)
+
+
+def recorded_name(frame: DataFrame, text: str, offset: int) -> Name:
+    """The name of a column in a manifest. Older versions recorded the column `PM2.5` without back-ticks."""
+    name, whole = Name.recorded(text, offset), Name((text,), offset)
+    columns = {folded(frame, column) for column in frame.columns}
+    older = folded(frame, text) in columns and folded(frame, name.parts[0]) not in columns
+    return whole if older and name.plain == text else name
 
 
 def refuse_ambiguous(frame: DataFrame, names: Sequence[str], source: Source, offset: int | None = None) -> None:

@@ -13,7 +13,7 @@ from sqlext.catalog.entry import ModelVersion, predicts_a_value
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
-from sqlext.sources import ColumnOf, find_column, find_label, folded, refuse_ambiguous
+from sqlext.sources import ColumnOf, find_column, find_label, folded_parts, recorded_name, refuse_ambiguous
 from sqlext.spark.labels import known_label_sql
 from sqlext.spark.types import is_array, is_image
 from sqlext.text import quote_if_needed
@@ -67,7 +67,7 @@ def compared_columns(frame: DataFrame, candidate: Candidate, source: Source, lab
     trained = manifest.get("target_column" if candidate.is_regressor else "label_column")
     if label is None and trained is None:
         raise SqlExtError("LABEL_NEEDED", model=model, offset=candidate.offset)
-    wanted = label or Name.recorded(str(trained), source.offset)
+    wanted = label or recorded_name(frame, str(trained), source.offset)
     if not candidate.is_regressor:
         answer = find_label(frame, wanted, source)
         return Compared(known_label_sql(answer.sql, answer.type, manifest), _features(frame, candidate, source, answer))
@@ -86,7 +86,7 @@ def _features(frame: DataFrame, candidate: Candidate, source: Source, answer: Co
     trained = candidate.input
     names = [c["name"] for c in trained.get("columns") or ()] or [name for name in [trained.get("column")] if name]
     try:
-        found = [find_column(frame, Name.recorded(name, source.offset), source) for name in names]
+        found = [find_column(frame, recorded_name(frame, name, source.offset), source) for name in names]
     except SqlExtError as error:
         if trained.get("kind") == "columns" or error.error_class == "AMBIGUOUS_COLUMN":
             raise
@@ -95,8 +95,8 @@ def _features(frame: DataFrame, candidate: Candidate, source: Source, answer: Co
 
 
 def _only_one(frame: DataFrame, candidate: Candidate, source: Source, answer: ColumnOf) -> ColumnOf:
-    known = folded(frame, answer.name.plain)
-    fields = [f for f in frame.schema.fields if folded(frame, f.name) != known]
+    known = folded_parts(frame, answer.name)
+    fields = [f for f in frame.schema.fields if folded_parts(frame, Name((f.name,), 0)) != known]
     for kind, fits in _kinds(candidate):
         found = [f.name for f in fields if fits(f.dataType)]
         if len(found) == 1:

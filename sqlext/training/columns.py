@@ -23,7 +23,7 @@ from pyspark.sql.types import (
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
-from sqlext.sources import ColumnOf, find_column, folded, refuse_ambiguous
+from sqlext.sources import ColumnOf, find_column, folded_parts, refuse_ambiguous
 from sqlext.spark.types import is_array, is_image, is_vector
 from sqlext.text import quote_if_needed
 
@@ -84,22 +84,23 @@ def find_features(frame: DataFrame, named: list[Name], others: list[Name], sourc
     :param others: the label first, then the columns of VALIDATE BY and GROUP.
     :raises SqlExtError: INVALID_FEATURES, FEATURES_NOT_CLEAR, COLUMN_NOT_FOUND.
     """
-    reserved = {folded(frame, name.plain) for name in others}
+    reserved = {folded_parts(frame, name) for name in others}
     columns = [find_column(frame, name, source) for name in named] if named else _by_rule(frame, reserved, source)
     for name, column in zip(named, columns, strict=False):
-        if folded(frame, name.plain) == folded(frame, others[0].plain):
+        if folded_parts(frame, name) == folded_parts(frame, others[0]):
             problem = "it is the column that the model predicts"
             raise SqlExtError("INVALID_FEATURES", column=column.text, problem=problem, offset=name.offset)
         _check_feature(name, column, single=len(named) == 1)
     _check_distinct(frame, named)
-    used = {folded(frame, name) for column in columns for name in (column.name.plain, column.name.parts[0])}
-    left_out = tuple(quote_if_needed(c) for c in frame.columns if folded(frame, c) not in reserved | used)
+    # A column of which a field is used is not left out.
+    used = {folded_parts(frame, column.name)[:1] for column in columns} | reserved
+    left_out = tuple(quote_if_needed(c) for c in frame.columns if folded_parts(frame, Name((c,), 0)) not in used)
     return Features(_kind(columns[0].type), tuple(columns), left_out)
 
 
 def _check_distinct(frame: DataFrame, named: list[Name]) -> None:
     for i, name in enumerate(named):
-        if folded(frame, name.plain) in {folded(frame, other.plain) for other in named[:i]}:
+        if folded_parts(frame, name) in {folded_parts(frame, other) for other in named[:i]}:
             problem = "FEATURES names it twice"
             raise SqlExtError("INVALID_FEATURES", column=name, problem=problem, offset=name.offset)
 
@@ -133,9 +134,9 @@ def _paths(column: str) -> str:
     )
 
 
-def _by_rule(frame: DataFrame, reserved: set[str], source: Source) -> list[ColumnOf]:
+def _by_rule(frame: DataFrame, reserved: set[tuple[str, ...]], source: Source) -> list[ColumnOf]:
     """The only image column, otherwise the only array or vector, otherwise all FLOAT, DOUBLE and DECIMAL columns."""
-    fields = [f for f in frame.schema.fields if folded(frame, f.name) not in reserved]
+    fields = [f for f in frame.schema.fields if folded_parts(frame, Name((f.name,), 0)) not in reserved]
 
     def fits_array(kind: DataType) -> bool:
         return is_array(kind) or is_vector(kind)

@@ -21,11 +21,10 @@ from sqlext.errors import SqlExtError
 from sqlext.evaluation.held_out import HeldOut, score
 from sqlext.evaluation.names import VALIDATION
 from sqlext.evaluation.quality import is_better, quality
-from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
 from sqlext.networks.head import TOO_LARGE, Head
 from sqlext.scoring.choose import choose_for_embedding
-from sqlext.sources import find_column
+from sqlext.sources import find_column, recorded_name
 from sqlext.spark.labels import has_instants
 from sqlext.training.columns import Features
 from sqlext.training.features import Embedder, feature_rows
@@ -139,7 +138,7 @@ def _features(plan: TrainPlan, manifest: dict[str, Any]) -> Features:
 
     names = [c["name"] for c in recorded.get("columns") or [{"name": recorded["column"]}]]
     source = Source(plan.source_text, plan.source_text, 0, is_query=False)
-    columns = [find_column(plan.source, Name.recorded(name, 0), source) for name in names]
+    columns = [find_column(plan.source, recorded_name(plan.source, name, 0), source) for name in names]
     return Features(recorded["kind"], tuple(columns))
 
 

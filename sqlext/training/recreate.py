@@ -84,7 +84,8 @@ def _features(written: TrainRequest, manifest: Mapping[str, Any]) -> list[str]:
         return [str(name) for name in written.features]
     recorded = manifest["input"]
     columns = [column["name"] for column in recorded.get("columns") or [{"name": recorded["column"]}]]
-    return [str(Name.recorded(column, 0)) for column in columns]
+    # The rule never chooses a field of a struct, so a dot belongs to the column's name, also if it was recorded without back-ticks.
+    return [quote_if_needed(Name.recorded(column, 0).plain) for column in columns]
 
 
 def _backbone(context: Context, version: ModelVersion, manifest: Mapping[str, Any]) -> str | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 
 import pytest
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Row, SparkSession
 
-from sqlext.errors import SqlExtError
+from sqlext.errors import SqlExtError, nearest
 from sqlext.grammar.notes import Name
+from sqlext.sources import recorded_name
 from sqlext.statements import parse_statement
 from sqlext.text import identifier, quote_if_needed
 from tests.support.results import one
@@ -135,6 +137,37 @@ def test_names_that_differ_in_case(names: SparkSession) -> None:
     names.catalog.dropTempView("cased")
 
 
+@pytest.mark.parametrize("value", ["TRUE", "True"])
+def test_case_sensitivity_that_is_set_in_capitals(names: SparkSession, value: str) -> None:
+    names.conf.set("spark.sql.caseSensitive", value)
+    try:
+        names.sql("CREATE TEMPORARY VIEW capitals AS SELECT f0 AS x, 16 - f0 AS X, y FROM plain")
+        row = one(names, f"TRAIN MODEL capitals FROM capitals TARGET x VALIDATE NONE {LAST}")
+        assert "features: X (left out: y)" in row.message
+    finally:
+        names.catalog.dropTempView("capitals")
+        names.conf.unset("spark.sql.caseSensitive")
+
+
+def test_a_column_with_a_dot_beside_a_field_of_a_struct(names: SparkSession) -> None:
+    source = "(SELECT named_struct('c', f0, 'a.b', f1) AS s, f2 AS `s.c`, y FROM plain)"
+    both = one(names, f"TRAIN MODEL nested FROM {source} FEATURES (s.c, `s.c`, s.`a.b`) LABEL y {LAST}")
+    alone = one(names, f"TRAIN MODEL nested_alone FROM {source} FEATURES (s.c) LABEL y {LAST}")
+    control = one(names, f"TRAIN MODEL unnested FROM plain FEATURES (f0, f2, f1) LABEL y {LAST}")
+    assert figures(both) == figures(control)
+    assert "left out: `s.c`" in alone.message
+    with pytest.raises(AnalysisException, match=r"A name with a dot is written in back-ticks: s\.`a\.b`\."):
+        names.sql(f"TRAIN MODEL wrong FROM {source} FEATURES (s.a.b) LABEL y")
+
+
+def test_names_that_an_older_version_recorded(names: SparkSession) -> None:
+    frame = names.sql("SELECT f0 AS `PM2.5`, f1 AS `s.c`, named_struct('c', f2) AS s FROM plain")
+    assert recorded_name(frame, "PM2.5", 0).parts == ("PM2.5",)
+    assert recorded_name(frame, "`PM2.5`", 0).parts == ("PM2.5",)
+    assert recorded_name(frame, "s.c", 0).parts == ("s", "c")  # what FEATURES (s.c) has always recorded
+    assert recorded_name(frame, "`s.c`", 0).parts == ("s.c",)
+
+
 def test_columns_of_the_same_name_beside_a_type_that_is_cast(names: SparkSession) -> None:
     source = "(SELECT p.f0, p.y, q.y, p.f1 AS z, make_ym_interval(1) AS i FROM plain p JOIN plain q ON p.f0 = q.f0)"
     with pytest.raises(AnalysisException, match=r"\[AMBIGUOUS_COLUMN\] Column y is ambiguous: .* has y twice"):
@@ -177,3 +210,18 @@ def test_digits_after_a_dot(name: str) -> None:
     for sql in (f"TRAIN MODEL m FROM t FEATURES (a, {name}) LABEL y", f"EVALUATE MODEL m FROM t LABEL {name}"):
         with pytest.raises(SqlExtError, match="is not a name; a name with a dot is written in back-ticks: "):
             parse_statement(sql)
+
+
+@pytest.mark.parametrize("name", ["é", "größe", "naïveté"])
+def test_accents_that_are_characters_of_their_own(name: str) -> None:
+    apart = unicodedata.normalize("NFD", name)
+    for given, known in ((name, apart), (apart, name)):
+        hint = nearest(identifier(given), [identifier(known), "id"])
+        assert hint.startswith(
+            f"Did you mean {identifier(known)}? It looks the same, but its accents are other characters"
+        )
+    assert nearest("groesse", ["grosse"]) == "Did you mean grosse?"
+
+
+def test_a_column_called_all_is_quoted() -> None:
+    assert quote_if_needed("ALL") == "`ALL`"
