@@ -21,10 +21,11 @@ NO_ACCENTS = (
 )
 
 
-def decoded(data: bytes, name: str) -> str:
+def decoded(data: bytes, name: str, first_line: int = 1) -> str:
     """The text of UTF-8 bytes, without a byte-order mark and with plain line ends.
 
     :param name: where the bytes come from, for the error.
+    :param first_line: the number of the first of these lines there, for the error.
     :raises click.UsageError: the bytes are not UTF-8; it names the line and what to do.
     """
     if mark := next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), None):
@@ -34,7 +35,7 @@ def decoded(data: bytes, name: str) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = first_line + data.count(b"\n", 0, error.start)
         found = f"line {line} has the byte 0x{data[error.start]:02x}"
         raise click.UsageError(f"{name} is not UTF-8: {found}; {_advice('ISO-8859-1')}") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")

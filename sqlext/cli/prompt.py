@@ -49,8 +49,8 @@ def leaves(text: str) -> bool:
 def _piped(source: BinaryIO) -> Iterator[str]:
     """Yields each statement as soon as it is complete, so that a program can wait for a result before it writes more."""
     text = ""
-    for line in source:
-        text += decoded(line, "standard input")
+    for number, line in enumerate(source, 1):
+        text += decoded(line, "standard input", number)
         if leaves(text):
             return
         if complete(text):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from pyspark.errors import ParseException
 from pyspark.sql import SparkSession
 
 from sqlext.cli.encoding import decoded
+from sqlext.cli.prompt import _piped
 from sqlext.cli.statements import complete, split
 from sqlext.errors import SqlExtError
 from sqlext.grammar.pasted import ZERO_WIDTH, plain_spaces
@@ -158,6 +160,11 @@ def test_files_in_other_encodings(data: bytes, says: str) -> None:
     with pytest.raises(click.UsageError) as caught:
         decoded(data, "q.sql")
     assert says in str(caught.value)
+
+
+def test_the_line_of_standard_input_is_named() -> None:
+    with pytest.raises(click.UsageError, match="standard input is not UTF-8: line 3 has the byte 0xe9"):
+        list(_piped(io.BytesIO("SELECT 1;\nSELECT 2;\nSELECT 'é';\n".encode("latin-1"))))
 
 
 def test_the_command_says_it_before_spark_starts(tmp_path: Path) -> None:
