@@ -113,7 +113,7 @@ class _Search:
         kind = operator(node)
         if kind in CLASSIFIERS:
             return inputs[0], []
-        if kind in DENSE and len(inputs) == 1 and self._are_scores(inputs[0]):
+        if kind in DENSE and len(inputs) == 1 and is_softmax(self.wiring, inputs[0]):  # it adds up groups of classes
             return None, [(inputs[0], passed)]
         if kind in DENSE or kind == "Conv":
             fits = self._is_dense(node, passed) if kind in DENSE else self._classifies(node, passed)
@@ -132,13 +132,6 @@ class _Search:
         """
         hidden = {_HIDDEN} if self._is_hidden(node, kind) else set[str]()
         return frozenset(hidden | ({_POOLED} if kind in POOLING else set()) | ({kind} if kind == "Relu" else set()))
-
-    def _are_scores(self, name: str) -> bool:
-        """Whether a tensor holds the result of a Softmax: a matrix after it adds up groups of classes."""
-        node = self.wiring.producer.get(name)
-        while node is not None and operator(node) in SHAPING:
-            node = self.wiring.producer.get(node.input[0])
-        return node is not None and operator(node) == "Softmax"
 
     def _joins(self, node: onnx.NodeProto, kind: str, inputs: list[str]) -> bool:
         """A product of two paths is a gate of a hidden layer (Swish), unless one path is the reciprocal of a sum."""
@@ -167,16 +160,29 @@ class _Search:
         return kernel == [1, 1] and _POOLED in passed and (self.classes or _HIDDEN not in passed)
 
     def _unquantised(self, name: str) -> str:
-        """The float tensor before it was rounded for an integer product, or cast to another type."""
+        """The float tensor before it was rounded for an integer product, cast to another type, or turned for a product W x."""
         node = self.wiring.producer.get(name)
-        while node is not None and (node.op_type in QUANTISING or _casts_from_float(node)):
+        while node is not None and (node.op_type in QUANTISING or _casts_from_float(node) or self._turns(node)):
             name = node.input[0]
             node = self.wiring.producer.get(name)
         return name
 
+    def _turns(self, node: onnx.NodeProto) -> bool:
+        """Whether an operator makes width x N of N x width."""
+        before, after = (self.shapes.get(name) or [1] for name in (node.input[0], node.output[0]))
+        return node.op_type == "Transpose" and before[0] is None and after[0] is not None
+
 
 def _casts_from_float(node: onnx.NodeProto) -> bool:
     return node.op_type == "Cast" and all(attribute.i != TensorProto.FLOAT for attribute in node.attribute)
+
+
+def is_softmax(wiring: Wiring, name: str) -> bool:
+    """Whether a tensor holds the result of a Softmax."""
+    node = wiring.producer.get(name)
+    while node is not None and operator(node) in SHAPING:
+        node = wiring.producer.get(node.input[0])
+    return node is not None and operator(node) == "Softmax"
 
 
 def limits_of(wiring: Wiring, node: onnx.NodeProto) -> tuple[float | None, float | None]:

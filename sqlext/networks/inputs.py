@@ -29,6 +29,7 @@ FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 FIRST, LAST = [0, 3, 1, 2], [0, 2, 3, 1]  # the permutations that put the channels first, and last
 WANTED = "not N x 3 x S x S (a batch of images)"
 # ONNX's names for how pictures are prepared, in the metadata of a file.
+_FORMAT, _RANGE, _GAMMA = "Image.BitmapPixelFormat", "Image.NominalPixelRange", "Image.ColorSpaceGamma"
 PIXEL_FORMATS = {"Bgr8": "bgr", "Rgb8": "rgb"}
 PIXEL_RANGES = {
     "NominalRange_0_255": (1.0, 0.0, 1.0),
@@ -217,21 +218,27 @@ def _adapted(model: onnx.ModelProto, source: str, last: bool, number: int) -> st
 
 def _expected(said: Expected, inside: Expected) -> Expected:
     """What the metadata say wins, key by key: a file may name the order of its colours only."""
-    if not said.preprocessing or inside.preprocessing.keys() <= said.preprocessing.keys():
-        return said if said.preprocessing else inside
-    notes = ", and ".join(filter(None, (said.note, inside.note)))
-    return Expected({**inside.preprocessing, **said.preprocessing}, notes)
+    complete = bool(said.preprocessing) and inside.preprocessing.keys() <= said.preprocessing.keys()
+    notes = filter(None, (said.note, "" if complete else inside.note))
+    return Expected({**inside.preprocessing, **said.preprocessing}, ", and ".join(notes))
 
 
 def _from_metadata(metadata: Mapping[str, str]) -> Expected:
     """How pictures are prepared, if the file says so under ONNX's own names for it."""
     values: dict[str, Any] = {}
-    if (color := PIXEL_FORMATS.get(metadata.get("Image.BitmapPixelFormat", ""))) is not None:
+    if (color := PIXEL_FORMATS.get(metadata.get(_FORMAT, ""))) is not None:
         values["color"] = color
-    if (numbers := PIXEL_RANGES.get(metadata.get("Image.NominalPixelRange", ""))) is not None:
+    if (numbers := PIXEL_RANGES.get(metadata.get(_RANGE, ""))) is not None:
         scale, mean, std = numbers
         values |= {"scale": scale, "mean": (mean,) * 3, "std": (std,) * 3}
-    return Expected(values, "its metadata says how pictures are prepared" if values else "")
+    known = {_FORMAT: [*PIXEL_FORMATS], _RANGE: [*PIXEL_RANGES], _GAMMA: ["SRGB"]}
+    others = [f"{key} = {metadata[key]}" for key, names in known.items() if metadata.get(key, names[0]) not in names]
+    notes = ["its metadata says how pictures are prepared"] if values else []
+    if others:
+        notes.append(
+            f"its metadata asks for {', '.join(others)}, which is not supported: check color, scale, mean and std"
+        )
+    return Expected(values, ", and ".join(notes))
 
 
 def _whole_numbers(number: int, found: Expected) -> Expected:

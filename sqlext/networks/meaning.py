@@ -57,6 +57,7 @@ _SQUASHED = {
     "LogSoftmax": LOG_PROBABILITIES,
     "Sigmoid": SIGMOIDS,
     "HardSigmoid": SIGMOIDS,
+    "Tanh": LOGITS,  # from -1 to 1, even if its values for a few pictures are positive
 }
 # What the scores of ai.onnx.ml's classifiers are after the transformation that they contain.
 _AFTER_CLASSIFIER = {"SOFTMAX": PROBABILITIES, "LOGISTIC": SIGMOIDS}

@@ -6,7 +6,7 @@ import onnx
 from onnx import TensorProto
 
 from sqlext.networks.contrib import CONTRIB, operator
-from sqlext.networks.embedding import CLASSIFIERS, DENSE, SCALING, SELECTING, SHAPING, SQUASHING
+from sqlext.networks.embedding import CLASSIFIERS, DENSE, SCALING, SELECTING, SHAPING, SQUASHING, is_softmax
 from sqlext.networks.onnx_file import invalid
 from sqlext.networks.quantised import parameters_of
 from sqlext.networks.wiring import Wiring, shown, sizes_of, types_of
@@ -50,7 +50,7 @@ def _scores_behind(wiring: Wiring, types: Types, name: str) -> str | None:
         decimal = known is None or known.elem_type in FLOATS or parameters_of(wiring, current) is not None
         # The types of ONNX Runtime's own operators cannot be inferred; none of those in networks returns labels.
         if not is_map and (decimal or node.domain == CONTRIB):
-            return _before_sorting(wiring, current)
+            return _before_sorting(wiring, types, current)
         if operator(node) in DENSE | {"Conv"}:
             raise invalid(
                 f"'{current}' holds the whole numbers of the integer product '{node.name}' ({node.op_type}), and their scale "
@@ -61,17 +61,22 @@ def _scores_behind(wiring: Wiring, types: Types, name: str) -> str | None:
     return current if kind is not None and kind.elem_type in FLOATS else None
 
 
-def _before_sorting(wiring: Wiring, name: str) -> str:
-    """The scores in the order of the classes, if ``name`` is computed from the largest ones in the order of their size."""
+def _before_sorting(wiring: Wiring, types: Types, name: str) -> str:
+    """The scores in the order of the classes, if ``name`` is computed from the largest ones or from labels."""
     current: str | None = name
     while current is not None and (node := wiring.producer.get(current)) is not None:
-        if node.op_type == "TopK":
+        if _selects_the_largest(wiring, node) and _is_scores(types, node.input[0]):
             return str(node.input[0])
         if operator(node) not in SHAPING | SCALING | SQUASHING | SELECTING:
             break
         carried = wiring.activations(node)
         current = carried[0] if len(carried) == 1 else None
     return name
+
+
+def _selects_the_largest(wiring: Wiring, node: onnx.NodeProto) -> bool:
+    """Whether an operator returns the best classes or their scores. The largest of other numbers can be a score itself."""
+    return node.op_type in ("TopK", "ArgMax") or (node.op_type == "ReduceMax" and is_softmax(wiring, node.input[0]))
 
 
 def _is_scores(types: Types, name: str) -> bool:

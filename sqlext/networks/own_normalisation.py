@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from sqlext.networks.embedding import limits_of
 from sqlext.networks.sizes import LARGEST_SIDE
 from sqlext.networks.subgraphs import reads
 from sqlext.networks.wiring import Wiring
@@ -38,6 +39,7 @@ MOVING = {
     "Transpose",
     "Unsqueeze",
 }
+REORDERING = {"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "DequantizeLinear"}
 # Operators that leave the middle of a picture of one colour as it is, or round it.
 UNCHANGING = {"Resize", "Upsample", "Pad", "AveragePool", "Dropout", "Round", "Floor", "Ceil"}
 _NEARLY = 0.02  # how far the range of a calibration may be from that of all pictures
@@ -60,7 +62,7 @@ def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expecte
     """What the network's own normalisation expects, if it begins with one."""
     kinds, end = _first_operators(model.graph, source)
     if not kinds:
-        return _quantised_range(Wiring(model.graph), source)
+        return _limits_of_values(Wiring(model.graph), source)
     if end is None or side > LARGEST_SIDE:
         return Expected()
     measured = _measure(model, source, side, end)
@@ -84,22 +86,38 @@ def normalised_inside(model: onnx.ModelProto, source: str, side: int) -> Expecte
     return Expected(values, f"it normalises pictures itself ({steps}) and takes values {words}")
 
 
-def _quantised_range(wiring: Wiring, source: str) -> Expected:
-    """What a network takes that begins with QuantizeLinear: its scale and zero point tell the range of the calibration."""
-    readers = wiring.readers.get(source, [])
-    if [node.op_type for node in readers] != ["QuantizeLinear"]:
-        return Expected()
-    scale, zero = [*(wiring.value(name) for name in readers[0].input[1:]), np.zeros(1, np.uint8)][:2]
-    if scale is None or zero is None or scale.size != 1 or zero.dtype not in (np.uint8, np.int8):
-        return Expected()
-    ends = np.iinfo(zero.dtype)
-    low, high = (float(scale.reshape(-1)[0]) * (end - int(zero.reshape(-1)[0])) for end in (ends.min, ends.max))
+def _limits_of_values(wiring: Wiring, source: str) -> Expected:
+    """What a network takes that only limits or quantises its values: the limits tell for which range it was made."""
+    name, kinds, low, high = source, list[str](), -np.inf, np.inf
+    while len(readers := [node for node in wiring.readers.get(name, []) if node.op_type not in ("Shape", "Size")]) == 1:
+        node, name = readers[0], readers[0].output[0]
+        if node.op_type not in REORDERING:
+            limits = _limits(wiring, node)
+            if limits is None:
+                break
+            kinds.append(node.op_type)
+            low, high = max(low, limits[0]), min(high, limits[1])
     ranges = ((PIXELS, 0, 255, "0 to 255"), (UNIT, 0, 1, "0 to 1"), (SIGNED, -1, 1, "-1 to 1"))
     for (factor, mean, std), least, most, words in ranges:
         if max(abs(low - least), abs(high - most)) <= _NEARLY * most:
             preprocessing = {"scale": factor, "mean": (mean,) * 3, "std": (std,) * 3}
-            return Expected(preprocessing, f"its first operator (QuantizeLinear) was made for values {words}")
+            steps = ", ".join(dict.fromkeys(kinds))
+            return Expected(preprocessing, f"it begins with {steps}, made for values {words}")
     return Expected()
+
+
+def _limits(wiring: Wiring, node: onnx.NodeProto) -> tuple[float, float] | None:
+    """The smallest and the largest value that an operator lets through; None for other operators."""
+    if node.op_type in ("Clip", "Max", "Min"):
+        low, high = limits_of(wiring, node)
+        return -np.inf if low is None else low, np.inf if high is None else high
+    if node.op_type != "QuantizeLinear":
+        return None
+    scale, zero = [*(wiring.value(name) for name in node.input[1:]), np.zeros(1, np.uint8)][:2]
+    if scale is None or zero is None or scale.size != 1 or zero.dtype not in (np.uint8, np.int8):
+        return None
+    ends, step = np.iinfo(zero.dtype), float(scale.reshape(-1)[0])
+    return step * (ends.min - int(zero.reshape(-1)[0])), step * (ends.max - int(zero.reshape(-1)[0]))
 
 
 def _first_operators(graph: onnx.GraphProto, source: str) -> tuple[list[str], str | None]:
@@ -120,11 +138,13 @@ def _first_operators(graph: onnx.GraphProto, source: str) -> tuple[list[str], st
 
 
 def _is_arithmetic(wiring: Wiring, node: onnx.NodeProto) -> bool:
-    """Whether an operator computes with single pixels: also a convolution of 1 x 1 with three outputs, as some write factors."""
-    if node.op_type != "Conv" or len(node.input) < 2:
+    """Whether an operator computes with single pixels: also a 1 x 1 convolution or a matrix with three outputs."""
+    if node.op_type not in ("Conv", "MatMul") or len(node.input) < 2:
         return node.op_type in ARITHMETIC
     weight = wiring.value(node.input[1])
-    return weight is not None and (weight.shape[0], *weight.shape[2:]) == (3, 1, 1)
+    if weight is None or node.op_type == "MatMul":
+        return weight is not None and weight.shape == (3, 3)
+    return (weight.shape[0], *weight.shape[2:]) == (3, 1, 1)
 
 
 def _measure(model: onnx.ModelProto, source: str, side: int, end: str) -> tuple[Array, Array] | None:

@@ -13,17 +13,21 @@ Outputs = tuple[Array, Array | None]
 
 
 def mixing(network: Network, name: str, engine: Engine, batch: Array, outputs: Outputs, measure: Measure) -> str | None:
-    """Says that the outputs of the last picture depend on the other pictures of ``batch``, if they do."""
-    for tensor, together, alone in zip(
-        (network.embedding_name, network.scores_name), outputs, engine.run(batch[-1:]), strict=True
-    ):
-        if together is None or alone is None:
-            continue
-        difference = measure.difference(together[-1:], alone, together)
-        if difference > measure.bound:
-            return (
-                f"'{tensor}' of a picture depends on the other pictures of its batch: alone and in a batch of {len(batch)} "
-                f"it differs by {difference:.2g} of the {measure.size} in {name}; export the network in evaluation mode "
-                "and with a free batch axis"
-            )
+    """Says that the outputs of the first or the last picture depend on the other pictures of ``batch``, if they do.
+
+    An operator that only reads later pictures, or only earlier ones, changes one of the two.
+    """
+    for picture in (slice(0, 1), slice(len(batch) - 1, None)):
+        for tensor, together, alone in zip(
+            (network.embedding_name, network.scores_name), outputs, engine.run(batch[picture]), strict=True
+        ):
+            if together is None or alone is None:
+                continue
+            difference = measure.difference(together[picture], alone, together)
+            if difference > measure.bound:
+                return (
+                    f"'{tensor}' of a picture depends on the other pictures of its batch: alone and in a batch of "
+                    f"{len(batch)} it differs by {difference:.2g} of the {measure.size} in {name}; export the network in "
+                    "evaluation mode and with a free batch axis"
+                )
     return None

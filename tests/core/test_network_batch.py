@@ -157,12 +157,16 @@ def test_a_batch_that_cannot_be_freed(steps: str, constants: dict[str, Any], say
     [
         "r = Flatten (pooled)\n m = ReduceMean <axes = [0], keepdims = 1> (r)\n features = Sub (r, m)",
         "r = Flatten (pooled)\n features = Softmax <axis = 0> (r)",
+        "r = Flatten (pooled)\n features = CumSum (r, none)",
+        "r = Flatten (pooled)\n features = CumSum <reverse = 1> (r, none)",
     ],
 )
 def test_a_network_that_mixes_the_pictures_of_a_batch(steps: str) -> None:
     """Its numbers would depend on which pictures happen to be scored together."""
     network = read_network(
-        build(RESIDUAL.replace(FLATTEN, steps), RESIDUAL_WEIGHTS, output="logits").SerializeToString()
+        build(
+            RESIDUAL.replace(FLATTEN, steps), {**RESIDUAL_WEIGHTS, "none": np.array(0)}, output="logits"
+        ).SerializeToString()
     )
     with pytest.raises(
         SqlExtError, match="'(features|logits)' of a picture depends on the other pictures of its batch"

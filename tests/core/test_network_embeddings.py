@@ -65,6 +65,8 @@ FOUND: dict[str, tuple[str, dict[str, Any], str]] = {
     "1 x 1 convolution of pooled features": (MAPS + "pooled = GlobalAveragePool (h)\n l = Conv (pooled, wc, b4)\n q = Flatten (l)", {"wc": (7, 19, 1, 1)}, "pooled"),
     "convolution over the whole map": (MAPS + "l = Conv (h, wc, b4)\n q = Flatten (l)", {"wc": (7, 19, 8, 8)}, "h"),
     "averaged scores of a 1 x 1 convolution": (MAPS + "l = Conv (h, wc, b4)\n g2 = ReduceMean <axes = [2, 3], keepdims = 0> (l)\n q = Softmax (g2)", {"wc": (7, 19, 1, 1)}, "h"),
+    "weight times features": (BODY + "ft = Transpose <perm = [1, 0]> (features)\n z = MatMul (w4, ft)\n q = Transpose <perm = [1, 0]> (z)", {}, "features"),
+    "features turned for Gemm": (BODY + "ft = Transpose <perm = [1, 0]> (features)\n q = Gemm <transA = 1, transB = 1> (ft, w4, b4)", {}, "features"),
     "one by one": (RESIDUAL + "tr = Transpose <perm = [1, 0]> (logits)\n q = Transpose <perm = [1, 0]> (tr)", {}, "features"),
     "batch normalisation before a softmax": (
         RESIDUAL + "n = BatchNormalization (logits, s7, h7, mean7, var7)\n q = Softmax (n)",

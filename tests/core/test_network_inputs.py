@@ -121,6 +121,11 @@ NORMALISING: dict[str, tuple[str, dict[str, Any], Array]] = {
     "cut off at 255": ("r = Clip (x, zero, most)\n s = Sub (r, m)\n y = Div (s, sd)", {"most": np.float32(255), "m": NCHW(255 * MEAN), "sd": NCHW(255 * STD)}, PIXELS),
     "behind rounding, 0 to 1": (QDQ + "s = Sub (dx, m)\n y = Div (s, sd)", {"qs": np.float32(1 / 255), "m": NCHW(MEAN), "sd": NCHW(STD)}, UNIT),
     "behind rounding, 0 to 255": (QDQ + "y = Sub (dx, m)", {"qs": np.float32(1), "m": NCHW(255 * MEAN)}, PIXELS),
+    "Clip to 0 to 255": ("y = Clip (x, zero, most)", {"most": np.float32(255)}, PIXELS),
+    "Clip to 0 to 1": ("y = Clip (x, zero, one)", {"one": ONE}, UNIT),
+    "Max and Min, -1 to 1": ("r = Max (x, least)\n y = Min (r, one)", {"least": -ONE, "one": ONE}, 2 * UNIT - 1),
+    "Cast and QuantizeLinear": ("r = Cast <to = 1> (x)\n qx = QuantizeLinear (r, qs)\n y = DequantizeLinear (qx, qs)", {"qs": ONE}, PIXELS),
+    "a diagonal matrix": (f"r = Transpose <perm = [0, 2, 3, 1]> (x)\n s = MatMul (r, k)\n y = {FIRST} (s)", {"k": np.eye(3, dtype=np.float32) / 255}, PIXELS),
     "swapped inside": ("s = Gather <axis = 1> (x, o)\n y = Sub (s, m)", {"o": np.array([2, 1, 0]), "m": NCHW(CAFFE)}, PIXELS),
 }  # fmt: skip
 # torchvision's Inception and GoogLeNet take the usual normalisation and change it channel by channel.
@@ -157,6 +162,34 @@ def test_metadata_about_pictures() -> None:
     read, scores = imported(model)
     assert np.abs(scores - original(model, PIXELS[:, ::-1].astype(np.float32))).max() < 1e-3
     assert read.input_spec.notes == ("its metadata says how pictures are prepared",)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("Image.NominalPixelRange", "NominalRange_16_235"),
+        ("Image.BitmapPixelFormat", "Gray8"),
+        ("Image.ColorSpaceGamma", "Linear"),
+    ],
+)
+def test_metadata_that_ask_for_something_else_are_said(key: str, value: str) -> None:
+    """Also if the network normalises its pictures itself."""
+    model = network("z = Sub (x, half)\n y = Div (z, half)", {"half": np.float32(127.5)})
+    helper.set_model_props(model, {key: value})
+    read, scores = imported(model)
+    assert np.abs(scores - original(model, PIXELS.astype(np.float32))).max() < 1e-3
+    assert read.input_spec.notes[0].startswith(
+        f"its metadata asks for {key} = {value}, which is not supported: check color, scale, mean and std, and it normalises"
+    )
+
+
+def test_channels_last_of_a_quantised_network() -> None:
+    steps = f"qx = QuantizeLinear (x, qs, qz)\n dx = DequantizeLinear (qx, qs, qz)\n y = {FIRST} (dx)"
+    model = network(steps, {"qs": np.float32(2 / 255), "qz": np.uint8(128)}, "float[N, 32, 32, 3] x")
+    read, scores = imported(model)
+    wanted = original(model, (2 * UNIT - 1).transpose(0, 2, 3, 1))
+    assert np.abs(scores - wanted).max() < 5e-3 * np.abs(wanted).max()
+    assert read.input_spec.notes[1] == "it begins with QuantizeLinear, made for values -1 to 1"
 
 
 def test_metadata_about_colours_only() -> None:

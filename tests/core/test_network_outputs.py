@@ -310,9 +310,21 @@ def test_one_logit_with_two_labels() -> None:
     assert "is the logit of 'dog'" in said
 
 
-@pytest.mark.parametrize("end", ["q = Tanh (z)", "q = Mul (z, two)"])
+@pytest.mark.parametrize("options", ["", "LABELS ('a', 'b', 'c', 'd', 'e', 'f', 'g')"])
+def test_the_largest_over_height_and_width_is_a_score(options: str) -> None:
+    """Scores per position, of which the largest counts, are not sorted classes."""
+    nodes = (
+        MAPS + "l = Conv (h, wc, b4)\n s1 = Softmax <axis = 1> (l)\n q = ReduceMax <axes = [2, 3], keepdims = 0> (s1)"
+    )
+    file, batch = model(nodes, {"wc": (7, 19, 1, 1)}), photographs()
+    network, _ = read(file, options)
+    assert np.allclose(run(network, batch)[-1], original(file, batch), atol=1e-5)
+
+
+@pytest.mark.parametrize("end", ["q = Tanh (z)", "q = Mul (z, two)", "a1 = Mul (z, tenth)\n a2 = Add (a1, one)\n q = Tanh (a2)"])  # fmt: skip
 def test_one_output_that_is_neither(end: str) -> None:
-    file = model(LOGIT + end, {**ONE, "two": f32(2)})
+    """The values of a Tanh can all be positive for the pictures of the check."""
+    file = model(LOGIT + end, {**ONE, "two": f32(2), "tenth": f32(0.1), "one": f32(1)})
     with pytest.raises(SqlExtError, match="not the probability of the second label"):
         read(file, CLASSES)
 
@@ -353,6 +365,9 @@ SORTED = {
     "TopK of a softmax in percent": RESIDUAL
     + SOFTMAX
     + "v, i = TopK <axis = 1> (soft, all)\n p1 = Mul (v, hundred)\n q = Identity (p1)",
+    "the largest of a softmax": RESIDUAL + SOFTMAX + "q = ReduceMax <axes = [1]> (soft)",
+    "the largest of a softmax without an axis": RESIDUAL + SOFTMAX + "q = ReduceMax <axes = [1], keepdims = 0> (soft)",
+    "the best class as a decimal number": RESIDUAL + "best = ArgMax <axis = 1> (logits)\n q = Cast <to = 1> (best)",
 }
 
 
