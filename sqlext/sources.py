@@ -125,7 +125,20 @@ def find_column(frame: DataFrame, name: Name, source: Source) -> ColumnOf:
         refuse_ambiguous(frame, [name.plain, name.parts[0], name.parts[-1]], source, name.offset)
         hint = _dotted(frame, name) or nearest(str(name), map(quote_if_needed, frame.columns), limit=20)
         raise SqlExtError("COLUMN_NOT_FOUND", column=name, source=source.text, hint=hint, offset=name.offset) from None
+    name = _without_table(frame, name)
     return ColumnOf(name, name.sql, field.dataType, is_padded(field))
+
+
+def _without_table(frame: DataFrame, name: Name) -> Name:
+    """``x`` for ``t.x``: both are the same column, and other sources have it, too."""
+    for start in range(len(name.parts) - 1, 0, -1):
+        rest = replace(name, parts=name.parts[start:])
+        try:
+            if frame.select(name.sql).sameSemantics(frame.select(rest.sql)):
+                return rest
+        except AnalysisException:
+            continue
+    return name
 
 
 def _dotted(frame: DataFrame, name: Name) -> str:
@@ -149,24 +162,25 @@ def _parts(name: str, kind: DataType, wanted: str) -> tuple[str, ...]:
     return ()
 
 
-def folded(frame: DataFrame, name: str) -> str:
-    """The same text for names that mean the same column of ``frame`` in its session."""
-    # Spark reads TRUE and True, too, but returns the text that was set.
+def folded(frame: DataFrame, *names: str) -> tuple[str, ...]:
+    """The same texts for names that mean the same column of ``frame`` in its session."""
+    # Read once for all names, because each reading is a call to the JVM. Spark reads TRUE and True, too, but returns the text that was set.
     sensitive = str(frame.sparkSession.conf.get("spark.sql.caseSensitive")).strip().lower() == "true"
-    return name if sensitive else name.lower()
+    return names if sensitive else tuple(name.lower() for name in names)
 
 
 def folded_parts(frame: DataFrame, name: Name) -> tuple[str, ...]:
     """Like :func:`folded`; the column `s.c` is not the field c of the column s."""
-    return tuple(folded(frame, part) for part in name.parts)
+    return folded(frame, *name.parts)
 
 
 def recorded_name(frame: DataFrame, text: str, offset: int) -> Name:
     """The name of a column in a manifest. Older versions recorded the column `PM2.5` without back-ticks."""
     name, whole = Name.recorded(text, offset), Name((text,), offset)
-    columns = {folded(frame, column) for column in frame.columns}
-    older = folded(frame, text) in columns and folded(frame, name.parts[0]) not in columns
-    return whole if older and name.plain == text else name
+    if len(name.parts) == 1:
+        return name
+    (known, first), columns = folded(frame, text, name.parts[0]), folded(frame, *frame.columns)
+    return whole if known in columns and first not in columns and name.plain == text else name
 
 
 def refuse_ambiguous(frame: DataFrame, names: Sequence[str], source: Source, offset: int | None = None) -> None:
@@ -174,8 +188,9 @@ def refuse_ambiguous(frame: DataFrame, names: Sequence[str], source: Source, off
 
     :raises SqlExtError: AMBIGUOUS_COLUMN for the first such name.
     """
-    for name in names:
-        same = [c for c in frame.columns if folded(frame, c) == folded(frame, name)]
+    columns = list(zip(frame.columns, folded(frame, *frame.columns), strict=True))
+    for name, key in zip(names, folded(frame, *names), strict=True):
+        same = [column for column, known in columns if known == key]
         if len(same) > 1:
             counted = f"{quote_if_needed(same[0])} {_TIMES.get(len(same), f'{len(same)} times')}"
             shown = counted if len(set(same)) == 1 else " and ".join(map(quote_if_needed, same))

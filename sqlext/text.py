@@ -9,7 +9,7 @@ from typing import Any
 
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 # Words that are values or begin an expression in Spark: alone, they do not read the column of that name.
-_NOT_NAMES = {"all", "true", "false", "null", "case", "not", "exists", "interval", "cast", "distinct"}
+_NOT_NAMES = {"all", "select", "true", "false", "null", "case", "not", "exists", "interval", "cast", "distinct"}
 
 
 def identifier(text: str) -> str:

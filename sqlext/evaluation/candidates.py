@@ -13,7 +13,7 @@ from sqlext.catalog.entry import ModelVersion, predicts_a_value
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
-from sqlext.sources import ColumnOf, find_column, find_label, folded_parts, recorded_name, refuse_ambiguous
+from sqlext.sources import ColumnOf, find_column, find_label, folded, folded_parts, recorded_name, refuse_ambiguous
 from sqlext.spark.labels import known_label_sql
 from sqlext.spark.types import is_array, is_image
 from sqlext.text import quote_if_needed
@@ -96,7 +96,8 @@ def _features(frame: DataFrame, candidate: Candidate, source: Source, answer: Co
 
 def _only_one(frame: DataFrame, candidate: Candidate, source: Source, answer: ColumnOf) -> ColumnOf:
     known = folded_parts(frame, answer.name)
-    fields = [f for f in frame.schema.fields if folded_parts(frame, Name((f.name,), 0)) != known]
+    named = zip(frame.schema.fields, folded(frame, *frame.columns), strict=True)
+    fields = [field for field, name in named if (name,) != known]
     for kind, fits in _kinds(candidate):
         found = [f.name for f in fields if fits(f.dataType)]
         if len(found) == 1:

@@ -30,7 +30,7 @@ class Name:
     def recorded(cls, text: str, offset: int) -> Name:
         """The reverse of ``str(name)``; text that cannot come from it is a single part."""
         parts = _PARTS.findall(text)
-        if ".".join(parts) != text:
+        if not parts or ".".join(parts) != text:
             return cls((text,), offset)
         return cls(tuple(p[1:-1].replace("``", "`") if p.startswith("`") else p for p in parts), offset)
 

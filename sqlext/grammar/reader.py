@@ -185,24 +185,30 @@ class TokenReader:
         offset, first, token = self.offset, self._index, self.peek()
         if token is not None and token.token_type in STRINGS:
             self._take_string(token)
-            # In a literal, back-ticks are only text: '`db`.`model`' must name the same model as 'db.model'.
-            parts = token.text.replace("`", "").split(".")
+            # Back-ticks are written as without the quotes: '`db`.`model`' names the same model as 'db.model'.
+            name = Name.recorded(token.text, offset)
         else:
             parts = [self.identifier(what)]
             while not self._at_fraction() and self.take("."):
                 parts.append(self.identifier(what))
-            self._refuse_digits_after_a_dot(parts, offset)
-        name = Name(tuple(parts), offset)
+            self._refuse_digits_after_a_dot(parts, first)
+            name = Name(tuple(parts), offset)
         self._note("name", name, first, what)
         return name
 
-    def _refuse_digits_after_a_dot(self, parts: list[str], offset: int) -> None:
+    def _refuse_digits_after_a_dot(self, parts: list[str], first: int) -> None:
         """:raises SqlExtError: SYNTAX_ERROR for a name such as PM2.5, which Spark reads as PM2 and the number .5."""
-        point, digits = self.peek(), self.peek(1)
-        if self._at_fraction() and point is not None and digits is not None and point.start == self.last_end:
-            name = self.sql[offset : digits.end + 1]
-            written = f"{'.'.join([*map(quote_if_needed, parts[:-1]), identifier(f'{parts[-1]}.{digits.text}')])}"
-            problem = f"{name} is not a name; a name with a dot is written in back-ticks: {written}."
+        # sqlglot reads x.1.mean as x and the word 1.mean, between which there is a dot.
+        words = self._tokens[first : self._index : 2]
+        broken = [i for i, word in enumerate(words) if "." in word.text and word.token_type not in _QUOTED]
+        point = self.peek()
+        if self._at_fraction() and point is not None and point.start == self.last_end:
+            self.skip()
+            parts, broken = [*parts, self.skip()], [*broken, len(parts)]
+        if broken:
+            offset, start = words[0].start, max(broken[0] - 1, 0)
+            written = ".".join([*map(quote_if_needed, parts[:start]), identifier(".".join(parts[start:]))])
+            problem = f"{self.sql[offset : self.last_end]} is not a name; a name with a dot is written in back-ticks: {written}."
             raise SqlExtError("SYNTAX_ERROR", problem=problem, offset=offset)
 
     def _at_fraction(self) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
@@ -67,13 +66,19 @@ def with_known_types(frame: DataFrame) -> DataFrame:
     unknown = [_has_unknown(kind) for _, kind in kinds]
     if not any(unknown):
         return frame
-    # By numbers, because several columns may have the same name.
-    numbered = frame.toDF(*map(str, range(len(kinds))))
     columns = [
-        (F.col(str(i)).cast("string") if bad else F.col(str(i))).alias(name)
-        for i, ((name, _), bad) in enumerate(zip(kinds, unknown, strict=True))
+        column.cast("string").alias(name) if bad else column
+        for column, (name, _), bad in zip(_columns(frame), kinds, unknown, strict=True)
     ]
-    return numbered.select(*columns)
+    return frame.select(*columns)
+
+
+def _columns(frame: DataFrame) -> list[Column]:
+    """The columns by their place, because several may have the same name."""
+    output = frame._jdf.queryExecution().analyzed().output()
+    jvm = frame.sparkSession._jvm
+    assert jvm is not None
+    return [Column(jvm.org.apache.spark.sql.Column(output.apply(i))) for i in range(output.size())]
 
 
 # The keys of Spark's JSON form of a type below which other types are.

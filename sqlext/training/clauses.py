@@ -293,7 +293,7 @@ def _tune(reader: TokenReader) -> Tune:
 
 def _tune_item(reader: TokenReader) -> TuneItem:
     offset = reader.offset
-    option = str(reader.name("an option")).lower()  # a key may be in quotes, as in OPTIONS
+    option = reader.name("an option").plain.lower()  # a key may be in quotes, as in OPTIONS
     kind = reader.need_any("IN or BETWEEN", "IN", "BETWEEN")
     value_offset = reader.offset
     if kind == "BETWEEN":

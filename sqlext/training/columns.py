@@ -23,7 +23,7 @@ from pyspark.sql.types import (
 from sqlext.errors import SqlExtError
 from sqlext.grammar.notes import Name
 from sqlext.grammar.reader import Source
-from sqlext.sources import ColumnOf, find_column, folded_parts, refuse_ambiguous
+from sqlext.sources import ColumnOf, find_column, folded, folded_parts, refuse_ambiguous
 from sqlext.spark.types import is_array, is_image, is_vector
 from sqlext.text import quote_if_needed
 
@@ -86,23 +86,25 @@ def find_features(frame: DataFrame, named: list[Name], others: list[Name], sourc
     """
     reserved = {folded_parts(frame, name) for name in others}
     columns = [find_column(frame, name, source) for name in named] if named else _by_rule(frame, reserved, source)
-    for name, column in zip(named, columns, strict=False):
-        if folded_parts(frame, name) == folded_parts(frame, others[0]):
-            problem = "it is the column that the model predicts"
-            raise SqlExtError("INVALID_FEATURES", column=column.text, problem=problem, offset=name.offset)
-        _check_feature(name, column, single=len(named) == 1)
-    _check_distinct(frame, named)
+    keys = [folded_parts(frame, column.name) for column in columns]
+    if named:
+        _check(columns, keys, folded_parts(frame, others[0]))
     # A column of which a field is used is not left out.
-    used = {folded_parts(frame, column.name)[:1] for column in columns} | reserved
-    left_out = tuple(quote_if_needed(c) for c in frame.columns if folded_parts(frame, Name((c,), 0)) not in used)
+    used = reserved | {key[:1] for key in keys}
+    known = zip(frame.columns, folded(frame, *frame.columns), strict=True)
+    left_out = tuple(quote_if_needed(name) for name, key in known if (key,) not in used)
     return Features(_kind(columns[0].type), tuple(columns), left_out)
 
 
-def _check_distinct(frame: DataFrame, named: list[Name]) -> None:
-    for i, name in enumerate(named):
-        if folded_parts(frame, name) in {folded_parts(frame, other) for other in named[:i]}:
-            problem = "FEATURES names it twice"
-            raise SqlExtError("INVALID_FEATURES", column=name, problem=problem, offset=name.offset)
+def _check(columns: list[ColumnOf], keys: list[tuple[str, ...]], predicted: tuple[str, ...]) -> None:
+    """:raises SqlExtError: INVALID_FEATURES for the first column that FEATURES must not name. Equal ``keys`` are equal columns."""
+    for i, (column, key) in enumerate(zip(columns, keys, strict=True)):
+        problem = "it is the column that the model predicts" if key == predicted else None
+        problem = problem or _unfit(column, single=len(columns) == 1)
+        if key in keys[:i]:
+            problem = problem or "FEATURES names it twice"
+        if problem:
+            raise SqlExtError("INVALID_FEATURES", column=column.text, problem=problem, offset=column.name.offset)
 
 
 def _kind(kind: DataType) -> str:
@@ -111,7 +113,8 @@ def _kind(kind: DataType) -> str:
     return "columns" if is_number(kind) else "array"
 
 
-def _check_feature(name: Name, column: ColumnOf, *, single: bool) -> None:
+def _unfit(column: ColumnOf, *, single: bool) -> str | None:
+    """Why the type of a column in FEATURES does not fit, or None."""
     kind = column.type
     problem = None
     if is_image(kind) and not single:
@@ -124,8 +127,7 @@ def _check_feature(name: Name, column: ColumnOf, *, single: bool) -> None:
         )
         if isinstance(kind, StringType):
             problem += f"; if it {_paths(column.text)}"
-    if problem:
-        raise SqlExtError("INVALID_FEATURES", column=column.text, problem=problem, offset=name.offset)
+    return problem
 
 
 def _paths(column: str) -> str:
@@ -136,7 +138,8 @@ def _paths(column: str) -> str:
 
 def _by_rule(frame: DataFrame, reserved: set[tuple[str, ...]], source: Source) -> list[ColumnOf]:
     """The only image column, otherwise the only array or vector, otherwise all FLOAT, DOUBLE and DECIMAL columns."""
-    fields = [f for f in frame.schema.fields if folded_parts(frame, Name((f.name,), 0)) not in reserved]
+    known = zip(frame.schema.fields, folded(frame, *frame.columns), strict=True)
+    fields = [field for field, key in known if (key,) not in reserved]
 
     def fits_array(kind: DataType) -> bool:
         return is_array(kind) or is_vector(kind)

@@ -146,7 +146,7 @@ def make_plan(context: Context, request: TrainRequest, name: ModelName, existing
     label = find(source, wanted, request.source)
     side = find_side(source, validation.column, request.source) if validation.column else None
     group = find_column(source, validation.group, request.source) if validation.group else None
-    others = [name for name in (wanted, validation.column, validation.group) if name is not None]
+    others = [column.name for column in (label, side, group) if column is not None]
     features = find_features(source, list(request.features), others, request.source)
     embedder = _embedder(context, request, features)
     options, start = resolve_defaults(request, embedded=embedder.backbone is not None), _start(context, request)

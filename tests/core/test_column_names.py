@@ -10,10 +10,13 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Row, SparkSession
 
 from sqlext.errors import SqlExtError, nearest
-from sqlext.grammar.notes import Name
+from sqlext.grammar.notes import Name, Part
+from sqlext.grammar.reader import TokenReader
+from sqlext.routing import route
 from sqlext.sources import recorded_name
-from sqlext.statements import parse_statement
+from sqlext.statements import parse_statement, read_statement
 from sqlext.text import identifier, quote_if_needed
+from tests.support.fixtures import accepted
 from tests.support.results import one
 
 ODD = ("PM2.5", "c d", "x\"y'z", "f(x), -1", "größe", "end ", "a`b", "true")
@@ -53,29 +56,34 @@ def figures(row: Row) -> tuple[object, ...]:
     return row.rows_trained, row.rows_validated, row.rows_skipped, row.metric_value, row.baseline_value
 
 
+CREATED = "CREATE MODEL {model} FEATURES ({features}) LABEL {label} VALIDATE BY {side} {last} AS SELECT * FROM {source}"
+TRAINED = "TRAIN MODEL {model} FROM {source} "
 TRAININGS = {
-    "FEATURES ({features}) LABEL {label} VALIDATE BY {side}": "by",
-    "FEATURES ({features}) LABEL {label} VALIDATE SPLIT 0.2 TEST 0.2 GROUP {group}": "grouped",
-    "FEATURES ({features}) TARGET {number} VALIDATE FROM {source}": "number",
-    "LABEL {label} TUNE (learning_rate IN (0.1, 0.3))": "tuned",
+    "created": CREATED,
+    "grouped": TRAINED + "FEATURES ({features}) LABEL {label} VALIDATE SPLIT 0.2 TEST 0.2 GROUP {group} {last}",
+    "number": TRAINED + "FEATURES ({features}) TARGET {number} VALIDATE FROM {source} {last}",
+    "tuned": TRAINED + "LABEL {label} TUNE (learning_rate IN (0.1, 0.3)) {last}",
 }
+NAMES = {
+    "odd": {"features": FEATURES, "label": identifier(LABEL), "group": identifier(GROUP), "side": identifier(SIDE),
+            "number": identifier(NUMBER)},
+    "plain": {"features": ", ".join(PLAIN), "label": "y", "group": "g", "side": "s", "number": "n"},
+}  # fmt: skip
+EVALUATION = (
+    f"EVALUATE MODEL m_odd VERSION 1 FROM (SELECT *, `{LABEL}` AS `{ANSWER}` FROM odd) LABEL {identifier(ANSWER)}"
+)
+
+
+def statement(name: str, source: str) -> str:
+    return TRAININGS[name].format(model=f"{name}_{source}", source=source, last=LAST, **NAMES[source])
 
 
 # One training has all the clauses that name columns in a split; `make test-slow` runs the others.
 @pytest.mark.parametrize(
-    "clauses", [pytest.param(c, marks=() if name == "grouped" else pytest.mark.slow) for c, name in TRAININGS.items()]
+    "name", [pytest.param(name, marks=() if name == "grouped" else pytest.mark.slow) for name in TRAININGS]
 )
-def test_training_gives_the_same_as_with_plain_names(names: SparkSession, clauses: str) -> None:
-    name = TRAININGS[clauses]
-    odd = clauses.format(
-        features=FEATURES, source="odd",
-        **{k: identifier(v) for k, v in (("label", LABEL), ("side", SIDE), ("group", GROUP), ("number", NUMBER))},
-    )  # fmt: skip
-    plain = clauses.format(features=", ".join(PLAIN), source="plain", label="y", side="s", group="g", number="n")
-    rows = [
-        one(names, f"TRAIN MODEL {name}_{source} FROM {source} {text} {LAST}")
-        for source, text in (("odd", odd), ("plain", plain))
-    ]
+def test_training_gives_the_same_as_with_plain_names(names: SparkSession, name: str) -> None:
+    rows = [one(names, statement(name, source)) for source in ("odd", "plain")]
     assert figures(rows[0]) == figures(rows[1])
     evaluated = [one(names, f"EVALUATE MODEL {name}_{source} FROM {source}").asDict() for source in ("odd", "plain")]
     assert evaluated[0]["rows_evaluated"] == 60
@@ -106,10 +114,7 @@ def test_everything_else_with_a_trained_version(names: SparkSession) -> None:
         )
     }
     assert len(set(map(tuple, scores.values()))) == 1
-    found = one(
-        names, f"EVALUATE MODEL m_odd VERSION 1 FROM (SELECT *, `{LABEL}` AS `{ANSWER}` FROM odd) LABEL `{ANSWER}`"
-    )
-    assert found.rows_evaluated == 60
+    assert one(names, EVALUATION).rows_evaluated == 60
     described = names.sql("DESCRIBE MODEL m_odd VERSION 1").collect()
     assert set(map(quote_if_needed, ODD)) <= {row[0] for row in described}
     assert "`PM2.5`" in names.sql("EXPLAIN TRAIN MODEL m_odd").collect()[0][0]
@@ -178,11 +183,37 @@ def test_columns_of_the_same_name_beside_a_type_that_is_cast(names: SparkSession
     assert one(names, f"TRAIN MODEL twice FROM {source} FEATURES (f0) TARGET z {LAST}").rows_trained > 0
 
 
+@pytest.mark.parametrize("more", ["", ", make_ym_interval(1) AS i"])
+def test_a_name_with_its_table_is_the_name_without_it(names: SparkSession, more: str) -> None:
+    names.sql(f"CREATE OR REPLACE TEMPORARY VIEW tab AS SELECT f0, f1, n{more} FROM plain")
+    wanted = one(names, f"TRAIN MODEL without_table FROM tab TARGET n {LAST}")
+    trained = one(names, f"TRAIN MODEL with_table FROM tab TARGET tab.n {LAST}")
+    assert "features: f0, f1" in trained.message
+    assert figures(trained) == figures(wanted)
+    assert one(names, "EVALUATE MODEL with_table FROM plain").rows_evaluated == 60
+    for clauses, says in (
+        ("FEATURES (n) TARGET tab.n", "Column n cannot be used as FEATURES: it is the column that"),
+        ("FEATURES (f0, tab.F0) TARGET n", "Column F0 cannot be used as FEATURES: FEATURES names it twice"),
+    ):
+        with pytest.raises(AnalysisException, match=says):
+            names.sql(f"TRAIN MODEL wrong FROM tab {clauses}")
+    names.catalog.dropTempView("tab")
+
+
+@pytest.mark.parametrize("word", ["true", "NULL", "case", "distinct", "all", "select", "interval", "date", "end"])
+def test_words_that_spark_reads_as_a_column(names: SparkSession, word: str) -> None:
+    written = quote_if_needed(word)
+    row = names.sql(f"SELECT {written}, ({written} IS NULL), double({written}) FROM (SELECT 7 AS `{word}`)").first()
+    assert row is not None
+    assert tuple(row) == (7, False, 7.0)
+
+
 @pytest.mark.parametrize(
     ("clauses", "says"),
     [
         ("FEATURES (PM2.5) LABEL y", "PM2.5 is not a name; a name with a dot is written in back-ticks: `PM2.5`."),
         ("FEATURES (f0) LABEL la.bel", "Column la.bel is not in odd. A name with a dot is written in back-ticks: `la.bel`."),
+        ("FEATURES ('PM2.5') LABEL `la.bel`", "Column PM2.`5` is not in odd. A name with a dot is written in back-ticks: `PM2.5`."),
         ("FEATURES (`c  d`) LABEL `la.bel`", "Column `c  d` is not in odd. Did you mean `c d`?"),
         ("FEATURES (`la.bel`) LABEL `la.bel`", "Column `la.bel` cannot be used as FEATURES: it is the column that"),
         ("FEATURES (`c d`, `C D`) LABEL `la.bel`", "Column `C D` cannot be used as FEATURES: FEATURES names it twice"),
@@ -208,11 +239,55 @@ def test_names_that_were_recorded_without_quotes() -> None:
     assert Name.recorded("a`b", 0).parts == ("a`b",)
 
 
-@pytest.mark.parametrize("name", ["PM2.5", "s.PM2.5", "x1.5e3"])
-def test_digits_after_a_dot(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("PM2.5", "`PM2.5`"),
+        ("s.PM2.5", "s.`PM2.5`"),
+        ("x1.5e3", "`x1.5e3`"),
+        ("v1.0.2", "`v1.0.2`"),
+        ("x.1.mean", "`x.1.mean`"),
+        ("PM2.5.avg", "`PM2.5.avg`"),
+    ],
+)
+def test_digits_after_a_dot(name: str, written: str) -> None:
     for sql in (f"TRAIN MODEL m FROM t FEATURES (a, {name}) LABEL y", f"EVALUATE MODEL m FROM t LABEL {name}"):
-        with pytest.raises(SqlExtError, match="is not a name; a name with a dot is written in back-ticks: "):
+        with pytest.raises(SqlExtError) as caught:
             parse_statement(sql)
+        problem = f"{name} is not a name; a name with a dot is written in back-ticks: {written}."
+        assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("literal", "parts"),
+    [("'`PM2.5`'", ("PM2.5",)), ("'s.`a b`'", ("s", "a b")), ("'c d'", ("c d",)), ("'a`b'", ("a`b",))],
+)
+def test_a_name_in_a_string(literal: str, parts: tuple[str, ...]) -> None:
+    assert [part.value.parts for _, _, part in columns_of(f"EVALUATE MODEL m FROM t LABEL {literal}")] == [parts]
+
+
+def columns_of(sql: str) -> list[tuple[str, str, Part]]:
+    """(statement, word before it, part) of each column or list of columns that a statement names."""
+    routed = route(sql)
+    if routed is None or routed.is_bare:  # a statement of Spark's
+        return []
+    reader, found = TokenReader(routed.sql), []
+    name = read_statement(reader).NAME
+    for group in reader.parts():
+        word = ""
+        for part in group:
+            word = part.value if part.kind == "word" else word
+            if part.kind == "columns" or part.what == "a column":
+                found.append((name, word, part))
+    return found
+
+
+def test_every_clause_that_names_columns_is_driven_here() -> None:
+    """A clause or statement that is added to the grammar, and to accepted.sql, needs a training or a query above."""
+    driven = [EVALUATION, *(statement(name, "odd") for name in TRAININGS)]
+    used, known = ([c for sql in texts for c in columns_of(sql)] for texts in (driven, [sql for sql, _ in accepted()]))
+    assert {word for _, word, _ in known} == {word for _, word, _ in used}
+    assert {name for name, _, _ in known} == {name for name, _, _ in used}
 
 
 @pytest.mark.parametrize("name", ["é", "größe", "naïveté"])
