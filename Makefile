@@ -31,7 +31,7 @@ test-fast: $(READY) jar  ## run the tests that need no Spark session
 test: $(READY) jar $(ARCHIVE)  ## run the tests of everything that a change can break, including the clients
 	$(PYTEST) tests -m "not slow"
 
-test-slow: $(READY) jar $(ARCHIVE)  ## run what test-all adds: more seeds, a second cluster, published photographs, other versions of sqlglot and protobuf
+test-slow: $(READY) jar $(ARCHIVE)  ## run what test-all adds: more seeds and types, a cluster, published photographs, other versions of sqlglot and protobuf
 	$(PYTEST) tests -m slow
 	@$(MAKE) --no-print-directory test-sqlglot test-protobuf
 

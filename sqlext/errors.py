@@ -355,7 +355,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f"Did you mean {found}?{_LOOKS_THE_SAME if same else ''}"
 
 
-_LOOKS_THE_SAME = " It looks the same, but its accents are other characters; copy the name from this message."
+_LOOKS_THE_SAME = " It looks the same, but its accents are encoded differently; copy the name from this message."
 
 
 def _composed(text: str) -> str:

@@ -17,7 +17,7 @@ _MARKS = {
 }
 NO_ACCENTS = (
     "the locale's character encoding is {encoding}, so that Java cannot open files whose names have letters such as é; "
-    "set LC_ALL=C.UTF-8 before you start it"
+    "set LC_ALL=C.UTF-8 before you start sqlext"
 )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sqlext.errors import SqlExtError
-from sqlext.grammar.pieces import pieces
+from sqlext.grammar.pieces import Piece, pieces
 
 # Invisible characters that Unicode does not count as white space: soft hyphen, zero-width spaces and joiners, marks of
 # direction, byte-order mark. Those that change the order of the text are not among them: they can hide what it says.
@@ -18,7 +18,7 @@ _ODD = re.compile(r"[^\x20-\x7e\t\r\n]")
 # What people mean by a character that Unicode does not regard as a form of the ASCII one.
 _MEANT = {
     **dict.fromkeys("‘’‚‛′´ʼ‹›", "'"),
-    **dict.fromkeys("“”„‟″«»＂", "'"),
+    **dict.fromkeys("“”„‟″«»", "'"),
     **dict.fromkeys("‐‑‒–—―−", "-"),
     **dict.fromkeys("、，", ","),
     **dict.fromkeys("×∗", "*"),
@@ -40,7 +40,7 @@ def plain_spaces(sql: str) -> str:
     Spark refuses a text with such a space (Scala: PastedText).
     """
     characters = list(sql)
-    for at in _odd(sql):
+    for at in _odd(sql, pieces(sql)) if _ODD.search(sql) else ():
         if is_space(sql[at]):
             characters[at] = " "
     return "".join(characters)
@@ -51,11 +51,14 @@ def misprint(sql: str) -> SqlExtError | None:
 
     Also one in a string that is not closed, which may have been meant to close it.
     """
-    for at in (*_odd(sql), *_in_open_string(sql)):
+    if sql.isascii():
+        return None
+    found = list(pieces(sql))
+    for at in (*_odd(sql, found), *_in_open_string(sql, found)):
         if meant := _MEANT.get(sql[at]) or _ascii_form(sql[at]):
-            found = f"'{sql[at]}' (U+{ord(sql[at]):04X}, {unicodedata.name(sql[at], 'unnamed')})"
+            sign = f"'{sql[at]}' (U+{ord(sql[at]):04X}, {unicodedata.name(sql[at], 'unnamed')})"
             return SqlExtError(
-                "SYNTAX_ERROR", problem=f"{found} has no meaning in SQL; write {meant} instead.", offset=at
+                "SYNTAX_ERROR", problem=f"{sign} has no meaning in SQL; write {meant} instead.", offset=at
             )
     return None
 
@@ -66,26 +69,24 @@ def _ascii_form(character: str) -> str:
     return plain if len(plain) == 1 and plain.isascii() and plain.isprintable() and not plain.isalnum() else ""
 
 
-def _odd(sql: str) -> list[int]:
+def _odd(sql: str, found: Iterable[Piece]) -> list[int]:
     """The places of characters other than ASCII text, outside strings, names and comments."""
-    if not _ODD.search(sql):
-        return []
-    return [at for at in _outside(sql) if _ODD.match(sql[at])]
+    return [at for at in _outside(sql, found) if _ODD.match(sql[at])]
 
 
-def _in_open_string(sql: str) -> list[int]:
+def _in_open_string(sql: str, found: list[Piece]) -> list[int]:
     """The places of typographic quotes in a string that is not closed."""
-    if sql.isascii() or not (last := list(pieces(sql))[-1:]) or not last[0].open or last[0].kind == "comment":
+    if not found or not found[-1].open or found[-1].kind == "comment":
         return []
-    return [at for at in range(last[0].start, len(sql)) if _MEANT.get(sql[at]) == "'"]
+    return [at for at in range(found[-1].start, len(sql)) if _MEANT.get(sql[at]) == "'"]
 
 
-def _outside(sql: str) -> Iterator[int]:
+def _outside(sql: str, found: Iterable[Piece]) -> Iterator[int]:
     """The places in ``sql`` that are outside strings, names and comments."""
     position = 0
-    for piece in pieces(sql):
+    for piece in found:
         yield from range(position, piece.start)
         if piece.kind in ("other", "end"):
-            yield piece.start
+            yield from range(piece.start, piece.end)
         position = piece.end
     yield from range(position, len(sql))

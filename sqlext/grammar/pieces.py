@@ -19,7 +19,7 @@ _PIECES = re.compile(
     | (?P<comment>  --(?:\\\n|[^\r\n])* )
     | (?P<bracket>  /\* )
     | (?P<end>      ; )
-    | (?P<other>    [^\s;] )
+    | (?P<other>    \w+ | [^\s;] )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -28,7 +28,7 @@ _BRACKETS = re.compile(r"/\*|\*/")
 
 @dataclass(frozen=True)
 class Piece:
-    """``kind`` is raw or string (a string), name (in backticks), comment, end (a semicolon) or other (one character).
+    """``kind`` is raw or string (a string), name (in backticks), comment, end (a semicolon) or other (a word, or one character).
 
     ``open``: a string, a name or a bracketed comment that is not closed.
     """

@@ -51,7 +51,7 @@ def _sentence(found: tuple[str, ...] | None) -> str | None:
 
 
 def _matching(table: Iterable[Kind], data: bytes) -> Kind | None:
-    return next((kind for kind in table if data[kind.place : kind.place + len(kind.mark)] == kind.mark), None)
+    return next((kind for kind in table if kind.begins(data)), None)
 
 
 def _of_file(start: bytes) -> tuple[str, ...] | None:

@@ -223,11 +223,11 @@ def _unpacked(data: bytes, page: Page, blocks: Blocks) -> Iterator[tuple[int, By
 
 
 def _packed(data: bytes, page: Page, blocks: Blocks, index: int) -> bytes:
-    start, there = int(blocks.offsets[index]), len(data) - int(blocks.offsets[index])
-    size = there if blocks.sizes is None else int(blocks.sizes[index])
+    start, left = int(blocks.offsets[index]), len(data) - int(blocks.offsets[index])
+    size = left if blocks.sizes is None else int(blocks.sizes[index])
     if page.compression == 1:
         size = blocks.rows(index) * blocks.row  # the stored size of uncompressed data is often wrong
-    if there < max(1, size) or not size:
+    if left < max(1, size) or not size:
         raise ImageError("truncated TIFF")
     return data[start : start + min(size, _PACKED_TIMES * blocks.bytes + _PACKED_HEADER)]
 

@@ -9,9 +9,8 @@ import onnx
 from onnx.reference import ReferenceEvaluator  # imports 300 modules: import this module inside functions
 from onnx.reference.op_run import OpRun
 
-_WITHOUT_DEQUANTIZE = (
-    19  # releases of onnx lack DequantizeLinear of the opsets before this one, which most exporters write
-)
+# Releases of onnx lack DequantizeLinear of the opsets before this one, which most exporters write.
+_WITHOUT_DEQUANTIZE = 19
 
 
 def evaluator(model: onnx.ModelProto) -> ReferenceEvaluator:

@@ -126,7 +126,7 @@ def _outcome(context: Context, plan: TrainPlan, request: TrainRequest, trained: 
         scored=scored,
         precision=precision.check(context, plan, fitted.head, labels.names, scored, run),
         promotion=promotion.decide(context, plan, rows, trained.quality(plan.metric)),
-        warnings=suspicious_columns(plan, rows.usable),
+        warnings=suspicious_columns(plan, rows.usable, sum((rows.trained + rows.held_out).values())),
         sources=_sources(context, plan),
         namespace=context.catalog.current_place(),
         sql=context.sql.strip(),

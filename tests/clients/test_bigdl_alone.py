@@ -27,6 +27,7 @@ np.save(sys.argv[3], head.forward(np.load(sys.argv[3])))
 """
 
 
+@pytest.mark.slow
 def test_bigdl_alone_reads_a_saved_head(spark: SparkSession, tmp_path: Path) -> None:
     data = blobs()
     head = HeadSpec(width=64, classes=2, hidden=(8,), dropout=0.2)

@@ -93,6 +93,7 @@ def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     pytest.fail("no metastore after a minute")
 
 
+@pytest.mark.slow
 def test_two_drivers_publish_one_model(metastore: str, tmp_path: Path) -> None:
     drivers = [Driver(metastore, tmp_path) for _ in range(2)]
     try:

@@ -288,6 +288,7 @@ def test_ctrl_c_cancels_a_training_and_says_so(home: Path) -> None:
     assert (row["version"], row["status"]) == (1, "READY")
 
 
+@pytest.mark.slow
 def test_a_process_waits_for_its_submitted_trainings(home: Path) -> None:
     """One training is published for the next process to read; the other one fails, which sets the exit status."""
     rows = "SELECT array(rand(1), id % 2 + rand(2)) AS x, id % 2 AS y FROM range(60)"

@@ -83,6 +83,7 @@ def test_similar_pictures_are_of_the_same_kind(printed: list[str]) -> None:
     assert similarities == sorted(similarities, reverse=True)
 
 
+@pytest.mark.slow
 def test_a_users_folder_and_network(folder: Path, printed: list[str]) -> None:
     own = folder / "my pictures, {2}"
     for part, count in (("train", 16), ("val", 8)):

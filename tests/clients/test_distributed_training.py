@@ -19,6 +19,8 @@ from sqlext.spark.jars import spark_jars
 from sqlext.spark.java import find_java
 from tests.support.class_archive import SHORT_LIVED
 
+pytestmark = pytest.mark.slow  # without a cluster: tests/core/test_bigdl_training.py
+
 SEEDS = (1, 2, 3, 4, 5)
 ALL_EXECUTORS = {"spark.executor.cores": "1", "spark.cores.max": "2", "spark.sqlext.train.localMaxBytes": "0"}
 _CLAUSES = "FROM blobs LABEL target VALIDATE BY validates OPTIONS (standardize = false, early_stop = false, {options})"
@@ -178,14 +180,13 @@ def test_all_executors_train(distributed: dict[str, Any]) -> None:
         assert result["heard"] == [e["epoch"] for e in result["history"]] == list(range(1, 11))
 
 
-@pytest.mark.slow
 def test_one_task_where_executors_come_and_go(one_task: dict[str, Any]) -> None:
     for result in one_task["results"]:
         assert (result["distributed"], result["executors"], result["reproducible"]) == (False, 1, True)
         assert "spark.dynamicAllocation.enabled" in result["note"]
 
 
-@pytest.mark.parametrize("path", ["distributed", pytest.param("one_task", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("path", ["distributed", "one_task"])
 def test_records_hold_the_losses_that_the_weights_have(path: str, request: pytest.FixtureRequest) -> None:
     from tests.support.training_data import blobs
 
@@ -197,7 +198,6 @@ def test_records_hold_the_losses_that_the_weights_have(path: str, request: pytes
         assert data.accuracy(weights) == pytest.approx(record["metric_value"])
 
 
-@pytest.mark.slow
 def test_both_paths_are_as_good(
     distributed: dict[str, Any], further_seeds: dict[str, Any], one_task: dict[str, Any]
 ) -> None:

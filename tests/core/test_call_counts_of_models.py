@@ -34,7 +34,7 @@ def counting(original: Callable[..., Any], path: str) -> Callable[..., Any]:
     return call
 
 
-@pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
+@pytest.fixture(scope="module", params=["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
 def count(
     spark: SparkSession, flowers: Row, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Count]:

@@ -145,7 +145,7 @@ def test_names_that_differ_in_case(names: SparkSession) -> None:
     names.catalog.dropTempView("cased")
 
 
-@pytest.mark.parametrize("value", ["TRUE", "True"])
+@pytest.mark.parametrize("value", ["TRUE", pytest.param("True", marks=pytest.mark.slow)])
 def test_case_sensitivity_that_is_set_in_capitals(names: SparkSession, value: str) -> None:
     names.conf.set("spark.sql.caseSensitive", value)
     try:
@@ -183,7 +183,7 @@ def test_columns_of_the_same_name_beside_a_type_that_is_cast(names: SparkSession
     assert one(names, f"TRAIN MODEL twice FROM {source} FEATURES (f0) TARGET z {LAST}").rows_trained > 0
 
 
-@pytest.mark.parametrize("more", ["", ", make_ym_interval(1) AS i"])
+@pytest.mark.parametrize("more", ["", pytest.param(", make_ym_interval(1) AS i", marks=pytest.mark.slow)])
 def test_a_name_with_its_table_is_the_name_without_it(names: SparkSession, more: str) -> None:
     names.sql(f"CREATE OR REPLACE TEMPORARY VIEW tab AS SELECT f0, f1, n{more} FROM plain")
     wanted = one(names, f"TRAIN MODEL without_table FROM tab TARGET n {LAST}")
@@ -296,7 +296,7 @@ def test_accents_that_are_characters_of_their_own(name: str) -> None:
     for given, known in ((name, apart), (apart, name)):
         hint = nearest(identifier(given), [identifier(known), "id"])
         assert hint.startswith(
-            f"Did you mean {identifier(known)}? It looks the same, but its accents are other characters"
+            f"Did you mean {identifier(known)}? It looks the same, but its accents are encoded differently"
         )
     assert nearest("groesse", ["grosse"]) == "Did you mean grosse?"
 

@@ -20,6 +20,7 @@ def jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return builder.build(tmp_path_factory.mktemp("jar"))
 
 
+@pytest.mark.slow
 def test_two_builds_are_the_same_bytes(jar: Path) -> None:
     assert builder.build(builder.JAR.parent).read_bytes() == jar.read_bytes()
 

@@ -43,20 +43,19 @@ def test_features_with_an_offset(spark: SparkSession, large: str) -> None:
     plain = train(spark, "c_plain", "plain", "LABEL late")
     scores = values(spark, "classify_score_of('c_plain', true, plain)")
     assert plain.metric_value > 0.9
-    for name, features in (("millis", "millis"), ("huge", "huge"), ("arrays", "array(millis)")):
-        source, call = ("millis", f"array({name})") if name == "arrays" else (name, name)
+    accuracy = one(spark, "EVALUATE MODEL c_plain FROM t").accuracy
+    for name, call in (("huge", "huge"), ("arrays", "array(millis)")):
         if name == "arrays":
             spark.sql("CREATE OR REPLACE TEMPORARY VIEW a AS SELECT array(millis) AS xs, late, part FROM t")
             row = one(spark, f"TRAIN MODEL c_arrays FROM a FEATURES (xs) LABEL late VALIDATE BY part {FAST}")
-            call = "array(millis)"
         else:
-            row = train(spark, f"c_{name}", features, "LABEL late")
-        assert (row.metric_value, row.rows_skipped) == (plain.metric_value, 0), source
+            row = train(spark, f"c_{name}", call, "LABEL late")
+        assert (row.metric_value, row.rows_skipped) == (plain.metric_value, 0), name
         assert row.loss == pytest.approx(plain.loss, rel=1e-3)
         assert values(spark, f"classify_score_of('c_{name}', true, {call})") == pytest.approx(scores, abs=1e-3)
         found = one(spark, f"EVALUATE MODEL c_{name} FROM {'a' if name == 'arrays' else 't'}")
-        assert found.accuracy == one(spark, "EVALUATE MODEL c_plain FROM t").accuracy
-    again = one(spark, "TRAIN MODEL c_millis OPTIONS (promote = 'if_better', epochs = 1, warm_start = 'c_millis@1')")
+        assert found.accuracy == accuracy
+    again = one(spark, "TRAIN MODEL c_huge OPTIONS (promote = 'if_better', epochs = 1, warm_start = 'c_huge@1')")
     assert again.loss <= row.loss * 1.05  # it starts where the other ended
 
 
@@ -108,14 +107,29 @@ def test_numbers_that_do_not_fit(spark: SparkSession, large: str) -> None:
             "LABEL y",
             "no validation rows (the only row of a class is used",
         ),
-        ("SELECT id AS x, id AS y FROM range(1)", "TARGET y", "no validation rows (the only row is used for training)"),
-        ("SELECT id AS x, string(id) AS y FROM range(20)", "LABEL y", "is y an id and not a class?"),
+        pytest.param(
+            "SELECT id AS x, id AS y FROM range(1)",
+            "TARGET y",
+            "no validation rows (the only row is used for training)",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "SELECT id AS x, string(id) AS y FROM range(20)",
+            "LABEL y",
+            "is y an id and not a class?",
+            marks=pytest.mark.slow,
+        ),
         (
             "SELECT id AS x, IF(id = 0, 'one', 'more') AS y FROM range(9)",
             "LABEL y",
             "classes with a single row, which is used for training: 'one'",
         ),
-        ("SELECT 5 AS x, id % 2 AS y FROM range(9)", "LABEL y", "x has the same value in each row"),
+        pytest.param(
+            "SELECT 5 AS x, id % 2 AS y FROM range(9)",
+            "LABEL y",
+            "x has the same value in each row",
+            marks=pytest.mark.slow,
+        ),
         ("SELECT id AS x, 5 AS y FROM range(9)", "TARGET y", "y has the same value in each training row"),
         (
             "SELECT array(id, 1, id * id, 3, 4, 5, 6, 7, 8, 9) AS x, id % 2 AS y FROM range(9)",
@@ -154,7 +168,7 @@ def test_labels_of_other_numeric_types(spark: SparkSession, large: str) -> None:
 FAR = "(SELECT id, IF(id = 5, 1e300D, double(plain)) AS x, late, y, part FROM t{})"
 
 
-@pytest.mark.parametrize("predicted", ["LABEL late", "TARGET y"])
+@pytest.mark.parametrize("predicted", [pytest.param("LABEL late", marks=pytest.mark.slow), "TARGET y"])
 def test_held_out_rows_that_cannot_be_scored(spark: SparkSession, large: str, predicted: str) -> None:
     """As if the row was not in the source, except that it is counted."""
     spark.sql("DROP MODEL IF EXISTS far_control")
@@ -186,7 +200,7 @@ def test_held_out_rows_that_cannot_be_scored_may_be_refused(spark: SparkSession,
     assert [bad.id for bad in spark.sql(query).collect()] == [5]
 
 
-@pytest.mark.parametrize("order", ["true, false", "false, true"])
+@pytest.mark.parametrize("order", ["true, false", pytest.param("false, true", marks=pytest.mark.slow)])
 def test_every_trial_can_use_the_rows(spark: SparkSession, large: str, order: str) -> None:
     """A training row above FLOAT is good only for trials that standardise."""
     source = "(SELECT id, IF(id = 1, 1e39D, double(id)) AS x, late, part FROM t)"

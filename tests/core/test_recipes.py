@@ -68,6 +68,7 @@ def test_recipes_run(recipes: SparkSession, tmp_path: Path) -> None:
     assert recipes.sql("SHOW MODEL VERSIONS recipes_shop.flowers").count() >= 2
 
 
+@pytest.mark.slow
 def test_statements_next_to_those_of_other_systems_run(recipes: SparkSession, tmp_path: Path) -> None:
     recipes.sql("DROP MODEL IF EXISTS recipes_shop.flowers")
     results = run_page(recipes, "coming-from.md", tmp_path)

@@ -87,6 +87,7 @@ def test_with_dropout_the_mean_of_five_runs_is_the_same(spark: SparkSession, dat
     assert min(first) > 0.75  # the more frequent class is half of the rows
 
 
+@pytest.mark.slow
 def test_max_runtime_warm_start_comments_and_properties(spark: SparkSession, database: str) -> None:
     """The text has the epoch that was published, the version of warm_start, and the version's own comment and properties."""
     spark.sql("CREATE TABLE t AS SELECT array(rand(1), rand(2)) AS x, CAST(rand(5) > 0.5 AS INT) AS y FROM range(60)")
@@ -110,6 +111,7 @@ def test_max_runtime_warm_start_comments_and_properties(spark: SparkSession, dat
     assert "\n  COMMENT 'second'\n" in text and "'007'" in text
 
 
+@pytest.mark.slow
 def test_a_regression(spark: SparkSession, database: str) -> None:
     spark.sql("CREATE TABLE t AS SELECT sin(id) AS a, id * 1.0D AS b, 2e5 + 1e3 * sin(id) AS price FROM range(40)")
     first = one(spark, "TRAIN MODEL m FROM t TARGET price VALIDATE NONE OPTIONS (epochs = 2)")

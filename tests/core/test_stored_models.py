@@ -122,6 +122,7 @@ def test_every_answer_is_what_it_was(spark: SparkSession, stored: Stored) -> Non
     assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 def test_bigdl_predicts_the_same(spark: SparkSession, stored: Stored) -> None:
     """BigDL reads files that the other engines do not use."""
     with settings(spark, engine="bigdl"):

@@ -94,10 +94,10 @@ def test_without_clauses_the_only_array_is_used_and_standardised(spark: SparkSes
 @pytest.mark.parametrize(
     ("label", "names"),
     [
-        ("id % 2 = 0", ["false", "true"]),
-        ("date'2024-01-09' + cast(id % 2 AS INT)", ["2024-01-09", "2024-01-10"]),
+        pytest.param("id % 2 = 0", ["false", "true"], marks=pytest.mark.slow),
+        pytest.param("date'2024-01-09' + cast(id % 2 AS INT)", ["2024-01-09", "2024-01-10"], marks=pytest.mark.slow),
         ("9 + id % 2", ["9", "10"]),  # sorted as numbers, not as text
-        ("cast(id % 2 AS DOUBLE)", ["0.0", "1.0"]),
+        pytest.param("cast(id % 2 AS DOUBLE)", ["0.0", "1.0"], marks=pytest.mark.slow),
     ],
 )
 def test_labels_of_any_type(spark: SparkSession, database: str, label: str, names: list[str]) -> None:
@@ -149,6 +149,7 @@ def test_the_select_of_skipped_rows_lists_them_all(spark: SparkSession, database
     assert row.rows_skipped == spark.sql(row.message[row.message.index("SELECT") :]).count() == 4
 
 
+@pytest.mark.slow
 def test_large_numbers_are_listed_only_if_they_are_skipped(spark: SparkSession, database: str) -> None:
     """Any finite DOUBLE can be a class or a feature that is scaled."""
     spark.sql(
@@ -238,6 +239,7 @@ def test_a_run_is_recorded(spark: SparkSession, flowers: Row) -> None:
     assert len(run.history) == 15
 
 
+@pytest.mark.slow
 def test_partitioned_table_orc_view_and_files(
     spark: SparkSession, database: str, shop: str, flower_files: object
 ) -> None:

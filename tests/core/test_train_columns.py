@@ -108,7 +108,9 @@ def test_groups_stay_together(spark: SparkSession, numbers: str) -> None:
     assert row.rows_trained + row.rows_validated + row.rows_tested == 200
 
 
-@pytest.mark.parametrize(("features", "rows"), [("a", 10), ("array(a)", 300)])  # in one partition; spread
+@pytest.mark.parametrize(
+    ("features", "rows"), [("a", 10), pytest.param("array(a)", 300, marks=pytest.mark.slow)]
+)  # in one partition; spread
 def test_classes_that_share_a_group_have_training_rows(
     spark: SparkSession, numbers: str, features: str, rows: int
 ) -> None:

@@ -105,7 +105,7 @@ def test_images_take_five_jobs(spark: SparkSession, shop: str, many_shuffle_part
     assert started.tasks <= 20
 
 
-@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("kind", ["group", *(pytest.param(k, marks=pytest.mark.slow) for k in OTHERS if k != "group")])
 def test_tasks_follow_the_rows(spark: SparkSession, points: str, many_shuffle_partitions: None, kind: str) -> None:
     started = run(spark, OTHERS[kind])
     assert started.row.rows_validated > 0

@@ -37,7 +37,7 @@ def values(spark: SparkSession, model: str, features: str) -> list[float]:
     return [r.v for r in spark.sql(f"SELECT predict_value('{model}', {features}) AS v FROM rows ORDER BY id").collect()]
 
 
-@pytest.mark.parametrize("format", ["ONNX", "BIGDL"])
+@pytest.mark.parametrize("format", ["ONNX", pytest.param("BIGDL", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("model", "features"), FEATURES.items())
 def test_the_same_numbers(
     spark: SparkSession, prices: str, tmp_path: Path, model: str, features: str, format: str

@@ -89,11 +89,13 @@ def test_the_name_of_the_file_is_that_of_the_row(session: SparkSession, tmp_path
     for i in range(8):
         (tmp_path / f"{i}.csv").write_text(f"{i}\n")
     session.sql(f"CREATE OR REPLACE TEMPORARY VIEW numbered (v DOUBLE) USING csv OPTIONS (path '{tmp_path}')")
+    session.sql(f"CREATE OR REPLACE TEMPORARY VIEW scored AS SELECT {value('v')} AS p FROM numbered")
     for query in (
         f"SELECT input_file_name() AS file, {value('v')} AS p FROM numbered",
         f"SELECT input_file_name() AS file, {value('v')} AS p FROM numbered WHERE {value('v')} >= 0 AND input_file_name() <> ''",
         f"SELECT input_file_name() AS file, p FROM (SELECT {value('v')} AS p FROM numbered) WHERE p >= 0",
         f"SELECT file, {value('v')} AS p FROM (SELECT v, input_file_name() AS file FROM numbered)",
+        "SELECT input_file_name() AS file, p FROM scored WHERE p >= 0",
     ):
         found = {row.file.rsplit("/", 1)[1]: row.p for row in session.sql(query).collect()}
         assert found == {f"{i}.csv": float(i) for i in range(8)}

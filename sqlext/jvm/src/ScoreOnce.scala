@@ -22,7 +22,7 @@ import org.apache.spark.sql.sqlext.Scoring.{isCall, isScored}
 object LiftScoring extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan = plan.resolveOperatorsUp {
     case op if op.resolved && op.expressions.exists(_.exists(isCall)) => refuseLambdas(op); trimmed(op, lift(FileNames.computeFirst(op)))
-    case op if op.resolved && op.exists(isScored) => trimmed(op, FileNames.computeFirst(op))
+    case op: UnaryNode if op.resolved && FileNames.isIn(op) => trimmed(op, FileNames.computeFirst(op))
   }
 
   /** A Filter or a Sort passes the added attributes on, which must not become columns of the result. */
@@ -182,7 +182,8 @@ object FileNames {
     case _ => op
   }
 
-  private def isIn(op: UnaryNode): Boolean =
+  /** Looks for the names first: almost no operator has any, and the search for scoring visits the whole plan below. */
+  def isIn(op: UnaryNode): Boolean =
     found(op).nonEmpty && (op.expressions.exists(_.exists(isCall)) || op.child.exists(isScored))
 
   private def found(op: LogicalPlan): Seq[Expression] = op.expressions.flatMap(_.collect {
@@ -191,7 +192,7 @@ object FileNames {
 
   private def below(plan: LogicalPlan, named: Seq[Alias]): LogicalPlan = plan match {
     case p: Project if p.exists(isScored) => Project(p.projectList ++ named.map(_.toAttribute), below(p.child, named))
-    case u @ (_: Filter | _: Sort | _: SubqueryAlias | _: GlobalLimit | _: LocalLimit | _: ArrowEvalPython)
+    case u @ (_: Filter | _: Sort | _: SubqueryAlias | _: View | _: GlobalLimit | _: LocalLimit | _: ArrowEvalPython)
         if u.exists(isScored) => u.withNewChildren(u.children.map(below(_, named)))
     case _ => Project(plan.output ++ named, plan)
   }

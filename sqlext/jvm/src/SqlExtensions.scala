@@ -10,7 +10,7 @@ import org.apache.spark.sql.{SparkSessionExtensions, SparkSessionExtensionsProvi
  *
  * The shim itself knows no statements or functions: words, schemas, functions and settings come from Python (Language.scala).
  * It uses these internals of Spark, listed by file, with the changes in Spark 4:
- *  - SparkLexer: SqlBaseLexer, UpperCaseCharStream (private[parser])
+ *  - SparkLexer, PastedText: SqlBaseLexer, UpperCaseCharStream (private[parser])
  *  - StatementParser: ParserInterface (4.0 adds parseRoutineParam), VariableSubstitution
  *  - StatementCommand: LeafRunnableCommand, ExplainCommand
  *  - JsonRows: JsonToStructs (4.0: another constructor)
@@ -20,7 +20,7 @@ import org.apache.spark.sql.{SparkSessionExtensions, SparkSessionExtensionsProvi
  *  - TableFunctions: TableFunctionRegistry.builtin, LeafExecNode, DataSource.GLOB_PATHS_KEY
  *  - RowErrors: ColumnarRule, AdaptiveSparkPlanExec.inputPlan
  *  - Settings: SQLConf.buildConf and buildStaticConf
- *  - ScoreOnce, ScoringExec: ArrowEvalPython (4.0: resultAttrs and evalType move), EvalPythonExec, ArrowPythonRunner
+ *  - ScoreOnce, ScoringExec: InputFileName, View, ArrowEvalPython (4.0: resultAttrs and evalType move), EvalPythonExec, ArrowPythonRunner
  */
 class SqlExtensions extends (SparkSessionExtensions => Unit) {
   override def apply(extensions: SparkSessionExtensions): Unit = if (SqlExtensions.isNew(extensions)) {

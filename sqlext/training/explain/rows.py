@@ -84,7 +84,7 @@ def look(context: Context, plan: TrainPlan) -> Found:
         sampled=sampled,
         bad=bad,
         width=width,
-        warnings=_warnings(context, head),
+        warnings=_warnings(context, head, known.rows),
     )
 
 
@@ -127,10 +127,10 @@ def _numbers(context: Context, plan: TrainPlan, rows: DataFrame) -> DataFrame:
     return feature_rows(context.spark, rows, plan.label, plan.embedder, SAMPLE)
 
 
-def _warnings(context: Context, plan: TrainPlan) -> list[str]:
+def _warnings(context: Context, plan: TrainPlan, count: int) -> list[str]:
     """Warnings of numeric columns that are probably not features."""
     if plan.features.kind != "columns":
         return []
     known = _numbers(context, plan, plan.source).where("error IS NULL")
     usable = known.withColumn("target", F.col("label").cast("double")) if plan.regression else known
-    return suspicious_columns(plan, usable)
+    return suspicious_columns(plan, usable, count)
