@@ -139,6 +139,7 @@ def test_python_then_command_line(home: Path, environment: dict[str, str]) -> No
     assert "flowers" in shown
 
 
+@pytest.mark.slow
 def test_beeline_and_pyhive(home: Path, environment: dict[str, str], server: tuple[str, int]) -> None:
     _, port = server
     beeline, pyhive = (

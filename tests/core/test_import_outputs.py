@@ -81,6 +81,7 @@ def test_probabilities_two_classes_and_several_labels(spark: SparkSession, pics:
     assert column(spark, "classify_score('many', image)") == pytest.approx(list(original(file, pics).max(1)), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_one_sigmoid_in_every_engine_and_after_an_export(spark: SparkSession, pics: Array, tmp_path: Path) -> None:
     file = model(LOGIT + "q = Sigmoid (z)", WARM)
     p = original(file, pics)[:, 0]

@@ -145,6 +145,7 @@ def test_data_without_a_lesson(spark: SparkSession, large: str, source: str, cla
     assert says in row.message
 
 
+@pytest.mark.slow
 def test_labels_of_other_numeric_types(spark: SparkSession, large: str) -> None:
     spark.sql(
         f"TRAIN MODEL by_type FROM (SELECT plain, CAST(late AS DECIMAL(10, 1)) AS y FROM t) LABEL y FEATURES (plain) {FAST}"

@@ -25,6 +25,7 @@ def test_rows_with_the_features_of_a_training_row(spark: SparkSession, database:
     assert row.message.startswith("is now the default: version 1 scores 0.000, this version 0.500")
 
 
+@pytest.mark.slow
 def test_groups_with_the_same_features(spark: SparkSession, database: str) -> None:
     """b repeats in all groups; a model of the id has the same groups and shows which rows are held out."""
     spark.sql(

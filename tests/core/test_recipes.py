@@ -57,6 +57,7 @@ def run_page(spark: SparkSession, name: str, folder: Path) -> list[list[object]]
     return results
 
 
+@pytest.mark.slow
 def test_recipes_run(recipes: SparkSession, tmp_path: Path) -> None:
     run_page(recipes, "recipes.md", tmp_path)
     scored = recipes.table("recipes_shop.scored")

@@ -123,6 +123,7 @@ def test_a_regression(spark: SparkSession, database: str) -> None:
     assert rows == [("a", "double"), ("b", "double"), ("", ""), ("# Output", ""), ("value", "double")]
 
 
+@pytest.mark.slow
 def test_a_query_and_a_renamed_backbone(spark: SparkSession, database: str, shop: str) -> None:
     spark.sql("IMPORT MODEL bb FROM 'sqlext:small' FORMAT ONNX")
     first = one(

@@ -42,6 +42,7 @@ def assert_shows_what_created(spark: SparkSession, model: str, error: AnalysisEx
     assert f"SHOW CREATE MODEL:\n{text}" in str(error)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_trained_again_shows_its_statement(spark: SparkSession, database: str, shop: str) -> None:
     spark.sql("CREATE TEMP VIEW passing AS SELECT array(1.0D * (id % 2), 1e-3 * id) AS x, id % 2 AS y FROM range(40)")
     train = "TRAIN MODEL m FROM passing LABEL y OPTIONS (epochs = 1)"

@@ -36,6 +36,7 @@ def recall(spark: SparkSession, model: str) -> float:
     return sum(r.p == "b" for r in rows) / len(rows)
 
 
+@pytest.mark.slow
 def test_class_weights_raise_the_recall_of_a_rare_class(world: SparkSession) -> None:
     train = "TRAIN MODEL {} FROM (SELECT array(u, v) AS x, y FROM rare) LABEL y VALIDATE NONE OPTIONS (epochs = 30{})"
     world.sql(train.format("plain", ""))

@@ -152,6 +152,7 @@ def test_only_an_export_is_replaced(spark: SparkSession, moved: str, tmp_path: P
     refused(spark, f"EXPORT MODEL shop.hed TO 'file:{tmp_path}/x'", "MODEL_NOT_FOUND", "shop.head")
 
 
+@pytest.mark.slow
 def test_a_missing_backbone_is_imported_under_its_old_name(spark: SparkSession, moved: str, tmp_path: Path) -> None:
     network = tmp_path / "tiny.onnx"
     network.write_bytes(build(RESIDUAL, RESIDUAL_WEIGHTS, output="logits", seed=3).SerializeToString())

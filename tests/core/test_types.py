@@ -48,7 +48,7 @@ CLASSES = (
 # Types that take the way of another one above, from the column to the label's text; `make test-slow` has them.
 ALIKE = (
     *("VarcharType", "BooleanType", "ByteType", "ShortType", "IntegerType", "LongType", "FloatType", "DateType"),
-    *("TimestampNTZType", "DayTimeIntervalType", "CalendarIntervalType"),
+    *("StringType", "TimestampNTZType", "DayTimeIntervalType", "CalendarIntervalType"),
 )
 # The texts of the two labels, where they are not those of CAST to STRING.
 TEXTS = {

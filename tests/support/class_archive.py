@@ -16,8 +16,10 @@ from sqlext.spark.jars import JAR
 from sqlext.spark.java import find_java, java_version
 
 FIRST_JAVA = 13
-# The JVM of a test and its data are short-lived: the optimizing compiler would not pay off, and nothing needs an fsync.
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.durability=test"
+# Two sessions share two cores, so that garbage collectors with more threads only compete; no data of a test needs an fsync.
+_SESSION = "-XX:+UseSerialGC -Dderby.system.durability=test"
+# For a client such as beeline, which ends before the optimizing compiler would pay off.
+SHORT_LIVED = f"-XX:TieredStopAtLevel=1 {_SESSION}"
 QUIET = "-Xlog:cds=off -Xlog:cds+dynamic=off"  # no warning about an archive that does not match
 # One statement for each kind of work, so that the archive contains its classes.
 STATEMENTS = (
@@ -33,7 +35,7 @@ STATEMENTS = (
 
 def jvm_options(archive: Path) -> str:
     """The options for every JVM that the tests start."""
-    return f"{SHORT_LIVED} -XX:SharedArchiveFile={archive} {QUIET}" if archive.is_file() else SHORT_LIVED
+    return f"{_SESSION} -XX:SharedArchiveFile={archive} {QUIET}" if archive.is_file() else _SESSION
 
 
 def is_current(archive: Path) -> bool:
@@ -43,7 +45,7 @@ def is_current(archive: Path) -> bool:
 def write(archive: Path) -> None:
     """Runs a session with :data:`STATEMENTS`, whose JVM writes the archive when it ends."""
     archive.parent.mkdir(parents=True, exist_ok=True)
-    os.environ["SPARK_SUBMIT_OPTS"] = f"{SHORT_LIVED} -XX:ArchiveClassesAtExit={archive} {QUIET}"
+    os.environ["SPARK_SUBMIT_OPTS"] = f"{_SESSION} -XX:ArchiveClassesAtExit={archive} {QUIET}"
     import sqlext
 
     with tempfile.TemporaryDirectory() as warehouse:
