@@ -59,6 +59,7 @@ class Run:
     statement: str | None = None
     history: tuple[dict[str, Any], ...] = ()
     heartbeat_at: datetime | None = None
+    application_id: str | None = None
 
     @property
     def name(self) -> ModelName:
@@ -93,6 +94,7 @@ class RunStore:
     def __init__(self, spark: SparkSession) -> None:
         self.files = Files(spark)
         self.metastore = Metastore(spark)
+        self._application_id = spark.sparkContext.applicationId
 
     # --- for the driver that trains ---------------------------------------------------------------------------
 
@@ -105,6 +107,7 @@ class RunStore:
         database_folder = self.metastore.database_location(name.namespace)
         now = datetime.now(UTC)
         columns: dict[str, Any] = {"user_name": self.metastore.user(), "started_at": now, "updated_at": now, **values}
+        columns["application_id"] = self._application_id
         run = Run(run_id or new_id(), name.namespace, name.name, **columns)
         folder = _folder(database_folder)
         self.files.make_folder(folder, database_folder)
@@ -194,6 +197,19 @@ class RunStore:
         folder = _folder(self.metastore.database_location(run.namespace))
         for ending in ("json", "cancel"):
             self.files.delete(f"{folder}/{run.run_id}.{ending}")
+
+    def close_lost(self, application_id: str) -> None:
+        """Ends the runs of a driver whose Python process has ended and was started again, as this one."""
+        for namespace in self.metastore.databases():
+            with suppress(SqlExtError):
+                for run in self.list(namespace):
+                    if run.is_live and run.application_id == application_id and run.run_id not in _owned:
+                        self._close(replace(run, status=FAILED, error="backend lost", finished_at=run.heartbeat_at))
+
+    def _close(self, run: Run) -> None:
+        folder = _folder(self.metastore.database_location(run.namespace))
+        self.files.write(f"{folder}/{run.run_id}.json", run.to_json())
+        self.files.delete(f"{folder}/{run.run_id}.cancel")
 
     def _namespaces(self, run_id: str) -> Iterable[str]:
         owner = _owned.get(run_id)

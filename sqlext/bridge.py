@@ -21,7 +21,7 @@ from pyspark import SparkContext
 from pyspark.errors import AnalysisException, ParseException, PySparkException, QueryExecutionException
 from pyspark.sql import SparkSession
 
-from sqlext import did_you_mean, statements, udfs
+from sqlext import did_you_mean, server, statements, udfs
 from sqlext.bigdl.training import on_epoch
 from sqlext.errors import SqlExtError
 from sqlext.spark.java_errors import job_failure
@@ -118,6 +118,10 @@ def _table_rows(spark: SparkSession, request: Request) -> list[Request]:
     return udfs.table_rows(spark, request["function"], request["bound"])
 
 
+def _server_starts(spark: SparkSession, _: Request) -> str:
+    return server.prepare(spark)
+
+
 def _epoch(_: SparkSession | None, request: Request) -> Request:
     return {"go": bool(on_epoch(request))}
 
@@ -130,6 +134,7 @@ _METHODS: dict[str, Callable[[Any, Request], Any]] = {
     "bindTable": _bind_table,
     "tableRows": _table_rows,
     "epoch": _epoch,
+    "serverStarts": _server_starts,
 }
 
 

@@ -269,9 +269,19 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
     "SERVER_NOT_STARTED": ("08001", "The Thrift server cannot listen on {host}:{port}: {reason}."),
     "NO_PYTHON_BACKEND": (
         "08001",
-        "This Spark driver runs without the Python process that carries out the statements and functions of bigdl-sqlext. Start the "
-        "driver with `sqlext serve` or sqlext.session(), or call sqlext.attach(spark) in the Python program that created the session.",
+        "This Spark driver does not know the Python that carries out the statements and functions of bigdl-sqlext. Add the lines "
+        "that `sqlext conf` prints to spark-defaults.conf (spark.sqlext.python is missing), start the driver with `sqlext serve` or "
+        "sqlext.session(), or call sqlext.attach(spark) in the Python program that created the session.",
     ),
+    "BACKEND_NOT_STARTED": (
+        "08001",
+        "The Python process of bigdl-sqlext ({python}, from spark.sqlext.python) did not start: {reason}",
+    ),
+    "BACKEND_LOST": (
+        "08006",
+        "The Python process of bigdl-sqlext ended while the statement ran. Run the statement again: the process is started again.",
+    ),
+    "SERVER_STOPS": ("57P01", "The server is shutting down."),
     "INVALID_WAREHOUSE": (
         "22023",
         "Warehouse {folder} cannot be used: {reason}.",
@@ -284,7 +294,16 @@ ERROR_CLASSES: dict[str, tuple[str, str]] = {
 }
 
 # The Scala shim also raises these, so the jar contains their templates.
-RAISED_BY_JVM = ("INVALID_ARGUMENTS", "NO_PYTHON_BACKEND", "PATH_NOT_ALLOWED", "UNSUPPORTED_IN_LAMBDA")
+RAISED_BY_JVM = (
+    "BACKEND_LOST",
+    "BACKEND_NOT_STARTED",
+    "INVALID_ARGUMENTS",
+    "NO_PYTHON_BACKEND",
+    "PATH_NOT_ALLOWED",
+    "SERVER_NOT_STARTED",
+    "SERVER_STOPS",
+    "UNSUPPORTED_IN_LAMBDA",
+)
 
 
 class SqlExtError(Exception):

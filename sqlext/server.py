@@ -1,17 +1,13 @@
-"""A Thrift (JDBC) server inside the PySpark driver, for ``sqlext serve``."""
+"""What ``sqlext serve`` prepares before clients connect, and what its readiness line says."""
 
 from __future__ import annotations
 
 import logging
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sqlext.errors import SqlExtError
+from sqlext.settings import backbone_of_settings, setting
 
 logger = logging.getLogger("sqlext")
 
@@ -23,34 +19,13 @@ VIEWS = {
 }
 
 
-def start_thrift_server(spark: SparkSession, host: str = "127.0.0.1", port: int = 10000) -> int:
-    """Starts HiveThriftServer2 for the session's tables and returns the port it listens on (``port`` 0: any free port).
-
-    It runs until the session stops. Clients see the settings with which ``spark`` was started.
-
-    :raises SqlExtError: SERVER_NOT_STARTED, with the reason.
-    """
-    scratch = tempfile.mkdtemp(prefix="sqlext-thrift-")
-    settings = {
-        "hive.server2.thrift.bind.host": host,
-        "hive.server2.thrift.port": str(port),
-        # A client's cancel() waits until the client's own status poll has ended.
-        "hive.server2.long.polling.timeout": "300ms",
-        # Without this folder each session logs "Unable to access pipeout files".
-        "hive.exec.local.scratchdir": scratch,
-        "hive.server2.logging.operation.log.location": f"{scratch}/operation_logs",
-    }
-    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
-    for key, value in settings.items():
-        hadoop.set(key, value)
-    thrift = spark._jvm.org.apache.spark.sql.hive.thriftserver.HiveThriftServer2  # type: ignore[union-attr]
-    try:
-        # Hive caches settings per thread, so these take effect only in a thread that has not called Hive before.
-        with ThreadPoolExecutor(1) as fresh:
-            server = fresh.submit(thrift.startWithContext, spark._jsparkSession.sqlContext()).result()
-    except Py4JJavaError as error:
-        raise SqlExtError("SERVER_NOT_STARTED", host=host, port=port, reason=_root(error.java_exception)) from None
-    return int(list(server.getServices())[-1].getPortNumber())  # the last service is the one that listens
+def prepare(spark: SparkSession) -> str:
+    """Creates the views; returns what an administrator should see: the default backbone and the folders that SQL may use."""
+    make_views(spark)
+    backbone, _ = backbone_of_settings(spark)
+    folders = setting(spark, "allowedPaths")
+    paths = f"only {folders}" if folders else "all folders"
+    return f"default backbone {backbone}; IMPORT, EXPORT and read_image may use {paths}"
 
 
 def make_views(spark: SparkSession) -> None:
@@ -61,9 +36,3 @@ def make_views(spark: SparkSession) -> None:
             spark.sql(f"CREATE VIEW IF NOT EXISTS {DATABASE}.{view} AS SELECT * FROM {function}()")
     except PySparkException as error:
         logger.warning("The views of database %s were not created: %s", DATABASE, str(error).partition("\n")[0])
-
-
-def _root(exception: Any) -> str:
-    while exception.getCause() is not None:
-        exception = exception.getCause()
-    return str(exception.getMessage())

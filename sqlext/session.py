@@ -55,6 +55,27 @@ def session(
     :param conf: Spark settings; they override all our defaults.
     :raises SqlExtError: JAVA_NOT_FOUND, WAREHOUSE_IN_USE, SESSION_NOT_READY.
     """
+    builder = SparkSession.Builder()
+    for key, value in _session_options(master, warehouse, conf, app_name).items():
+        builder.config(key, value)
+    return configure(builder).getOrCreate()
+
+
+def driver_options(
+    master: str | None, warehouse: str | os.PathLike[str] | None, conf: Mapping[str, Any], app_name: str
+) -> dict[str, Any]:
+    """The settings of :func:`session` for a driver that another program starts, such as spark-submit.
+
+    :raises SqlExtError: JAR_NOT_BUILT, WAREHOUSE_IN_USE.
+    """
+    _check_jar()
+    options = _session_options(master, warehouse, conf, app_name)
+    return {**options, **needed({**file_defaults(), **options})}
+
+
+def _session_options(
+    master: str | None, warehouse: str | os.PathLike[str] | None, conf: Mapping[str, Any] | None, app_name: str
+) -> dict[str, Any]:
     options: dict[str, Any] = {
         "spark.app.name": app_name,
         **({"spark.master": master} if master else {}),
@@ -68,10 +89,12 @@ def session(
     if warehouse is not None:
         _check_warehouse(Path(warehouse))
         options |= warehouse_options(Path(warehouse), known)
-    builder = SparkSession.Builder()
-    for key, value in options.items():
-        builder.config(key, value)
-    return configure(builder).getOrCreate()
+    return options
+
+
+def _check_jar() -> None:
+    if not JAR.is_file():
+        raise SqlExtError("JAR_NOT_BUILT", jar=JAR)
 
 
 def _check_warehouse(folder: Path) -> None:
@@ -89,8 +112,7 @@ def configure(builder: SparkSession.Builder) -> SparkSession.Builder:
 
     :raises SqlExtError: JAVA_NOT_FOUND, JAR_NOT_BUILT.
     """
-    if not JAR.is_file():
-        raise SqlExtError("JAR_NOT_BUILT", jar=JAR)
+    _check_jar()
     # Workers would otherwise run the python3 of PATH, which may lack this package.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
@@ -123,14 +145,14 @@ def attach(spark: SparkSession) -> SparkSession:
 
 
 def _start_callbacks(spark: SparkSession) -> None:
-    """Starts PySpark's callback server with a token for its connections (Scala: CallbackToken); PySpark sets none."""
+    """Starts PySpark's callback server with a token for its connections (Scala: Callbacks); PySpark sets none."""
     gateway: Any = SparkContext._gateway
     if gateway.python_parameters.auth_token is None:
         gateway.python_parameters.auth_token = secrets.token_urlsafe(32)
         ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
         server = JavaObject("GATEWAY_SERVER", gateway._gateway_client)
         shim = spark._jvm.org.apache.spark.sql.sqlext  # type: ignore[union-attr]
-        shim.CallbackToken.set(server, gateway.python_parameters.auth_token)
+        shim.Callbacks.install(server, gateway.python_parameters.auth_token)
 
 
 def _check(spark: SparkSession) -> None:

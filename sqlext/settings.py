@@ -58,7 +58,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("batch.maxBytes", "bytes", "16m", "Maximum size of a batch that is sent to the Python worker."),
     Setting("batch.maxRows", "int", "10000", "Maximum rows of a batch that is sent to the Python worker."),
     Setting(
-        "python", "string", None, "Not used in this release; registered so that no client can set it.", static=True
+        "python",
+        "string",
+        None,
+        "The Python in which bigdl-sqlext is installed, for drivers that are not started by Python; `sqlext conf` prints it.",
+        static=True,
     ),
     Setting(
         "pythonpath", "string", None, "Not used in this release; registered so that no client can set it.", static=True

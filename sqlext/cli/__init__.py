@@ -1,4 +1,4 @@
-"""The command line: ``sqlext sql``, ``serve``, ``demo`` and ``doctor``.
+"""The command line: ``sqlext sql``, ``serve``, ``conf``, ``demo`` and ``doctor``.
 
 Each command is in the module with its name and is imported when it is called, so that ``sqlext --help`` is instant.
 """
@@ -12,6 +12,7 @@ import click
 COMMANDS = {
     "sql": "Run SQL statements, or start a prompt.",
     "serve": "Start a Thrift server for JDBC clients, beeline and BI tools.",
+    "conf": "Print the settings with which a stock Spark loads the extension.",
     "demo": "Train and use a model on drawn flowers, or on your own pictures.",
     "doctor": "Show what is installed, what is missing and how to get it.",
 }

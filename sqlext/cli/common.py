@@ -47,11 +47,11 @@ def session_options(command: F) -> F:
     return command
 
 
-def settings(conf: tuple[str, ...]) -> dict[str, str]:
-    """``--conf key=value`` as a dictionary; an entry without '=' is a usage error."""
+def settings(conf: tuple[str, ...], option: str = "--conf") -> dict[str, str]:
+    """``--conf key=value`` as a dictionary; an entry without '=' is a usage error of ``option``."""
     wrong = [entry for entry in conf if "=" not in entry]
     if wrong:
-        raise click.BadParameter(f"'{wrong[0]}' is not of the form key=value", param_hint="--conf")
+        raise click.BadParameter(f"'{wrong[0]}' is not of the form key=value", param_hint=option)
     return dict(entry.split("=", 1) for entry in conf)
 
 

@@ -1,60 +1,137 @@
-"""``sqlext serve``: a Thrift server in this process, for beeline, PyHive, any JDBC driver and BI tools."""
+"""``sqlext serve``: a Thrift server for beeline, PyHive, any JDBC driver and BI tools (Scala: ThriftServer)."""
 
 from __future__ import annotations
 
 import ipaddress
-import signal
-import threading
+import os
+import sys
+import tempfile
 from collections.abc import Mapping
-from types import FrameType
+from pathlib import Path
 
 import click
 
-from sqlext.cli.common import fail, open_session, session_options, settings
+from sqlext.cli.common import fail, session_options, settings
 from sqlext.cli.encoding import encoding_problem
 from sqlext.cli.errors import describe
 from sqlext.spark.local_files import as_listed, folder_named, hadoop_text
 
 ALLOWED = "spark.sqlext.allowedPaths"
+MAIN_CLASS = "org.apache.spark.sql.hive.thriftserver.ThriftServer"
+# With a local master, no other process takes part: only Thrift listens on the address that the user names.
+LOOPBACK = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+# Sessions share the 16 pools (Scala: SchedulerPools). A training takes long anyway and must not hold up queries.
+POOLS = "\n".join(
+    [
+        "<allocations>",
+        *(f'<pool name="session-{i}"><weight>4</weight><minShare>1</minShare></pool>' for i in range(16)),
+        '<pool name="training"><weight>1</weight></pool>',
+        "</allocations>",
+    ]
+)
 UNPROTECTED = (
-    "warning: {host} can be reached from other machines, and anyone who connects can run SQL as this user. Set "
+    "{host} can be reached from other machines, and anyone who connects can run SQL as this user. Set "
     "hive.server2.authentication, or listen on 127.0.0.1 and use an SSH tunnel."
+)
+NO_SECRET = (
+    "spark.authenticate is not set: whoever reaches the ports of Spark's driver and executors on this network can "
+    "run code in them."
 )
 
 
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=10000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
+@click.option(
+    "--hiveconf", multiple=True, metavar="KEY=VALUE", help="A setting of HiveServer2, as for authentication; may be repeated."
+)
+@click.option(
+    "--pidfile", type=click.Path(dir_okay=False, path_type=Path), help="File to write the id of the process to."
+)
 @session_options
-def command(host: str, port: int, warehouse: str | None, master: str | None, conf: tuple[str, ...]) -> None:
+def command(
+    host: str,
+    port: int,
+    hiveconf: tuple[str, ...],
+    pidfile: Path | None,
+    warehouse: str | None,
+    master: str | None,
+    conf: tuple[str, ...],
+) -> None:
     """Start a Thrift server for JDBC clients and print its URL. Ctrl-C or SIGTERM stops it."""
     user_settings = given_settings(conf)
-    if not is_loopback(host) and not any("hive.server2.authentication" in key for key in user_settings):
-        click.echo(UNPROTECTED.format(host=host), err=True)
-    if problem := encoding_problem():
-        click.echo(f"warning: {problem}", err=True)
-    ended = threading.Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        ended.set()
-
-    spark = open_session(warehouse, master, (*only_the_warehouse(warehouse, user_settings), *conf))
+    hive = settings(hiveconf, "--hiveconf")
+    for warning in warnings(host, {**user_settings, **hive}, master):
+        click.echo(f"warning: {warning}", err=True)
+    options = {
+        **server_options(host, port),
+        **({} if on_cluster(master, user_settings) else LOOPBACK),
+        **{f"spark.hadoop.{key}": value for key, value in hive.items()},
+        **settings(only_the_warehouse(warehouse, user_settings)),
+        **settings(conf),
+    }
     try:
-        from sqlext.server import make_views, start_thrift_server
+        from sqlext.session import driver_options
+        from sqlext.spark.java import find_java
 
-        make_views(spark)
-        listening = start_thrift_server(spark, host=host, port=port)
+        program = submit(driver_options(master, warehouse, options, app_name="sqlext serve"))
+        os.environ["JAVA_HOME"] = str(find_java())
+        if not on_cluster(master, user_settings):
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # also for the web UI
     except Exception as error:
-        spark.stop()
         fail(describe(error).lines())
-    # Not earlier, because PySpark installs its own handler for Ctrl-C when the session starts.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    name = f"[{host}]" if ":" in host else host
-    click.echo(f"ready: jdbc:hive2://{name}:{listening}/default")
-    ended.wait()
-    click.echo("stopping", err=True)
-    spark.stop()
+    if pidfile is not None:
+        pidfile.write_text(f"{os.getpid()}\n")
+    # The server replaces this process, so that its process id and signals are the server's.
+    os.execv(program[0], program)  # noqa: S606
+
+
+def warnings(host: str, user_settings: Mapping[str, str], master: str | None) -> list[str]:
+    """What an administrator should know before the server starts."""
+    found = []
+    if not is_loopback(host) and not any("hive.server2.authentication" in key for key in user_settings):
+        found.append(UNPROTECTED.format(host=host))
+    if on_cluster(master, user_settings) and user_settings.get("spark.authenticate", "false").lower() != "true":
+        found.append(NO_SECRET)
+    if problem := encoding_problem():
+        found.append(problem)
+    return found
+
+
+def on_cluster(master: str | None, user_settings: Mapping[str, str]) -> bool:
+    """Whether executors run outside the driver."""
+    return not (master or user_settings.get("spark.master", "local")).startswith("local")
+
+
+def server_options(host: str, port: int) -> dict[str, str]:
+    """The settings of the server itself; a user's setting for the same key wins."""
+    scratch = tempfile.mkdtemp(prefix="sqlext-thrift-")
+    hive = {
+        "hive.server2.thrift.bind.host": host,
+        "hive.server2.thrift.port": str(port),
+        # A client's cancel() waits until the client's own status poll has ended.
+        "hive.server2.long.polling.timeout": "300ms",
+        # Without this folder each session logs "Unable to access pipeout files".
+        "hive.exec.local.scratchdir": scratch,
+        "hive.server2.logging.operation.log.location": f"{scratch}/operation_logs",
+    }
+    pools = Path(scratch) / "pools.xml"
+    pools.write_text(POOLS)
+    return {
+        "spark.sqlext.python": sys.executable,
+        "spark.scheduler.mode": "FAIR",
+        "spark.scheduler.allocation.file": pools.as_uri(),
+        **{f"spark.hadoop.{key}": value for key, value in hive.items()},
+    }
+
+
+def submit(options: Mapping[str, str]) -> list[str]:
+    """The command that starts the server's JVM with Spark's own script."""
+    from pyspark.find_spark_home import _find_spark_home
+
+    script = Path(_find_spark_home()) / "bin" / "spark-submit"
+    arguments = [f"--conf={key}={value}" for key, value in options.items()]
+    return [str(script), "--class", MAIN_CLASS, *arguments, "spark-internal"]
 
 
 def given_settings(conf: tuple[str, ...]) -> dict[str, str]:

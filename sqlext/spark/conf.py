@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sqlext.settings import setting
+from sqlext.settings import PREFIX, setting
 from sqlext.spark.jars import JAR, bigdl_jars, spark_jars
 from sqlext.spark.java_classes import java_classes
 
+PYTHON = f"{PREFIX}python"
 EXTENSION = "org.apache.spark.sql.sqlext.SqlExtensions"
 LOG_CONFIGURATION = Path(__file__).parents[1] / "log4j2.properties"
 
@@ -62,6 +64,15 @@ def _quota() -> float | None:
     return None
 
 
+def stock_defaults(master: str) -> dict[str, str]:
+    """The lines for spark-defaults.conf of a Spark that is not started by this package, for ``sqlext conf``.
+
+    Lines that are already in the file are completed, not repeated.
+    """
+    users = {key: value for key, value in file_defaults().items() if not key.startswith(PREFIX)}
+    return {**needed({**users, "spark.master": master}), PYTHON: sys.executable}
+
+
 def needed(settings: Mapping[str, Any]) -> dict[str, str]:
     """The settings to add to ``settings``.
 
@@ -69,7 +80,7 @@ def needed(settings: Mapping[str, Any]) -> dict[str, str]:
     Spark and Hive use. The driver does not use ``spark.jars``: Hive closes the class loader of those jars when the first
     JDBC session ends, and classes that are not loaded by then are lost for all sessions.
     """
-    jars = [str(spark_jars() / "*"), str(JAR), *map(str, bigdl_jars())]
+    jars = [str(_spark_home() / "jars" / "*"), str(JAR), *map(str, bigdl_jars())]
     extensions = [e for e in str(settings.get("spark.sql.extensions", "")).split(",") if e and e != EXTENSION]
     needed = {
         # Last: Spark wraps parsers in this order, so ours sees a text before those of other extensions.
@@ -112,8 +123,12 @@ def file_defaults() -> dict[str, str]:
 
 
 def _conf_folder() -> Path:
-    home = os.environ.get("SPARK_HOME") or spark_jars().parent
-    return Path(os.environ.get("SPARK_CONF_DIR") or Path(home) / "conf")
+    return Path(os.environ.get("SPARK_CONF_DIR") or _spark_home() / "conf")
+
+
+def _spark_home() -> Path:
+    """The Spark that runs: SPARK_HOME, otherwise PySpark's folder."""
+    return Path(os.environ.get("SPARK_HOME") or spark_jars().parent)
 
 
 def setting_bytes(spark: SparkSession, name: str) -> int:

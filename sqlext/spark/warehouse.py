@@ -79,4 +79,5 @@ def _lock(folder: Path) -> None:
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
+    os.set_inheritable(file.fileno(), True)  # `sqlext serve` replaces this process by the server, which needs the lock
     _held[folder] = file

@@ -9,6 +9,7 @@ from sqlext.catalog.drafts import check_properties
 from sqlext.catalog.entry import ModelEntry
 from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError, error_at
+from sqlext.spark.pools import TRAINING, scheduler_pool
 from sqlext.training.background import submit
 from sqlext.training.plan import TrainPlan, existing_model, make_plan
 from sqlext.training.recorder import RunRecorder
@@ -45,9 +46,10 @@ def _train(context: Context, request: TrainRequest) -> ResultRow:
     run = RunRecorder(context, plan)
 
     def carry_out() -> ResultRow:
-        if trials:
-            return tune(context, plan, trials, goal_of(request), run)
-        return _carry_out(context, plan, request, run)
+        with scheduler_pool(context.spark, TRAINING):
+            if trials:
+                return tune(context, plan, trials, goal_of(request), run)
+            return _carry_out(context, plan, request, run)
 
     return submit(run, carry_out) if submitted else carry_out()
 

@@ -55,7 +55,7 @@ def test_help_is_instant_and_lists_the_commands(home: Path) -> None:
     started = time.monotonic()
     done = sqlext(home, "--help")
     assert time.monotonic() - started < 3
-    assert re.findall(r"^  (\w+)  ", done.stdout, re.MULTILINE) == ["sql", "serve", "demo", "doctor"]
+    assert re.findall(r"^  (\w+)  ", done.stdout, re.MULTILINE) == ["sql", "serve", "conf", "demo", "doctor"]
 
 
 def test_a_process_reads_what_the_one_before_created(home: Path) -> None:
@@ -238,14 +238,14 @@ def test_serve_says_when_it_is_ready_and_ends_on_a_signal(home: Path, host: str,
         )
         try:
             assert server.stdout is not None
-            url = re.fullmatch(rf"ready: jdbc:hive2://{re.escape(host)}:(\d+)/default\n", server.stdout.readline())
+            url = re.fullmatch(rf"ready: jdbc:hive2://{re.escape(host)}:(\d+)/default \(.*\)\n", server.stdout.readline())
             assert url
             with closing(hive.connect(host="127.0.0.1", port=int(url[1]))) as connection:
                 cursor = connection.cursor()
                 cursor.execute("SELECT count(*) FROM range(7)")
                 assert cursor.fetchall() == [(7,)]
             server.send_signal(number)
-            assert server.wait(60) == 0
+            assert server.wait(60) == 128 + number  # as the JVM ends after a signal
         finally:
             server.kill()
             server.wait()

@@ -20,8 +20,8 @@ LAYERS = (
     *("text", "errors", "settings", "progress"),
     *("spark", "grammar", "images", "networks", "engines", "catalog", "bigdl", "context", "sources"),
     *("scoring", "evaluation", "transfer", "training"),
-    *("statements", "udfs", "routing", "did_you_mean", "jvm", "bridge", "dialect"),
-    *("session", "server", "cli", "sqlext"),
+    *("statements", "udfs", "routing", "did_you_mean", "jvm", "server", "bridge", "dialect"),
+    *("session", "backend", "cli", "sqlext"),
 )
 # The build, `--help` and tools without Spark do not load these: the only reason for an import inside a function.
 HEAVY = {

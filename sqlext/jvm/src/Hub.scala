@@ -40,8 +40,16 @@ object Hub {
     secret
   }
 
-  def detach(): Unit = attached.set(null)
+  /** What is attached now, for `detach`. */
+  def attachment: AnyRef = attached.get
+
+  /** Forgets a backend that has ended, and the functions bound to it, unless another one is attached by now. */
+  def detach(ended: AnyRef): Unit = if (ended != null && attached.compareAndSet(ended.asInstanceOf[Attached], null)) udfs.clear()
+
   def isAttached: Boolean = attached.get != null
+
+  /** Whether statements and functions can be carried out: Python is attached, or can be started. */
+  def isAvailable(session: SparkSession): Boolean = isAttached || PythonProcess.python(session.sparkContext).nonEmpty
 
   def languageDigest: String = Language.digest
 
@@ -53,15 +61,30 @@ object Hub {
   /** A scoring step on DataFrame columns, with the guarantees of a call in SQL: each row is scored once, in bounded batches. */
   def scored(key: String, arguments: Seq[Column]): Column = new Column(Scoring.call(key, udf(key), arguments.map(_.expr)))
 
-  /** One round trip to Python; the position of an error refers to `sql`. Never retried: a statement must not run twice. */
+  /**
+   * One round trip to Python; the position of an error refers to `sql`. Never retried: a statement must not run twice.
+   *
+   * @param session null for reports of a training, which no session sends
+   */
   def call(session: SparkSession, method: String, request: Map[String, Any], sql: String = ""): JsonNode = {
-    val Attached(backend, secret) = Option(attached.get).getOrElse(throw Errors.analysis("NO_PYTHON_BACKEND"))
-    val answer = try json.readTree(backend.call(secret, session, method, json.writeValueAsString(request))) catch {
+    val Attached(backend, secret) = attachedTo(session)
+    val text = json.writeValueAsString(request)
+    val answer = try json.readTree(PythonProcess.marked(session) {
+      Callbacks.during(backend.call(secret, session, method, text))
+    }) catch {
+      case _: py4j.Py4JException if PythonProcess.isClosing => throw Errors.runtime("SERVER_STOPS")
+      case _: py4j.Py4JNetworkException => throw Errors.runtime("BACKEND_LOST")
       case e: py4j.Py4JException => throw new SqlExtRuntimeException(
         s"bigdl-sqlext: the Python process did not answer '$method': ${lastLine(e.getMessage)}")
     }
     if (answer.hasNonNull("error")) throw Errors.of(answer.get("error"), sql)
     answer.get("ok")
+  }
+
+  private def attachedTo(session: SparkSession): Attached = Option(attached.get).getOrElse {
+    // Without a session: a training reports an epoch to a backend that has ended.
+    Option(session).foreach(PythonProcess.start)
+    Option(attached.get).getOrElse(throw Errors.runtime("BACKEND_LOST"))
   }
 
   private def lastLine(text: String): String =

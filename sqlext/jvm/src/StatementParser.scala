@@ -18,7 +18,12 @@ import org.apache.spark.sql.types.{DataType, StructType}
 /** Passes our statements to Python, and everything else, unchanged, to the parser that was configured before. */
 class StatementParser(session: SparkSession, spark: ParserInterface) extends ParserInterface {
 
-  override def parsePlan(text: String): LogicalPlan = parse(PastedText.plainSpaces(text))
+  private lazy val pool = SchedulerPools.next()
+
+  override def parsePlan(text: String): LogicalPlan = {
+    SchedulerPools.enter(session, pool)
+    parse(PastedText.plainSpaces(text))
+  }
 
   private def parse(sql: String): LogicalPlan = Statement.of(sql) match {
     case None => try spark.parsePlan(sql) catch { case e: ParseException => throw nearMiss(sql).getOrElse(e) }
@@ -39,7 +44,7 @@ class StatementParser(session: SparkSession, spark: ParserInterface) extends Par
 
   /** Python's error for a text that Spark has rejected but that was meant for us; None: Spark's error stays. */
   private def nearMiss(text: String): Option[ParseException] =
-    if (!Statement.mayBeMeant(text) || !Hub.isAttached) None
+    if (!Statement.mayBeMeant(text) || !Hub.isAvailable(session)) None
     else {
       val sql = substituted(text)
       try { Hub.call(session, "near_miss", Map("sql" -> sql), sql); None } catch {
