@@ -24,7 +24,7 @@ def prepare(spark: SparkSession) -> str:
     make_views(spark)
     backbone, _ = backbone_of_settings(spark)
     folders = setting(spark, "allowedPaths")
-    paths = f"only {folders}" if folders else "all folders"
+    paths = ", ".join(folder.removeprefix("file:") for folder in folders.split(",")) if folders else "all folders"
     return f"default backbone {backbone}; IMPORT, EXPORT and read_image may use {paths}"
 
 

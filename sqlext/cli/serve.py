@@ -43,7 +43,10 @@ NO_SECRET = (
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=10000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
 @click.option(
-    "--hiveconf", multiple=True, metavar="KEY=VALUE", help="A setting of HiveServer2, as for authentication; may be repeated."
+    "--hiveconf",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of HiveServer2, as for authentication; may be repeated.",
 )
 @click.option(
     "--pidfile", type=click.Path(dir_okay=False, path_type=Path), help="File to write the id of the process to."

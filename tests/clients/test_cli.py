@@ -238,7 +238,9 @@ def test_serve_says_when_it_is_ready_and_ends_on_a_signal(home: Path, host: str,
         )
         try:
             assert server.stdout is not None
-            url = re.fullmatch(rf"ready: jdbc:hive2://{re.escape(host)}:(\d+)/default \(.*\)\n", server.stdout.readline())
+            url = re.fullmatch(
+                rf"ready: jdbc:hive2://{re.escape(host)}:(\d+)/default \(.*\)\n", server.stdout.readline()
+            )
             assert url
             with closing(hive.connect(host="127.0.0.1", port=int(url[1]))) as connection:
                 cursor = connection.cursor()

@@ -75,7 +75,7 @@ def live_runs(server: Server) -> list[Any]:
 
 
 def test_it_says_what_it_serves(server: Server) -> None:
-    folders = f"only {server.log.parent}/w"
+    folders = f"{server.log.parent}/w"
     assert f"(default backbone models.resnet50; IMPORT, EXPORT and read_image may use {folders}" in server.ready
     assert (server.log.parent / "pid").read_text() == f"{server.process.pid}\n"
 
@@ -119,7 +119,10 @@ def test_a_lost_backend_fails_only_what_needs_it(server: Server) -> None:
     assert scoring.rows or "[BACKEND_LOST]" in scoring.error  # it may have been planned only after the end
     assert execute(server, "SHOW MODELS IN shop")
     assert server.backend != backend
-    assert sum(count for _, count in execute(server, "SELECT classify('shop.m', a, b), count(*) FROM shop.xs GROUP BY 1")) == 40
+    assert (
+        sum(count for _, count in execute(server, "SELECT classify('shop.m', a, b), count(*) FROM shop.xs GROUP BY 1"))
+        == 40
+    )
     runs = execute(server, "SHOW TRAINING RUNS IN shop")
     assert ("FAILED", "backend lost") in {(status, error) for run in runs for status in run for error in run}
     assert live_runs(server) == []
@@ -134,7 +137,10 @@ def test_a_line_per_statement_without_its_text(server: Server) -> None:
         return re.findall(r"StatementLog: (ann: .*)", server.log.read_text())
 
     until(lambda: any(re.fullmatch(r"ann: SELECT, \d+\.\d s, finished", line) for line in lines()), 10)
-    assert any(line.startswith("ann: SELECT") and line.endswith("failed: UNRESOLVED_COLUMN.WITH_SUGGESTION") for line in lines())
+    assert any(
+        line.startswith("ann: SELECT") and line.endswith("failed: UNRESOLVED_COLUMN.WITH_SUGGESTION")
+        for line in lines()
+    )
     assert not any("12345" in line or "visible" in line for line in lines())
 
 

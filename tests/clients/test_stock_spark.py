@@ -38,7 +38,12 @@ SESSIONS = {
 def environment(tmp_path: Path) -> dict[str, str]:
     """A stock Spark of its own: settings, current folder, warehouse and metastore in ``tmp_path``."""
     (tmp_path / "conf").mkdir()
-    base = {**os.environ, "SPARK_HOME": str(SPARK), "SPARK_CONF_DIR": str(tmp_path / "conf"), "JAVA_HOME": str(find_java())}
+    base = {
+        **os.environ,
+        "SPARK_HOME": str(SPARK),
+        "SPARK_CONF_DIR": str(tmp_path / "conf"),
+        "JAVA_HOME": str(find_java()),
+    }
     lines = subprocess.run(
         [Path(sys.executable).parent / "sqlext", "conf"], env=base, capture_output=True, text=True, check=True
     ).stdout
@@ -103,4 +108,7 @@ def test_a_python_without_the_package_is_named(tmp_path: Path, environment: dict
     other = "/usr/bin/false"
     done = run(tmp_path, environment, "spark-sql", "--conf", f"spark.sqlext.python={other}", "-e", "SHOW MODELS")
     assert done.returncode != 0
-    assert f"[BACKEND_NOT_STARTED] The Python process of bigdl-sqlext ({other}, from spark.sqlext.python) did not start:" in done.stderr
+    assert (
+        f"[BACKEND_NOT_STARTED] The Python process of bigdl-sqlext ({other}, from spark.sqlext.python) did not start:"
+        in done.stderr
+    )

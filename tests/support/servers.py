@@ -45,12 +45,16 @@ class Server:
             for entry in Path(f"/proc/{pid}/fd").iterdir()
             if (found := re.match(r"socket:\[(\d+)\]", os.readlink(entry)))
         }
-        lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+        lines = [
+            line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()
+        ]
         return {line[1].split(":")[0] for line in lines if line[3] == "0A" and line[9] in inodes}
 
 
 def _children(pid: int) -> list[int]:
-    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
 
 
 def _command(pid: int) -> bytes:

@@ -73,7 +73,7 @@ object Hub {
       Callbacks.during(backend.call(secret, session, method, text))
     }) catch {
       case _: py4j.Py4JException if PythonProcess.isClosing => throw Errors.runtime("SERVER_STOPS")
-      case _: py4j.Py4JNetworkException => throw Errors.runtime("BACKEND_LOST")
+      case e: py4j.Py4JException if hasLostConnection(e) => throw Errors.runtime("BACKEND_LOST")
       case e: py4j.Py4JException => throw new SqlExtRuntimeException(
         s"bigdl-sqlext: the Python process did not answer '$method': ${lastLine(e.getMessage)}")
     }
@@ -86,6 +86,10 @@ object Hub {
     Option(session).foreach(PythonProcess.start)
     Option(attached.get).getOrElse(throw Errors.runtime("BACKEND_LOST"))
   }
+
+  /** Py4J wraps the error of the connection if it occurs while a proxy is called. */
+  private def hasLostConnection(error: Throwable): Boolean =
+    Iterator.iterate(error)(_.getCause).takeWhile(_ != null).take(20).exists(_.isInstanceOf[py4j.Py4JNetworkException])
 
   private def lastLine(text: String): String =
     Option(text).getOrElse("").trim.linesIterator.toSeq.lastOption.getOrElse("")
