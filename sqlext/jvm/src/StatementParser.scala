@@ -18,7 +18,7 @@ import org.apache.spark.sql.types.{DataType, StructType}
 /** Passes our statements to Python, and everything else, unchanged, to the parser that was configured before. */
 class StatementParser(session: SparkSession, spark: ParserInterface) extends ParserInterface {
 
-  override def parsePlan(text: String): LogicalPlan = parse(PastedText.plainSpaces(text))
+  override def parsePlan(text: String): LogicalPlan = ThriftErrors.shown(parse(PastedText.plainSpaces(text)))
 
   private def parse(sql: String): LogicalPlan = Statement.of(sql) match {
     case None => try spark.parsePlan(sql) catch { case e: ParseException => throw nearMiss(sql).getOrElse(e) }
