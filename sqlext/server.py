@@ -12,6 +12,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sqlext.errors import SqlExtError
+from sqlext.udfs import comments_of
 
 logger = logging.getLogger("sqlext")
 
@@ -58,7 +59,9 @@ def make_views(spark: SparkSession) -> None:
     try:
         spark.sql(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         for view, function in VIEWS.items():
-            spark.sql(f"CREATE VIEW IF NOT EXISTS {DATABASE}.{view} AS SELECT * FROM {function}()")
+            spark.sql(
+                f"CREATE VIEW IF NOT EXISTS {DATABASE}.{view} {comments_of(function)} AS SELECT * FROM {function}()"
+            )
     except PySparkException as error:
         logger.warning("The views of database %s were not created: %s", DATABASE, str(error).partition("\n")[0])
 
