@@ -158,9 +158,9 @@ SHORT = {
     # Python asks Spark, and needs Spark's exception.
     "TRAIN MODEL shop.m FROM (SELECT image, classify('shop.nope', image) AS y FROM shop.images) LABEL y": (
         "42P01",
-        "[SOURCE_NOT_FOUND] .. cannot be read: [MODEL_NOT_FOUND] Model shop.nope was not found...(line 1, ..^",
+        "[SOURCE_NOT_FOUND] .. cannot be read: [MODEL_NOT_FOUND] Model shop.nope was not found. .. (line 1, pos 49)..^",
     ),
-    "TRAIN MODEL shop.m FROM (SELECT image, IF(rand() > 2, 'a', raise_error('boom')) AS y FROM shop.images) LABEL y": (
+    "TRAIN MODEL shop.m FROM (SELECT 1D AS x, IF(rand() > 2, 'a', raise_error('boom')) AS y FROM shop.images) LABEL y": (
         None,
         "A job of the statement failed: ..boom (log id ..)",
     ),
