@@ -33,6 +33,9 @@ def require_backbone(
 
 def _what_to_do(catalog: CatalogReader, wanted: ModelName, place: str | None, setting: str | None) -> str:
     existing = [str(entry.name) for entry in catalog.everywhere([]) if entry.kind == "backbone"]
+    same = [name for name in existing if name.rpartition(".")[2] == wanted.name]
+    if same and setting is None:
+        return f"Did you mean {' or '.join(sorted(same)[:3])}?"
     if existing:
         places = " or in ".join(filter(None, (place, setting)))
         return f"Available backbones: {', '.join(sorted(existing)[:10])}; name one in {places}."

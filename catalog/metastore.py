@@ -23,10 +23,20 @@ from sqlext.spark.java_classes import java_classes
 from sqlext.spark.java_errors import is_refusal, java_causes, java_message
 from sqlext.text import identifier, string_literal
 
-COLUMNS = (
-    "run_id STRING, epoch INT, iteration BIGINT, loss DOUBLE, val_loss DOUBLE, metric_name STRING, "
-    "metric_value DOUBLE, learning_rate DOUBLE, rows_per_second DOUBLE, recorded_at TIMESTAMP"
-)
+# The table of a model has the training history of its versions: column -> type and comment.
+COLUMNS = {
+    "run_id": ("STRING", "the training run, as in SHOW TRAINING RUNS"),
+    "epoch": ("INT", "number of the epoch, from 1"),
+    "iteration": ("BIGINT", "optimizer steps so far"),
+    "loss": ("DOUBLE", "mean loss over all training rows at the end of the epoch"),
+    "val_loss": ("DOUBLE", "mean loss over all validation rows at the end of the epoch"),
+    "metric_name": ("STRING", "accuracy, or rmse for a regression"),
+    "metric_value": ("DOUBLE", "that metric on the validation rows at the end of the epoch"),
+    "learning_rate": ("DOUBLE", "learning rate of that epoch"),
+    "rows_per_second": ("DOUBLE", "training rows per second in that epoch"),
+    "recorded_at": ("TIMESTAMP", "when the epoch ended"),
+}
+VERSION = "the version of the model"
 _RIGHTS = {
     # No LIMIT 0: the optimizer would replace the relation before an authorization rule sees it.
     "SELECT": "SELECT * FROM {table}",
@@ -213,7 +223,8 @@ class Metastore:
             raise SqlExtError("PERMISSION_DENIED", right=right, model=name, reason=java_message(error)) from error
 
     def _create_statement(self, name: ModelName, location: str) -> str:
-        layout = f"({COLUMNS}) PARTITIONED BY (version INT) STORED AS PARQUET"
+        columns = ", ".join(f"{column} {kind} COMMENT '{text}'" for column, (kind, text) in COLUMNS.items())
+        layout = f"({columns}) PARTITIONED BY (version INT COMMENT '{VERSION}') STORED AS PARQUET"
         return f"CREATE EXTERNAL TABLE {name.sql} {layout} LOCATION {string_literal(location)}"
 
     def _located(self, storage: Any, location: str) -> Any:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sqlext.catalog.entry import FORMAT_VERSION, MODEL_ID, ModelEntry, ModelVersion, entry
@@ -16,6 +20,8 @@ from sqlext.catalog.metastore import Metastore, Unread, noting
 from sqlext.catalog.names import CATALOG, DEFAULT, LATEST, ModelName, ModelRef, name_pattern
 from sqlext.errors import SqlExtError, nearest
 from sqlext.text import identifier
+
+_SEARCHED = 200  # databases that a proposal is looked for in
 
 
 def _nothing(step: str) -> None:
@@ -61,9 +67,24 @@ class CatalogReader:
         found = self.find(name)
         if found is None:
             self.metastore.database_location(name.namespace)
-            known = (str(ModelName(name.namespace, known)) for known in self.names(name.namespace))
-            raise SqlExtError("MODEL_NOT_FOUND", model=name, hint=nearest(str(name), known))
+            raise SqlExtError("MODEL_NOT_FOUND", model=name, hint=self.instead_of(name))
         return found
+
+    def instead_of(self, name: ModelName) -> str:
+        """What to write for a model that does not exist: its name in another database, or the names of its own database."""
+        # Mostly a name without its database, while another database is current.
+        if elsewhere := list(islice(self._elsewhere(name), 3)):
+            return f"Did you mean {' or '.join(map(str, elsewhere))}?"
+        return nearest(str(name), (str(ModelName(name.namespace, known)) for known in self.names(name.namespace)))
+
+    def _elsewhere(self, name: ModelName) -> Iterator[ModelName]:
+        """The models of that name in other databases that the caller may SELECT; one metastore call for each database."""
+        for namespace in self.metastore.databases()[:_SEARCHED]:
+            other = ModelName(namespace, name.name)
+            with suppress(SqlExtError, Py4JJavaError, PySparkException):  # what cannot be read is no proposal
+                if other != name and self.find(other) is not None:
+                    self.check(other, "SELECT")
+                    yield other
 
     def resolve(self, ref: ModelRef) -> ModelVersion:
         """The version that a reference means at this moment.

@@ -9,6 +9,7 @@ object, and what would be accepted.
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -319,7 +320,7 @@ class SqlExtError(Exception):
         self.sqlstate, template = ERROR_CLASSES[error_class]
         self.offset = offset
         self.line: int | None = None  # 1-based; set once the statement's text is known
-        self.pos: int | None = None  # column, 0-based
+        self.pos: int | None = None  # column, 0-based; without a line: which argument of a function's call is at fault
         self.values = values
         super().__init__(template.format(**values).strip())
 
@@ -347,6 +348,17 @@ def error_at(offset: int | None) -> Iterator[None]:
 
 
 @contextmanager
+def error_in_argument(index: int) -> Iterator[None]:
+    """Gives an error raised in the block the place of an argument of the function's call (0: the first one)."""
+    try:
+        yield
+    except SqlExtError as error:
+        if error.line is None and error.pos is None:
+            error.pos = index
+        raise
+
+
+@contextmanager
 def error_in(sql: str) -> Iterator[None]:
     """Gives an error raised in the block the line and column of its offset in ``sql``."""
     try:
@@ -365,15 +377,28 @@ def nearest(word: str, candidates: Iterable[str], limit: int = 5) -> str:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """Returns 'Did you mean x?' if one of ``known`` is close, otherwise ''."""
-    close = difflib.get_close_matches(_composed(word), map(_composed, known), n=1, cutoff=0.6)
-    if not close:
+    alike, found = max(((likeness(word, name), name) for name in known), default=(0.0, ""), key=lambda pair: pair[0])
+    if alike < _CLOSE:
         return ""
-    found = next(c for c in known if _composed(c) == close[0])
     # An accent can be part of its letter or a character of its own; Spark compares characters.
-    same = found.lower() != word.lower() and close[0] == _composed(word)
+    same = found.lower() != word.lower() and _composed(found) == _composed(word)
     return f"Did you mean {found}?{_LOOKS_THE_SAME if same else ''}"
 
 
+def likeness(word: str, other: str) -> float:
+    """How much two names are alike, from 0 to 1. Equal parts before a dot do not count: shop.a is not like shop.b."""
+    parts, others = (_PART.findall(_composed(name)) for name in (word, other))
+    while len(parts) > 1 and len(others) > 1 and parts[0] == others[0]:
+        parts, others = parts[1:], others[1:]
+    matcher = difflib.SequenceMatcher(None, ".".join(parts), ".".join(others))
+    # The first two are upper bounds, and much faster to compute: a database can have many tables.
+    if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < _CLOSE:
+        return 0.0
+    return matcher.ratio()
+
+
+_CLOSE = 0.6
+_PART = re.compile(r"(?:`(?:[^`]|``)*`|[^`.])+")
 _LOOKS_THE_SAME = " It looks the same, but its accents are encoded differently; copy the name from this message."
 
 

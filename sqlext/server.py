@@ -8,6 +8,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from sqlext.settings import backbone_of_settings, setting
+from sqlext.udfs import comments_of
 
 logger = logging.getLogger("sqlext")
 
@@ -33,6 +34,8 @@ def make_views(spark: SparkSession) -> None:
     try:
         spark.sql(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         for view, function in VIEWS.items():
-            spark.sql(f"CREATE VIEW IF NOT EXISTS {DATABASE}.{view} AS SELECT * FROM {function}()")
+            spark.sql(
+                f"CREATE VIEW IF NOT EXISTS {DATABASE}.{view} {comments_of(function)} AS SELECT * FROM {function}()"
+            )
     except PySparkException as error:
         logger.warning("The views of database %s were not created: %s", DATABASE, str(error).partition("\n")[0])

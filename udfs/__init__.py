@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlext.text import identifier, string_literal
 from sqlext.udfs.base import Binding, Call, SqlFunction, TableFunction
 from sqlext.udfs.classify import Classify
 from sqlext.udfs.classify_score import ClassifyScore
@@ -89,6 +90,13 @@ def bind_table(
 def table_rows(spark: SparkSession, function: str, bound: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns rows with the columns of the function's ``OUTPUT``; the shim runs this when the query runs."""
     return list(next(f for f in TABLE_FUNCTIONS if f.name == function).rows(spark, bound))
+
+
+def comments_of(function: str) -> str:
+    """SQL for CREATE VIEW: the columns of a table function with their comments, and a comment for the view."""
+    shown = next(f for f in TABLE_FUNCTIONS if f.name == function)
+    columns = ", ".join(f"{identifier(name)} COMMENT {string_literal(text)}" for name, text in shown.comments.items())
+    return f"({columns}) COMMENT {string_literal(shown.usage.partition(' - ')[2])}"
 
 
 def _argument(index: int, described: dict[str, Any]) -> Argument:

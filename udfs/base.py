@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlext.catalog.entry import BACKBONE, REGRESSOR, ModelVersion, predicts_a_value
 from sqlext.catalog.names import ModelRef
 from sqlext.context import Context
-from sqlext.errors import SqlExtError
+from sqlext.errors import SqlExtError, error_in_argument
 from sqlext.text import identifier
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ class Function(ABC):
 
         argument = call.arguments[index]
         if not argument.constant or not isinstance(argument.type, StringType) or argument.value is None:
-            raise self.invalid(call, f"needs {what} as a constant string")
+            with error_in_argument(index):
+                raise self.invalid(call, f"needs {what} as a constant string")
         return str(argument.value)
 
     def version(self, call: Call) -> tuple[ModelCatalog, ModelVersion]:
@@ -94,8 +95,9 @@ class Function(ABC):
         catalog = ModelCatalog(call.spark)
         # The plan of a query that scores contains no relation for the model, so an
         # authorization extension sees only this check.
-        version = catalog.resolve(ModelRef.parse(text, call.namespace))
-        catalog.check(version.name, "SELECT")
+        with error_in_argument(0):
+            version = catalog.resolve(ModelRef.parse(text, call.namespace))
+            catalog.check(version.name, "SELECT")
         return catalog, version
 
 
@@ -186,14 +188,15 @@ class ModelFunction(SqlFunction):
                 if manifest["kind"] != BACKBONE
                 else "network that predicts classes"
             )
-            raise SqlExtError(
-                "WRONG_KIND_OF_MODEL",
-                function=call.function,
-                wanted=self.wanted,
-                model=version.name,
-                kind=kind,
-                instead=instead,
-            )
+            with error_in_argument(0):
+                raise SqlExtError(
+                    "WRONG_KIND_OF_MODEL",
+                    function=call.function,
+                    wanted=self.wanted,
+                    model=version.name,
+                    kind=kind,
+                    instead=instead,
+                )
         return version, manifest
 
 
@@ -203,9 +206,13 @@ TableRow = dict[str, Any]
 
 
 class TableFunction(Function):
-    """One table function. ``OUTPUT`` maps result columns to Spark types, in order; new columns go at its end."""
+    """One table function. ``OUTPUT`` maps result columns to Spark types, in order; new columns go at its end.
+
+    ``comments`` describe the columns in the view that `sqlext serve` creates of the function, if it does.
+    """
 
     OUTPUT: ClassVar[Mapping[str, str]]
+    comments: ClassVar[Mapping[str, str]] = {}
 
     def bind(self, call: Call) -> dict[str, Any]:
         """Checks the arguments at analysis, and returns plain JSON that :meth:`rows` gets when the query runs.

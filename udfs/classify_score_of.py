@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlext.catalog.entry import CLASSIFIER, ModelVersion
-from sqlext.errors import SqlExtError, did_you_mean, listed
+from sqlext.errors import SqlExtError, did_you_mean, error_in_argument, listed
 from sqlext.text import string_literal
 from sqlext.udfs.base import FEATURES, MODEL, Binding, Call, ModelFunction, argument_list
 
@@ -56,7 +56,8 @@ def _check_known(
     found = call.spark.sql(f"SELECT {known_label_sql(constant, label.type, manifest)} FROM VALUES (0)").first()
     if found is None or found[0] not in labels:
         hint = f"{did_you_mean(text, labels)} {listed(labels, limit=20)}".strip()
-        raise SqlExtError("UNKNOWN_LABEL", model=version.name, label=text, hint=hint)
+        with error_in_argument(1):
+            raise SqlExtError("UNKNOWN_LABEL", model=version.name, label=text, hint=hint)
 
 
 def _labels(manifest: dict[str, Any]) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from sqlext.catalog.names import ModelRef
+from sqlext.errors import error_in_argument
 from sqlext.udfs.base import IMAGE, Binding, Call, SqlFunction, argument_list
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def bind_embedding(
     function.expect_image(call, image)
     catalog = ModelCatalog(call.spark)
     place = None if setting else f"the first argument of {function.name}"
-    version = require_backbone(catalog, ModelRef.parse(backbone, call.namespace), place=place, setting=setting)
+    with error_in_argument(0) if setting is None else nullcontext():
+        version = require_backbone(catalog, ModelRef.parse(backbone, call.namespace), place=place, setting=setting)
     choice = choose_for_embedding(call.spark, catalog.read_manifest(version))
     return Binding(embedding_steps(call.spark, version, image, choice), "embedded.embedding")

@@ -25,6 +25,7 @@ class SqlextModelVersions(TableFunction):
       > SELECT namespace, model, version, metric_value FROM _FUNC_() WHERE is_default;
     """
     OUTPUT = ShowModelVersions.OUTPUT
+    comments = ShowModelVersions.COMMENTS
 
     def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
         return every_database(spark, _of_database)

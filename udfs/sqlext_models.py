@@ -23,6 +23,7 @@ class SqlextModels(TableFunction):
       > SELECT namespace, model, metric_value FROM _FUNC_() WHERE kind = 'classifier';
     """
     OUTPUT = ShowModels.OUTPUT
+    comments = ShowModels.COMMENTS
 
     def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
         return every_database(spark, model_rows)

@@ -23,6 +23,7 @@ class SqlextTrainingRuns(TableFunction):
       > SELECT model, status, phase, rows_done, rows_total FROM _FUNC_() WHERE status = 'RUNNING';
     """
     OUTPUT = ShowTrainingRuns.OUTPUT
+    comments = ShowTrainingRuns.COMMENTS
 
     def rows(self, spark: SparkSession, bound: dict[str, Any]) -> Iterable[TableRow]:
         return every_database(spark, run_rows)

@@ -59,12 +59,12 @@ def describe(error: BaseException) -> Failure:
 def _message(error: BaseException) -> str:
     """The most specific message: of the deepest cause in the JVM, or of the worker's Python exception."""
     java = getattr(error, "java_exception", None)
-    text = str(_causes(java)[-1].getMessage()) if java is not None else str(getattr(error, "desc", None) or error)
+    text = str((_causes(java)[-1].getMessage() or "") if java is not None else getattr(error, "desc", None) or error)
     if "Traceback (most recent call last)" in text and (endings := _TRACEBACK_END.findall(text)):
         return f"{endings[-1][0]}: {endings[-1][1]}"
     if task := _TASK_FAILURE.search(text):
         return task[2] if task[1] == "SparkException" else f"{task[1]}: {task[2]}"
-    return text or type(error).__name__
+    return text or _kind(error)
 
 
 def _kind(error: BaseException) -> str:

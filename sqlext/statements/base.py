@@ -68,12 +68,14 @@ class Statement(ABC):
     """A statement of the language. The docstring of a subclass is its syntax and a short description.
 
     ``HEADS`` are the leading words by which Spark's parser recognizes the statement. ``OUTPUT`` maps the result columns to
-    Spark types, in order; clients rely on it, so columns are only ever appended.
+    Spark types, in order; clients rely on it, so columns are only ever appended. ``COMMENTS`` describe them for BI tools, in
+    the views of the statements that list something in all databases.
     """
 
     NAME: ClassVar[str]
     HEADS: ClassVar[tuple[tuple[str, ...], ...]]
     OUTPUT: ClassVar[Mapping[str, str]]
+    COMMENTS: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     @abstractmethod

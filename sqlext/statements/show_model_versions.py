@@ -44,6 +44,30 @@ class ShowModelVersions(Statement):
         "comment": "STRING",
         "statement": "STRING",
     }
+    COMMENTS: ClassVar[dict[str, str]] = {
+        "namespace": "the database",
+        "model": "its name in the database",
+        "version": "the version number; never reused",
+        "aliases": "the aliases that ALTER MODEL .. SET ALIAS gave to the version",
+        "is_default": "whether queries that name no version use this one",
+        "is_pinned": "whether SET DEFAULT VERSION pinned this version as the default",
+        "run_id": "the run that created it, as in SHOW TRAINING RUNS",
+        "source": "the FROM clause",
+        "validated_on": "source and VALIDATE clause; compare metric_value only between versions for which this column "
+        "is equal",
+        "rows_trained": "rows used for training",
+        "rows_validated": "rows used for validation",
+        "rows_skipped": "rows that could not be used",
+        "classes": "number of labels",
+        "metric_name": "the metric that the option metric names: by default accuracy, or rmse for a regression",
+        "metric_value": "that metric on the validation rows",
+        "baseline_value": "the metric of always predicting the most frequent label (for a regression, the mean)",
+        "size_bytes": "bytes of its files",
+        "created_at": "time of publication",
+        "created_by": "the user who created it",
+        "comment": "COMMENT of the statement that created it; SHOW MODELS shows the model's own comment",
+        "statement": "the statement that created it, as written",
+    }
 
     @classmethod
     def parse(cls, reader: TokenReader) -> ShowModelVersions:

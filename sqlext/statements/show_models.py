@@ -40,6 +40,22 @@ class ShowModels(Statement):
         "latest_version": "INT",
         "is_pinned": "BOOLEAN",
     }
+    COMMENTS: ClassVar[dict[str, str]] = {
+        "namespace": "the database",
+        "model": "its name in the database",
+        "version": "the default version",
+        "versions": "number of versions",
+        "kind": "backbone (imported), classifier or regressor (trained)",
+        "backbone": "database.model@version of the network that computes the features, with its current name",
+        "label_column": "the column of LABEL or TARGET",
+        "metric_name": "the metric that the option metric names: by default accuracy, or rmse for a regression",
+        "metric_value": "that metric on the validation rows",
+        "created_at": "when the default version was published",
+        "owner": "owner of the model's table",
+        "comment": "the model's comment",
+        "latest_version": "the highest version number",
+        "is_pinned": "whether SET DEFAULT VERSION pinned the default",
+    }
 
     @classmethod
     def parse(cls, reader: TokenReader) -> ShowModels:

@@ -48,6 +48,33 @@ class ShowTrainingRuns(Statement):
         "options": "STRING",
         "statement": "STRING",
     }
+    COMMENTS: ClassVar[dict[str, str]] = {
+        "run_id": "id for SHOW TRAINING HISTORY FOR RUN and CANCEL TRAINING",
+        "namespace": "the database",
+        "model": "its name in the database",
+        "version": "the version that the run has published; NULL until then, and for TUNE trials that were not "
+        "the best",
+        "status": "QUEUED, RUNNING, READY, FAILED or CANCELLED",
+        "phase": "reading, embedding, training, checking or publishing: the current or last one",
+        "rows_done": "rows of that phase so far",
+        "rows_total": "rows of that phase",
+        "epoch": "the last finished epoch",
+        "epochs": "the maximum number of epochs",
+        "loss": "loss on the training rows after the last epoch",
+        "val_loss": "loss on the validation rows after the last epoch",
+        "metric_name": "accuracy or rmse, which are measured after each epoch; for a run that has published a "
+        "version, the metric that the option metric names",
+        "metric_value": "the metric after the last epoch; for a run that has published a version, the metric of that "
+        "version",
+        "started_at": "when the statement began, before any time in the queue",
+        "updated_at": "time of the last change",
+        "finished_at": "when the run ended",
+        "user_name": "the user who trains",
+        "error": "why the run failed or was cancelled",
+        "options": "JSON: all options with their values, including those that the system chose; for a trial of "
+        "TUNE, those of the trial",
+        "statement": "the statement, as written",
+    }
 
     @classmethod
     def parse(cls, reader: TokenReader) -> ShowTrainingRuns:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlext.catalog.entry import ModelEntry
 from sqlext.context import Context
-from sqlext.errors import SqlExtError, error_at, nearest
+from sqlext.errors import SqlExtError, error_at
 from sqlext.text import identifier, literal
 from sqlext.training.clauses import read_training
 from sqlext.training.recreate import statement_of
@@ -76,7 +76,8 @@ def _entry(context: Context, request: TrainRequest) -> ModelEntry:
     with error_at(request.name.offset):
         entry = context.catalog.find(name)
         if entry is None:
-            near = nearest(name.name, [e.name.name for e in context.catalog.list(name.namespace)])
+            context.catalog.metastore.database_location(name.namespace)
+            near = context.catalog.instead_of(name)
             hint = f"TRAIN MODEL without FROM repeats the training of an existing model; a new model needs FROM. {near}"
             raise SqlExtError("MODEL_NOT_FOUND", model=name, hint=hint.strip())
     return entry

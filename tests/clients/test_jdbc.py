@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,18 @@ from typing import Any
 import pyspark
 import pytest
 from pyhive import hive
+from TCLIService import ttypes
 
 from sqlext.cli.demo_images import write_flowers
+from sqlext.server import VIEWS
 from sqlext.spark.java import find_java
+from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
 from tests.support.class_archive import SHORT_LIVED
 
 SQLEXT = Path(sys.executable).parent / "sqlext"
 JARS = Path(pyspark.__file__).parent / "jars"
+STATES = ttypes.TOperationState
+RUNNING = (STATES.INITIALIZED_STATE, STATES.PENDING_STATE, STATES.RUNNING_STATE)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +130,81 @@ def test_errors_are_one_clear_sentence(cursor: Any, trained: dict[str, Any], sql
     assert "\tat " not in message
 
 
+SHORT = {
+    "DESCRIBE MODEL\n  shop.nope": (
+        "42P01",
+        "[MODEL_NOT_FOUND] Model shop.nope was not found. Available: shop.flowers. (line 2, pos 2)\n  shop.nope\n--^",
+    ),
+    "SELECT classify('flowers', image) FROM shop.holdout": (
+        "42P01",
+        "[MODEL_NOT_FOUND] Model default.flowers was not found. Did you mean shop.flowers? (line 1, pos 17)\n"
+        "SELECT classify('flowers', image) FROM shop.holdout\n-----------------^",
+    ),
+    "TRAIN MODLE m FROM t LABEL y": (
+        "42601",
+        "[SYNTAX_ERROR] There is no TRAIN MODLE: did you mean TRAIN MODEL? Write: TRAIN MODEL m FROM t LABEL y (line 1, pos 6)\n"
+        "TRAIN MODLE m FROM t LABEL y\n------^",
+    ),
+    "TRAIN MODEL shop.m FROM shop.images LABEL species OPTIONS (epochs = 0)": (
+        "22023",
+        "[INVALID_OPTION_VALUE] Option epochs = 0 is invalid: expected an integer from 1 to 2147483647. (line 1, pos 68)\n"
+        f"{'TRAIN MODEL shop.m FROM shop.images LABEL species OPTIONS (epochs = 0)'[8:]}\n{'-' * 60}^",
+    ),
+    "SELECT read_image(concat('file:/etc/', species)) FROM shop.holdout": ("42501", "[PATH_NOT_ALLOWED] 'file:/etc/.."),
+    "SELECT read_image('file:/etc/hosts')": (
+        "42501",
+        "[PATH_NOT_ALLOWED] .. (line 1, pos 18)\nSELECT read_image('file:/etc/hosts')\n------------------^",
+    ),
+    # Python asks Spark, and needs Spark's exception.
+    "TRAIN MODEL shop.m FROM (SELECT image, classify('shop.nope', image) AS y FROM shop.images) LABEL y": (
+        "42P01",
+        "[SOURCE_NOT_FOUND] .. cannot be read: [MODEL_NOT_FOUND] Model shop.nope was not found. .. (line 1, pos 49)..^",
+    ),
+    "TRAIN MODEL shop.m FROM (SELECT 1D AS x, IF(rand() > 2, 'a', raise_error('boom')) AS y FROM shop.images) LABEL y": (
+        None,
+        "A job of the statement failed: ..boom (log id ..)",
+    ),
+}
+
+
+@pytest.mark.parametrize("sql", SHORT)
+def test_an_error_is_a_sentence_and_a_caret(cursor: Any, trained: dict[str, Any], sql: str) -> None:
+    state, says = SHORT[sql]
+    pattern = ".*".join(map(re.escape, says.split("..")))
+    with pytest.raises(hive.OperationalError) as caught:
+        cursor.execute(sql)
+    status = caught.value.args[0].status
+    assert re.fullmatch(pattern, status.errorMessage, re.DOTALL), status.errorMessage
+    assert (status.sqlState, status.infoMessages) == (state, None)
+    assert len(status.errorMessage.splitlines()) <= 3
+    cursor.execute(sql, async_=True)  # as beeline and JDBC do
+    while (status := cursor.poll()).operationState in RUNNING:
+        time.sleep(0.05)
+    assert re.fullmatch(pattern, status.errorMessage.strip(), re.DOTALL), status.errorMessage
+    assert status.sqlState == state
+
+
+def test_metadata_calls_return_comments(port: int, cursor: Any, trained: dict[str, Any]) -> None:
+    cursor.execute("COMMENT ON MODEL shop.flowers IS 'five kinds'")
+    with hive.connect("127.0.0.1", port=port, username="analyst") as connection:
+        tables = {row[2]: row[4] for row in metadata(connection, "GetTables", schemaName="shop", tableName="%")}
+        assert tables["flowers"] == "five kinds"
+        for schema, table in (("shop", "flowers"), *(("sqlext", view) for view in VIEWS)):
+            columns = metadata(connection, "GetColumns", schemaName=schema, tableName=table, columnName="%")
+            assert len(columns) > 10 and all(row[11] for row in columns), table
+        for function in (*FUNCTIONS, *TABLE_FUNCTIONS):
+            row = metadata(connection, "GetFunctions", functionName=function.name)[0]  # once for each database
+            assert "Usage: " in row[3] and "Examples:" in row[3], row
+
+
+def metadata(connection: Any, call: str, **names: str) -> list[tuple[Any, ...]]:
+    """The rows of a metadata call of JDBC, which PyHive has no method for."""
+    request = getattr(ttypes, f"T{call}Req")(sessionHandle=connection.sessionHandle, **names)
+    answer = getattr(connection.client, call)(request)
+    fetch = ttypes.TFetchResultsReq(operationHandle=answer.operationHandle, orientation=0, maxRows=1000)
+    return list(zip(*map(hive._unwrap_column, connection.client.FetchResults(fetch).results.columns), strict=True))
+
+
 def test_beeline_runs_a_script(port: int, home: Path, trained: dict[str, Any]) -> None:
     script = home / "script.sql"
     script.write_text(
@@ -150,4 +232,7 @@ def test_beeline_runs_a_script(port: int, home: Path, trained: dict[str, Any]) -
     assert "shop,flowers,1,1,classifier,models.small@1,species,accuracy" in done.stdout, done.stderr[-3000:]
     assert "shop.flowers,2," in done.stdout
     assert "species,said" in done.stdout
-    assert "MODEL_NOT_FOUND" in done.stderr
+    error = done.stderr[done.stderr.index("Error: ") :]
+    assert error.startswith("Error: [MODEL_NOT_FOUND] Model shop.nope was not found."), error
+    assert "\nDESCRIBE MODEL shop.nope\n---------------^" in error
+    assert len(error.splitlines()) <= 4, error

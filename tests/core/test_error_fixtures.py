@@ -66,7 +66,7 @@ def _difference(spark: SparkSession, bad: Bad) -> str:
         place, caret = "", True
         if bad.line is not None and bad.pos is not None:
             parsed = isinstance(error, ParseException)
-            place = f"(line {bad.line}, pos {bad.pos})" if parsed else f"; line {bad.line} pos {bad.pos}"
+            place = f" (line {bad.line}, pos {bad.pos})" if parsed else f"; line {bad.line} pos {bad.pos}"
             caret = ("\n" + "-" * bad.pos + "^^^") in text
         is_right = _as_expected(shown + place, text) and caret and error.getErrorClass() == bad.error_class
         return (

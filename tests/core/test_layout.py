@@ -18,12 +18,13 @@ from sqlext.errors import ERROR_CLASSES, RAISED_BY_JVM
 from sqlext.grammar.options import Option
 from sqlext.images.preprocessing import ACCEPTED
 from sqlext.networks.bigdl_layers import LAYERS
+from sqlext.server import VIEWS
 from sqlext.settings import SETTINGS
 from sqlext.statements import STATEMENTS, export_model, import_model, train_model
 from sqlext.statements.base import Statement
 from sqlext.transfer.formats import FORMATS
 from sqlext.transfer.formats.base import FOLDER, format_of
-from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS
+from sqlext.udfs import FUNCTIONS, TABLE_FUNCTIONS, comments_of
 from sqlext.udfs.base import SqlFunction, TableFunction
 
 ROOT = Path(__file__).parents[2]
@@ -193,6 +194,13 @@ def test_result_columns_equal_the_code(statement: type[Statement]) -> None:
     )
     assert all(row[2] for row in rows), f"{page.name}: say what each column means"
     assert statement.HEADS[0][0] in page.read_text(), f"{page.name} shows no syntax"
+
+
+def test_every_column_of_a_view_has_a_comment() -> None:
+    for function in VIEWS.values():
+        assert "COMMENT ''" not in comments_of(function)
+        shown = next(f for f in TABLE_FUNCTIONS if f.name == function)
+        assert list(shown.comments) == list(shown.OUTPUT), f"{function}: COMMENTS and OUTPUT have other columns"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=ids)

@@ -45,7 +45,7 @@ case class ReadImage(child: Expression, files: AllowedFiles, namesMissing: Boole
     if (checked.isSuccess && child.foldable) {
       // If the path cannot be resolved now, the check of the row refuses it later: read() never opens a file unchecked.
       val refused = Try(Option(child.eval()).flatMap(p => files.refusal(p.toString))).toOption.flatten
-      refused.foreach(why => throw Errors.analysis("PATH_NOT_ALLOWED", why: _*))
+      refused.foreach(why => throw Errors.analysis("PATH_NOT_ALLOWED", why: _*).withPosition(child.origin))
     }
     checked
   }

@@ -13,9 +13,9 @@ import org.apache.spark.sql.execution.columnar.InMemoryTableScanExec
 import org.apache.spark.sql.execution.exchange.Exchange
 
 /**
- * Unwraps our errors about a row. Otherwise they would be inside Spark's report of the failed job, to which JDBC adds the stack
- * trace. The node is at the root of the plan, above adaptive execution, where the driver waits for jobs, and only in plans
- * that may refuse a row. What Spark runs without this node (Dataset.rdd) fails with Spark's report.
+ * Unwraps our errors about a row, and those of table functions. Otherwise they would be inside Spark's report of the failed
+ * job, to which JDBC adds the stack trace. The node is at the root of the plan, above adaptive execution, where the driver
+ * waits for jobs, and only in plans that may fail so. What Spark runs without this node (Dataset.rdd) fails with Spark's report.
  */
 object RowErrors extends ColumnarRule {
   override def postColumnarTransitions: Rule[SparkPlan] = {
@@ -29,6 +29,7 @@ object RowErrors extends ColumnarRule {
   private def mayRefuse(plan: SparkPlan): Boolean = plan.exists {
     case adaptive: AdaptiveSparkPlanExec => mayRefuse(adaptive.inputPlan)
     case cached: InMemoryTableScanExec => mayRefuse(cached.relation.cachedPlan)
+    case _: PythonTableExec => true
     case node => node.expressions.exists(_.exists {
       case read: ReadImage => read.files.folders.nonEmpty
       case subquery: ExecSubqueryExpression => mayRefuse(subquery.plan)
@@ -39,7 +40,7 @@ object RowErrors extends ColumnarRule {
   def clean[T](body: => T): T = try body catch {
     // At most 20, since causes can form a loop.
     case NonFatal(e) => throw Iterator.iterate[Throwable](e)(_.getCause).takeWhile(_ != null).take(20)
-      .collectFirst { case ours: SqlExtRuntimeException => ours }.getOrElse(e)
+      .collectFirst { case ours: SqlExtError => ThriftErrors.forClient(ours) }.getOrElse(e)
   }
 }
 

@@ -128,8 +128,9 @@ object LiftScoring extends Rule[LogicalPlan] {
   // Spark's analyser accepts a Python UDF inside a lambda, and the query would then fail on an executor.
   private def refuseLambdas(op: LogicalPlan): Unit = op.expressions.foreach(_.foreach {
     case lambda: LambdaFunction if lambda.exists(isCall) =>
-      val name = lambda.collectFirst { case f: SqlFunction => f.name }.getOrElse("A scoring function")
-      throw Errors.analysis("UNSUPPORTED_IN_LAMBDA", "function" -> name)
+      val call = lambda.collectFirst { case f: SqlFunction => f }
+      val name = call.map(_.name).getOrElse("A scoring function")
+      throw Errors.analysis("UNSUPPORTED_IN_LAMBDA", "function" -> name).withPosition(call.getOrElse(lambda).origin)
     case _ =>
   })
 }

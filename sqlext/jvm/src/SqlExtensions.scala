@@ -15,6 +15,7 @@ import org.apache.spark.sql.{SparkSessionExtensions, SparkSessionExtensionsProvi
  *  - StatementCommand: LeafRunnableCommand, ExplainCommand
  *  - JsonRows: JsonToStructs (4.0: another constructor)
  *  - Errors: the protected constructors of AnalysisException and ParseException (4.0: no free message)
+ *  - ThriftErrors: SparkExecuteStatementOperation by name, HiveSQLException
  *  - SqlFunctions: FunctionRegistry.builtin, PythonUDF, RuntimeReplaceable, AnalysisContext
  *  - NativeCalls: TypeCoercion, AnsiTypeCoercion
  *  - TableFunctions: TableFunctionRegistry.builtin, LeafExecNode, DataSource.GLOB_PATHS_KEY

@@ -75,8 +75,8 @@ object SqlFunctions {
       case Seq(_, _*) => Seq(SessionCatalog.DEFAULT_DATABASE)
       case _ => Seq(session.sessionState.catalog.getCurrentDatabase)
     }
-    Hub.call(session, method,
-      Map("function" -> function, "namespace" -> namespace, "arguments" -> arguments.map(describe)))
+    val call = Map("function" -> function, "namespace" -> namespace, "arguments" -> arguments.map(describe))
+    try Hub.call(session, method, call) catch { case e: SqlExtAnalysisException => throw e.in(arguments) }
   }
 
   private def describe(argument: Expression): Map[String, Any] = {

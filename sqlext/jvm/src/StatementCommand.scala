@@ -22,7 +22,8 @@ case class StatementCommand(statement: String, ddl: String, payload: String, sql
   override protected def stringArgs: Iterator[Any] = Iterator(statement)
 
   override def run(session: SparkSession): Seq[Row] = {
-    val rows = Hub.call(session, "run", Map("payload" -> Hub.json.readTree(payload), "sql" -> sql), sql)
+    val rows = ThriftErrors.shown(
+      Hub.call(session, "run", Map("payload" -> Hub.json.readTree(payload), "sql" -> sql), sql))
     val decoded = JsonRows.decode(rows, columns, session.sessionState.conf.sessionLocalTimeZone)
     CatalystTypeConverters.createToScalaConverter(JsonRows.kind(columns))(decoded).asInstanceOf[Seq[Row]]
   }

@@ -22,7 +22,7 @@ class StatementParser(session: SparkSession, spark: ParserInterface) extends Par
 
   override def parsePlan(text: String): LogicalPlan = {
     SchedulerPools.enter(session, pool)
-    parse(PastedText.plainSpaces(text))
+    ThriftErrors.shown(parse(PastedText.plainSpaces(text)))
   }
 
   private def parse(sql: String): LogicalPlan = Statement.of(sql) match {
