@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pyspark
 import pytest
 from pyhive import hive
+from TCLIService.ttypes import TOperationState
 
 from sqlext.cli.demo_images import write_flowers
 from sqlext.spark.java import find_java
@@ -149,5 +151,27 @@ def test_beeline_runs_a_script(port: int, home: Path, trained: dict[str, Any]) -
     )
     assert "shop,flowers,1,1,classifier,models.small@1,species,accuracy" in done.stdout, done.stderr[-3000:]
     assert "shop.flowers,2," in done.stdout
+    assert "of shop.flowers: training 2 of 2 epochs, loss " in done.stderr
     assert "species,said" in done.stdout
     assert "MODEL_NOT_FOUND" in done.stderr
+
+
+def test_pyhive_shows_the_progress_of_a_training(cursor: Any, trained: dict[str, Any]) -> None:
+    cursor.execute(
+        "TRAIN MODEL shop.watched FROM shop.images FEATURES (image) LABEL species BACKBONE models.small OPTIONS (epochs = 3)",
+        async_=True,
+    )
+    lines: list[str] = []
+    while cursor.poll().operationState in (TOperationState.INITIALIZED_STATE, TOperationState.RUNNING_STATE):
+        lines += cursor.fetch_logs()
+        time.sleep(0.2)
+    lines += cursor.fetch_logs()
+    (row,) = [dict(zip([c[0] for c in cursor.description], values, strict=True)) for values in cursor.fetchall()]
+    title = f"run {row['run_id']} of shop.watched: "
+    said = [line.removeprefix(title) for line in lines if line.startswith(title)]
+    assert said[0] == "reading"
+    assert [line for line in said if line.startswith("embedding 60 of 60 images")]
+    assert [line.split(", loss")[0] for line in said if line.startswith("training")] == [
+        f"training {epoch} of 3 epochs" for epoch in range(4)
+    ]
+    assert said[-1].startswith("publishing")
