@@ -174,13 +174,17 @@ class RunStore:
         found = [run for run in runs if run.is_live and run.model == name.name]
         return sorted(found, key=lambda run: (str(run.started_at), run.run_id))
 
-    def again(self, run: Run) -> Run | None:
-        """The run as it is now; None if its record was deleted."""
-        folder = _folder(self.metastore.database_location(run.namespace))
-        try:
-            return _as_seen_now(Run.from_json(self.files.read(f"{folder}/{run.run_id}.json")))
-        except FileNotFoundError:
-            return None
+    def watch(self, run: Run) -> Callable[[], Run | None]:
+        """A function that reads the run's record, without the metastore; it returns None if the record was deleted."""
+        path = f"{_folder(self.metastore.database_location(run.namespace))}/{run.run_id}.json"
+
+        def look() -> Run | None:
+            try:
+                return _as_seen_now(Run.from_json(self.files.read(path)))
+            except FileNotFoundError:
+                return None
+
+        return look
 
     def find(self, run_id: str) -> Run:
         """The run with that id, in any database.

@@ -21,6 +21,7 @@ from sqlext.context import Context
 from sqlext.errors import SqlExtError
 from sqlext.progress import Progress, announce, interrupted
 from sqlext.settings import setting
+from sqlext.spark.java_errors import java_causes
 from sqlext.spark.operation_log import log_of_client
 from sqlext.spark.read_errors import read_error
 from sqlext.training.client_lines import ClientLines
@@ -47,6 +48,13 @@ def _training_slots(context: Context) -> threading.BoundedSemaphore:
 
 def _for_user(error: BaseException) -> BaseException:
     return error if isinstance(error, SqlExtError) else read_error(error) or error
+
+
+def _is_cancel(error: BaseException) -> bool:
+    """Whether the error comes from a cancelled Spark job or from an interrupt of this thread."""
+    if isinstance(error, KeyboardInterrupt) or _JOB_CANCELLED.search(str(error)):
+        return True
+    return any("Interrupt" in cause.name for cause in java_causes(error))
 
 
 def places(value: str | None) -> int:
@@ -144,7 +152,7 @@ class RunRecorder:
         :raises SqlExtError: TRAINING_CANCELLED if a cancel was requested, in whatever way.
         """
         # A statement that waits has no Spark job, and so no job that could be cancelled.
-        if interrupted.is_set() or self._thread_is_interrupted():
+        if interrupted.is_set() or self._thread_was_interrupted():
             raise self._cancelled()
         self.check_cancelled()
         self._show(Progress(sentence, 0))
@@ -173,24 +181,21 @@ class RunRecorder:
         """
         if self._ended:
             return
-        shown = self._cancelled() if self._is_cancel(error) else _for_user(error)
+        # In any case, because it clears the flag: Hadoop does not write the record in a thread that is interrupted.
+        was_interrupted = self._thread_was_interrupted()
+        # An error that names its cause stays what it is, even if the thread was interrupted as well.
+        is_cancel = not isinstance(error, SqlExtError) and (was_interrupted or _is_cancel(error))
+        shown = self._cancelled() if is_cancel else _for_user(error)
         cancelled = getattr(shown, "error_class", None) == "TRAINING_CANCELLED"
         text = str(shown).strip().split("\n", 1)[0]
         self._finish("CANCELLED" if cancelled else "FAILED", error=text)
         if shown is not error:
             raise shown from None
 
-    def _is_cancel(self, error: BaseException) -> bool:
-        """Whether the error comes from a cancelled Spark job or from an interrupt of this thread (JDBC `cancel()`)."""
-        # An error that names its cause stays what it is, even if the thread was interrupted as well.
-        if isinstance(error, SqlExtError):
-            return False
-        known = isinstance(error, KeyboardInterrupt) or _JOB_CANCELLED.search(str(error)) is not None
-        return known or self._thread_is_interrupted()
-
-    def _thread_is_interrupted(self) -> bool:
+    def _thread_was_interrupted(self) -> bool:
+        """Whether this thread was interrupted (JDBC `cancel()`) since the last call."""
         jvm: Any = self.context.spark.sparkContext._jvm
-        return bool(jvm.java.lang.Thread.currentThread().isInterrupted())
+        return bool(jvm.java.lang.Thread.interrupted())
 
     def _cancelled(self) -> SqlExtError:
         return SqlExtError("TRAINING_CANCELLED", model=self.plan.name, run_id=self.run_id)

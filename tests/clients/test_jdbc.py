@@ -162,7 +162,7 @@ def test_pyhive_shows_the_progress_of_a_training(cursor: Any, trained: dict[str,
         async_=True,
     )
     lines: list[str] = []
-    while cursor.poll().operationState in (TOperationState.INITIALIZED_STATE, TOperationState.RUNNING_STATE):
+    while cursor.poll().operationState not in (TOperationState.FINISHED_STATE, TOperationState.ERROR_STATE):
         lines += cursor.fetch_logs()
         time.sleep(0.2)
     lines += cursor.fetch_logs()

@@ -17,6 +17,7 @@ from pyspark.sql import Row, SparkSession
 from sqlext.catalog import RunStore
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
+from sqlext.progress import interrupted
 from sqlext.training.background import take_submitted
 from sqlext.training.recorder import _training_slots, places
 from tests.support.catalog_models import local
@@ -177,7 +178,6 @@ def test_of_two_statements_with_if_not_exists_one_trains_and_the_other_waits(spa
 def test_if_not_exists_waits_for_another_driver_until_it_is_lost(spark: SparkSession, db: str) -> None:
     store = RunStore(spark)
     other = local(store.metastore.database_location(db)) / "_sqlext" / "runs" / "000000000000.json"
-    waiting = f"TRAIN MODEL IF NOT EXISTS {db}.turn FROM {db}.t LABEL y OPTIONS (async = true, epochs = 1)"
 
     def beat(age: int) -> None:
         """Writes the record of a run of another driver, whose last heartbeat was so many seconds ago."""
@@ -185,21 +185,34 @@ def test_if_not_exists_waits_for_another_driver_until_it_is_lost(spark: SparkSes
         other.parent.mkdir(parents=True, exist_ok=True)
         other.write_text(json.dumps(run | {"heartbeat_at": (datetime.now(UTC) - timedelta(seconds=age)).isoformat()}))
 
+    def waiting() -> str:
+        """The id of a run that waits for the other driver."""
+        row = one(spark, f"TRAIN MODEL IF NOT EXISTS {db}.turn FROM {db}.t LABEL y OPTIONS (async = true, epochs = 1)")
+        assert row.status == "SUBMITTED"
+        seen = soon(lambda: store.find(row.run_id), lambda run: run.phase == "waiting")
+        assert seen.status == "QUEUED"
+        return seen.run_id
+
+    def ended(run_id: str) -> tuple[str, int | None]:
+        run = soon(lambda: store.find(run_id), lambda run: not run.is_live)
+        return run.status, run.version
+
     beat(0)
     try:
-        first, second = one(spark, waiting), one(spark, waiting)
-        for row in (first, second):
-            assert row.status == "SUBMITTED"
-            seen = soon(lambda run=row: store.find(run.run_id), lambda run: run.phase == "waiting")  # type: ignore[misc]
-            assert seen.status == "QUEUED"
+        first = waiting()
         nothing = one(spark, f"DROP MODEL IF EXISTS {db}.turn")
-        assert f"run {first.run_id} trains it: CANCEL TRAINING '{first.run_id}' stops the run" in nothing.message
-        spark.sql(f"CANCEL TRAINING '{first.run_id}'")
-        assert soon(lambda: store.find(first.run_id), lambda run: not run.is_live).status == "CANCELLED"
+        assert f"run {first} trains it: CANCEL TRAINING '{first}' stops the run" in nothing.message
+        spark.sql(f"CANCEL TRAINING '{first}'")
+        assert ended(first) == ("CANCELLED", None)
+        second = waiting()
+        interrupted.set()  # as Ctrl-C does on the command line
+        assert ended(second) == ("CANCELLED", None)
+        interrupted.clear()
+        third = waiting()
         beat(90)
-        done = soon(lambda: store.find(second.run_id), lambda run: not run.is_live)
-        assert (done.status, done.version) == ("READY", 1)
+        assert ended(third) == ("READY", 1)
     finally:
+        interrupted.clear()
         other.unlink()
         take_submitted()
 
