@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import pyspark
 import pytest
@@ -175,3 +178,24 @@ def test_pyhive_shows_the_progress_of_a_training(cursor: Any, trained: dict[str,
         f"training {epoch} of 3 epochs" for epoch in range(4)
     ]
     assert said[-1].startswith("publishing")
+
+
+def test_a_cancel_ends_a_statement_that_waits_for_another_run(cursor: Any, trained: dict[str, Any]) -> None:
+    """The other run belongs to another driver: it exists only as a record."""
+    (location,) = [r["info_value"] for r in rows(cursor, "DESCRIBE DATABASE shop") if r["info_name"] == "Location"]
+    record = Path(urlparse(location).path) / "_sqlext" / "runs" / "000000000000.json"
+    other = {"run_id": "000000000000", "namespace": "shop", "model": "later", "status": "RUNNING"}
+    record.write_text(json.dumps(other | {"heartbeat_at": datetime.now(UTC).isoformat()}))
+    cursor.execute(
+        "TRAIN MODEL IF NOT EXISTS shop.later FROM shop.images LABEL species BACKBONE models.small", async_=True
+    )
+    lines: list[str] = []
+    end = time.monotonic() + 40
+    while not any("waiting for run 000000000000" in line for line in lines) and time.monotonic() < end:
+        lines += cursor.fetch_logs()
+        time.sleep(0.2)
+    cursor.cancel()
+    record.unlink()
+    while (found := rows(cursor, "SHOW TRAINING RUNS IN shop FOR MODEL later"))[0]["status"] == "QUEUED":
+        assert time.monotonic() < end, lines
+    assert [(run["status"], run["phase"]) for run in found] == [("CANCELLED", "waiting")]
