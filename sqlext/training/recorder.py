@@ -151,11 +151,15 @@ class RunRecorder:
 
         :raises SqlExtError: TRAINING_CANCELLED if a cancel was requested, in whatever way.
         """
+        self.check_while_waiting()
+        self._show(Progress(sentence, 0))
+
+    def check_while_waiting(self) -> None:
+        """:raises SqlExtError: TRAINING_CANCELLED if a cancel was requested, in whatever way."""
         # A statement that waits has no Spark job, and so no job that could be cancelled.
         if interrupted.is_set() or self._thread_was_interrupted():
             raise self._cancelled()
         self.check_cancelled()
-        self._show(Progress(sentence, 0))
 
     def check_cancelled(self, *, now: bool = False) -> None:
         """:raises SqlExtError: TRAINING_CANCELLED if a cancel was requested; up to a second later, unless ``now``."""

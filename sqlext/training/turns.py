@@ -52,10 +52,11 @@ def _goes_first(other: Run, run: RunRecorder) -> bool:
 
 def _await(other: Run, run: RunRecorder) -> None:
     """Waits until a run has ended, its driver is lost, or it has taken its claim back."""
-    # Not with the metastore: its client swallows the interrupt by which JDBC cancels a statement.
     look = run.store.watch(other)
     now = look()
     while now is not None and now.is_live and now.phase != WAITING:
         run.waits(f"waiting for run {other.run_id}, which trains {run.plan.name}")
         time.sleep(_LOOK)
+        # Before any call to the metastore, whose client turns the interrupt by which JDBC cancels into an error of its own.
+        run.check_while_waiting()
         now = look()
