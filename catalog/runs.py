@@ -155,6 +155,15 @@ class RunStore:
 
     # --- for everybody ----------------------------------------------------------------------------------------
 
+    def live(self, name: ModelName) -> list[Run]:
+        """The queued and running runs of a model, oldest first; a name that no model has yet can have some, too."""
+        folder = _folder(self.metastore.database_location(name.namespace))
+        since = (time.time() - _RECENT) * 1000
+        recent = [i for i in self.files.list(folder) if i.name.endswith(".json") and i.modified_ms >= since]
+        runs = [run for info in recent if (run := self._read(folder, info)) is not None]
+        found = [run for run in runs if run.is_live and run.model == name.name]
+        return sorted(found, key=lambda run: (str(run.started_at), run.run_id))
+
     def list(self, namespace: str, model: str | None = None) -> list[Run]:
         """The runs of a database, newest first.
 
@@ -164,15 +173,6 @@ class RunStore:
         found = (self._read(folder, info) for info in self.files.list(folder) if info.name.endswith(".json"))
         runs = [run for run in found if run is not None and model in (None, run.model)]
         return sorted(runs, key=lambda run: (str(run.started_at), run.run_id), reverse=True)
-
-    def live(self, name: ModelName) -> list[Run]:
-        """The queued and running runs of a model, oldest first; a name that no model has yet can have some, too."""
-        folder = _folder(self.metastore.database_location(name.namespace))
-        since = (time.time() - _RECENT) * 1000
-        recent = [i for i in self.files.list(folder) if i.name.endswith(".json") and i.modified_ms >= since]
-        runs = [run for info in recent if (run := self._read(folder, info)) is not None]
-        found = [run for run in runs if run.is_live and run.model == name.name]
-        return sorted(found, key=lambda run: (str(run.started_at), run.run_id))
 
     def watch(self, run: Run) -> Callable[[], Run | None]:
         """A function that reads the run's record, without the metastore; it returns None if the record was deleted."""
