@@ -14,18 +14,23 @@ from sqlext.catalog.entry import BACKBONE, ModelEntry, ModelVersion
 from sqlext.catalog.layout import DROPPED, MANIFEST
 from sqlext.catalog.names import ModelName
 from sqlext.catalog.reader import CatalogReader
+from sqlext.catalog.runs import RunStore
 from sqlext.catalog.users import backbone_users
 from sqlext.errors import SqlExtError
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """What was removed; ``kept`` lists the folders of the model's table that no training or import of ours wrote."""
+    """What was removed; ``kept`` lists the folders of the model's table that no training or import of ours wrote.
+
+    ``cancelled``: the ids of the runs that were to add a version.
+    """
 
     name: ModelName
     versions: tuple[int, ...]
     size_bytes: int
     kept: tuple[str, ...] = ()
+    cancelled: tuple[str, ...] = ()
 
 
 def drop_model(catalog: CatalogReader, name: ModelName) -> Dropped:
@@ -35,6 +40,8 @@ def drop_model(catalog: CatalogReader, name: ModelName) -> Dropped:
     # Before the table is dropped: a folder that cannot be read is an error while nothing has changed yet.
     ours = [v for v in entry.versions if is_ours(catalog, v)]
     kept = [v.location for v in entry.versions if v not in ours]
+    # Also before: a run looks for the request when it publishes, and would otherwise create the model again.
+    cancelled = RunStore(catalog.spark).cancel_all(name)
     catalog.metastore.drop_table(name)
     catalog.after("drop_model.table")
     for version in ours:
@@ -42,7 +49,7 @@ def drop_model(catalog: CatalogReader, name: ModelName) -> Dropped:
         catalog.after("drop_model.folder")
     delete_model_folder(catalog, entry.location)
     numbers = tuple(v.version for v in entry.versions)
-    return Dropped(name, numbers, sum(v.size_bytes for v in ours), (*kept, *entry.foreign))
+    return Dropped(name, numbers, sum(v.size_bytes for v in ours), (*kept, *entry.foreign), cancelled)
 
 
 def delete_model_folder(catalog: CatalogReader, folder: str) -> None:

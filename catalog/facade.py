@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlext.catalog import drafts, drop, versions
@@ -41,6 +41,7 @@ class ModelCatalog(CatalogReader):
         manifest: Mapping[str, Any] | None = None,
         parameters: Mapping[str, str] | None = None,
         promote: bool = True,
+        check: Callable[[], None] = lambda: None,
     ) -> ModelVersion:
         """Publishes a draft as the next version of its model.
 
@@ -50,9 +51,10 @@ class ModelCatalog(CatalogReader):
         :param parameters: parameters of the partition (``metric_name``, ``metric_value``, ``rows_trained``,
             ``backbone_id``, ...), each of at most 4,000 characters; the prefix ``sqlext.`` is added.
         :param promote: whether the version becomes the default unless another one is pinned.
+        :param check: called at each attempt; what it raises is raised here, and nothing is published.
         :raises SqlExtError: those of :meth:`draft`, PUBLISH_CONFLICT, FOLDER_ACCESS_DENIED. Nothing is published then.
         """
-        number = Publication(self, draft, manifest or {}, parameters or {}, promote).run(history)
+        number = Publication(self, draft, manifest or {}, parameters or {}, promote, check).run(history)
         return self.get(draft.name).version(number)
 
     def set_alias(self, name: ModelName, alias: str, version: int) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +56,7 @@ class Publication:
         manifest: Mapping[str, Any],
         parameters: Mapping[str, str],
         promote: bool,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.catalog = catalog
         self.files = catalog.files
@@ -64,6 +65,7 @@ class Publication:
         self.manifest = manifest
         self.parameters = check_properties(parameters)
         self.promote = promote
+        self.check = check
         self.created_at = datetime.now(UTC).isoformat()
         self.created_by = catalog.metastore.user()
         self.database_folder = catalog.metastore.database_location(draft.name.namespace)
@@ -92,6 +94,8 @@ class Publication:
     def _attempt(self) -> int:
         name = self.draft.name
         table = self._adopt()
+        # After _adopt: if the model is dropped later than this check, the commit fails, and the next attempt checks again.
+        self.check()
         # Folders of unfinished publishes count as well, so that two trainings that upload at once rarely want the same number.
         number = 1 + max(self._taken() | self._begun(), default=0)
         self._place(number)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ QUEUED, RUNNING, READY, FAILED, CANCELLED = "QUEUED", "RUNNING", "READY", "FAILE
 LIVE = (QUEUED, RUNNING)
 HEARTBEAT = timedelta(seconds=10)
 DRIVER_LOST = timedelta(seconds=60)
+_RECENT = 600.0  # seconds since a live run's file was written, at most, even if clocks differ by minutes
 _FLUSH = 1.0  # seconds between two checks for changes to write and for a request to cancel
 _TIMES = ("started_at", "updated_at", "finished_at", "heartbeat_at")
 
@@ -98,9 +100,17 @@ class RunStore:
 
     # --- for the driver that trains ---------------------------------------------------------------------------
 
-    def start(self, name: ModelName, *, run_id: str | None = None, **values: Any) -> Run:
+    def start(
+        self,
+        name: ModelName,
+        *,
+        run_id: str | None = None,
+        each_second: Callable[[], None] | None = None,
+        **values: Any,
+    ) -> Run:
         """Records a new run, RUNNING unless ``status`` is QUEUED, and sends its heartbeat until :meth:`finish`.
 
+        :param each_second: called by the run's thread until then.
         :param values: fields of :class:`Run`.
         :raises SqlExtError: DATABASE_NOT_FOUND; FOLDER_ACCESS_DENIED, before any work is done.
         """
@@ -111,7 +121,7 @@ class RunStore:
         run = Run(run_id or new_id(), name.namespace, name.name, **columns)
         folder = _folder(database_folder)
         self.files.make_folder(folder, database_folder)
-        owner = _Owner(self.files, folder, run)
+        owner = _Owner(self.files, folder, run, each_second)
         owner.write()
         _owned[run.run_id] = owner
         owner.start()
@@ -132,6 +142,11 @@ class RunStore:
         owner = _owned.get(run_id)
         return owner is not None and owner.cancelled.is_set()
 
+    def cancel_requested_now(self, run_id: str) -> bool:
+        """:meth:`cancel_requested`, but it looks for a request at this moment."""
+        owner = _owned.get(run_id)
+        return owner is not None and (owner.cancelled.is_set() or owner.finds_request())
+
     def finish(self, run_id: str, status: str, **values: Any) -> None:
         """Ends a run as READY, FAILED or CANCELLED."""
         owner = _owned.pop(run_id)
@@ -143,6 +158,15 @@ class RunStore:
 
     # --- for everybody ----------------------------------------------------------------------------------------
 
+    def live(self, name: ModelName) -> list[Run]:
+        """The queued and running runs of a model, oldest first; a name that no model has yet can have some, too."""
+        folder = _folder(self.metastore.database_location(name.namespace))
+        since = (time.time() - _RECENT) * 1000
+        recent = [i for i in self.files.list(folder) if i.name.endswith(".json") and i.modified_ms >= since]
+        runs = [run for info in recent if (run := self._read(folder, info)) is not None]
+        found = [run for run in runs if run.is_live and run.model == name.name]
+        return sorted(found, key=lambda run: (str(run.started_at), run.run_id))
+
     def list(self, namespace: str, model: str | None = None) -> list[Run]:
         """The runs of a database, newest first.
 
@@ -152,6 +176,18 @@ class RunStore:
         found = (self._read(folder, info) for info in self.files.list(folder) if info.name.endswith(".json"))
         runs = [run for run in found if run is not None and model in (None, run.model)]
         return sorted(runs, key=lambda run: (str(run.started_at), run.run_id), reverse=True)
+
+    def watch(self, run: Run) -> Callable[[], Run | None]:
+        """A function that reads the run's record, without the metastore; it returns None if the record was deleted."""
+        path = f"{_folder(self.metastore.database_location(run.namespace))}/{run.run_id}.json"
+
+        def look() -> Run | None:
+            try:
+                return _as_seen_now(Run.from_json(self.files.read(path)))
+            except FileNotFoundError:
+                return None
+
+        return look
 
     def find(self, run_id: str) -> Run:
         """The run with that id, in any database.
@@ -173,12 +209,25 @@ class RunStore:
         run = self.find(run_id)
         if not run.is_live:
             raise SqlExtError("RUN_HAS_ENDED", run_id=run_id, status=run.status)
-        folder = _folder(self.metastore.database_location(run.namespace))
-        self.files.write(f"{folder}/{run_id}.cancel", self.metastore.user().encode())
-        # The file is for other drivers; a run of this one need not wait for the next look at it.
-        if run_id in _owned:
-            _owned[run_id].cancelled.set()
+        self._cancel(run)
         return run
+
+    def cancel_all(self, name: ModelName) -> tuple[str, ...]:
+        """Asks all queued and running runs of a model to stop; returns their ids.
+
+        :raises SqlExtError: FOLDER_ACCESS_DENIED.
+        """
+        runs = self.live(name)
+        for run in runs:
+            self._cancel(run)
+        return tuple(run.run_id for run in runs)
+
+    def _cancel(self, run: Run) -> None:
+        folder = _folder(self.metastore.database_location(run.namespace))
+        self.files.write(f"{folder}/{run.run_id}.cancel", self.metastore.user().encode())
+        # The file is for other drivers; a run of this one need not wait for the next look at it.
+        if owner := _owned.get(run.run_id):
+            owner.cancelled.set()
 
     def rename(self, name: ModelName, to: str) -> None:
         """Changes the model's name in its ended runs. A run whose file may not be written keeps the old name."""
@@ -231,8 +280,8 @@ class RunStore:
 class _Owner:
     """The only writer of a run's file, with the thread that sends heartbeats and looks for a request to cancel."""
 
-    def __init__(self, files: Files, folder: str, run: Run) -> None:
-        self.files, self.folder, self.run = files, folder, run
+    def __init__(self, files: Files, folder: str, run: Run, each_second: Callable[[], None] | None) -> None:
+        self.files, self.folder, self.run, self.each_second = files, folder, run, each_second
         self.cancelled = threading.Event()
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -258,12 +307,20 @@ class _Owner:
             self.files.write(f"{self.folder}/{self.run.run_id}.json", self.run.to_json())
             self._changed = False
 
+    def finds_request(self) -> bool:
+        """Whether a request to cancel exists."""
+        if self.files.exists(f"{self.folder}/{self.run.run_id}.cancel"):
+            self.cancelled.set()
+        return self.cancelled.is_set()
+
     def _beat(self) -> None:
         while not self._ended.wait(_FLUSH):
+            if self.each_second is not None:
+                with suppress(Exception):
+                    self.each_second()
             # A name node that cannot be reached for a while must not end the training: the next round tries again.
             with suppress(Exception):
-                if self.files.exists(f"{self.folder}/{self.run.run_id}.cancel"):
-                    self.cancelled.set()
+                self.finds_request()
                 due = self.run.heartbeat_at is None or datetime.now(UTC) - self.run.heartbeat_at >= HEARTBEAT
                 if (self._changed or due) and not self._ended.is_set():
                     self.write()

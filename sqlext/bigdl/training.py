@@ -74,7 +74,7 @@ def train_head(
         BOOLEAN; no nulls. Cached during the training unless the caller has cached it.
     :param on_epoch: called with each epoch while training runs; returning False cancels. An exception that it raises is
         raised here. If an executor is lost, training starts again from the first epoch.
-    :param name: the model's name, for errors and the description of jobs ("TRAIN MODEL shop.flowers: epoch 3/20").
+    :param name: the model's name, for errors and the description of jobs ("TRAIN MODEL shop.flowers: training 20 epochs").
     :param row_count: the number of ``rows``, if the caller knows it.
     :param placement: where to train; default: chosen by size and settings (placement.py).
     :param initial: weights to start from, in the shapes of ``head``; default: BigDL's random ones, set by the seed.
@@ -88,7 +88,7 @@ def train_head(
         run, waiting = uuid.uuid4().hex, _Run(on_epoch)
         _runs[run] = waiting
         try:
-            with _job_description(spark, f"TRAIN MODEL {name}: epoch 1/{settings.epochs}"):
+            with _job_description(spark, f"TRAIN MODEL {name}: training {settings.epochs:,} epochs"):
                 request = _request(run, f"TRAIN MODEL {name}", head, settings, placement)
                 answer = _train(spark, rows, request, _flat(initial))
         finally:

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from sqlext.progress import interrupted
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -36,6 +38,7 @@ def cancelling(spark: SparkSession) -> Iterator[None]:
         if pressed.is_set():
             raise KeyboardInterrupt
         pressed.set()
+        interrupted.set()
         # Another thread has its own connection to the JVM; the connection of this thread is in use.
         threading.Thread(target=cancel, name="sqlext-cancel", daemon=True).start()
 
@@ -47,6 +50,7 @@ def cancelling(spark: SparkSession) -> Iterator[None]:
             raise
     finally:
         ended.set()
+        interrupted.clear()
         signal.signal(signal.SIGINT, before)
     if pressed.is_set():
         raise KeyboardInterrupt

@@ -1,7 +1,7 @@
 """Shows what a statement that takes longer than two seconds is doing: as a bar on a terminal, otherwise as lines.
 
-Everything goes to standard error. It shows what ``sqlext.progress`` reports and, between reports, the tasks of Spark's
-running jobs.
+Everything goes to standard error. It shows what ``sqlext.progress`` reports. A statement without reports, such as a SELECT,
+shows the tasks of Spark's running jobs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 QUIET = 2.0  # seconds before anything is shown
 LINE_EVERY = 10.0  # seconds between lines if there is no terminal
-FRESH = 3.0  # seconds until a report is too old and Spark's tasks are shown instead
 
 
 class _Watch:
@@ -34,20 +33,17 @@ class _Watch:
         self.title, self.spark = title, spark
         self.started = time.monotonic()
         self.report: Report | None = None
-        self.reported = 0.0
         self.ended = threading.Event()
 
     def take(self, report: Report) -> None:
-        self.report, self.reported = report, time.monotonic()
+        self.report = report
 
     def state(self) -> Report:
-        """The latest report, or Spark's tasks if the report is too old."""
-        report = self.report
-        if report is not None and (time.monotonic() - self.reported < FRESH or self.spark is None):
-            return report
+        """The latest report or, if there was none, Spark's tasks. Never both: a phase is counted in one unit."""
+        if self.report is not None:
+            return self.report
         done, total = _tasks(self.spark)
-        phase = report.phase if report is not None else ""
-        return Report(phase or ("tasks" if total else ""), done, total or None)
+        return Report("tasks" if total else "", done, total or None)
 
     def show(self) -> None:
         if self.ended.wait(QUIET):
@@ -73,10 +69,7 @@ class _Watch:
                 return
 
     def _sentence(self, state: Report) -> str:
-        if not state.phase:
-            return self.title
-        counted = f" {state.done:,} of {state.total:,}" if state.total else ""
-        return f"{self.title}: {state.phase}{counted}{', ' if state.detail else ''}{state.detail}"
+        return f"{self.title}: {state.sentence()}" if state.phase else self.title
 
 
 @contextmanager

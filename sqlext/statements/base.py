@@ -46,8 +46,13 @@ def changed(
 
 def dropped_row(model: object, dropped: Dropped, version: int | None) -> ResultRow:
     """Returns the result row of DROP MODEL and ALTER MODEL .. DROP VERSION."""
-    message = f"not deleted, because the model did not create it: {', '.join(dropped.kept)}" if dropped.kept else None
-    return changed(model, "DROPPED", message, version=version, size_bytes=dropped.size_bytes)
+    parts = []
+    if dropped.cancelled:
+        runs = "run " if len(dropped.cancelled) == 1 else "runs "
+        parts.append(f"cancelled {runs}{', '.join(dropped.cancelled)}, which trained a further version")
+    if dropped.kept:
+        parts.append(f"not deleted, because the model did not create it: {', '.join(dropped.kept)}")
+    return changed(model, "DROPPED", "; ".join(parts) or None, version=version, size_bytes=dropped.size_bytes)
 
 
 def find_run(context: Context, run_id: str, right: str) -> Run:

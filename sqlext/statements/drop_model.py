@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,7 +24,7 @@ class DropModel(Statement):
     """``DROP MODEL [IF EXISTS] name [VERSION n]``
 
     An error for the default version (unless it is the only one), for a version with an alias, and for a backbone version that
-    models use.
+    models use. Cancels the trainings of a model that it drops.
     """
 
     name: Name
@@ -57,8 +58,18 @@ class DropModel(Statement):
         except SqlExtError as error:
             if not (self.if_exists and error.error_class in MISSING):
                 raise
-            return [changed(name, "NOT_FOUND", "nothing to drop", version=self.version, size_bytes=0)]
+            return [changed(name, "NOT_FOUND", self._nothing(context), version=self.version, size_bytes=0)]
         return [dropped_row(name, dropped, self.version)]
+
+    def _nothing(self, context: Context) -> str:
+        """The message of NOT_FOUND; it names the runs that will create the model."""
+        from sqlext.catalog.runs import RunStore
+
+        runs: list[str] = []
+        with suppress(SqlExtError):  # no such database, or its folder cannot be read
+            runs = [run.run_id for run in RunStore(context.spark).live(context.model_name(self.name))]
+        training = [f"run {run} trains it: CANCEL TRAINING '{run}' stops the run" for run in runs]
+        return "; ".join(["nothing to drop", *training])
 
     def _drop(self, context: Context) -> Dropped:
         name, catalog = context.model_name(self.name), context.catalog

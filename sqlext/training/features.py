@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pyspark import InheritableThread
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, FloatType
@@ -153,7 +154,8 @@ def watching(spark: SparkSession, rows: int, report: Callable[[int, int], None],
         while not ended.wait(every):
             report(min(int(rows * _fraction(tracker, set(tracker.getJobIdsForGroup(group)) - before)), rows), rows)
 
-    thread = threading.Thread(target=poll, name="sqlext-progress", daemon=True)
+    # Inheritable, since only such a thread closes its connection to the JVM when it ends.
+    thread = InheritableThread(target=poll, name="sqlext-progress", daemon=True)
     thread.start()
     try:
         yield

@@ -14,7 +14,7 @@ from sqlext.evaluation.names import VALIDATION
 from sqlext.networks.head import Head, softmax
 from sqlext.scoring.choose import Choice, executors_have_bf16
 from sqlext.settings import setting
-from sqlext.training.features import Embedder, feature_rows
+from sqlext.training.features import Embedder, feature_rows, watching
 from sqlext.training.plan import TrainPlan
 from sqlext.training.recorder import RunRecorder
 
@@ -38,7 +38,8 @@ def check(
     # Held-out rows are sorted by their hash, so the first ones are a random sample, and the same in each run.
     sample = scored.row_hash[:SAMPLE]
     run.phase("checking", len(sample))
-    low = _embedded_in_bf16(context, plan, [int(h) for h in set(sample.tolist())])
+    with watching(context.spark, len(sample), run.progress):
+        low = _embedded_in_bf16(context, plan, [int(h) for h in set(sample.tolist())])
     order = [i for i, h in enumerate(sample.tolist()) if h in low]
     features = np.stack([low[int(sample[i])] for i in order])
     return _compare(softmax(head.logits(features)), scored, order, labels)

@@ -120,7 +120,7 @@ def prepare(context: Context, plan: TrainPlan, labels: Labels, run: RunRecorder)
     cached = [everything.persist(StorageLevel.MEMORY_AND_DISK)]
     try:
         run.phase("embedding", total)
-        with watching(context.spark, total, lambda done, of: run.progress(done, of)):
+        with watching(context.spark, total, run.progress):
             groups = groups_of(plan, everything)
         rows = _good_rows(context, plan, groups, total, few, cached)
         _need_training_rows(plan, labels, rows)

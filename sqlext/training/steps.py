@@ -14,7 +14,7 @@ from typing import Any
 from sqlext.bigdl.records import Epoch
 from sqlext.bigdl.training import save_head
 from sqlext.catalog.drafts import Draft
-from sqlext.catalog.entry import ModelVersion
+from sqlext.catalog.entry import ModelEntry, ModelVersion
 from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError
 from sqlext.evaluation import held_out
@@ -86,7 +86,11 @@ def publish(
     with catalog.draft(plan.name, plan.kind, request.comment, request.properties, run_id=run.run_id) as draft:
         outcome = replace(_outcome(context, plan, request, trained, run), search=search)
         run.phase("publishing")
-        version = _publish(context, outcome, draft)
+        try:
+            version = _publish(context, outcome, draft, run)
+        except _ExistsError as other:
+            run.not_needed()
+            return existing_row(other.entry)
         run.ready(version, outcome.figures())
     remaining = _drop_replaced(context, plan) if request.replace else ""
     row = _row(context, version, outcome, int((time.monotonic() - started) * 1000))
@@ -150,7 +154,31 @@ def _sources(context: Context, plan: TrainPlan) -> list[dict[str, Any]]:
     return [dict(source) for part in found for source in part]
 
 
-def _publish(context: Context, outcome: Outcome, draft: Draft) -> ModelVersion:
+class _ExistsError(Exception):
+    """The statement has IF NOT EXISTS, and another run has published the model."""
+
+    def __init__(self, entry: ModelEntry) -> None:
+        self.entry = entry
+        super().__init__(entry.name)
+
+
+def existing_row(entry: ModelEntry) -> ResultRow:
+    """TRAIN's row if IF NOT EXISTS finds the model."""
+    version = entry.default
+    row = {"model": str(entry.name), "version": version.version, "run_id": version.run_id, "status": "EXISTS"}
+    task = "regression" if entry.kind == "regressor" else "classification"
+    message = f"{entry.name} exists; nothing was trained"
+    return row | {"task": task, "message": message, "is_default": True}
+
+
+def _publish(context: Context, outcome: Outcome, draft: Draft, run: RunRecorder) -> ModelVersion:
+    def check() -> None:
+        # DROP MODEL cancels the runs of a model before it drops the model.
+        run.check_cancelled(now=True)
+        # Usually found before the training (turns.py), unless a driver was wrongly taken for lost.
+        if outcome.request.if_not_exists and (found := context.catalog.find(draft.name)) is not None:
+            raise _ExistsError(found)
+
     outcome.write(draft.local)
     save_head(context.spark, outcome.fitted.spec, list(outcome.head.weights), draft.local)
     return context.catalog.publish(
@@ -159,6 +187,7 @@ def _publish(context: Context, outcome: Outcome, draft: Draft) -> ModelVersion:
         manifest_of(outcome),
         outcome.parameters(),
         promote=outcome.promotion.promote,
+        check=check,
     )
 
 

@@ -6,7 +6,6 @@ import time
 
 from sqlext.bigdl.installed import missing
 from sqlext.catalog.drafts import check_properties
-from sqlext.catalog.entry import ModelEntry
 from sqlext.context import Context, ResultRow
 from sqlext.errors import SqlExtError, error_at
 from sqlext.spark.pools import TRAINING, scheduler_pool
@@ -15,9 +14,10 @@ from sqlext.training.plan import TrainPlan, existing_model, make_plan
 from sqlext.training.recorder import RunRecorder
 from sqlext.training.request import TrainRequest
 from sqlext.training.retrain import full_training
-from sqlext.training.steps import fit_and_score, publish, read_rows
+from sqlext.training.steps import existing_row, fit_and_score, publish, read_rows
 from sqlext.training.trials import goal_of, trials_of
 from sqlext.training.tune import tune
+from sqlext.training.turns import await_turn
 
 
 def train(context: Context, request: TrainRequest) -> ResultRow:
@@ -32,7 +32,7 @@ def train(context: Context, request: TrainRequest) -> ResultRow:
 def _train(context: Context, request: TrainRequest) -> ResultRow:
     name, existing = existing_model(context, request)
     if existing is not None and request.if_not_exists:
-        return _exists(existing)
+        return existing_row(existing)
     submitted = bool(request.options["async"])
     if submitted:
         # Before planning, since the DataFrames of the plan belong to the session that creates them.
@@ -43,9 +43,11 @@ def _train(context: Context, request: TrainRequest) -> ResultRow:
     plan = make_plan(context, first, name, existing)
     _need_bigdl(context)
     _check_publishing(context, plan, request)
-    run = RunRecorder(context, plan)
+    run = RunRecorder(context, plan, in_turn=request.if_not_exists)
 
     def carry_out() -> ResultRow:
+        if request.if_not_exists and (found := await_turn(context, run)) is not None:
+            return existing_row(found)
         with scheduler_pool(context.spark, TRAINING):
             if trials:
                 return tune(context, plan, trials, goal_of(request), run)
@@ -80,11 +82,3 @@ def _need_bigdl(context: Context) -> None:
     reason = missing(context.spark)
     if reason:
         raise SqlExtError("BIGDL_MISSING", reason=reason)
-
-
-def _exists(entry: ModelEntry) -> ResultRow:
-    version = entry.default
-    row = {"model": str(entry.name), "version": version.version, "run_id": version.run_id, "status": "EXISTS"}
-    task = "regression" if entry.kind == "regressor" else "classification"
-    message = f"{entry.name} exists; nothing was trained"
-    return row | {"task": task, "message": message, "is_default": True}

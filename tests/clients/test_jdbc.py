@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,13 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import pyspark
 import pytest
 from pyhive import hive
 from TCLIService import ttypes
+from TCLIService.ttypes import TOperationState
 
 from sqlext.cli.demo_images import write_flowers
 from sqlext.server import VIEWS
@@ -231,8 +235,51 @@ def test_beeline_runs_a_script(port: int, home: Path, trained: dict[str, Any]) -
     )
     assert "shop,flowers,1,1,classifier,models.small@1,species,accuracy" in done.stdout, done.stderr[-3000:]
     assert "shop.flowers,2," in done.stdout
+    assert "of shop.flowers: training 2 of 2 epochs, loss " in done.stderr
     assert "species,said" in done.stdout
     error = done.stderr[done.stderr.index("Error: ") :]
     assert error.startswith("Error: [MODEL_NOT_FOUND] Model shop.nope was not found."), error
     assert "\nDESCRIBE MODEL shop.nope\n---------------^" in error
     assert len(error.splitlines()) <= 4, error
+
+
+def test_pyhive_shows_the_progress_of_a_training(cursor: Any, trained: dict[str, Any]) -> None:
+    cursor.execute(
+        "TRAIN MODEL shop.watched FROM shop.images FEATURES (image) LABEL species BACKBONE models.small OPTIONS (epochs = 3)",
+        async_=True,
+    )
+    lines: list[str] = []
+    while cursor.poll().operationState not in (TOperationState.FINISHED_STATE, TOperationState.ERROR_STATE):
+        lines += cursor.fetch_logs()
+        time.sleep(0.2)
+    lines += cursor.fetch_logs()
+    (row,) = [dict(zip([c[0] for c in cursor.description], values, strict=True)) for values in cursor.fetchall()]
+    title = f"run {row['run_id']} of shop.watched: "
+    said = [line.removeprefix(title) for line in lines if line.startswith(title)]
+    assert said[0] == "reading"
+    assert [line for line in said if line.startswith("embedding 60 of 60 images")]
+    assert [line.split(", loss")[0] for line in said if line.startswith("training")] == [
+        f"training {epoch} of 3 epochs" for epoch in range(4)
+    ]
+    assert said[-1].startswith("publishing")
+
+
+def test_a_cancel_ends_a_statement_that_waits_for_another_run(cursor: Any, trained: dict[str, Any]) -> None:
+    """The other run belongs to another driver: it exists only as a record."""
+    (location,) = [r["info_value"] for r in rows(cursor, "DESCRIBE DATABASE shop") if r["info_name"] == "Location"]
+    record = Path(urlparse(location).path) / "_sqlext" / "runs" / "000000000000.json"
+    other = {"run_id": "000000000000", "namespace": "shop", "model": "later", "status": "RUNNING"}
+    record.write_text(json.dumps(other | {"heartbeat_at": datetime.now(UTC).isoformat()}))
+    cursor.execute(
+        "TRAIN MODEL IF NOT EXISTS shop.later FROM shop.images LABEL species BACKBONE models.small", async_=True
+    )
+    lines: list[str] = []
+    end = time.monotonic() + 40
+    while not any("waiting for run 000000000000" in line for line in lines) and time.monotonic() < end:
+        lines += cursor.fetch_logs()
+        time.sleep(0.2)
+    cursor.cancel()
+    record.unlink()
+    while (found := rows(cursor, "SHOW TRAINING RUNS IN shop FOR MODEL later"))[0]["status"] == "QUEUED":
+        assert time.monotonic() < end, lines
+    assert [(run["status"], run["phase"]) for run in found] == [("CANCELLED", "waiting")]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import pytest
@@ -14,8 +17,10 @@ from pyspark.sql import Row, SparkSession
 from sqlext.catalog import RunStore
 from sqlext.context import Context
 from sqlext.errors import SqlExtError
+from sqlext.progress import interrupted
 from sqlext.training.background import take_submitted
 from sqlext.training.recorder import _training_slots, places
+from tests.support.catalog_models import local
 from tests.support.results import one
 
 T = TypeVar("T")
@@ -153,3 +158,76 @@ def test_a_training_without_a_slot_waits_and_can_be_cancelled(spark: SparkSessio
     assert row is not None
     assert (row["status"], row["version"]) == ("READY", 1)
     assert waited[first.run_id].row is None
+
+
+def test_of_two_statements_with_if_not_exists_one_trains_and_the_other_waits(spark: SparkSession, db: str) -> None:
+    options = "OPTIONS (epochs = 400, early_stop = false)"
+    statements = (
+        f"TRAIN MODEL IF NOT EXISTS {db}.once FROM {db}.t LABEL y {options}",
+        f"CREATE MODEL IF NOT EXISTS {db}.once LABEL y {options} AS SELECT * FROM {db}.t",
+    )
+    with ThreadPoolExecutor(2) as both:
+        first, second = both.map(lambda sql: one(spark.newSession(), sql), statements)
+    assert {first.status, second.status} == {"READY", "EXISTS"}
+    assert (first.version, first.run_id) == (second.version, second.run_id)
+    assert spark.sql(f"SHOW MODEL VERSIONS {db}.once").count() == 1
+    runs = spark.sql(f"SHOW TRAINING RUNS IN {db} FOR MODEL once").collect()
+    assert {(run.status, run.version) for run in runs} <= {("READY", 1), ("READY", None)}
+
+
+def test_if_not_exists_waits_for_another_driver_until_it_is_lost(spark: SparkSession, db: str) -> None:
+    store = RunStore(spark)
+    other = local(store.metastore.database_location(db)) / "_sqlext" / "runs" / "000000000000.json"
+
+    def beat(age: int) -> None:
+        """Writes the record of a run of another driver, whose last heartbeat was so many seconds ago."""
+        run = {"run_id": "000000000000", "namespace": db, "model": "turn", "status": "RUNNING"}
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_text(json.dumps(run | {"heartbeat_at": (datetime.now(UTC) - timedelta(seconds=age)).isoformat()}))
+
+    def waiting() -> str:
+        """The id of a run that waits for the other driver."""
+        row = one(spark, f"TRAIN MODEL IF NOT EXISTS {db}.turn FROM {db}.t LABEL y OPTIONS (async = true, epochs = 1)")
+        assert row.status == "SUBMITTED"
+        seen = soon(lambda: store.find(row.run_id), lambda run: run.phase == "waiting")
+        assert seen.status == "QUEUED"
+        return seen.run_id
+
+    def ended(run_id: str) -> tuple[str, int | None]:
+        run = soon(lambda: store.find(run_id), lambda run: not run.is_live)
+        return run.status, run.version
+
+    beat(0)
+    try:
+        first = waiting()
+        nothing = one(spark, f"DROP MODEL IF EXISTS {db}.turn")
+        assert f"run {first} trains it: CANCEL TRAINING '{first}' stops the run" in nothing.message
+        spark.sql(f"CANCEL TRAINING '{first}'")
+        assert ended(first) == ("CANCELLED", None)
+        second = waiting()
+        interrupted.set()  # as Ctrl-C does on the command line
+        assert ended(second) == ("CANCELLED", None)
+        interrupted.clear()
+        third = waiting()
+        beat(90)
+        assert ended(third) == ("READY", 1)
+    finally:
+        interrupted.clear()
+        other.unlink()
+        take_submitted()
+
+
+def test_drop_model_cancels_the_run_that_trains_a_further_version(spark: SparkSession, db: str) -> None:
+    one(spark, f"TRAIN MODEL {db}.gone FROM {db}.t LABEL y OPTIONS (epochs = 1)")
+    row = one(spark, f"TRAIN MODEL {db}.gone FROM {db}.t LABEL y {LONG}")
+    store = RunStore(spark)
+    soon(lambda: store.find(row.run_id), lambda run: run.epoch is not None)
+    dropped = one(spark, f"DROP MODEL {db}.gone")
+    assert (dropped.status, dropped.message) == (
+        "DROPPED",
+        f"cancelled run {row.run_id}, which trained a further version",
+    )
+    assert soon(lambda: store.find(row.run_id), lambda run: not run.is_live).status == "CANCELLED"
+    with pytest.raises(AnalysisException, match="MODEL_NOT_FOUND"):
+        spark.sql(f"DESCRIBE MODEL {db}.gone")
+    take_submitted()

@@ -10,7 +10,7 @@ import pytest
 from pyspark import InheritableThread
 from pyspark.sql import SparkSession
 
-from sqlext.catalog import ModelCatalog, ModelName, ModelVersion
+from sqlext.catalog import ModelCatalog, ModelName, ModelVersion, RunStore
 from sqlext.errors import SqlExtError
 from tests.support.catalog_models import epochs, folders, local, publish
 
@@ -166,13 +166,32 @@ def test_the_last_publish_has_the_highest_number(spark: SparkSession, name: Mode
     assert folders(version.location) >= {"_model", "history.parquet"}
 
 
-def test_a_model_dropped_while_it_is_trained_comes_back_as_a_new_one(spark: SparkSession, name: ModelName) -> None:
+def test_a_model_dropped_while_it_is_imported_comes_back_as_a_new_one(spark: SparkSession, name: ModelName) -> None:
     catalog = ModelCatalog(spark)
     before = publish(catalog, name)
     after = publish(at_step(spark, "publish.table", lambda: catalog.drop_model(name)), name)
     assert (after.version, after.model_id != before.model_id) == (1, True)
     check_whole(spark, catalog, name, {1: 2})
     assert not local(before.location).parent.exists()
+
+
+def test_a_run_whose_model_is_dropped_while_it_publishes_does_not_bring_the_model_back(
+    spark: SparkSession, name: ModelName
+) -> None:
+    catalog, store = ModelCatalog(spark), RunStore(spark)
+    publish(catalog, name)
+    run = store.start(name)
+    dropping = at_step(spark, "publish.table", lambda: catalog.drop_model(name))
+
+    def check() -> None:
+        if store.cancel_requested_now(run.run_id):
+            raise LookupError
+
+    with dropping.draft(name, "classifier") as draft, pytest.raises(LookupError):
+        dropping.publish(draft, check=check)
+    store.finish(run.run_id, "CANCELLED")
+    assert catalog.find(name) is None
+    assert folders(catalog.metastore.database_location(name.namespace)) == {"_sqlext"}
 
 
 def test_a_number_is_used_once(spark: SparkSession, name: ModelName) -> None:
