@@ -14,6 +14,7 @@ import click
 from sqlext.cli.common import fail, session_options, settings
 from sqlext.cli.encoding import encoding_problem
 from sqlext.cli.errors import describe
+from sqlext.spark.java import find_java
 from sqlext.spark.local_files import as_listed, folder_named, hadoop_text
 
 ALLOWED = "spark.sqlext.allowedPaths"
@@ -33,7 +34,7 @@ UNPROTECTED = (
     "{host} can be reached from other machines, and anyone who connects can run SQL as this user. Set "
     "hive.server2.authentication, or listen on 127.0.0.1 and use an SSH tunnel."
 )
-NO_SECRET = (
+OPEN_CLUSTER = (
     "spark.authenticate is not set: whoever reaches the ports of Spark's driver and executors on this network can "
     "run code in them."
 )
@@ -75,7 +76,6 @@ def command(
     }
     try:
         from sqlext.session import driver_options
-        from sqlext.spark.java import find_java
 
         program = submit(driver_options(master, warehouse, options, app_name="sqlext serve"))
         os.environ["JAVA_HOME"] = str(find_java())
@@ -95,7 +95,7 @@ def warnings(host: str, user_settings: Mapping[str, str], master: str | None) ->
     if not is_loopback(host) and not any("hive.server2.authentication" in key for key in user_settings):
         found.append(UNPROTECTED.format(host=host))
     if on_cluster(master, user_settings) and user_settings.get("spark.authenticate", "false").lower() != "true":
-        found.append(NO_SECRET)
+        found.append(OPEN_CLUSTER)
     if problem := encoding_problem():
         found.append(problem)
     return found
@@ -132,7 +132,7 @@ def submit(options: Mapping[str, str]) -> list[str]:
     """The command that starts the server's JVM with Spark's own script."""
     from pyspark.find_spark_home import _find_spark_home
 
-    script = Path(_find_spark_home()) / "bin" / "spark-submit"
+    script = Path(_find_spark_home()) / "bin" / "spark-submit"  # type: ignore[no-untyped-call]
     arguments = [f"--conf={key}={value}" for key, value in options.items()]
     return [str(script), "--class", MAIN_CLASS, *arguments, "spark-internal"]
 

@@ -270,7 +270,7 @@ def test_ctrl_c_cancels_a_training_and_says_so(home: Path) -> None:
         cwd=home,
     )
     assert long.stderr is not None
-    while "epoch " not in (line := long.stderr.readline()):
+    while " epochs, loss" not in (line := long.stderr.readline()):
         assert line, "the training did not start"
     long.send_signal(signal.SIGINT)
     assert long.wait(timeout=60) == 130

@@ -15,6 +15,8 @@ from pyhive import hive
 from sqlext.spark.jars import spark_jars
 from sqlext.spark.java import find_java
 
+pytestmark = pytest.mark.slow  # tests/clients/test_server.py starts Python in the same way
+
 SPARK = spark_jars().parent
 SQL = (
     "CREATE TABLE xs AS SELECT double(id) AS a, double(id * 2) AS b, id % 2 AS y FROM range(0, 40, 1, 1)",
@@ -71,7 +73,6 @@ def test_spark_sql(tmp_path: Path, environment: dict[str, str]) -> None:
     assert (done.returncode, done.stdout.strip().splitlines()[-1:]) == (0, ["40"]), done.stderr[-3000:]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("session", SESSIONS)
 def test_spark_submit(tmp_path: Path, environment: dict[str, str], session: str) -> None:
     (tmp_path / "app.py").write_text(APP.format(SESSIONS[session]))
@@ -79,7 +80,6 @@ def test_spark_submit(tmp_path: Path, environment: dict[str, str], session: str)
     assert (done.returncode, done.stdout.strip()) == (0, "scored 40"), done.stderr[-3000:]
 
 
-@pytest.mark.slow
 def test_hive_thrift_server(tmp_path: Path, environment: dict[str, str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -21,7 +21,7 @@ LAYERS = (
     *("spark", "grammar", "images", "networks", "engines", "catalog", "bigdl", "context", "sources"),
     *("scoring", "evaluation", "transfer", "training"),
     *("statements", "udfs", "routing", "did_you_mean", "jvm", "server", "bridge", "dialect"),
-    *("session", "backend", "cli", "sqlext"),
+    *("session", "cli", "backend", "sqlext"),
 )
 # The build, `--help` and tools without Spark do not load these: the only reason for an import inside a function.
 HEAVY = {

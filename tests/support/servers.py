@@ -34,8 +34,12 @@ class Server:
     def counts(self) -> dict[str, int]:
         """Threads and open files of both processes."""
         pids = {"jvm": self.process.pid, "python": self.backend}
-        files = {f"{name} files": len(os.listdir(f"/proc/{pid}/fd")) for name, pid in pids.items()}
-        return files | {f"{name} threads": len(os.listdir(f"/proc/{pid}/task")) for name, pid in pids.items()}
+        kinds = {"files": "fd", "threads": "task"}
+        return {
+            f"{name} {kind}": len(list(Path(f"/proc/{pid}/{folder}").iterdir()))
+            for name, pid in pids.items()
+            for kind, folder in kinds.items()
+        }
 
     def listening(self) -> set[str]:
         """The addresses on which both processes listen, in hexadecimal as Linux writes them."""
@@ -43,7 +47,7 @@ class Server:
             found[1]
             for pid in (self.process.pid, self.backend)
             for entry in Path(f"/proc/{pid}/fd").iterdir()
-            if (found := re.match(r"socket:\[(\d+)\]", os.readlink(entry)))
+            if (found := re.match(r"socket:\[(\d+)\]", str(entry.readlink())))
         }
         lines = [
             line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()

@@ -10,7 +10,7 @@ import org.apache.spark.internal.Logging
 import org.apache.spark.scheduler.{SparkListener, SparkListenerEvent}
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.hive.thriftserver.ui._
-import org.apache.spark.sql.sqlext.{Errors, Hub, PythonProcess, SchedulerPools}
+import org.apache.spark.sql.sqlext.{Errors, Hub, PythonProcess, SchedulerPools, SqlExtError}
 import org.apache.spark.util.ShutdownHookManager
 
 /**
@@ -28,9 +28,10 @@ object ThriftServer extends Logging {
   private val secondsToEnd = 9
 
   def main(arguments: Array[String]): Unit = {
-    val spark = SparkSession.builder().enableHiveSupport().getOrCreate()
+    val spark = try SparkSession.builder().enableHiveSupport().getOrCreate() catch {
+      case NonFatal(e) => fail(rootOf(e))
+    }
     val settings = spark.sparkContext.hadoopConfiguration
-    ShutdownHookManager.addShutdownHook(beforeSpark)(() => end(spark))
     try {
       // Starts Python, so that a wrong installation is noticed now and the first client need not wait.
       val ready = Hub.call(spark, "serverStarts", Map.empty)
@@ -41,16 +42,19 @@ object ThriftServer extends Logging {
       val address = settings.get(host)
       val name = if (address.contains(":")) s"[$address]" else address
       println(s"ready: jdbc:hive2://$name:$listening/default (${ready.asText})")
-    } catch { case NonFatal(e) => fail(e, settings.get(host), settings.get(port)) }
+      ShutdownHookManager.addShutdownHook(beforeSpark)(() => end(spark))
+    } catch {
+      case ours: SqlExtError => fail(ours)
+      case NonFatal(e) =>
+        val reason = rootOf(e).getMessage
+        fail(Errors.runtime("SERVER_NOT_STARTED", "host" -> settings.get(host), "port" -> settings.get(port), "reason" -> reason))
+    }
     Thread.currentThread.join() // SparkSubmit stops the context of some masters when the main method returns
   }
 
-  private def fail(error: Throwable, host: String, port: String): Unit = {
-    val reason = rootOf(error).getMessage
-    val isOurs = error.getClass.getName.contains(".sqlext.")
-    val shown = if (isOurs) error else Errors.runtime("SERVER_NOT_STARTED", "host" -> host, "port" -> port, "reason" -> reason)
-    System.err.println(s"error: ${shown.getMessage.linesIterator.next()}")
+  private def fail(error: Throwable): Nothing = {
     logDebug("The server did not start", error)
+    System.err.println(s"error: ${Option(error.getMessage).getOrElse(error.toString).linesIterator.next()}")
     sys.exit(1)
   }
 
