@@ -91,7 +91,6 @@ def test_a_process_reads_what_the_one_before_created(home: Path) -> None:
     assert (shown, caret) == ("  SELECT nope", "         ^")
 
 
-@pytest.mark.slow
 def test_csv_and_html(home: Path) -> None:
     script = "SELECT 'a,\"b' AS x, NULL AS y, array(1, 2) AS z; SELECT '<b>' AS tag"
     read = sql(home, "-e", script, "--format", "csv")

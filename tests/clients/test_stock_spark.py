@@ -31,7 +31,6 @@ for sql in {SQL!r}:
 print("scored", rows[0].n)
 """
 SESSIONS = {
-    "without the package": "spark = SparkSession.builder.enableHiveSupport().getOrCreate()",
     "with configure()": "import sqlext\nspark = sqlext.configure(SparkSession.builder.enableHiveSupport()).getOrCreate()",
 }
 
