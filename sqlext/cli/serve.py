@@ -67,9 +67,10 @@ def command(
     hive = settings(hiveconf, "--hiveconf")
     for warning in warnings(host, {**user_settings, **hive}, master):
         click.echo(f"warning: {warning}", err=True)
+    ours = {**server_options(host, port), **({} if on_cluster(master, user_settings) else LOOPBACK)}
     options = {
-        **server_options(host, port),
-        **({} if on_cluster(master, user_settings) else LOOPBACK),
+        # --host and --port win over spark-defaults.conf; everything else there wins over our defaults.
+        **{key: value for key, value in ours.items() if key.startswith("spark.hadoop.") or key not in user_settings},
         **{f"spark.hadoop.{key}": value for key, value in hive.items()},
         **settings(only_the_warehouse(warehouse, user_settings)),
         **settings(conf),
@@ -81,10 +82,10 @@ def command(
         os.environ["JAVA_HOME"] = str(find_java())
         if not on_cluster(master, user_settings):
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # also for the web UI
+        if pidfile is not None:
+            pidfile.write_text(f"{os.getpid()}\n")
     except Exception as error:
         fail(describe(error).lines())
-    if pidfile is not None:
-        pidfile.write_text(f"{os.getpid()}\n")
     # The server replaces this process, so that its process id and signals are the server's.
     os.execv(program[0], program)  # noqa: S606
 
@@ -107,7 +108,7 @@ def on_cluster(master: str | None, user_settings: Mapping[str, str]) -> bool:
 
 
 def server_options(host: str, port: int) -> dict[str, str]:
-    """The settings of the server itself; a user's setting for the same key wins."""
+    """The settings of the server itself."""
     scratch = tempfile.mkdtemp(prefix="sqlext-thrift-")
     hive = {
         "hive.server2.thrift.bind.host": host,
