@@ -143,7 +143,8 @@ object PythonProcess extends Logging {
 
     /** After the process has ended, or in order to end it: nothing that is bound to it is used again. */
     def end(): Unit = if (hasEnded.compareAndSet(false, true)) {
-      Hub.detach(attachment)
+      // If it ended between attaching and isReady(), what is attached is still this backend: start() runs alone.
+      Hub.detach(if (attached.getCount > 0) Hub.attachment else attachment)
       process.foreach(_.destroy())
       jobs.asScala.foreach(cancel)
       gateway.shutdown()
